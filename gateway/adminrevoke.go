@@ -50,7 +50,6 @@ func (a *admin) carryOut(ctx context.Context, order store.Revocation) (answer ad
 	}
 	switch order.Target {
 	case store.TargetSubject:
-		answer.Target = "user"
 		var sessions int
 		sessions, answer.Sockets, err = g.login.EndUserBefore(ctx, order.ID, order.Before)
 		answer.Sessions = &sessions

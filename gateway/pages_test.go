@@ -284,7 +284,7 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("A node holds at most %d,000 such revocations", revindex.DefaultMaxHeld/1000),
 			"is dropped " + oneOf(t, store.ClockSlack, time.Hour, "an hour") + " after the last token",
 			fmt.Sprintf("set back by more than %s, tokens", inSeconds(store.ClockStep)),
-			fmt.Sprintf("set back by at most %s since, that counts as no time", inSeconds(store.ClockStep)),
+			fmt.Sprintf("set back by at most %s, the period is treated as zero", inSeconds(store.ClockStep)),
 			"set back by more than " + oneOf(t, store.ClockSlack, time.Hour, "an hour") + ", a revoked token",
 			"requests that take longer than a second",
 		},
@@ -329,10 +329,10 @@ func TestNumbersInPages(t *testing.T) {
 		"../internal/gateway/demo/web/openapi.json": {
 			fmt.Sprintf("opens one socket, once, within %.0f seconds", wsauth.TicketLife.Seconds()),
 			fmt.Sprintf("The body is longer than %s.", inBytes(problem.MaxBody)),
-			fmt.Sprintf("each text message of up to %s comes back", inBytes(demo.MaxMessage)),
-			fmt.Sprintf("%d of one address or %d in all, it is refused over HTTP", defaultMaxUnauthenticatedPerAddress, defaultMaxUnauthenticated),
+			fmt.Sprintf("each text message of up to %s is echoed", inBytes(demo.MaxMessage)),
+			fmt.Sprintf("%d of one address or %d in total, the handshake is refused over HTTP", defaultMaxUnauthenticatedPerAddress, defaultMaxUnauthenticated),
 			fmt.Sprintf(`"path": { "type": "string", "maxLength": %d,`, 3*urlpath.MaxLength), // each byte may be an escape
-			fmt.Sprintf("At most %d bytes, of which an escape is one.", urlpath.MaxLength),
+			fmt.Sprintf("At most %d bytes; an escape counts as one.", urlpath.MaxLength),
 		},
 		"../client/README.md": {
 			"it is valid once, and for " + oneOf(t, wsauth.TicketLife, time.Minute/2, "half a minute"),

@@ -33,7 +33,7 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("All known devices of a name together have %d, and all names of a known network %d.", nameFailures, homeFailures),
 		},
 		"../internal/gateway/demo/web/openapi.json": {
-			fmt.Sprintf("A session gets %d tickets at once, and then %s a second", defaultTicketBurst, words[defaultTicketRate]),
+			fmt.Sprintf("A session gets %d tickets at once and then %s per second", defaultTicketBurst, words[defaultTicketRate]),
 			fmt.Sprintf("A user has at most %d sessions; one more ends", maxSessions),
 			fmt.Sprintf("The body is longer than %d KiB.", problem.MaxBody>>10),
 			fmt.Sprintf(`"username": { "type": "string", "minLength": 1, "maxLength": %d`, maxName),

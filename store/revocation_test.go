@@ -23,12 +23,12 @@ func TestCanonical(t *testing.T) {
 		"no target":            {Revocation{ID: "a", Expires: then}, "Target(0)"},
 		"unknown target":       {Revocation{Target: 6, ID: "a", Expires: then}, "Target(6)"},
 		"token without ID":     {Revocation{Target: TargetToken, Expires: then}, "token with an ID of 0 bytes"},
-		"subject without ID":   {Revocation{Target: TargetSubject, Before: now, Expires: then}, "subject with an ID of 0 bytes"},
+		"subject without ID":   {Revocation{Target: TargetSubject, Before: now, Expires: then}, "user with an ID of 0 bytes"},
 		"everything with ID":   {Revocation{Target: TargetAll, ID: "a", Before: now, Expires: then}, "everything with an ID of 1 bytes"},
 		"long ID":              {Revocation{Target: TargetToken, ID: strings.Repeat("s", 257), Expires: then}, "an ID of 257 bytes"},
 		"token with Before":    {Revocation{Target: TargetToken, ID: "a", Before: now, Expires: then}, "token with Before"},
 		"session with Before":  {Revocation{Target: TargetSession, ID: "a", Before: now, Expires: then}, "session with Before"},
-		"subject, no Before":   {Revocation{Target: TargetSubject, ID: "a", Expires: then}, "subject with Before"},
+		"subject, no Before":   {Revocation{Target: TargetSubject, ID: "a", Expires: then}, "user with Before"},
 		"Before 1970":          {Revocation{Target: TargetAll, Before: time.Unix(0, 999_999), Expires: then}, "everything with Before"},
 		"Before after 9999":    {Revocation{Target: TargetAll, Before: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), Expires: then}, "everything with Before"},
 		"no Expires":           {Revocation{Target: TargetToken, ID: "a"}, "token with Expires"},
@@ -64,7 +64,7 @@ func TestObsolete(t *testing.T) {
 }
 
 func TestTargetString(t *testing.T) {
-	for target, want := range map[Target]string{TargetToken: "token", TargetSession: "session", TargetSubject: "subject", TargetAll: "everything", 9: "Target(9)"} {
+	for target, want := range map[Target]string{TargetToken: "token", TargetSession: "session", TargetSubject: "user", TargetAll: "everything", 9: "Target(9)"} {
 		if got := target.String(); got != want {
 			t.Errorf("%d is %q, want %q", target, got, want)
 		}

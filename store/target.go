@@ -33,8 +33,8 @@ func (t Target) dated() bool {
 	return t == TargetSubject || t == TargetAll || t == TargetSessionless
 }
 
-// String returns the name of the target in lower case. That of TargetAll is
-// "everything".
+// String returns the name of the target as operators see it: "token",
+// "session", "user", "everything" or "sessionless".
 func (t Target) String() string {
 	switch t {
 	case TargetToken:
@@ -42,7 +42,7 @@ func (t Target) String() string {
 	case TargetSession:
 		return "session"
 	case TargetSubject:
-		return "subject"
+		return "user"
 	case TargetAll:
 		return "everything"
 	case TargetSessionless:

@@ -72,8 +72,8 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
-// getCookie logs in. It returns the values of the cookies, which must be these
-// with these attributes, in this order.
+// getCookie logs in. It returns the values of the cookies, which must have
+// these names and attributes, in this order.
 func getCookie(t *testing.T, server *seedtest.Server, names ...string) map[string]string {
 	t.Helper()
 	answer := server.Call(t, "GET", "/get-cookie", "")
@@ -108,7 +108,7 @@ func TestTokens(t *testing.T) {
 		access, accessCSRF := seedtest.CheckIssued(t, seedtest.Fresh, cookies["access_token_cookie"])
 		refresh, refreshCSRF := seedtest.CheckIssued(t, seedtest.Refresh, cookies["refresh_token_cookie"])
 		if accessCSRF != cookies["csrf_access_token"] || refreshCSRF != cookies["csrf_refresh_token"] {
-			t.Error("a csrf claim is not its cookie's value")
+			t.Error("a csrf claim differs from its cookie")
 		}
 		for _, id := range []string{access, accessCSRF, refresh, refreshCSRF} {
 			if id == "" || seen[id] {
@@ -152,7 +152,8 @@ var (
 	noClaim  = seedtest.Refused("Missing claim: csrf", seedtest.Forbidden, "csrf_mismatch")
 )
 
-// program asks servers with each of the four checks, as their own page would.
+// program returns a Program that sends to servers with each of the four checks,
+// like their own page.
 func program(t *testing.T, csrf bool) seedtest.Program {
 	servers := map[string]*seedtest.Server{}
 	for _, check := range checks {
@@ -180,7 +181,7 @@ func program(t *testing.T, csrf bool) seedtest.Program {
 	return p
 }
 
-// cookie is the field with the cookie that the check looks at.
+// cookie returns the header with the cookie that the check reads.
 func cookie(check, token string) string {
 	if check == "refresh" {
 		return "Cookie: refresh_token_cookie=" + token
@@ -196,12 +197,12 @@ func TestChecksWithoutCSRF(t *testing.T)  { program(t, false).TestChecks(t) }
 func TestOrderWithoutCSRF(t *testing.T)   { program(t, false).TestOrder(t) }
 func TestHostileWithoutCSRF(t *testing.T) { program(t, false).TestHostile(t) }
 
-// A value that is not ASCII is compared like any other.
+// TestCSRFValues checks CSRF values, including one that is not ASCII.
 func TestCSRFValues(t *testing.T) {
 	server := start(t, "required", true)
 	for _, tt := range []struct {
 		name, claim, query string
-		want               *seedtest.Talk // nil: a login
+		want               *seedtest.Talk // nil: a successful login
 	}{
 		{"equal", "a", "csrf_token=a", nil},
 		{"equal, not ASCII", "é", "csrf_token=%C3%A9", nil},
@@ -230,7 +231,8 @@ func TestCSRFValues(t *testing.T) {
 	}
 }
 
-// A cookie that is empty, planted beside another, or in another's place.
+// TestCookies checks empty cookies, and cookies planted beside another or
+// instead of it.
 func TestCookies(t *testing.T) {
 	server := start(t, "required", true)
 	d := seedtest.NewDraft(seedtest.Fresh)
@@ -250,8 +252,8 @@ func TestCookies(t *testing.T) {
 	}
 }
 
-// Where the parameter is absent there is no socket, whatever the check, and
-// also where nothing looks at it.
+// TestParameterAbsent checks that no socket opens without the parameter,
+// whatever the check, even if nothing reads it.
 func TestParameterAbsent(t *testing.T) {
 	for _, csrf := range []bool{true, false} {
 		for _, check := range checks {
@@ -267,7 +269,8 @@ func TestParameterAbsent(t *testing.T) {
 	}
 }
 
-// Without CSRF protection only the Origin header shows whose page asks.
+// TestNoOriginWithoutCSRF checks that without CSRF protection, only the Origin
+// header identifies the page.
 func TestNoOriginWithoutCSRF(t *testing.T) {
 	server := start(t, "required", false)
 	token := seedtest.NewDraft(seedtest.Fresh).Token(t)

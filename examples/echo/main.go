@@ -47,7 +47,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	claims := wsauth.ClaimsFrom(r.Context())
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
-		return // Accept has answered
+		return // Accept has responded
 	}
 	defer conn.CloseNow()
 	for err == nil {

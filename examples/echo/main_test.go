@@ -24,8 +24,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// TestEcho: messages come back under the subject's name, and whether the
-// client says goodbye, vanishes or sends too much, its socket is gone.
+// TestEcho checks that messages are echoed with the name of the subject, and
+// that the socket ends if the client closes it, vanishes or sends too much.
 func TestEcho(t *testing.T) {
 	secret := []byte("0123456789abcdef0123456789abcdef")
 	raw := must(issue(secret, "ada")).Raw
@@ -71,7 +71,7 @@ func TestEcho(t *testing.T) {
 			select {
 			case <-ended:
 			case <-ctx.Done():
-				t.Error("the session lives on")
+				t.Error("the socket is still registered")
 			}
 		})
 	}

@@ -15,7 +15,7 @@ func echoCoder(w http.ResponseWriter, r *http.Request) {
 	socket := wsauth.SocketFrom(r.Context())
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
-		return // Accept has answered
+		return // Accept has responded
 	}
 	defer conn.CloseNow()
 	conn.SetReadLimit(maxMessage)

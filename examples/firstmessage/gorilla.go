@@ -17,7 +17,7 @@ func echoGorilla(w http.ResponseWriter, r *http.Request) {
 	socket := wsauth.SocketFrom(r.Context())
 	conn, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
-		return // Upgrade has answered
+		return // Upgrade has responded
 	}
 	defer conn.Close()
 	conn.SetReadLimit(maxMessage)

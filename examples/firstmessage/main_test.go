@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var handlers = []string{"/coder", "/gorilla"}
 
-// A fickleVerifier does not answer about the token "later".
+// A fickleVerifier fails for the token "later".
 type fickleVerifier struct{ *token.Verifier }
 
 func (v fickleVerifier) Verify(ctx context.Context, raw string) (*token.Claims, error) {
@@ -57,9 +57,9 @@ func (b rig) auth(subject string) string {
 	return fmt.Sprintf(`{"type":"auth","token":%q}`, raw)
 }
 
-// talk sends messages without waiting for answers, the first byte of each
-// telling binary ones, and returns the answers, cut at the first number in
-// them, and the close code. It hangs up after as many answers as are wanted.
+// talk sends messages without waiting for replies; a first byte marks binary
+// ones. It returns the replies, cut at the first number in them, and the close
+// code. It disconnects after the wanted number of replies.
 func talk(t *testing.T, url string, messages []string, answers int) (got []string, code websocket.StatusCode) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -74,7 +74,7 @@ func talk(t *testing.T, url string, messages []string, answers int) (got []strin
 		if strings.HasPrefix(message, "\x00") {
 			kind = websocket.MessageBinary
 		}
-		_ = conn.Write(ctx, kind, []byte(message)) // the server may have hung up on the one before
+		_ = conn.Write(ctx, kind, []byte(message)) // the server may have closed the connection
 	}
 	for len(got) < answers || answers < 0 {
 		_, answer, err := conn.Read(ctx)
@@ -87,7 +87,7 @@ func talk(t *testing.T, url string, messages []string, answers int) (got []strin
 	return got, 0
 }
 
-// TestConversations are P2, P3, P13 and P14, and what goes well.
+// TestConversations tests P2, P3, P13 and P14, and successful conversations.
 func TestConversations(t *testing.T) {
 	b := newRig()
 	server := httptest.NewServer(b.routes)
@@ -98,7 +98,7 @@ func TestConversations(t *testing.T) {
 	tests := map[string]struct {
 		send   []string
 		want   []string
-		closed websocket.StatusCode // 0: it stays open
+		closed websocket.StatusCode // 0: the socket stays open
 	}{
 		"hello":                     {[]string{ada, "hello", "again"}, []string{ok, "ada: hello", "ada: again"}, 0},
 		"graphql-transport-ws":      {[]string{`{"type":"connection_init","payload":{` + token + `}`, "hello"}, []string{`{"type":"connection_ack"}`, "ada: hello"}, 0},
@@ -125,7 +125,7 @@ func TestConversations(t *testing.T) {
 				}
 				got, code := talk(t, server.URL+path, test.send, answers)
 				if strings.HasPrefix(name, "P14") && len(got) > len(test.want) && len(got) < len(test.send) {
-					got = got[:len(test.want)] // a second may have passed meanwhile
+					got = got[:len(test.want)] // one more may have arrived in the meantime
 				}
 				if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", test.want) || code != test.closed {
 					t.Errorf("%q, closed with %d; want %q, %d", got, code, test.want, test.closed)
@@ -135,7 +135,8 @@ func TestConversations(t *testing.T) {
 	}
 }
 
-// TestSilence is P1: who says nothing is gone after ten seconds.
+// TestSilence is P1: a client that sends nothing is disconnected after ten
+// seconds.
 func TestSilence(t *testing.T) {
 	for _, path := range handlers {
 		t.Run("P1"+path, func(t *testing.T) {
@@ -144,7 +145,7 @@ func TestSilence(t *testing.T) {
 				listener := &onePipe{end: make(chan net.Conn, 1), closed: make(chan struct{})}
 				listener.end <- end
 				server := &http.Server{Handler: newRig().routes}
-				go server.Serve(listener) //nolint:errcheck // It ends with Close.
+				go server.Serve(listener) //nolint:errcheck // it ends with Close
 				defer server.Close()
 				transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return client, nil }}
 				conn, _, err := websocket.Dial(t.Context(), "http://pipe"+path, &websocket.DialOptions{HTTPClient: &http.Client{Transport: transport}})

@@ -100,7 +100,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 		"typ": "Bearer", "azp": "web", "scope": "openid profile", "preferred_username": user, "realm_access": map[string]any{"roles": []string{"member"}},
 	}})
 	if err != nil {
-		http.Error(w, "say who: /token?user=ada", http.StatusBadRequest)
+		http.Error(w, "name a user: /token?user=ada", http.StatusBadRequest)
 		return
 	}
 	fmt.Fprintln(w, t.Raw)
@@ -113,12 +113,12 @@ func (p *provider) endSession(w http.ResponseWriter, r *http.Request) {
 		"typ": "Logout", "events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
 	}})
 	if err != nil {
-		http.Error(w, "say who: /logout?user=ada", http.StatusBadRequest)
+		http.Error(w, "name a user: /logout?user=ada", http.StatusBadRequest)
 		return
 	}
 	status, err := p.send(r.Context(), t.Raw)
 	if err != nil {
-		http.Error(w, "nobody takes it at "+p.logout, http.StatusBadGateway)
+		http.Error(w, "cannot send the logout token to "+p.logout, http.StatusBadGateway)
 		return
 	}
 	fmt.Fprintln(w, p.logout, "answers", status)
@@ -138,8 +138,8 @@ func (p *provider) send(ctx context.Context, raw string) (string, error) {
 	return response.Status, response.Body.Close()
 }
 
-// began distinguishes the sessions of this run from those of earlier runs.
-var began = store.NewSessionID()
+// started distinguishes the sessions of this run from those of earlier runs.
+var started = store.NewSessionID()
 
 // session returns the ID of a user's only session.
-func session(user string) string { return began + "-" + user }
+func session(user string) string { return started + "-" + user }

@@ -18,10 +18,11 @@ import (
 	"wsauth/store/memory"
 )
 
-// What the page about identity providers shows: a token of the stand-in opens
-// a socket, found through discovery, and a logout there closes it.
+// TestProvider checks what the page about identity providers shows: a token of
+// the simulated provider opens a socket, found through discovery, and a logout
+// there closes it.
 func TestProvider(t *testing.T) {
-	mux := http.NewServeMux() // of the server that trusts it
+	mux := http.NewServeMux() // of the server that trusts the provider
 	server := httptest.NewServer(mux)
 	var routes http.Handler
 	standIn := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { routes.ServeHTTP(w, r) }))

@@ -136,7 +136,7 @@ func TestTokens(t *testing.T) {
 		one, csrf := seedtest.CheckIssued(t, seedtest.Fresh, access)
 		two, refreshCSRF := seedtest.CheckIssued(t, seedtest.Refresh, refresh)
 		if seen[one] || seen[two] || one == two {
-			t.Errorf("jti %s and %s, of which one is not new", one, two)
+			t.Errorf("jti %s and %s, one of which is not new", one, two)
 		}
 		seen[one], seen[two] = true, true
 		if csrf != "" || refreshCSRF != "" {
@@ -154,7 +154,7 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// program asks servers with each of the four checks.
+// program returns a Program that sends to servers with each of the four checks.
 func program(t *testing.T) seedtest.Program {
 	servers := map[string]*seedtest.Server{}
 	for _, check := range []string{"required", "optional", "refresh", "fresh"} {
@@ -174,7 +174,7 @@ func TestChecks(t *testing.T)  { program(t).TestChecks(t) }
 func TestOrder(t *testing.T)   { program(t).TestOrder(t) }
 func TestHostile(t *testing.T) { program(t).TestHostile(t) }
 
-// What only a query can carry.
+// TestQuery checks queries that no other extractor can have.
 func TestQuery(t *testing.T) {
 	server := start(t, "required")
 	token := seedtest.NewDraft(seedtest.Fresh).Token(t)
@@ -198,7 +198,8 @@ func TestQuery(t *testing.T) {
 	}
 }
 
-// Where the parameter is absent there is no socket, whatever the check.
+// TestParameterAbsent checks that no socket opens without the parameter,
+// whatever the check.
 func TestParameterAbsent(t *testing.T) {
 	token := seedtest.NewDraft(seedtest.Fresh).Token(t)
 	for _, check := range []string{"required", "optional", "refresh", "fresh"} {

@@ -104,7 +104,7 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) {
 func (a *app) ticket(w http.ResponseWriter, r *http.Request) {
 	ticket, err := a.guard.IssueTicket(r.Context(), wsauth.ClaimsFrom(r.Context()), wsauth.TicketFor{
 		Path: "/ws", Origin: r.Header.Get("Origin"),
-		AllowedOrigins: true, // the credential is in a header, which browsers do not send by themselves
+		AllowedOrigins: true, // the credential is in a header, which browsers do not send on their own
 	})
 	answer(w, "ticket", ticket, err)
 }
@@ -119,7 +119,7 @@ func (a *app) logout(w http.ResponseWriter, r *http.Request) {
 func echo(w http.ResponseWriter, r *http.Request) {
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
-		return // Accept has answered
+		return // Accept has responded
 	}
 	defer conn.CloseNow()
 	for err == nil {
@@ -134,9 +134,9 @@ func echo(w http.ResponseWriter, r *http.Request) {
 func answer(w http.ResponseWriter, name string, value any, err error) {
 	if err != nil {
 		log.Print(err)
-		http.Error(w, "not now", http.StatusServiceUnavailable)
+		http.Error(w, "try again later", http.StatusServiceUnavailable)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(map[string]any{name: value}) // an error means that the client is gone
+	_ = json.NewEncoder(w).Encode(map[string]any{name: value}) // fails only if the client has disconnected
 }

@@ -30,7 +30,7 @@ func newClient(t *testing.T) client {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(a.routes())
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // for the cleanup too
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // for the cleanup, too
 	t.Cleanup(func() {
 		if err := a.guard.Shutdown(ctx); err != nil {
 			t.Error(err)
@@ -41,8 +41,8 @@ func newClient(t *testing.T) client {
 	return client{t, ctx, server.URL}
 }
 
-// post sends a request, and returns the status and the one value of the
-// answer.
+// post sends a request, and returns the status and the only value of the
+// response.
 func (c client) post(path, token, body string) (status int, value any) {
 	c.t.Helper()
 	r, err := http.NewRequestWithContext(c.ctx, http.MethodPost, c.url+path, strings.NewReader(body))
@@ -70,7 +70,7 @@ func (c client) post(path, token, body string) (status int, value any) {
 	return response.StatusCode, value
 }
 
-// get is post where it has to go well.
+// get is post for a request that must succeed.
 func (c client) get(path, token, body string) any {
 	c.t.Helper()
 	status, value := c.post(path, token, body)
@@ -86,7 +86,7 @@ func (c client) login() string { return c.get("/login", "", ada).(string) }
 
 func (c client) ticket(token string) string { return c.get("/ticket", token, "").(string) }
 
-// open opens a socket, of which the guard may tell only by closing it.
+// open opens a socket that the guard may only close.
 func (c client) open(ticket string) *websocket.Conn {
 	c.t.Helper()
 	conn, _, err := websocket.Dial(c.ctx, c.url+"/ws?ticket="+ticket, &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {c.url}}})
@@ -97,7 +97,7 @@ func (c client) open(ticket string) *websocket.Conn {
 	return conn
 }
 
-// echo fails the test unless the socket sends back what it gets.
+// echo fails the test unless the socket sends a message back.
 func (c client) echo(conn *websocket.Conn) {
 	c.t.Helper()
 	if err := conn.Write(c.ctx, websocket.MessageText, []byte("hello")); err != nil {
@@ -108,7 +108,7 @@ func (c client) echo(conn *websocket.Conn) {
 	}
 }
 
-// closed fails the test unless the socket is closed so.
+// closed fails the test unless the socket is closed with this code and reason.
 func (c client) closed(conn *websocket.Conn, code websocket.StatusCode, reason string) {
 	c.t.Helper()
 	_, _, err := conn.Read(c.ctx)
@@ -117,7 +117,7 @@ func (c client) closed(conn *websocket.Conn, code websocket.StatusCode, reason s
 	}
 }
 
-// TestTicketOpensOneSocket, and only one.
+// TestTicketOpensOneSocket checks that a ticket opens one socket only.
 func TestTicketOpensOneSocket(t *testing.T) {
 	c := newClient(t)
 	ticket := c.ticket(c.login())
@@ -126,8 +126,8 @@ func TestTicketOpensOneSocket(t *testing.T) {
 	c.closed(c.open("nonsense"), 3000, "token_invalid")
 }
 
-// TestLogout closes the sockets of one login, makes its tickets worthless, and
-// leaves another login of the same user alone.
+// TestLogout checks that a logout closes the sockets of its session and
+// invalidates its tickets, and does not affect another session of the user.
 func TestLogout(t *testing.T) {
 	c := newClient(t)
 	here, there := c.login(), c.login()
@@ -148,7 +148,7 @@ func TestLogout(t *testing.T) {
 	c.echo(other)
 }
 
-// TestRefusals are the requests that need what they do not have.
+// TestRefusals checks requests that lack what they need.
 func TestRefusals(t *testing.T) {
 	c := newClient(t)
 	token := c.login()
@@ -169,7 +169,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestPage is what a browser gets first.
+// TestPage checks the first response that a browser gets.
 func TestPage(t *testing.T) {
 	c := newClient(t)
 	response, err := http.Get(c.url)

@@ -78,7 +78,7 @@ func isRefusedByHTTP(err error) bool {
 func answer(w http.ResponseWriter, r *http.Request, claims *token.Claims, refusal error) {
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
-		return // Accept has answered
+		return // Accept has responded
 	}
 	defer conn.CloseNow()
 	if refusal != nil {

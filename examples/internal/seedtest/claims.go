@@ -9,7 +9,7 @@ import (
 
 const uuid4 = `[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`
 
-// payloads are the payloads that the programs issue, to the byte.
+// payloads matches the exact payloads that the programs issue.
 var payloads = map[Kind]*regexp.Regexp{
 	Fresh:   payload(`"type":"access","fresh":true`),
 	Refresh: payload(`"type":"refresh"`),
@@ -19,8 +19,8 @@ func payload(kind string) *regexp.Regexp {
 	return regexp.MustCompile(`^\{"sub":"test","iat":[0-9]{10},"nbf":[0-9]{10},"jti":"` + uuid4 + `","exp":[0-9]{10},` + kind + `(?:,"csrf":"(` + uuid4 + `)")?\}$`)
 }
 
-// CheckIssued fails unless the programs' forebears could have issued the token
-// just now. It returns the token's jti, and its csrf or "".
+// CheckIssued fails unless the original programs could have just issued the
+// token. It returns the token's jti, and its csrf or "".
 func CheckIssued(t *testing.T, kind Kind, token string) (jti, csrf string) {
 	t.Helper()
 	header, payload := Parts(t, token)

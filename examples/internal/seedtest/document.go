@@ -16,14 +16,14 @@ import (
 	"wsauth/examples/web"
 )
 
-// The bodies of pages have no schema to be held against.
+// The bodies of pages have no schema.
 func init() {
 	for _, name := range []string{"text/html", "text/css", "text/javascript"} {
 		openapi3filter.RegisterBodyDecoder(name, openapi3filter.FileBodyDecoder)
 	}
 }
 
-// load reads a document and finds it valid.
+// load reads a document and validates it.
 func load(t *testing.T, openapi []byte) *openapi3.T {
 	t.Helper()
 	loader := openapi3.NewLoader()
@@ -83,9 +83,9 @@ func CheckDocument(t *testing.T, routes web.Routes, openapi []byte) {
 	}
 }
 
-// checkDocumented holds an answer against the document: its status, its
-// headers and its body. What the document does not have was not found, or not
-// by this method.
+// checkDocumented compares an answer with the document: its status, its headers
+// and its body. A path or method that the document lacks must be answered with
+// 404 or 405.
 func (s *Server) checkDocumented(t *testing.T, request *http.Request, a Answer) {
 	t.Helper()
 	path := request.URL.Path

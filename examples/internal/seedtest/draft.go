@@ -10,20 +10,20 @@ import (
 	"time"
 )
 
-// A Draft is what a client sends, in the making: a good token until a fault
-// spoils it.
+// A Draft is a token before it is encoded: a valid one until a fault modifies
+// it.
 type Draft struct {
-	Raw    string         // the token itself, where it is not made from the rest
+	Raw    string         // the token itself, if it is not made from the rest
 	Absent bool           // no token at all
 	Cut    bool           // without the third segment
 	Header string         // JSON
-	Claims map[string]any // what the payload is made from
-	Tail   string         // what follows the payload's JSON
+	Claims map[string]any // of the payload
+	Tail   string         // follows the payload's JSON
 	Secret string
 	CSRF   string // the value that the page sends, for a token in a cookie
 }
 
-// Kind is what makes a token satisfy a check.
+// A Kind is a kind of token, by the check that it passes.
 type Kind string
 
 // The kinds of tokens.
@@ -33,7 +33,7 @@ const (
 	Refresh Kind = "refresh token"
 )
 
-// NewDraft makes a good token of a kind, for a cookie too.
+// NewDraft returns a valid token of a kind, also for a cookie.
 func NewDraft(kind Kind) *Draft {
 	const csrf = "0b5c8d7e-2f41-4c1a-9d3e-6a7b8c9d0e1f"
 	now := time.Now().Unix()
@@ -50,7 +50,7 @@ func NewDraft(kind Kind) *Draft {
 	return d
 }
 
-// Token is the token as it is sent.
+// Token returns the token as it is sent.
 func (d *Draft) Token(t *testing.T) string {
 	t.Helper()
 	switch {
@@ -79,7 +79,7 @@ func (d *Draft) payload(t *testing.T) string {
 
 func segment(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
-// Parts are the header and the payload of a token, as JSON.
+// Parts returns the header and the payload of a token, as JSON.
 func Parts(t *testing.T, token string) (header, payload string) {
 	t.Helper()
 	segments := strings.Split(token, ".")

@@ -8,29 +8,30 @@ import (
 	"github.com/coder/websocket"
 )
 
-// A Fault spoils a draft, and is told by one message and a close frame.
+// A Fault modifies a draft, and causes one message and a close frame.
 type Fault struct {
 	Name  string
 	Spoil func(*Draft)
 	Talk  Talk
 }
 
-// The close codes: for who is not known, and for who may not.
+// The close codes for clients that are unknown, and for those that are not
+// allowed.
 const (
 	Unauthorized websocket.StatusCode = 3000
 	Forbidden    websocket.StatusCode = 3003
 )
 
-// Refused is how a program refuses: one message, and a close frame with code
-// and reason.
+// Refused returns the refusal of a program: one message, and a close frame with
+// code and reason.
 func Refused(text string, code websocket.StatusCode, reason string) Talk {
 	return Talk{Status: http.StatusSwitchingProtocols, Messages: []string{text}, Code: code, Reason: reason}
 }
 
 func invalid(text string) Talk { return Refused(text, Unauthorized, "token_invalid") }
 
-// tokenFaults are in the order in which they are looked for. The draft is that
-// of a fresh access token.
+// tokenFaults returns faults in the order in which they are checked. The draft
+// is a fresh access token.
 func tokenFaults() []Fault {
 	claim := func(name string, value any) func(*Draft) {
 		return func(d *Draft) { d.Claims[name] = value }
@@ -51,7 +52,7 @@ func tokenFaults() []Fault {
 	}
 }
 
-// hostile are tokens that crash, or pass, a careless reader.
+// hostile returns tokens that crash, or are accepted by, a careless parser.
 func hostile() []Fault {
 	var (
 		raw = func(s string) func(*Draft) { return func(d *Draft) { d.Raw = s } }
@@ -88,8 +89,8 @@ func hostile() []Fault {
 	}
 }
 
-// malleations change the text of a token, and not what a lenient reader makes
-// of it.
+// malleations returns changes of the text of a token that do not change its
+// meaning for a lenient parser.
 func malleations() map[string]func(token string) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	return map[string]func(string) string{

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// CheckHandshake fails unless the server refuses in HTTP the handshakes that
-// are malformed, and those of other sites' pages. path and fields are what a
-// good one needs.
+// CheckHandshake fails unless the server refuses malformed handshakes, and
+// those of pages of other sites, in HTTP. path and fields are those of a valid
+// handshake.
 func CheckHandshake(t *testing.T, server *Server, path string, fields ...string) {
 	t.Helper()
 	const method, body = "GET", ""
 	for name, tt := range map[string]struct {
-		method, body, field string // in place of the good ones
+		method, body, field string // replace the valid ones
 		status              int
 		detail              string
 	}{
@@ -42,8 +42,9 @@ func CheckHandshake(t *testing.T, server *Server, path string, fields ...string)
 	}
 }
 
-// handshake sends a handshake byte by byte as it says, the last of two fields
-// with the same name alone, and reads the answer's status and detail.
+// handshake sends a handshake exactly as given, with only the last of two
+// fields with the same name, and returns the status and the detail of the
+// answer.
 func handshake(t *testing.T, server *Server, method, path, body string, fields ...string) (status int, detail string) {
 	t.Helper()
 	address := strings.TrimPrefix(server.URL, "http://")

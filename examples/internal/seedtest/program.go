@@ -8,17 +8,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A Program is one of the two, in any of its variants.
+// A Program is one of the two programs, in any of its variants.
 type Program struct {
-	// Ask sends a draft to the program with one of the four checks, where it
-	// is looked for.
+	// Ask sends a draft to the program with one of the four checks, where the
+	// program reads it.
 	Ask func(t *testing.T, check string, d *Draft) Talk
 
-	// Missing is the text of a check for want of a token.
+	// Missing is the text of a check that finds no token.
 	Missing map[string]string
 
-	// Before and After are the faults of the program's own, in the order in
-	// which they are looked for before and after those of the token.
+	// Before and After are faults that only this program has, in the order in
+	// which they are checked, before and after those of the token.
 	Before, After []Fault
 }
 
@@ -36,12 +36,12 @@ func CheckLogin(t *testing.T, got Talk, payload string) {
 	}
 }
 
-// TestChecks holds each of the four checks against each kind of token.
+// TestChecks tests each of the four checks with each kind of token.
 func (p Program) TestChecks(t *testing.T) {
 	onlyAccess := Refused("Only access tokens are allowed", Forbidden, "wrong_token_type")
 	onlyRefresh := Refused("Only refresh tokens are allowed", Forbidden, "wrong_token_type")
 	freshNeeded := Refused("Fresh token required", Forbidden, "fresh_token_required")
-	refused := map[string]map[Kind]Talk{ // all others log in
+	refused := map[string]map[Kind]Talk{ // all others succeed
 		"required": {Refresh: onlyAccess},
 		"optional": {Refresh: onlyAccess},
 		"refresh":  {Fresh: onlyRefresh, Stale: onlyRefresh},
@@ -71,8 +71,8 @@ func (p Program) TestChecks(t *testing.T) {
 	}
 }
 
-// TestOrder makes drafts with two faults: the one that is looked for first
-// must be told, by its own text.
+// TestOrder makes drafts with two faults: the one that is checked first must be
+// reported, with its own text.
 func (p Program) TestOrder(t *testing.T) {
 	faults := append([]Fault{{"empty", func(d *Draft) { d.Absent = true }, Refused(p.Missing["fresh"], Unauthorized, "token_missing")}}, p.Before...)
 	faults = append(append(faults, tokenFaults()...), p.After...)
@@ -84,7 +84,7 @@ func (p Program) TestOrder(t *testing.T) {
 	}
 }
 
-// ask sends a draft with all the faults, of which the first must be told.
+// ask sends a draft with these faults, the first of which must be reported.
 func (p Program) ask(t *testing.T, faults ...Fault) {
 	t.Helper()
 	d := NewDraft(Fresh)
@@ -96,8 +96,8 @@ func (p Program) ask(t *testing.T, faults ...Fault) {
 	}
 }
 
-// TestHostile sends what crashed the programs' forebears, or passed for
-// another's token: it must be answered like any other fault.
+// TestHostile sends tokens that crashed the original programs, or were accepted
+// by them. They must be refused like any other fault.
 func (p Program) TestHostile(t *testing.T) {
 	for _, f := range hostile() {
 		t.Run(f.Name, func(t *testing.T) { p.ask(t, f) })

@@ -1,5 +1,5 @@
-// Package seedtest tests the two programs: what they answer over HTTP, and
-// what they say on their sockets, in the same cases and the same words.
+// Package seedtest tests examples/query and examples/cookie: their answers over
+// HTTP and the messages on their sockets, in the same cases and words.
 package seedtest
 
 import (
@@ -18,7 +18,7 @@ import (
 	"wsauth/examples/web"
 )
 
-// patience is how long a test waits for what must come at once.
+// patience is how long a test waits for something that must happen at once.
 const patience = 10 * time.Second
 
 // A Server is a program that serves on loopback until the end of the test.
@@ -27,8 +27,8 @@ type Server struct {
 	document *openapi3.T
 }
 
-// Start starts a program. openapi is its document, against which every answer
-// is held.
+// Start starts a program. openapi is its document, with which every answer is
+// compared.
 func Start(t *testing.T, routes web.Routes, openapi []byte) *Server {
 	t.Helper()
 	server := httptest.NewServer(routes.Handler())
@@ -36,7 +36,7 @@ func Start(t *testing.T, routes web.Routes, openapi []byte) *Server {
 	return &Server{URL: server.URL, document: load(t, openapi)}
 }
 
-// An Answer is an answer over HTTP.
+// An Answer is an HTTP response.
 type Answer struct {
 	Status int
 	Header http.Header
@@ -53,7 +53,7 @@ func (s *Server) Call(t *testing.T, method, path, body string, fields ...string)
 		t.Fatal(err)
 	}
 	request.Header = header(fields)
-	response, err := http.DefaultTransport.RoundTrip(request) // follows no redirect
+	response, err := http.DefaultTransport.RoundTrip(request) // does not follow redirects
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,18 +67,18 @@ func (s *Server) Call(t *testing.T, method, path, body string, fields ...string)
 	return answer
 }
 
-// A Talk is all that a socket told, or how the handshake was refused.
+// A Talk contains all that a socket received, or how the handshake was refused.
 type Talk struct {
-	Status   int      // 101, or the refusal's
+	Status   int      // 101, or that of the refusal
 	Body     string   // of the refusal
 	Messages []string // texts
 	Code     websocket.StatusCode
 	Reason   string
 }
 
-// Dial opens a socket, with header fields as "Name: value", and listens until
-// it is closed. A message that is no text and an end without a close frame
-// fail the test.
+// Dial opens a socket, with header fields as "Name: value", and reads until it
+// is closed. A message that is not text, and an end without a close frame, fail
+// the test.
 func (s *Server) Dial(t *testing.T, path string, fields ...string) Talk {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
