@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -117,13 +118,16 @@ func TestNoInterimAnswersInHTTP10(t *testing.T) {
 // TestKeepLogin: upstreams do not touch the gateway's login, unless their
 // route has logins of its own.
 func TestKeepLogin(t *testing.T) {
-	b := newBackend(t)
-	r := behind(t, b, func(c *Config) {
-		c.Routes = append(c.Routes, Route{Path: "/own/", Upstreams: []string{b.URL}, KeepCredential: true})
+	b := newBackendOf(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(r.URL.Query().Get("name"), r.URL.Query().Get("value"))
 	})
+	r := behind(t, b, func(c *Config) {
+		c.Routes = append(c.Routes, Route{Path: "/own/", Upstreams: []string{b.URL}, Public: true, KeepCredential: true})
+	})
+	access, _ := r.login()
 	for _, c := range []struct{ name, value, want string }{
 		{"Set-Cookie", "access_token_cookie=x", ""},
-		{"Set-Cookie", " access_token_cookie =x", ""},
+		{"Set-Cookie", "= \taccess_token_cookie =x", ""},
 		{"Set-Cookie", "=access_token_cookie=x", ""},
 		{"Set-Cookie", "theirs=x", "theirs=x"},
 		{"Clear-Site-Data", `"cookies"`, ""},
@@ -135,9 +139,8 @@ func TestKeepLogin(t *testing.T) {
 		{"Clear-Site-Data", `"executionContexts"`, `"executionContexts"`},
 	} {
 		for route, want := range map[string]string{"/": c.want, "/public/": c.want, "/own/": c.value} {
-			h := http.Header{c.name: {c.value}}
-			r.g.routes.KeepLogin(route, h)
-			if got := h[c.name]; strings.Join(got, "|") != want || (len(got) > 0) != (want != "") {
+			e := r.get(route+"?"+url.Values{"name": {c.name}, "value": {c.value}}.Encode(), bearer(access))
+			if got := e.Header[c.name]; strings.Join(got, "|") != want || (len(got) > 0) != (want != "") {
 				t.Errorf("%s: %s: %s becomes %q, want %q", route, c.name, c.value, got, want)
 			}
 		}

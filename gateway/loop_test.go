@@ -43,12 +43,17 @@ func TestLoops(t *testing.T) {
 func TestLoopMarks(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
+	r.get("/public/a")
+	own := b.last().Header.Get("Cdn-Loop")
+	if !strings.HasPrefix(own, "wsauth-") {
+		t.Fatalf("the gateway calls itself %q", own)
+	}
 	for _, lines := range [][]string{nil, {"CDN-Loop: other, another; a=1"}, {"Cdn-Loop: one", "cdn-loop: wsauth-AAAAAAAAAAAA"}} {
 		if e := r.get("/public/a", lines...); e.StatusCode != http.StatusOK {
 			t.Errorf("%q: %d %s", lines, e.StatusCode, e.body)
 		}
 		got := b.last().Header["Cdn-Loop"]
-		if len(got) != len(lines)+1 || got[len(lines)] != r.g.routes.LoopName() {
+		if len(got) != len(lines)+1 || got[len(lines)] != own {
 			t.Errorf("%q: the upstream has got %q", lines, got)
 		}
 		conn, _, err := r.trySocket("/public/a", nil, lines...)
@@ -56,7 +61,7 @@ func TestLoopMarks(t *testing.T) {
 			t.Fatalf("%q: %v", lines, err)
 		}
 		conn.CloseNow()
-		if got := b.last().Header["Cdn-Loop"]; len(got) != len(lines)+1 || got[len(lines)] != r.g.routes.LoopName() {
+		if got := b.last().Header["Cdn-Loop"]; len(got) != len(lines)+1 || got[len(lines)] != own {
 			t.Errorf("%q: the upstream of a socket has got %q", lines, got)
 		}
 	}

@@ -59,12 +59,6 @@ func (p *proxy) keepLogin(answer http.Header) {
 	keepCookies(answer)
 }
 
-// KeepLogin removes from the header of an upstream's answer what would change
-// the gateway's own login, as the route called name does.
-func (rs *Routes) KeepLogin(name string, answer http.Header) {
-	rs.table.Load().byName[name].keepLogin(answer)
-}
-
 // clearable are the directives of Clear-Site-Data that do not affect cookies.
 var clearable = map[string]bool{
 	`"cache"`: true, `"clientHints"`: true, `"executionContexts"`: true, `"prefetchCache"`: true, `"prerenderCache"`: true, `"storage"`: true,

@@ -195,16 +195,16 @@ type Health struct {
 
 // Defaults and limits of the settings of a route.
 const (
-	DefaultConnect    = 5 * time.Second
+	defaultConnect    = 5 * time.Second
 	DefaultResponse   = 60 * time.Second
 	DefaultPing       = 30 * time.Second
 	DefaultHealth     = 5 * time.Second
-	DefaultHealthWait = 2 * time.Second
-	MinHealth         = 100 * time.Millisecond
+	defaultHealthWait = 2 * time.Second
+	minHealth         = 100 * time.Millisecond
 	maxTimeout        = 24 * time.Hour // so that sums of durations cannot overflow
 	MinPing           = time.Second
 	maxPing           = 24 * time.Hour
-	MinIdle           = time.Second
+	minIdle           = time.Second
 	maxIdle           = 366 * 24 * time.Hour
 )
 
@@ -267,7 +267,7 @@ func (r Route) check() (Route, fault.List) {
 
 // checkTimes checks the durations and limits of r and sets their defaults.
 func (r *Route) checkTimes(wrong *fault.List) {
-	r.Connect, r.Response = cmp.Or(r.Connect, DefaultConnect), cmp.Or(r.Response, DefaultResponse)
+	r.Connect, r.Response = cmp.Or(r.Connect, defaultConnect), cmp.Or(r.Response, DefaultResponse)
 	if r.Connect < 0 || r.Connect > maxTimeout {
 		wrong.Add("Connect", "must not be negative, and at most %s", maxTimeout)
 	}
@@ -276,12 +276,12 @@ func (r *Route) checkTimes(wrong *fault.List) {
 	}
 	r.Limits.fill(wrong)
 	h := &r.Health
-	h.Every, h.Timeout = cmp.Or(h.Every, DefaultHealth), cmp.Or(h.Timeout, DefaultHealthWait)
-	if h.Every < MinHealth || h.Every > maxTimeout {
-		wrong.Add("Health.Every", "must be from %s to %s", MinHealth, maxTimeout)
+	h.Every, h.Timeout = cmp.Or(h.Every, DefaultHealth), cmp.Or(h.Timeout, defaultHealthWait)
+	if h.Every < minHealth || h.Every > maxTimeout {
+		wrong.Add("Health.Every", "must be from %s to %s", minHealth, maxTimeout)
 	}
-	if h.Timeout < MinHealth || h.Timeout > maxTimeout {
-		wrong.Add("Health.Timeout", "must be from %s to %s", MinHealth, maxTimeout)
+	if h.Timeout < minHealth || h.Timeout > maxTimeout {
+		wrong.Add("Health.Timeout", "must be from %s to %s", minHealth, maxTimeout)
 	}
 	if h.Path != "" {
 		if err := CheckPath(h.Path); err != nil {
@@ -303,8 +303,8 @@ func (l *RouteLimits) fill(wrong *fault.List) {
 	if l.Ping != unlimited && (l.Ping < MinPing || l.Ping > maxPing) {
 		wrong.Add("Limits.Ping", "must be from %s to %s, or none", MinPing, maxPing)
 	}
-	if l.Idle != unlimited && (l.Idle < MinIdle || l.Idle > maxIdle) {
-		wrong.Add("Limits.Idle", "must be from %s to %s, or none", MinIdle, maxIdle)
+	if l.Idle != unlimited && (l.Idle < minIdle || l.Idle > maxIdle) {
+		wrong.Add("Limits.Idle", "must be from %s to %s, or none", minIdle, maxIdle)
 	}
 }
 

@@ -239,10 +239,6 @@ type RouteState struct {
 // guard follows.
 func (rs *Routes) Connected() int { return len(rs.live.all()) }
 
-// LoopName returns the name by which rs recognizes requests that it has passed
-// on before.
-func (rs *Routes) LoopName() string { return rs.loops.name[0] }
-
 // States returns the state of each route, sorted by name.
 func (rs *Routes) States() []RouteState {
 	var all []RouteState
