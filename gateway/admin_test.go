@@ -8,18 +8,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
 
-	"wsauth/idp"
-	"wsauth/internal/idptest"
+	"wsauth/internal/gateway/admin"
 	"wsauth/internal/privatesock"
-	"wsauth/store"
-	"wsauth/store/memory"
 	"wsauth/token"
 )
 
@@ -38,10 +34,13 @@ func (r *rig) operator() *operator {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.serveAdmin(l, admin.Config{Version: "v1"})
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", path)
 	}
-	return r.serveAdmin(l, "http://admin", &http.Transport{DialContext: dial}, AdminConfig{Version: "v1"})
+	transport := &http.Transport{DialContext: dial}
+	r.t.Cleanup(transport.CloseIdleConnections)
+	return &operator{t: r.t, url: "http://admin", client: &http.Client{Transport: transport, Timeout: 10 * time.Second}}
 }
 
 // shortDir is a folder whose name leaves room for that of a socket.
@@ -55,19 +54,22 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-func (r *rig) serveAdmin(l net.Listener, url string, transport *http.Transport, c AdminConfig) *operator {
+// serveAdmin serves the API for operators on l until the test ends.
+func (r *rig) serveAdmin(l net.Listener, c admin.Config) {
 	r.t.Helper()
+	api, err := r.g.Admin(c)
+	if err != nil {
+		r.t.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- r.g.ServeAdmin(ctx, l, c) }()
+	go func() { served <- api.Serve(ctx, l) }()
 	r.t.Cleanup(func() {
-		transport.CloseIdleConnections()
 		stop()
 		if err := <-served; err != nil {
-			r.t.Errorf("ServeAdmin: %v", err)
+			r.t.Errorf("admin: %v", err)
 		}
 	})
-	return &operator{t: r.t, url: url, client: &http.Client{Transport: transport, Timeout: 10 * time.Second}}
 }
 
 func (o *operator) call(method, path, body string, headers ...string) exchange {
@@ -112,26 +114,9 @@ func (o *operator) revoke(body string) map[string]any {
 	return e.decode(o.t)
 }
 
-// all are the entries of a list, from as many pages as there are.
-func (o *operator) all(path, name string) (entries []map[string]any, pages int) {
-	o.t.Helper()
-	after := ""
-	for {
-		v := o.get(path + after)
-		for _, entry := range v[name].([]any) {
-			entries = append(entries, entry.(map[string]any))
-		}
-		pages++
-		next, more := v["next"].(string)
-		if !more {
-			return entries, pages
-		}
-		after = "&after=" + next
-	}
-}
-
-// Each grain ends the sockets that it names, with their tokens, and no other.
-func TestAdminRevokesAtEachGrain(t *testing.T) {
+// TestAdminRevokes checks that each target ends its sockets, with their tokens,
+// and no others.
+func TestAdminRevokes(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		body   func(sub, sid, jti string) string
@@ -192,202 +177,26 @@ func TestAdminRevokesAtEachGrain(t *testing.T) {
 	}
 }
 
-// A moment in the past leaves what began after it.
-func TestAdminRevokesWhatBeganBefore(t *testing.T) {
-	for _, grain := range []string{`"user":"ada"`, `"everything":true`} {
-		r := start(t, func(c *Config) { c.Authenticate = anyone })
-		o := r.operator()
-		before, _ := r.loginAs("ada")
-		moment := time.Now()
-		for time.Now().UnixMilli() == moment.UnixMilli() { // a session begins in a millisecond
-			_ = r.claims(before)
-		}
-		after, _ := r.loginAs("ada")
-		old, young := r.echoes(before), r.echoes(after)
-		v := o.revoke(`{` + grain + `,"before":"` + moment.Format(time.RFC3339Nano) + `"}`)
-		if v["sockets"] != float64(1) || v["before"] != moment.UTC().Format("2006-01-02T15:04:05.000Z07:00") {
-			t.Errorf("%v", v)
-		}
-		if sessions, ok := v["sessions"]; ok && sessions != float64(1) {
-			t.Errorf("%v", v)
-		}
-		r.wantClose(old, 3000, "session_ended")
-		wantDead(t, r.call("GET", "/auth/session", "", bearer(before)))
-		r.echoOf(young, "I live on")
-		if logins := o.get("/v1/sessions/stored?user=ada")["sessions"].([]any); len(logins) != 1 {
-			t.Errorf("%d logins are left: %v", len(logins), logins)
-		}
-	}
-}
-
+// TestAdminLists checks that the lists name the route and the upstream of a
+// socket, and its client.
 func TestAdminLists(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b, func(c *Config) { c.Authenticate = anyone })
+	r := behind(t, b)
 	o := r.operator()
-	if v := o.get("/v1/sockets"); len(v["sockets"].([]any)) != 0 || v["next"] != nil {
-		t.Errorf("%v", v)
-	}
-	begun := float64(time.Now().Unix())
-	ada, _ := r.loginAs("ada", "User-Agent: Phone")
-	time.Sleep(time.Until(time.Now().Truncate(time.Millisecond).Add(time.Millisecond))) // sessions of one have no order
-	r.loginAs("ada", "User-Agent: Laptop")
-	bert, _ := r.loginAs("bert")
-	for _, access := range []string{ada, bert, ada} {
-		r.echoOf(r.socket("/ws", bearer(access)), "I am tied to an upstream")
-	}
-	claims := r.claims(ada)
-	sid, jti := claims["sid"].(string), claims["jti"].(string)
-	for path, want := range map[string][]string{
-		"/v1/sockets":                           {"ada", "bert", "ada"},
-		"/v1/sockets?user=ada":                  {"ada", "ada"},
-		"/v1/sockets?session=" + sid:            {"ada", "ada"},
-		"/v1/sockets?token=" + jti:              {"ada", "ada"},
-		"/v1/sockets?token=" + jti + "&user=x":  {},
-		"/v1/sockets?session=" + jti:            {},
-		"/v1/sockets?user=bert&session=" + sid:  {},
-		"/v1/sockets?user=nobody":               {},
-		"/v1/sessions":                          {"ada", "bert"},
-		"/v1/sessions?user=bert":                {"bert"},
-		"/v1/sessions/stored?user=ada":          {"ada", "ada"},
-		"/v1/sessions/stored?user=nobody":       {},
-		"/v1/sockets?user=ada&limit=2":          {"ada", "ada"},
-		"/v1/sockets?user=%00":                  {},
-		"/v1/sockets?user=google%7Cada&limit=1": {},
-	} {
-		v := o.get(path)
-		name := strings.Split(path, "/")[2]
-		name, _, _ = strings.Cut(name, "?")
-		subs := []string{}
-		for _, entry := range v[name].([]any) {
-			subs = append(subs, entry.(map[string]any)["sub"].(string))
-		}
-		if !slices.Equal(subs, want) || v["next"] != nil {
-			t.Errorf("%s: %v, want %v; next %v", path, subs, want, v["next"])
-		}
-	}
-	socket := o.get("/v1/sockets?user=ada&limit=1")["sockets"].([]any)[0].(map[string]any)
-	if socket["jti"] != jti || socket["sid"] != sid || socket["route"] != "/" || socket["upstream"] != b.URL || socket["expires"] != claims["exp"] ||
-		!strings.HasPrefix(socket["remote"].(string), "127.0.0.1:") || socket["opened"].(float64) < begun {
+	access, _ := r.login()
+	r.echoOf(r.socket("/ws", bearer(access)), "I am tied to an upstream")
+	claims := r.claims(access)
+	socket := o.get("/v1/sockets?user=test")["sockets"].([]any)[0].(map[string]any)
+	if socket["jti"] != claims["jti"] || socket["sid"] != claims["sid"] || socket["route"] != "/" || socket["upstream"] != b.URL || socket["expires"] != claims["exp"] ||
+		!strings.HasPrefix(socket["remote"].(string), "127.0.0.1:") {
 		t.Errorf("%v", socket)
 	}
-	session := o.get("/v1/sessions?user=ada")["sessions"].([]any)[0].(map[string]any)
-	if session["sid"] != sid || session["sockets"] != float64(2) || session["opened"] != socket["opened"] || session["remote"] != socket["remote"] || session["jti"] != nil {
-		t.Errorf("%v", session)
-	}
-	logins := o.get("/v1/sessions/stored?user=ada")["sessions"].([]any)
-	phone, laptop := logins[0].(map[string]any), logins[1].(map[string]any)
-	if phone["agent"] != "Phone" || phone["sid"] != sid || phone["sockets"] != float64(2) || laptop["agent"] != "Laptop" || laptop["sockets"] != float64(0) ||
-		phone["remote"] != "127.0.0.1" || phone["started"].(float64) < begun || phone["expires"].(float64) > phone["ends"].(float64) {
-		t.Errorf("%v", logins)
-	}
-	o.revoke(`{"everything":true}`)
-	if left := o.get("/v1/sessions/stored?user=ada")["sessions"].([]any); len(left) != 0 {
-		t.Errorf("logins that have ended are listed: %v", left)
+	if v := o.get("/v1/sessions/stored?user=test")["sessions"].([]any)[0].(map[string]any); v["sid"] != claims["sid"] || v["sockets"] != float64(1) || v["remote"] != "127.0.0.1" {
+		t.Errorf("%v", v)
 	}
 }
 
-// TestAdminListsWhatHasNoSession checks that tokens without a sid are listed
-// by jti, and that sockets without a token count as sockets but not as
-// sessions.
-func TestAdminListsWhatHasNoSession(t *testing.T) {
-	b := newBackend(t)
-	r := behind(t, b, func(c *Config) {
-		c.Routes = append(c.Routes, Route{Path: "/free", Upstreams: []string{b.URL}, Public: true, Sockets: true})
-	})
-	o := r.operator()
-	r.echoOf(r.socket("/free"), "I am tied to an upstream")
-	robot, err := r.g.issuer.Access("robot", token.Options{ID: "r1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.socket("/ws", bearer(robot.Raw))
-	r.socket("/ws", bearer(robot.Raw))
-	sockets := o.get("/v1/sockets")["sockets"].([]any)
-	if s := sockets[0].(map[string]any); len(sockets) != 3 || s["sub"] != "" || s["jti"] != "" || s["route"] != "/free" || s["expires"] != nil {
-		t.Errorf("%v", sockets)
-	}
-	sessions := o.get("/v1/sessions")["sessions"].([]any)
-	if s := sessions[0].(map[string]any); len(sessions) != 1 || s["sid"] != "" || s["jti"] != "r1" || s["sockets"] != float64(2) {
-		t.Errorf("%v", sessions)
-	}
-	if open := o.get("/v1/status")["open"].(map[string]any); open["sockets"] != float64(3) || open["users"] != float64(1) || open["sessions"] != float64(0) {
-		t.Errorf("%v", open)
-	}
-}
-
-// TestAdminListsBySubjectOfIssuer checks that user, beside a session or a
-// token, is the subject or the sub of the issuer.
-func TestAdminListsBySubjectOfIssuer(t *testing.T) {
-	p := idptest.New(t)
-	r := start(t, func(c *Config) {
-		c.Providers = []*idp.Provider{must(idp.New(idp.Config{
-			Preset: idp.Standard, Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: "idp", Profile: &token.Profile{Subject: "name"},
-		}))}
-	})
-	o := r.operator()
-	r.echoes(p.AccessToken("248", "s", map[string]any{"name": "ada"}))
-	for query, want := range map[string]int{
-		"user=idp|ada": 1, "user=idp|248": 0,
-		"session=idp|s&user=idp|ada": 1, "session=idp|s&user=idp|248": 1, "session=idp|s&user=248": 0,
-		"token=idp|access-248&user=idp|ada": 1, "token=idp|access-248&user=idp|248": 1, "token=idp|access-248&user=ada": 0,
-		"token=idp|access-248&session=idp|s&user=idp|248": 1, "token=idp|access-248&session=x&user=idp|248": 0,
-	} {
-		if got := o.get("/v1/sockets?" + strings.ReplaceAll(query, "|", "%7C"))["sockets"].([]any); len(got) != want {
-			t.Errorf("%s: %d sockets, want %d", query, len(got), want)
-		}
-	}
-}
-
-// Who turns the pages while sockets come and go sees each that stays, once.
-func TestAdminPagesUnderChurn(t *testing.T) {
-	r := start(t, func(c *Config) { c.Authenticate = anyone })
-	o := r.operator()
-	stays := map[string]bool{}
-	var others []*websocket.Conn
-	other, _ := r.loginAs("other")
-	for i := range 12 {
-		access, _ := r.loginAs(fmt.Sprint("user", i))
-		r.echoes(access)
-		stays[r.claims(access)["sid"].(string)] = true
-		others = append(others, r.echoes(other))
-	}
-	for _, list := range []string{"sockets", "sessions"} {
-		seen := map[string]int{}
-		after, pages := "", 0
-		for {
-			v := o.get("/v1/" + list + "?limit=5" + after)
-			entries := v[list].([]any)
-			if len(entries) > 5 {
-				t.Fatalf("a page of %d", len(entries))
-			}
-			for _, entry := range entries {
-				seen[entry.(map[string]any)["sid"].(string)]++
-			}
-			pages++
-			if len(others) > 0 {
-				others[0].CloseNow() // which may be the last of the page
-				others = append(others[1:], r.echoes(other))
-			}
-			next, more := v["next"].(string)
-			if !more {
-				break
-			}
-			after = "&after=" + next
-		}
-		if pages < 3 {
-			t.Errorf("%s: %d pages", list, pages)
-		}
-		for sid := range stays {
-			if seen[sid] != 1 {
-				t.Errorf("%s: one that stays was seen %d times", list, seen[sid])
-			}
-		}
-	}
-	if all, pages := o.all("/v1/sockets?user=other&limit=5", "sockets"); len(all) < 12 || pages < 3 {
-		t.Errorf("%d sockets of one user in %d pages", len(all), pages)
-	}
-}
-
+// TestAdminStatus checks the routes in the status.
 func TestAdminStatus(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) {
@@ -415,30 +224,8 @@ func TestAdminStatus(t *testing.T) {
 	}
 }
 
-// What the store does not take is not answered as done, though it has ended
-// here.
-func TestAdminWithAStoreThatFails(t *testing.T) {
-	broken := &failingStore{Store: memory.New(store.Limits{})}
-	r := start(t, func(c *Config) { c.Store = broken })
-	o := r.operator()
-	access, _ := r.login()
-	conn := r.echoes(access)
-	broken.fail(fmt.Errorf("no disk"))
-	for _, body := range []string{`{"token":"x"}`, `{"session":"x"}`, `{"user":"test"}`, `{"everything":true}`} {
-		e := o.call("POST", "/v1/revoke", body, jsonType)
-		wantNotDurable(t, e)
-	}
-	wantProblem(t, o.call("GET", "/v1/sessions/stored?user=test", ""), 503, "store_unavailable", "")
-	r.wantClose(conn, 3000, "session_ended")
-	r.wantLine(`"ended on this node only, and not written yet"`, 4, "target=", "sockets=", "via=unix")
-	broken.fail(nil)
-	if strings.Contains(r.log.String(), "admin: revoked") {
-		t.Error("the log says that something was revoked")
-	}
-}
-
 // TestAdminDrains checks that draining ends sockets like a shutdown, admits no
-// new ones, and keeps serving plain requests. A second call changes nothing.
+// new ones, and keeps serving plain requests.
 func TestAdminDrains(t *testing.T) {
 	r := start(t)
 	o := r.operator()
@@ -457,10 +244,49 @@ func TestAdminDrains(t *testing.T) {
 	}
 	access, _ = r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
 	r.claims(access)
-	if got := o.call("POST", "/v1/drain", `{}`, jsonType); got.StatusCode != http.StatusOK {
-		t.Errorf("again: %d %s", got.StatusCode, got.body)
-	}
-	if got := strings.Count(r.log.String(), "admin: draining"); got != 1 {
-		t.Errorf("%d lines", got)
+}
+
+// TestAdminIsNotPublic checks that the public cannot reach the operators'
+// endpoints, with the demonstration and with routes, whatever the host and the
+// path.
+func TestAdminIsNotPublic(t *testing.T) {
+	demo, routed := start(t), behind(t, newBackend(t), func(c *Config) { c.Authenticate = anyone })
+	for _, r := range []*rig{demo, routed} {
+		r.operator()
+		access, _ := r.loginAs("test")
+		conn := r.open("", bearer(access))
+		for _, path := range []string{"/v1/status", "/v1/sockets", "/auth/v1/status", "/admin/v1/status", "/v1/revoke"} {
+			for _, host := range []string{"localhost", "admin"} {
+				if e := r.get(path, "Host: "+host); e.StatusCode != 404 && e.StatusCode != 401 || strings.Contains(e.body, "sockets") {
+					t.Errorf("%s of %s: %d %s", path, host, e.StatusCode, e.body)
+				}
+			}
+		}
+		for _, path := range []string{"/v1/revoke", "/auth/v1/revoke"} {
+			req, err := http.NewRequest("POST", r.url+path, strings.NewReader(`{"everything":true}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", "application/json")
+			resp, err := r.client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != 404 && resp.StatusCode != 401 && resp.StatusCode != 403 {
+				t.Errorf("%s: %d", path, resp.StatusCode)
+			}
+		}
+		r.write(conn, "I live")
+		for got := ""; got != "I live"; { // behind the welcome of the demonstration
+			var err error
+			if got, err = r.read(conn); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.claims(access)
+		if strings.Contains(r.log.String(), "admin:") {
+			t.Errorf("%s", r.log)
+		}
 	}
 }

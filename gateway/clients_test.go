@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ import (
 	"github.com/coder/websocket"
 
 	"wsauth/internal/forwarded"
+	"wsauth/internal/gateway/admin"
 	"wsauth/internal/gateway/front"
 	"wsauth/token"
 )
@@ -613,9 +615,11 @@ func TestOperatorsSeeThePeer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- r.g.ServeAdmin(ctx, l, AdminConfig{Token: rand.Text() + rand.Text()}) }()
+	path := filepath.Join(t.TempDir(), "admin.token")
+	if err := os.WriteFile(path, []byte(rand.Text()+rand.Text()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.serveAdmin(l, admin.Config{TokenFile: must(admin.OpenTokenFile(path))})
 	q, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+l.Addr().String()+"/v1/status", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -630,10 +634,6 @@ func TestOperatorsSeeThePeer(t *testing.T) {
 		_ = response.Body.Close()
 	}
 	http.DefaultClient.CloseIdleConnections()
-	stop()
-	if err := <-served; err != nil {
-		t.Error(err)
-	}
 	if log := r.log.String(); !strings.Contains(log, "reason=token_invalid remote=127.0.0.1") || strings.Contains(log, "remote=192.0.2.") {
 		t.Errorf("the log: %s", log)
 	}

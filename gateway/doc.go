@@ -16,8 +16,7 @@
 //	endpoints.go   answer the request, if the path is the gateway's own
 //	proxy          or guard its route, and pass the request on to an upstream
 //
-// The API for operators (admin.go) is separate, and must be served on an
-// address that the public cannot reach.
+// The API for operators, package admin, is separate: [Gateway.Admin].
 //
 // Users log in at the endpoints of package login, which logins.go mounts below
 // [Config].AuthPrefix. endpoints.go has the table of all endpoints that the

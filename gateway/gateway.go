@@ -2,14 +2,11 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"wsauth"
 	"wsauth/internal/eventloop"
@@ -28,12 +25,10 @@ import (
 // in an http.Server with the limits that it relies on. It is safe for
 // concurrent use.
 type Gateway struct {
-	guard   *wsauth.Guard
-	login   *login.Service
-	issuer  *token.Issuer // for assertions
-	log     *slog.Logger
-	started time.Time
-	run     string // random, to recognize cursors of an earlier process
+	guard  *wsauth.Guard
+	login  *login.Service
+	issuer *token.Issuer // for assertions
+	log    *slog.Logger
 
 	front  *front.Server
 	health http.Handler // answers health checks
@@ -42,8 +37,6 @@ type Gateway struct {
 	demo   *demonstration // nil with routes
 
 	recorder *telemetry.Recorder
-	drain    time.Duration
-	draining atomic.Bool // an operator has started a drain
 
 	config        Config             // checked
 	roomForTokens int                // bytes that header fields may have beyond the usual limit
@@ -71,9 +64,6 @@ func New(c Config) (*Gateway, error) {
 		log:           c.Logger,
 		keys:          c.Keys,
 		recorder:      telemetry.New(c.Logger, c.AccessLog),
-		drain:         c.Drain,
-		started:       time.Now(),
-		run:           rand.Text()[:8],
 		logsIn:        c.Authenticate != nil && !c.NoAuth,
 		config:        c,
 		hasProviders:  len(c.Providers) > 0,

@@ -3,6 +3,10 @@ package gateway
 import (
 	"net/http"
 
+	"wsauth"
+	"wsauth/internal/adminapi"
+	"wsauth/internal/gateway/admin"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/httpx"
 )
@@ -51,4 +55,44 @@ func (g *Gateway) state() telemetry.State {
 			return open, limiter.Limits().Connections, refused
 		},
 	}
+}
+
+// Admin returns the API for operators, with which they list what is open and
+// end it; see docs/admin.md. It sets the fields of c that describe the
+// gateway.
+func (g *Gateway) Admin(c admin.Config) (*admin.API, error) {
+	c.Guard, c.Sessions, c.Drain, c.Logger = g.guard, g.login, g.config.Drain, g.log
+	c.Routes, c.ServedBy = g.adminRoutes, g.servedBy
+	return admin.New(c)
+}
+
+// servedBy returns the route and the upstream of a socket. The upstream of the
+// demonstration has no address.
+func (g *Gateway) servedBy(s *wsauth.Socket) (route, upstream string) {
+	route, upstream = g.routes.ServedBy(s)
+	if g.demo != nil {
+		upstream = ""
+	}
+	return route, upstream
+}
+
+// adminRoutes returns the routes and the state of their upstreams. The
+// demonstration has one route, and no upstream.
+func (g *Gateway) adminRoutes() []adminapi.Route {
+	states := g.routes.States()
+	if g.demo != nil {
+		states = []proxy.RouteState{g.demo.handler.State()}
+	}
+	routes := []adminapi.Route{}
+	for _, r := range states {
+		route := adminapi.Route{Host: r.Route.Host, Path: r.Route.Path, Public: r.Route.Public, Upstreams: []adminapi.Upstream{}}
+		if !route.Public {
+			route.Requirement = r.Route.Requirement.String()
+		}
+		for _, u := range r.Upstreams {
+			route.Upstreams = append(route.Upstreams, adminapi.Upstream{Address: u.Address, Healthy: u.Healthy})
+		}
+		routes = append(routes, route)
+	}
+	return routes
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wsauth"
-	"wsauth/internal/adminapi"
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/discovery"
 	"wsauth/internal/gateway/front"
@@ -302,12 +301,6 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("%d sockets whose client has not authenticated, %d of one address", defaultMaxUnauthenticated, defaultMaxUnauthenticatedPerAddress),
 			fmt.Sprintf("or after %s.", inSeconds(wsauth.TicketLife)),
 			"The gateway ends one that takes longer than a second",
-		},
-		"admin.md": {
-			fmt.Sprintf("A list has %d entries unless `limit` says otherwise, %d at most", defaultPage, maxPage),
-			fmt.Sprintf("must be at least %d characters long", adminapi.MinToken),
-			fmt.Sprintf("`within`, seconds from 1 to %d", maxDrain/time.Second),
-			fmt.Sprintf("after %s from one address, one attempt per %s is checked", words[adminTries], inSeconds(adminTryEvery)),
 		},
 		"errors.md": {
 			fmt.Sprintf("no data arrived in the body of a plain request for %s", inSeconds(proxy.Patience)),

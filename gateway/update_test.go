@@ -295,3 +295,29 @@ func TestUpdateCopiesRoutes(t *testing.T) {
 		t.Errorf("claims that have changed: %d %s", e.StatusCode, e.body)
 	}
 }
+
+// TestRemoveRoutes: without routes only the gateway's own addresses answer,
+// until there are others.
+func TestRemoveRoutes(t *testing.T) {
+	b := newBackend(t)
+	r := behind(t, b)
+	access, _ := r.login()
+	conn := r.socket("/chat", bearer(access))
+	if err := r.g.RemoveRoutes(); err != nil {
+		t.Fatal(err)
+	}
+	r.wantClose(conn, 1012, "restarting")
+	if e := r.get("/public/a"); e.StatusCode != http.StatusNotFound {
+		t.Errorf("a route that was removed: %d", e.StatusCode)
+	}
+	r.login()
+	if err := r.g.Update([]Route{{Path: "/public/", Upstreams: []string{b.URL}, Public: true}}); err != nil {
+		t.Fatal(err)
+	}
+	if e := r.get("/public/a"); e.StatusCode != http.StatusOK {
+		t.Errorf("a route that was put back: %d", e.StatusCode)
+	}
+	if err := start(t).g.RemoveRoutes(); err == nil {
+		t.Error("the demonstration has no routes to remove")
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"wsauth/gateway"
 	"wsauth/internal/errtext"
 	"wsauth/internal/forwarded"
+	"wsauth/internal/gateway/admin"
 	"wsauth/internal/gateway/fault"
 	"wsauth/internal/hostaddr"
 )
@@ -174,7 +175,7 @@ func (b *build) checkServer() {
 		b.report("admin.listen", "needs admin.token_file: on a port, operators authenticate with a token")
 	}
 	if s.Admin.Host != "" && !b.hasUserInfo("admin.host", s.Admin.Host) {
-		if err := gateway.CheckAdminHost(s.Admin.Host); err != nil {
+		if err := admin.CheckHost(s.Admin.Host); err != nil {
 			b.report("admin.host", "%v", err)
 		}
 	}

@@ -300,6 +300,30 @@ func CheckHostName(host string) error {
 	return nil
 }
 
+// CheckPattern returns an error if host is neither empty nor, in lower case and
+// without a port, an address, a host name, or a host name that follows "*.".
+func CheckPattern(host string) error {
+	name := strings.TrimPrefix(host, "*.")
+	if err := CheckASCII(host); err != nil {
+		return err
+	}
+	switch {
+	case host == "":
+		return nil
+	case name == "" || name != strings.ToLower(name) || strings.HasPrefix(name, ".") || strings.HasSuffix(name, "."):
+		return fmt.Errorf("%q is not a host in small letters, such as app.example or *.app.example", host)
+	case strings.Contains(name, "*"):
+		return fmt.Errorf("%q: a star stands for whole names at the front only, as in *.app.example", host)
+	}
+	if strings.Contains(name, ":") || !httpx.IsHost(name) {
+		return fmt.Errorf("%q is not a host; ports are not part of it", host)
+	}
+	if _, err := netip.ParseAddr(name); err == nil && name != host {
+		return fmt.Errorf("%q: a star stands for names, and an address has none", host)
+	}
+	return CheckHostName(name)
+}
+
 // isNumber reports whether a label is a decimal number, or a hexadecimal one
 // in the notation of C.
 func isNumber(label string) bool {

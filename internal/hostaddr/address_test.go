@@ -202,3 +202,17 @@ func TestCheckASCII(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckPattern checks which hosts a route may have.
+func TestCheckPattern(t *testing.T) {
+	for _, bad := range []string{"256.1.1.1", "127.1", "0x7f.1", "*.127.0.0.1", "*.0.0.1", strings.Repeat("a", 64) + ".b", strings.Repeat("a.", 127) + "a"} {
+		if CheckPattern(bad) == nil {
+			t.Errorf("%q is accepted as the host of a route", bad)
+		}
+	}
+	for _, good := range []string{"127.0.0.1", "a_b", "x-", "*.com", "1.example"} {
+		if err := CheckPattern(good); err != nil {
+			t.Error(err)
+		}
+	}
+}

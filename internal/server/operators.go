@@ -10,11 +10,11 @@ import (
 	"sync"
 	"time"
 
-	"wsauth/gateway"
 	"wsauth/internal/adminapi"
 	"wsauth/internal/config"
 	"wsauth/internal/connlimit"
 	"wsauth/internal/errtext"
+	"wsauth/internal/gateway/admin"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/privatesock"
 )
@@ -70,7 +70,7 @@ func (s *Server) serveAdmin(ctx context.Context) (err error) {
 			}
 		}
 	}()
-	c := gateway.AdminConfig{Version: s.version, Host: s.settings.Admin.Host, Reload: s.reloads.order}
+	c := admin.Config{Version: s.version, Host: s.settings.Admin.Host, Reload: s.reloads.order}
 	if path := AdminSocket(s.settings.Admin.Socket, s.dir); path != "" {
 		l, err := privatesock.Listen(ctx, path)
 		switch {
@@ -88,16 +88,16 @@ func (s *Server) serveAdmin(ctx context.Context) (err error) {
 		}
 		listeners = append(listeners, l)
 	}
+	api, err := s.gateway.Admin(c)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var serving sync.WaitGroup
 	for _, l := range listeners {
-		of := c
-		if l.Addr().Network() == "unix" {
-			of.TokenFile = nil // the mode of the socket protects it
-		}
 		s.log.Info("operators are served", "at", l.Addr().String())
 		serving.Go(func() {
-			if err := s.gateway.ServeAdmin(ctx, l, of); err != nil {
+			if err := api.Serve(ctx, l); err != nil {
 				s.log.Error("operators are no longer served", "at", l.Addr().String(), "error", err)
 			}
 		})
@@ -110,23 +110,23 @@ func (s *Server) serveAdmin(ctx context.Context) (err error) {
 }
 
 // listenAdmin opens the port for operators, and the file with their token.
-func (s *Server) listenAdmin(ctx context.Context) (net.Listener, *gateway.AdminTokenFile, error) {
-	admin := s.settings.Admin
-	watcher := config.NewWatcher(admin.TokenFile)
-	file, err := gateway.OpenAdminTokenFile(admin.TokenFile)
+func (s *Server) listenAdmin(ctx context.Context) (net.Listener, *admin.TokenFile, error) {
+	settings := s.settings.Admin
+	watcher := config.NewWatcher(settings.TokenFile)
+	file, err := admin.OpenTokenFile(settings.TokenFile)
 	if err != nil {
 		return nil, nil, fmt.Errorf("admin.token_file: %w", err)
 	}
-	l, err := front.Listen(ctx, admin.Listen)
+	l, err := front.Listen(ctx, settings.Listen)
 	if err != nil {
 		return nil, nil, fmt.Errorf("admin.listen: %w", err)
 	}
 	if !isLoopback(l) {
 		_ = l.Close()
-		return nil, nil, fmt.Errorf("admin.listen: other machines can reach %s: name an address of this machine only, such as 127.0.0.1:9091", admin.Listen)
+		return nil, nil, fmt.Errorf("admin.listen: other machines can reach %s: name an address of this machine only, such as 127.0.0.1:9091", settings.Listen)
 	}
-	p := &part{name: "token of the operators", file: admin.TokenFile, reload: func(context.Context, reloadRequest) adminapi.Reloaded {
-		return reloadToken(file, admin.TokenFile, s.log)
+	p := &part{name: "token of the operators", file: settings.TokenFile, reload: func(context.Context, reloadRequest) adminapi.Reloaded {
+		return reloadToken(file, settings.TokenFile, s.log)
 	}}
 	if s.settings.Watch {
 		p.watchers = []*config.Watcher{watcher}
@@ -136,7 +136,7 @@ func (s *Server) listenAdmin(ctx context.Context) (net.Listener, *gateway.AdminT
 }
 
 // reloadToken reads the operators' token again.
-func reloadToken(file *gateway.AdminTokenFile, name string, log *slog.Logger) (done adminapi.Reloaded) {
+func reloadToken(file *admin.TokenFile, name string, log *slog.Logger) (done adminapi.Reloaded) {
 	changed, err := file.Reload()
 	switch {
 	case err != nil:

@@ -160,7 +160,7 @@ func (r *reloader) reload(ctx context.Context, request reloadRequest, parts ...*
 }
 
 // order reads all parts again for an operator. It implements
-// [gateway.AdminConfig.Reload].
+// [admin.Config.Reload].
 func (r *reloader) order(ctx context.Context, order adminapi.Reload) (adminapi.Reloaded, error) {
 	answer := make(chan adminapi.Reloaded, 1)
 	select {

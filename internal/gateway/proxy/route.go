@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -221,7 +220,7 @@ func (r Route) withDefaults() (Route, error) {
 // check does the work of withDefaults and returns the faults separately.
 func (r Route) check() (Route, fault.List) {
 	var wrong fault.List
-	if err := CheckHost(r.Host); err != nil {
+	if err := hostaddr.CheckPattern(r.Host); err != nil {
 		wrong.Add("Host", "%w", err)
 	}
 	if err := CheckPath(r.Path); err != nil {
@@ -319,29 +318,6 @@ func LimitOr[T ~int | ~int64](limit, def T) T {
 
 // Bound converts a filled limit for code in which 0 means no limit.
 func Bound[T ~int | ~int64](limit T) T { return max(limit, 0) }
-
-// CheckHost returns an error if a route cannot have this host.
-func CheckHost(host string) error {
-	name := strings.TrimPrefix(host, "*.")
-	if err := hostaddr.CheckASCII(host); err != nil {
-		return err
-	}
-	switch {
-	case host == "":
-		return nil
-	case name == "" || name != strings.ToLower(name) || strings.HasPrefix(name, ".") || strings.HasSuffix(name, "."):
-		return fmt.Errorf("%q is not a host in small letters, such as app.example or *.app.example", host)
-	case strings.Contains(name, "*"):
-		return fmt.Errorf("%q: a star stands for whole names at the front only, as in *.app.example", host)
-	}
-	if strings.Contains(name, ":") || !httpx.IsHost(name) {
-		return fmt.Errorf("%q is not a host; ports are not part of it", host)
-	}
-	if _, err := netip.ParseAddr(name); err == nil && name != host {
-		return fmt.Errorf("%q: a star stands for names, and an address has none", host)
-	}
-	return hostaddr.CheckHostName(name)
-}
 
 // CheckPath returns an error if a configuration cannot have this path.
 func CheckPath(p string) error {

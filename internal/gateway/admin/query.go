@@ -1,4 +1,4 @@
-package gateway
+package admin
 
 import (
 	"fmt"
@@ -11,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	"wsauth"
-	"wsauth/internal/gateway/telemetry"
 )
 
 const (
@@ -20,8 +19,8 @@ const (
 	maxName     = 256  // the length of the name of a user, session or token, in bytes
 )
 
-// An adminQuery is the parsed query of a list.
-type adminQuery struct {
+// A query is the parsed query of a list.
+type query struct {
 	user, session, token string // "" matches all
 	limit                int
 	after                uint64 // the ID of the last socket on the page before
@@ -30,15 +29,15 @@ type adminQuery struct {
 // readQuery parses the query of r, which may contain limit, after and names,
 // each once. If the query is invalid, readQuery answers r without quoting it
 // and returns false.
-func (a *admin) readQuery(w http.ResponseWriter, r *http.Request, names ...string) (adminQuery, bool) {
+func (a *API) readQuery(w http.ResponseWriter, r *http.Request, names ...string) (query, bool) {
 	q, fault := a.parseQuery(r.URL.RawQuery, names)
 	if fault != "" {
-		telemetry.Problem(http.StatusBadRequest, "invalid_request", fault)(w, r)
+		refuse(w, r, http.StatusBadRequest, "invalid_request", fault)
 	}
 	return q, fault == ""
 }
 
-func (a *admin) parseQuery(raw string, names []string) (q adminQuery, fault string) {
+func (a *API) parseQuery(raw string, names []string) (q query, fault string) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
 		return q, "The query is malformed"
@@ -65,7 +64,7 @@ func (a *admin) parseQuery(raw string, names []string) (q adminQuery, fault stri
 		switch {
 		case err != nil:
 			return q, "after must be the next of the page before"
-		case run != a.gateway.run:
+		case run != a.run:
 			return q, "after is from before a restart of the server; start without it"
 		}
 	}
@@ -73,8 +72,8 @@ func (a *admin) parseQuery(raw string, names []string) (q adminQuery, fault stri
 }
 
 // next returns the after of the page that follows the socket with this ID.
-func (a *admin) next(id uint64) string {
-	return a.gateway.run + "." + strconv.FormatUint(id, 10)
+func (a *API) next(id uint64) string {
+	return a.run + "." + strconv.FormatUint(id, 10)
 }
 
 // matching yields the open sockets that match q, in the order in which they
@@ -82,16 +81,15 @@ func (a *admin) next(id uint64) string {
 //
 // Without a session and a token, user is the Subject of the claims. With one
 // of them, it may also be their IssuerSubject.
-func (a *admin) matching(q adminQuery) iter.Seq[*wsauth.Socket] {
-	guard := a.gateway.guard
+func (a *API) matching(q query) iter.Seq[*wsauth.Socket] {
 	f := wsauth.Filter{Token: q.token, Session: q.session, After: q.after}
 	if q.session == "" && q.token == "" {
 		f.All, f.Subject = q.user == "", q.user
-		return guard.Sockets(f)
+		return a.config.Guard.Sockets(f)
 	}
 	return func(yield func(*wsauth.Socket) bool) {
-		for s := range guard.Sockets(f) {
-			if (q.user == "" || s.Claims().HasSubject(q.user)) && !yield(s) {
+		for socket := range a.config.Guard.Sockets(f) {
+			if (q.user == "" || socket.Claims().HasSubject(q.user)) && !yield(socket) {
 				return
 			}
 		}

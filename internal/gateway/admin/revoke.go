@@ -1,4 +1,4 @@
-package gateway
+package admin
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 )
 
 // revoke answers POST /v1/revoke.
-func (a *admin) revoke(w http.ResponseWriter, r *http.Request) {
+func (a *API) revoke(w http.ResponseWriter, r *http.Request) {
 	order, ok := readRevoke(w, r, time.Now())
 	if !ok {
 		return
@@ -33,16 +33,15 @@ func (a *admin) revoke(w http.ResponseWriter, r *http.Request) {
 		line = append(line, "remote", logtext.Host(r.RemoteAddr))
 	}
 	if err != nil {
-		telemetry.AnswerProblem(w, r, problem.StoreFailure(a.gateway.log, "admin: cannot revoke", err, line...))
+		telemetry.AnswerProblem(w, r, problem.StoreFailure(a.log, "admin: cannot revoke", err, line...))
 		return
 	}
-	a.gateway.log.Info("admin: revoked", line...)
+	a.log.Info("admin: revoked", line...)
 	problem.WriteJSON(w, answer)
 }
 
 // carryOut applies order and returns the result.
-func (a *admin) carryOut(ctx context.Context, order store.Revocation) (answer adminapi.Revoked, err error) {
-	g := a.gateway
+func (a *API) carryOut(ctx context.Context, order store.Revocation) (answer adminapi.Revoked, err error) {
 	answer = adminapi.Revoked{Target: order.Target.String(), ID: order.ID}
 	if !order.Before.IsZero() {
 		// A store keeps times in milliseconds.
@@ -51,14 +50,14 @@ func (a *admin) carryOut(ctx context.Context, order store.Revocation) (answer ad
 	switch order.Target {
 	case store.TargetSubject:
 		var sessions int
-		sessions, answer.Sockets, err = g.login.EndUserBefore(ctx, order.ID, order.Before)
+		sessions, answer.Sockets, err = a.config.Sessions.EndUserBefore(ctx, order.ID, order.Before)
 		answer.Sessions = &sessions
 	case store.TargetAll:
-		answer.Sockets, err = g.login.EndAllBefore(ctx, order.Before)
+		answer.Sockets, err = a.config.Sessions.EndAllBefore(ctx, order.Before)
 	case store.TargetSession:
-		answer.Sockets, err = g.login.End(ctx, order.ID)
+		answer.Sockets, err = a.config.Sessions.End(ctx, order.ID)
 	default:
-		answer.Sockets, err = g.guard.Revoke(ctx, order)
+		answer.Sockets, err = a.config.Guard.Revoke(ctx, order)
 	}
 	return answer, err
 }
@@ -72,7 +71,7 @@ func readRevoke(w http.ResponseWriter, r *http.Request, now time.Time) (store.Re
 	}
 	revocation, fault := revocationOf(order, now)
 	if fault != "" {
-		telemetry.Problem(http.StatusUnprocessableEntity, "invalid_request", fault)(w, r)
+		refuse(w, r, http.StatusUnprocessableEntity, "invalid_request", fault)
 		return store.Revocation{}, false
 	}
 	return revocation, true

@@ -1,4 +1,4 @@
-package gateway
+package admin
 
 import (
 	"errors"
@@ -7,17 +7,45 @@ import (
 	"net/netip"
 	"strings"
 
-	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
+	"wsauth/internal/hostaddr"
 	"wsauth/internal/httpx"
+	"wsauth/internal/problem"
 )
 
-// CheckAdminHost returns an error if name cannot be [AdminConfig.Host].
-func CheckAdminHost(name string) error {
+// withShortHead refuses requests whose head is too long; see
+// [problem.CheckHead].
+func withShortHead(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if fault := problem.CheckHead(w, r, problem.MaxHeaders); fault != nil {
+			telemetry.AnswerProblem(w, r, *fault)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// noPages refuses requests that a browser sends for a web page. A page could
+// reach this API by a name that resolves to this machine, and would act with
+// the rights of its user. No page needs it.
+func noPages(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, name := range [...]string{"Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode"} {
+			if len(r.Header[name]) > 0 {
+				refuse(w, r, http.StatusForbidden, "origin_not_allowed", "Web pages may not use this API")
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// CheckHost returns an error if name cannot be [Config.Host].
+func CheckHost(name string) error {
 	if name == "" || strings.HasPrefix(name, "*") {
 		return errors.New("a whole name is needed, such as admin.app.example")
 	}
-	return proxy.CheckHost(name)
+	return hostaddr.CheckPattern(name)
 }
 
 // hereOnly refuses requests that were sent to a host other than name,
@@ -26,10 +54,9 @@ func CheckAdminHost(name string) error {
 // API then have the same origin: it sends no Origin and, without TLS, no
 // Sec-Fetch-Site, and the page can read the answers.
 func hereOnly(name string, next http.Handler) http.Handler {
-	refused := telemetry.Problem(http.StatusForbidden, "host_not_allowed", "The host must be a loopback address, localhost or the name in admin.host")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isHere(r.Host, name) {
-			refused(w, r)
+			refuse(w, r, http.StatusForbidden, "host_not_allowed", "The host must be a loopback address, localhost or the name in admin.host")
 			return
 		}
 		next.ServeHTTP(w, r)

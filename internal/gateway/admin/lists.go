@@ -1,4 +1,4 @@
-package gateway
+package admin
 
 import (
 	"net/http"
@@ -12,7 +12,7 @@ import (
 )
 
 // sockets answers GET /v1/sockets.
-func (a *admin) sockets(w http.ResponseWriter, r *http.Request) {
+func (a *API) sockets(w http.ResponseWriter, r *http.Request) {
 	q, ok := a.readQuery(w, r, "user", "session", "token")
 	if !ok {
 		return
@@ -30,15 +30,12 @@ func (a *admin) sockets(w http.ResponseWriter, r *http.Request) {
 	problem.WriteJSON(w, answer)
 }
 
-func (a *admin) socket(s *wsauth.Socket) adminapi.Socket {
+func (a *API) socket(s *wsauth.Socket) adminapi.Socket {
 	entry := adminapi.Socket{Kind: "socket", Remote: logtext.Visible(s.RemoteAddr()), Opened: s.Started().Unix()}
 	if s.Followed() {
 		entry.Kind = "request"
 	}
-	entry.Route, entry.Upstream = a.gateway.routes.ServedBy(s)
-	if a.gateway.demo != nil {
-		entry.Upstream = "" // it has no address
-	}
+	entry.Route, entry.Upstream = a.config.ServedBy(s)
 	if c := s.Claims(); c != nil {
 		entry.JTI, entry.SID, entry.Sub, entry.Expires = c.ID, c.SessionID, c.Subject, c.ValidUntil().Unix()
 	}
@@ -50,7 +47,7 @@ func (a *admin) socket(s *wsauth.Socket) adminapi.Socket {
 const maxScan = 10_000
 
 // sessions answers GET /v1/sessions.
-func (a *admin) sessions(w http.ResponseWriter, r *http.Request) {
+func (a *API) sessions(w http.ResponseWriter, r *http.Request) {
 	q, ok := a.readQuery(w, r, "user")
 	if !ok {
 		return
@@ -96,9 +93,9 @@ func sessionOf(c *token.Claims) wsauth.Filter {
 
 // sharing returns the number of sockets in the session of s if s is the oldest
 // of them, and 0 otherwise.
-func (a *admin) sharing(of wsauth.Filter, s *wsauth.Socket) int {
+func (a *API) sharing(of wsauth.Filter, s *wsauth.Socket) int {
 	n := 0
-	for other := range a.gateway.guard.Sockets(of) {
+	for other := range a.config.Guard.Sockets(of) {
 		if other.ID() < s.ID() {
 			return 0
 		}
@@ -109,25 +106,24 @@ func (a *admin) sharing(of wsauth.Filter, s *wsauth.Socket) int {
 
 // storedSessions answers GET /v1/sessions/stored with at most
 // [store.MaxSubjectSessions] sessions, the oldest first.
-func (a *admin) storedSessions(w http.ResponseWriter, r *http.Request) {
+func (a *API) storedSessions(w http.ResponseWriter, r *http.Request) {
 	q, ok := a.readQuery(w, r, "user")
 	if !ok {
 		return
 	}
 	if q.user == "" || q.after > 0 {
-		telemetry.Problem(http.StatusBadRequest, "invalid_request", "user is required, and there is only one page")(w, r)
+		refuse(w, r, http.StatusBadRequest, "invalid_request", "user is required, and there is only one page")
 		return
 	}
 	ctx, cancel := problem.Storing(r)
 	defer cancel()
-	g := a.gateway
-	sessions, err := g.login.Sessions(ctx, q.user)
+	sessions, err := a.config.Sessions.Sessions(ctx, q.user)
 	if err != nil {
-		telemetry.AnswerProblem(w, r, problem.StoreFailure(g.log, "admin: cannot list sessions", err))
+		telemetry.AnswerProblem(w, r, problem.StoreFailure(a.log, "admin: cannot list sessions", err))
 		return
 	}
 	sockets := map[string]int{}
-	for s := range g.guard.Sockets(wsauth.Filter{Subject: q.user}) {
+	for s := range a.config.Guard.Sockets(wsauth.Filter{Subject: q.user}) {
 		sockets[s.Claims().SessionID]++
 	}
 	answer := adminapi.StoredSessions{Sessions: []adminapi.StoredSession{}}
