@@ -43,13 +43,8 @@ func (t *sessionTable) begin(s store.Session, now time.Time, limit int) error {
 	if s.Expired(now) {
 		return nil
 	}
-	if t.count.n >= uint64(limit) {
-		if err := t.sweep(now, sweepSize); err != nil {
-			return err
-		}
-	}
-	if t.count.n >= uint64(limit) {
-		return store.ErrFull
+	if err := t.count.makeRoom(limit, now, t.sweep); err != nil {
+		return err
 	}
 	if full, err := t.full(s.Subject, now); err != nil || full {
 		return cmp.Or(err, store.ErrFull)

@@ -41,14 +41,8 @@ func (t *ticketTable) put(key store.TicketKey, ticket ticket, now time.Time, lim
 	if !ticket.expires.After(now) {
 		return nil
 	}
-	// Perhaps some tickets have not been swept yet.
-	if t.count.n >= uint64(limit) {
-		if err := t.sweep(now, sweepSize); err != nil {
-			return err
-		}
-	}
-	if t.count.n >= uint64(limit) {
-		return store.ErrFull
+	if err := t.count.makeRoom(limit, now, t.sweep); err != nil {
+		return err
 	}
 	t.count.n++
 	return errors.Join(

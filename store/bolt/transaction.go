@@ -220,6 +220,21 @@ func openCounter(tx *checkedTx, key []byte) counter {
 	return c
 }
 
+// makeRoom returns [store.ErrFull] if there are limit entries, even after sweep
+// has deleted those that have expired.
+func (c *counter) makeRoom(limit int, now time.Time, sweep func(now time.Time, limit int) error) error {
+	if c.n < uint64(limit) {
+		return nil
+	}
+	if err := sweep(now, sweepSize); err != nil {
+		return err
+	}
+	if c.n >= uint64(limit) {
+		return store.ErrFull
+	}
+	return nil
+}
+
 func (c *counter) close() error {
 	if c.n == c.was {
 		return nil
