@@ -15,11 +15,7 @@ import (
 // unintended, each as a [*fault.Fault] that names its field.
 func Warnings(routes []Route) fault.List {
 	var all fault.List
-	proxies := make([]*proxy, len(routes))
-	for i, r := range routes {
-		proxies[i] = &proxy{route: r}
-	}
-	table := newRouter(proxies)
+	table, _ := routerOf(routes)
 	for i := range routes {
 		r, field := &routes[i], fmt.Sprintf("Routes[%d]", i)
 		warnOfSockets(&all, field, r, routes)
@@ -87,6 +83,16 @@ func HostsMeet(a, b string) bool {
 	return covers(a, b) || covers(b, a)
 }
 
+// routerOf returns a router for routes that are only compared, and their
+// proxies.
+func routerOf(routes []Route) (*router, []*proxy) {
+	proxies := make([]*proxy, len(routes))
+	for i, r := range routes {
+		proxies[i] = &proxy{route: r}
+	}
+	return newRouter(proxies), proxies
+}
+
 // A Redirect is a path that is answered with 307, to the path of a guarded
 // route from which it differs only in a final slash.
 type Redirect struct{ From, To string } // both include the host of the route
@@ -94,11 +100,7 @@ type Redirect struct{ From, To string } // both include the host of the route
 // Redirects returns the redirects to the paths of guarded routes.
 func Redirects(routes []Route) []Redirect {
 	var all []Redirect
-	proxies := make([]*proxy, len(routes))
-	for i, r := range routes {
-		proxies[i] = &proxy{route: r}
-	}
-	table := newRouter(proxies)
+	table, proxies := routerOf(routes)
 	for i := range routes {
 		r := &routes[i]
 		twin, ok := strings.CutSuffix(r.Path, "/")
