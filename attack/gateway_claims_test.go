@@ -13,6 +13,8 @@ import (
 	"wsauth"
 	"wsauth/gateway"
 	"wsauth/idp"
+	"wsauth/internal/gateway/proxy"
+	"wsauth/internal/gateway/tokens"
 	"wsauth/internal/idptest"
 	"wsauth/internal/wstest"
 	"wsauth/token"
@@ -20,14 +22,15 @@ import (
 
 // newProvided serves a gateway that trusts a provider, whose users get a
 // namespace and only the roles of a Keycloak realm.
-func newProvided(t *testing.T, p *idptest.Provider, route gateway.Route) *proxied {
+func newProvided(t *testing.T, p *idptest.Provider, route proxy.Route) *proxied {
 	t.Helper()
 	provider := sure(idp.New(idp.Config{
 		Preset: idp.Standard, Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: "idp", Profile: &token.Profile{Roles: "/realm_access/roles"},
 	}))
 	ours := sure(token.NewKey(token.ES256, keys().ec, token.KeyOptions{ID: "own"}))
 	return newGatewayOf(t, gateway.Config{
-		Keys: sure(token.NewKeySet(ours, keys().hs)), Providers: []*idp.Provider{provider}, Routes: []gateway.Route{route}, AccessLog: true,
+		Tokens: tokens.Config{Keys: sure(token.NewKeySet(ours, keys().hs)), Providers: []*idp.Provider{provider}},
+		Routes: []proxy.Route{route}, AccessLog: true,
 	}, respond)
 }
 
@@ -77,7 +80,7 @@ func TestG4_RulesSeeTheNamespace(t *testing.T) {
 		{"sub_id.sub", "ada", map[string]any{"sub_id": map[string]any{"format": "iss_sub", "iss": p.Issuer(), "sub": "ada"}}, false},
 	} {
 		t.Run(c.claim+"/"+c.value, func(t *testing.T) {
-			x := newProvided(t, p, gateway.Route{Path: "/", Claims: map[string][]string{c.claim: {c.value}}})
+			x := newProvided(t, p, proxy.Route{Path: "/", Claims: map[string][]string{c.claim: {c.value}}})
 			tok := bearer(p.AccessToken("ada", "s", c.changes))
 			for _, raw := range []string{plain("GET", "/x", tok), upgrade("/x", tok)} {
 				if c.allowed {
@@ -93,7 +96,7 @@ func TestG4_RulesSeeTheNamespace(t *testing.T) {
 // TestG4_OwnTokensHaveNoNamespace checks that rules use names of the gateway's
 // own tokens unchanged.
 func TestG4_OwnTokensHaveNoNamespace(t *testing.T) {
-	x := newProvided(t, idptest.New(t), gateway.Route{Path: "/", Claims: map[string][]string{"sub": {"ada"}}})
+	x := newProvided(t, idptest.New(t), proxy.Route{Path: "/", Claims: map[string][]string{"sub": {"ada"}}})
 	x.passed(t, plain("GET", "/x", bearer(gatewayToken(t))))
 }
 
@@ -101,7 +104,7 @@ func TestG4_OwnTokensHaveNoNamespace(t *testing.T) {
 // gateway has the namespace, wherever the client sends its token.
 func TestG4_DownstreamSeesTheNamespace(t *testing.T) {
 	p := idptest.New(t)
-	x := newProvided(t, p, gateway.Route{
+	x := newProvided(t, p, proxy.Route{
 		Path: "/", Assertion: "X-Client-Token", Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}, wsauth.FirstMessage{}},
 		Headers: map[string]string{"X-User": "sub", "X-Sid": "sid", "X-Jti": "jti", "X-Actor": "act.sub", "X-Twin": "SUB"},
 	})
@@ -151,16 +154,16 @@ func TestG4_DownstreamSeesTheNamespace(t *testing.T) {
 // claims the tokens have.
 func TestG5_RolesAndScopesOnlyAsMapped(t *testing.T) {
 	p := idptest.New(t)
-	behind := func(change func(*gateway.Route)) *proxied {
-		route := gateway.Route{Path: "/", Assertion: "X-Client-Token", Headers: map[string]string{"X-Roles": "roles", "X-Scope": "scope", "X-Scp": "scp"}}
+	behind := func(change func(*proxy.Route)) *proxied {
+		route := proxy.Route{Path: "/", Assertion: "X-Client-Token", Headers: map[string]string{"X-Roles": "roles", "X-Scope": "scope", "X-Scp": "scp"}}
 		change(&route)
 		return newProvided(t, p, route)
 	}
-	open := behind(func(*gateway.Route) {})
-	byRole := behind(func(r *gateway.Route) { r.Claims = map[string][]string{"roles": {"admin"}} })
-	byTwin := behind(func(r *gateway.Route) { r.Claims = map[string][]string{"Roles": {"admin"}} })
-	byScope := behind(func(r *gateway.Route) { r.Scopes = []string{"admin"} })
-	byScp := behind(func(r *gateway.Route) { r.Claims = map[string][]string{"scp": {"admin"}} })
+	open := behind(func(*proxy.Route) {})
+	byRole := behind(func(r *proxy.Route) { r.Claims = map[string][]string{"roles": {"admin"}} })
+	byTwin := behind(func(r *proxy.Route) { r.Claims = map[string][]string{"Roles": {"admin"}} })
+	byScope := behind(func(r *proxy.Route) { r.Scopes = []string{"admin"} })
+	byScp := behind(func(r *proxy.Route) { r.Claims = map[string][]string{"scp": {"admin"}} })
 
 	other := map[string]any{"roles": []string{"admin"}, "Roles": []string{"admin"}, "scp": "admin", "Scope": "admin", "groups": []string{"admin"}}
 	realm := func(roles any) map[string]any { return map[string]any{"roles": roles} }
@@ -223,7 +226,7 @@ func TestG5_RolesAndScopesOnlyAsMapped(t *testing.T) {
 // scope, even if it contains spaces.
 func TestG5_ScopesWithSpaces(t *testing.T) {
 	p := idptest.New(t)
-	x := newProvided(t, p, gateway.Route{Path: "/", Scopes: []string{"admin"}})
+	x := newProvided(t, p, proxy.Route{Path: "/", Scopes: []string{"admin"}})
 	for scope, want := range map[string]int{"read admin": 403, "admin": 200} {
 		list := map[string]any{"scope": []string{scope}}
 		for _, raw := range []string{p.AccessToken("ada", "s", list), gatewayTokenWith(t, list)} {
@@ -235,7 +238,7 @@ func TestG5_ScopesWithSpaces(t *testing.T) {
 // TestG5_OwnTokens checks that the claims of the gateway's own tokens are used
 // unchanged, as these have no profile.
 func TestG5_OwnTokens(t *testing.T) {
-	x := newProvided(t, idptest.New(t), gateway.Route{Path: "/", Headers: map[string]string{"X-Roles": "roles"}, Scopes: []string{"a", "b"}})
+	x := newProvided(t, idptest.New(t), proxy.Route{Path: "/", Headers: map[string]string{"X-Roles": "roles"}, Scopes: []string{"a", "b"}})
 	raw := gatewayTokenWith(t, map[string]any{"roles": []string{"x", "y"}, "scope": "a", "scp": []string{"b"}})
 	wantLines(t, x.passed(t, plain("GET", "/x", bearer(raw))), "X-Roles: x,y\r\n")
 }
@@ -244,15 +247,15 @@ func TestG5_OwnTokens(t *testing.T) {
 // backend gets it only in a form that it cannot misread.
 func TestG6_Lists(t *testing.T) {
 	tok := bearer(gatewayTokenWith(t, map[string]any{"groups": []string{"staff,admin"}}))
-	route := gateway.Route{Path: "/", Headers: map[string]string{"X-Groups": "groups"}}
+	route := proxy.Route{Path: "/", Headers: map[string]string{"X-Groups": "groups"}}
 	for _, raw := range []string{plain("GET", "/x", tok), upgrade("/x", tok)} {
-		route.HeaderLists = gateway.ListsByComma
+		route.HeaderLists = proxy.ListsByComma
 		x := newGateway(t, route)
 		x.wantRefused(t, raw, http.StatusUnauthorized)
 		if logged := x.log.Take(); !strings.Contains(logged, `claim \"groups\": is a list with a comma`) {
 			t.Errorf("the log does not say why:\n%s", logged)
 		}
-		route.HeaderLists = gateway.ListsAsJSON
+		route.HeaderLists = proxy.ListsAsJSON
 		wantLines(t, newGateway(t, route).passed(t, raw), `X-Groups: ["staff,admin"]`+"\r\n")
 	}
 }

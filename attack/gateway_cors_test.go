@@ -11,6 +11,7 @@ import (
 
 	"wsauth"
 	"wsauth/gateway"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/wstest"
 )
 
@@ -26,7 +27,7 @@ func preflight(origin, method string, headers ...string) []string {
 }
 
 // ours returns a policy that allows the origin of the tests.
-func ours() *gateway.CORS { return &gateway.CORS{Origins: []string{origin}} }
+func ours() *proxy.CORS { return &proxy.CORS{Origins: []string{origin}} }
 
 // allowed returns the origin that an answer allows, or "".
 func allowed(a *answer) string { return strings.Join(a.Header["Access-Control-Allow-Origin"], " + ") }
@@ -34,10 +35,10 @@ func allowed(a *answer) string { return strings.Join(a.Header["Access-Control-Al
 // TestCORSVectors sends origins that resemble those of a policy. Their pages
 // can read no answer and get no preflight.
 func TestCORSVectors(t *testing.T) {
-	route := gateway.Route{Path: "/", Public: true, CORS: &gateway.CORS{Origins: []string{
+	route := proxy.Route{Path: "/", Public: true, CORS: &proxy.CORS{Origins: []string{
 		origin, "http://localhost:5173", "https://xn--mnchen-3ya.example", "https://*.shop.example", "https://*.ports.example:8443",
 	}}}
-	x := newGatewayOf(t, gateway.Config{Routes: []gateway.Route{route}}, func(w http.ResponseWriter, r *http.Request) {
+	x := newGatewayOf(t, gateway.Config{Routes: []proxy.Route{route}}, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*") // of the upstream, whose policy does not count
 		respond(w, r)
 	})
@@ -68,7 +69,7 @@ func TestCORSVectors(t *testing.T) {
 // TestC18_TwoOrigins sends two Origin fields. Such a request belongs to no
 // page and is not a preflight.
 func TestC18_TwoOrigins(t *testing.T) {
-	x := newGateway(t, gateway.Route{Path: "/", CORS: ours()})
+	x := newGateway(t, proxy.Route{Path: "/", CORS: ours()})
 	for _, origins := range [][]string{{origin, evil}, {evil, origin}, {origin, origin}} {
 		for _, method := range []string{"GET", "OPTIONS"} {
 			a := x.send(t, plain(method, "/", "Origin: "+origins[0], "Origin: "+origins[1], "Access-Control-Request-Method: GET"))
@@ -86,8 +87,8 @@ func TestC18_TwoOrigins(t *testing.T) {
 // the gateway's own. The policy of those must not apply to the backend.
 func TestG10_EscapedOwnPath(t *testing.T) {
 	x := newGatewayOf(t, gateway.Config{
-		AuthCORS: &gateway.CORS{Origins: []string{origin}, Credentials: true},
-		Routes:   []gateway.Route{{Path: "/", Public: true, LenientPaths: true}},
+		AuthCORS: &proxy.CORS{Origins: []string{origin}, Credentials: true},
+		Routes:   []proxy.Route{{Path: "/", Public: true, LenientPaths: true}},
 	}, respond)
 	for _, path := range []string{
 		"/auth%2fusers/5", "/auth%2Fsession", "/auth/a%2fb", "/auth//sessions", "/auth/a;b", "/.well-known%2fjwks.json", `/auth\x`, "/auth%5cx",
@@ -108,7 +109,7 @@ func TestG10_EscapedOwnPath(t *testing.T) {
 func TestG10_UpgradesVary(t *testing.T) {
 	x := newGatewayOf(t, gateway.Config{
 		AuthCORS: ours(),
-		Routes:   []gateway.Route{{Path: "/", CORS: ours(), Public: true}, {Path: "/in", CORS: ours()}},
+		Routes:   []proxy.Route{{Path: "/", CORS: ours(), Public: true}, {Path: "/in", CORS: ours()}},
 	}, respond)
 	loop := request(t, x.passed(t, plain("GET", "/"))).Header.Get("Cdn-Loop")
 	long := strings.Repeat("x", 9<<10)
@@ -150,7 +151,7 @@ func TestG10_UpgradesVary(t *testing.T) {
 // TestG10_AnswerToPassedPreflight checks that of an upstream's answer to a
 // preflight, which has no credentials, only the fields for CORS are passed on.
 func TestG10_AnswerToPassedPreflight(t *testing.T) {
-	config := gateway.Config{Routes: []gateway.Route{{Path: "/", CORS: &gateway.CORS{Upstream: true}}}}
+	config := gateway.Config{Routes: []proxy.Route{{Path: "/", CORS: &proxy.CORS{Upstream: true}}}}
 	inBothProtocols(t, config, func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Link", "</private/of-a-user.js>; rel=preload")
@@ -195,7 +196,7 @@ func TestG10_AnswerToPassedPreflight(t *testing.T) {
 // TestG10_Trailers checks that an upstream cannot send fields of CORS in a
 // trailer.
 func TestG10_Trailers(t *testing.T) {
-	config := gateway.Config{Routes: []gateway.Route{{Path: "/", Public: true, CORS: ours()}}}
+	config := gateway.Config{Routes: []proxy.Route{{Path: "/", Public: true, CORS: ours()}}}
 	inBothProtocols(t, config, func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		if r.URL.RawQuery == "announced" {
@@ -227,7 +228,7 @@ func TestG10_Trailers(t *testing.T) {
 // TestG10_ConnectionNamesCORS checks that an upstream cannot remove fields of
 // the policy by naming them in Connection.
 func TestG10_ConnectionNamesCORS(t *testing.T) {
-	config := gateway.Config{Routes: []gateway.Route{{Path: "/", Public: true, Sockets: true, AnyOrigin: true, CORS: ours()}}}
+	config := gateway.Config{Routes: []proxy.Route{{Path: "/", Public: true, Sockets: true, AnyOrigin: true, CORS: ours()}}}
 	x := newGatewayOf(t, config, func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -246,12 +247,12 @@ func TestG10_ConnectionNamesCORS(t *testing.T) {
 // TestG10_PreflightsOfOtherRoutes checks that a route whose upstream answers
 // preflights passes on none that another route must refuse.
 func TestG10_PreflightsOfOtherRoutes(t *testing.T) {
-	upstreams := &gateway.CORS{Upstream: true}
+	upstreams := &proxy.CORS{Upstream: true}
 	x := newGateway(t,
-		gateway.Route{Path: "/", CORS: upstreams},
-		gateway.Route{Path: "/admin", Scopes: []string{"admin"}},
-		gateway.Route{Path: "/free/", Public: true, CORS: upstreams},
-		gateway.Route{Path: "/asked/", Requirement: wsauth.Optional, CORS: upstreams},
+		proxy.Route{Path: "/", CORS: upstreams},
+		proxy.Route{Path: "/admin", Scopes: []string{"admin"}},
+		proxy.Route{Path: "/free/", Public: true, CORS: upstreams},
+		proxy.Route{Path: "/asked/", Requirement: wsauth.Optional, CORS: upstreams},
 	)
 	loop := request(t, x.passed(t, plain("GET", "/free/"))).Header.Get("Cdn-Loop")
 	lines := preflight(evil, "GET")

@@ -4,8 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"wsauth/internal/gateway/proxy"
+
 	"wsauth"
-	"wsauth/gateway"
 )
 
 // wantLines checks that a request as the backend gets it has header lines.
@@ -72,7 +73,7 @@ func TestR12_LoginCookies(t *testing.T) {
 	for name, extractors := range map[string][]wsauth.Extractor{
 		"header": {wsauth.Header{}}, "ticket": {wsauth.Ticket{}, wsauth.Header{}}, "first_message": {wsauth.FirstMessage{}, wsauth.Header{}}, "default": nil,
 	} {
-		x := newGateway(t, gateway.Route{Path: "/", Extractors: extractors}, gateway.Route{Path: "/public/", Public: true, Sockets: true, Extractors: extractors})
+		x := newGateway(t, proxy.Route{Path: "/", Extractors: extractors}, proxy.Route{Path: "/public/", Public: true, Sockets: true, Extractors: extractors})
 		tok := bearer(gatewayToken(t))
 		for _, path := range []string{"/a", "/public/a"} {
 			guarded := path == "/a"

@@ -4,14 +4,14 @@ import (
 	"net/http"
 	"testing"
 
-	"wsauth/gateway"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/wstest"
 )
 
 // TestPathVectors sends paths that two servers may read in two ways to a
 // gateway with a guarded route beside a public one.
 func TestPathVectors(t *testing.T) {
-	x := newGateway(t, gateway.Route{Path: "/", Public: true}, gateway.Route{Path: "/admin/"}, gateway.Route{Path: "/admin"})
+	x := newGateway(t, proxy.Route{Path: "/", Public: true}, proxy.Route{Path: "/admin/"}, proxy.Route{Path: "/admin"})
 	requests := map[string]int{
 		plain("GET", "http://app.example/admin/x"): http.StatusBadRequest,
 		plain("GET", "/admin"):                     http.StatusUnauthorized,
@@ -34,8 +34,8 @@ func TestPathVectors(t *testing.T) {
 // another case, with an escaped query or fragment.
 func TestR13_LooseReadings(t *testing.T) {
 	x := newGateway(t,
-		gateway.Route{Path: "/", Public: true}, gateway.Route{Path: "/ws"}, gateway.Route{Path: "/Admin/"}, gateway.Route{Path: "/chat"},
-		gateway.Route{Path: "/chat/", Public: true}, gateway.Route{Path: "/chat/log"}, gateway.Route{Path: "/pub", Public: true})
+		proxy.Route{Path: "/", Public: true}, proxy.Route{Path: "/ws"}, proxy.Route{Path: "/Admin/"}, proxy.Route{Path: "/chat"},
+		proxy.Route{Path: "/chat/", Public: true}, proxy.Route{Path: "/chat/log"}, proxy.Route{Path: "/pub", Public: true})
 	requests := map[string]int{}
 	for status, paths := range map[int][]string{
 		400: {
@@ -55,7 +55,7 @@ func TestR13_LooseReadings(t *testing.T) {
 
 // TestR13_HostileHosts sends hosts that a backend may read as the guarded one.
 func TestR13_HostileHosts(t *testing.T) {
-	x := newGateway(t, gateway.Route{Path: "/", Public: true}, gateway.Route{Host: "app.example", Path: "/"})
+	x := newGateway(t, proxy.Route{Path: "/", Public: true}, proxy.Route{Host: "app.example", Path: "/"})
 	at := func(host string) string { return "GET / HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n" }
 	requests := map[string]int{"GET / HTTP/1.0\r\nHost: \r\n\r\n": 400}
 	for status, hosts := range map[int][]string{

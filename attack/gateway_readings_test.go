@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"wsauth"
-	"wsauth/gateway"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/wstest"
 )
 
@@ -18,16 +18,16 @@ import (
 func TestR13_LenientPathVectors(t *testing.T) {
 	vectors := wstest.Vectors(t, "testdata/lenientpaths")
 	for name, c := range map[string]struct {
-		routes []gateway.Route
+		routes []proxy.Route
 		isAll  bool // one route takes every path of the host
 	}{
-		"one_route":                    {[]gateway.Route{{Path: "/app/"}}, false},
-		"all":                          {[]gateway.Route{{Path: "/"}}, true},
-		"two_of_one_rule":              {[]gateway.Route{{Path: "/app/"}, {Path: "/admin/"}, {Path: "/app/x/y"}}, false},
-		"public":                       {[]gateway.Route{{Path: "/", Public: true}}, true},
-		"another_host":                 {[]gateway.Route{{Host: host, Path: "/"}, {Host: "other.example", Path: "/", Public: true}}, true},
-		"lenient_beside_public":        {[]gateway.Route{{Path: "/", Public: true}, {Path: "/app/", LenientPaths: true}, {Path: "/admin/"}}, false},
-		"lenient_public_beside_access": {[]gateway.Route{{Path: "/admin/"}, {Path: "/app/", Public: true, LenientPaths: true}}, false},
+		"one_route":                    {[]proxy.Route{{Path: "/app/"}}, false},
+		"all":                          {[]proxy.Route{{Path: "/"}}, true},
+		"two_of_one_rule":              {[]proxy.Route{{Path: "/app/"}, {Path: "/admin/"}, {Path: "/app/x/y"}}, false},
+		"public":                       {[]proxy.Route{{Path: "/", Public: true}}, true},
+		"another_host":                 {[]proxy.Route{{Host: host, Path: "/"}, {Host: "other.example", Path: "/", Public: true}}, true},
+		"lenient_beside_public":        {[]proxy.Route{{Path: "/", Public: true}, {Path: "/app/", LenientPaths: true}, {Path: "/admin/"}}, false},
+		"lenient_public_beside_access": {[]proxy.Route{{Path: "/admin/"}, {Path: "/app/", Public: true, LenientPaths: true}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := newGateway(t, c.routes...)
@@ -51,7 +51,7 @@ func TestR13_LenientPathVectors(t *testing.T) {
 // to hosts whose routes have different rules. They are refused, and the answer
 // names the setting that allows them.
 func TestR13_ReadingsBesideOtherRules(t *testing.T) {
-	for name, routes := range map[string][]gateway.Route{
+	for name, routes := range map[string][]proxy.Route{
 		"public":        {{Path: "/", Public: true}, {Path: "/app/"}},
 		"below_public":  {{Path: "/app/", Public: true}, {Path: "/app/admin/"}},
 		"scopes":        {{Path: "/app/"}, {Path: "/admin/", Scopes: []string{"x"}}},
@@ -85,7 +85,7 @@ func TestR13_ReadingsBesideOtherRules(t *testing.T) {
 
 // TestR13_ReadingsOfSockets opens sockets at such paths.
 func TestR13_ReadingsOfSockets(t *testing.T) {
-	x := newGateway(t, gateway.Route{Path: "/app/"})
+	x := newGateway(t, proxy.Route{Path: "/app/"})
 	for _, path := range []string{"/app/room%2Fone", "/app/room;x=1", "/app/a//b"} {
 		x.passed(t, upgrade(path, bearer(gatewayToken(t))))
 		x.wantNoSocket(t, path, upgrade(path), wsauth.TokenMissing)
@@ -101,7 +101,7 @@ func TestR13_EscapedSlashes(t *testing.T) {
 	} {
 		x.wantStatus(t, map[string]int{plain("GET", path): http.StatusBadRequest})
 	}
-	x = newGateway(t, gateway.Route{Path: "/", Public: true})
+	x = newGateway(t, proxy.Route{Path: "/", Public: true})
 	for path, want := range map[string]string{"/a%2Fb|c": "/a%2Fb%7Cc", "/a%2fb\xe6\x97\xa5": "/a%2fb%E6%97%A5", "/a|b": "/a%7Cb", "/a%20b": "/a%20b"} {
 		if got := request(t, x.passed(t, plain("GET", path))).RequestURI; got != want {
 			t.Errorf("%s: the backend gets %s", path, got)

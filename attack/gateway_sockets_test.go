@@ -5,8 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"wsauth/internal/gateway/proxy"
+
 	"wsauth"
-	"wsauth/gateway"
 )
 
 // A socketRequest asks for a socket, in the usual or in a strange way.
@@ -38,12 +39,12 @@ func socketRequests(path string, lines ...string) []socketRequest {
 
 // pagesBesideSocket returns a common set of routes: public pages and a guarded
 // socket, at one backend.
-func pagesBesideSocket(change func(pages *gateway.Route)) []gateway.Route {
-	pages := gateway.Route{Path: "/", Public: true}
+func pagesBesideSocket(change func(pages *proxy.Route)) []proxy.Route {
+	pages := proxy.Route{Path: "/", Public: true}
 	if change != nil {
 		change(&pages)
 	}
-	return []gateway.Route{pages, {Path: "/ws"}}
+	return []proxy.Route{pages, {Path: "/ws"}}
 }
 
 // TestG1_PublicRouteWithoutSockets checks that a backend that opens sockets at
@@ -89,7 +90,7 @@ func (x *proxied) wantNoSocket(t *testing.T, name, raw string, want wsauth.Reaso
 // TestG1_PublicRouteWithSockets checks that such a route opens sockets for
 // correct handshakes of its own pages only, and leaves the guarded path alone.
 func TestG1_PublicRouteWithSockets(t *testing.T) {
-	x := newGateway(t, pagesBesideSocket(func(pages *gateway.Route) { pages.Sockets = true })...)
+	x := newGateway(t, pagesBesideSocket(func(pages *proxy.Route) { pages.Sockets = true })...)
 	x.wantSuccess(t, x.send(t, upgrade("/x")))
 	x.wantSuccess(t, x.send(t, upgrade("/x", "Origin: http://"+host)))
 	for _, r := range socketRequests("/x") {
@@ -104,7 +105,7 @@ func TestG1_PublicRouteWithSockets(t *testing.T) {
 // TestG1_RefusalByClose checks that pages can learn the reason from a close
 // frame.
 func TestG1_RefusalByClose(t *testing.T) {
-	x := newGateway(t, pagesBesideSocket(func(pages *gateway.Route) { pages.Refusal = wsauth.RefuseClose })...)
+	x := newGateway(t, pagesBesideSocket(func(pages *proxy.Route) { pages.Refusal = wsauth.RefuseClose })...)
 	if code, reason := x.send(t, upgrade("/x")).closeFrame(t); code != 3003 || reason != "sockets_not_allowed" {
 		t.Errorf("closed with %d %q", code, reason)
 	}

@@ -18,6 +18,7 @@ import (
 	"wsauth/gateway"
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/wstest"
 	"wsauth/token"
 )
@@ -33,7 +34,7 @@ type proxied struct {
 
 // newGateway serves a gateway whose routes lead to a backend. Without routes,
 // the gateway guards / and admits everybody to /public/.
-func newGateway(t *testing.T, routes ...gateway.Route) *proxied {
+func newGateway(t *testing.T, routes ...proxy.Route) *proxied {
 	t.Helper()
 	return newGatewayOf(t, gateway.Config{Routes: routes}, respond)
 }
@@ -52,7 +53,7 @@ func newGatewayOf(t *testing.T, c gateway.Config, serve http.HandlerFunc) *proxi
 	backend.Start()
 	t.Cleanup(backend.Close)
 	if len(c.Routes) == 0 {
-		c.Routes = []gateway.Route{{Path: "/"}, {Path: "/public/", Public: true, Sockets: true}}
+		c.Routes = []proxy.Route{{Path: "/"}, {Path: "/public/", Public: true, Sockets: true}}
 	}
 	c.Routes = slices.Clone(c.Routes)
 	for i := range c.Routes {
@@ -60,10 +61,10 @@ func newGatewayOf(t *testing.T, c gateway.Config, serve http.HandlerFunc) *proxi
 			c.Routes[i].Upstreams = []string{backend.URL}
 		}
 	}
-	if c.Keys == nil {
-		c.Keys = sure(token.NewKeySet(keys().hs))
+	if c.Tokens.Keys == nil {
+		c.Tokens.Keys = sure(token.NewKeySet(keys().hs))
 	}
-	c.Authenticate = demo.Authenticate
+	c.Login.Users = demo.Users{}
 	c.Logger = slog.New(slog.NewTextHandler(x.log, nil))
 	g, err := gateway.New(c)
 	if err != nil {
@@ -93,7 +94,7 @@ func newGatewayOverTLS(t *testing.T, c gateway.Config, serve http.HandlerFunc) *
 	t.Helper()
 	lender := httptest.NewTLSServer(nil)
 	t.Cleanup(lender.Close)
-	c.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &lender.TLS.Certificates[0], nil }
+	c.Front.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &lender.TLS.Certificates[0], nil }
 	x := newGatewayOf(t, c, serve)
 	transport := lender.Client().Transport.(*http.Transport)
 	transport.ForceAttemptHTTP2 = true

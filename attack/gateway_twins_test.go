@@ -11,6 +11,7 @@ import (
 
 	"wsauth"
 	"wsauth/gateway"
+	"wsauth/internal/gateway/proxy"
 )
 
 // isTwin reports whether two paths differ only in a final slash.
@@ -45,25 +46,25 @@ func lookalikes(path string) []string {
 func TestTwins(t *testing.T) {
 	strict := map[string][]string{"role": {"admin"}}
 	for name, c := range map[string]struct {
-		routes  []gateway.Route
+		routes  []proxy.Route
 		guarded string // path of the route that must not be bypassed
 		host    string // or app.example
 	}{
-		"prefix":                      {[]gateway.Route{{Path: "/", Public: true}, {Path: "/admin/"}}, "/admin/", ""},
-		"exact":                       {[]gateway.Route{{Path: "/", Public: true}, {Path: "/admin"}}, "/admin", ""},
-		"prefix_deep":                 {[]gateway.Route{{Path: "/", Public: true}, {Path: "/a/b/c/"}}, "/a/b/c/", ""},
-		"exact_deep":                  {[]gateway.Route{{Path: "/", Public: true}, {Path: "/a/b/c"}}, "/a/b/c", ""},
-		"prefix_below_public":         {[]gateway.Route{{Path: "/"}, {Path: "/pub/", Public: true}, {Path: "/pub/a/"}}, "/pub/a/", ""},
-		"prefix_weaker":               {[]gateway.Route{{Path: "/"}, {Path: "/admin/", Claims: strict}}, "/admin/", ""},
-		"exact_weaker":                {[]gateway.Route{{Path: "/"}, {Path: "/admin", Claims: strict}}, "/admin", ""},
-		"prefix_optional":             {[]gateway.Route{{Path: "/", Requirement: wsauth.Optional}, {Path: "/admin/"}}, "/admin/", ""},
-		"prefix_fresh":                {[]gateway.Route{{Path: "/"}, {Path: "/admin/", Requirement: wsauth.Fresh}}, "/admin/", ""},
-		"prefix_of_a_host":            {[]gateway.Route{{Path: "/", Public: true}, {Host: host, Path: "/admin/"}}, "/admin/", host},
-		"exact_of_a_host":             {[]gateway.Route{{Host: host, Path: "/", Public: true}, {Host: host, Path: "/admin"}}, "/admin", "APP.example:8443"},
-		"prefix_of_hosts":             {[]gateway.Route{{Path: "/", Public: true}, {Host: "*.example", Path: "/admin/"}}, "/admin/", "b.app.example."},
-		"in_capitals":                 {[]gateway.Route{{Path: "/", Public: true}, {Path: "/Admin/"}}, "/Admin/", ""},
-		"not_in_ASCII":                {[]gateway.Route{{Path: "/", Public: true}, {Path: "/café/"}}, "/caf%C3%A9/", ""},
-		"beside_another_with_a_slash": {[]gateway.Route{{Path: "/", Public: true}, {Path: "/admin/"}, {Path: "/adm/", Public: true}}, "/admin/", ""},
+		"prefix":                      {[]proxy.Route{{Path: "/", Public: true}, {Path: "/admin/"}}, "/admin/", ""},
+		"exact":                       {[]proxy.Route{{Path: "/", Public: true}, {Path: "/admin"}}, "/admin", ""},
+		"prefix_deep":                 {[]proxy.Route{{Path: "/", Public: true}, {Path: "/a/b/c/"}}, "/a/b/c/", ""},
+		"exact_deep":                  {[]proxy.Route{{Path: "/", Public: true}, {Path: "/a/b/c"}}, "/a/b/c", ""},
+		"prefix_below_public":         {[]proxy.Route{{Path: "/"}, {Path: "/pub/", Public: true}, {Path: "/pub/a/"}}, "/pub/a/", ""},
+		"prefix_weaker":               {[]proxy.Route{{Path: "/"}, {Path: "/admin/", Claims: strict}}, "/admin/", ""},
+		"exact_weaker":                {[]proxy.Route{{Path: "/"}, {Path: "/admin", Claims: strict}}, "/admin", ""},
+		"prefix_optional":             {[]proxy.Route{{Path: "/", Requirement: wsauth.Optional}, {Path: "/admin/"}}, "/admin/", ""},
+		"prefix_fresh":                {[]proxy.Route{{Path: "/"}, {Path: "/admin/", Requirement: wsauth.Fresh}}, "/admin/", ""},
+		"prefix_of_a_host":            {[]proxy.Route{{Path: "/", Public: true}, {Host: host, Path: "/admin/"}}, "/admin/", host},
+		"exact_of_a_host":             {[]proxy.Route{{Host: host, Path: "/", Public: true}, {Host: host, Path: "/admin"}}, "/admin", "APP.example:8443"},
+		"prefix_of_hosts":             {[]proxy.Route{{Path: "/", Public: true}, {Host: "*.example", Path: "/admin/"}}, "/admin/", "b.app.example."},
+		"in_capitals":                 {[]proxy.Route{{Path: "/", Public: true}, {Path: "/Admin/"}}, "/Admin/", ""},
+		"not_in_ASCII":                {[]proxy.Route{{Path: "/", Public: true}, {Path: "/café/"}}, "/caf%C3%A9/", ""},
+		"beside_another_with_a_slash": {[]proxy.Route{{Path: "/", Public: true}, {Path: "/admin/"}, {Path: "/adm/", Public: true}}, "/admin/", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for i := range c.routes {
@@ -111,9 +112,9 @@ func (x *proxied) wantRedirected(t *testing.T, path string, to func(string) stri
 
 // wantLookalikesRefused checks that lookalikes of a path are refused. The
 // requests are sent as to returns them, with header lines.
-func (x *proxied) wantLookalikesRefused(t *testing.T, routes []gateway.Route, path string, to func(string) string, lines []string) {
+func (x *proxied) wantLookalikesRefused(t *testing.T, routes []proxy.Route, path string, to func(string) string, lines []string) {
 	t.Helper()
-	own := slices.IndexFunc(routes, func(r gateway.Route) bool { return (&url.URL{Path: r.Path}).EscapedPath() == path })
+	own := slices.IndexFunc(routes, func(r proxy.Route) bool { return (&url.URL{Path: r.Path}).EscapedPath() == path })
 	route := routes[own].Path
 	for _, p := range lookalikes(route) {
 		u := sure(url.ParseRequestURI(p))
@@ -131,7 +132,7 @@ func (x *proxied) wantLookalikesRefused(t *testing.T, routes []gateway.Route, pa
 
 // TestTwinsOverHTTP2 sends twins and lookalikes over HTTP/2.
 func TestTwinsOverHTTP2(t *testing.T) {
-	x := newGatewayOverTLS(t, gateway.Config{Routes: []gateway.Route{{Path: "/", Public: true}, {Path: "/admin/"}}}, respond)
+	x := newGatewayOverTLS(t, gateway.Config{Routes: []proxy.Route{{Path: "/", Public: true}, {Path: "/admin/"}}}, respond)
 	for path, want := range map[string]int{"/admin": 307, "/admin?x=1": 307, "/Admin": 400, "/admin%3f": 400, "/%25%37%33ecret": 400} {
 		if a := x.do(t, "GET", path, ""); a.StatusCode != want || a.ProtoMajor != 2 {
 			t.Errorf("%s: %s %d, want %d", path, a.Proto, a.StatusCode, want)
@@ -146,8 +147,8 @@ func TestTwinsOverHTTP2(t *testing.T) {
 // Each has its own rule, and lookalikes are still refused.
 func TestTwinsThatAreRoutes(t *testing.T) {
 	x := newGateway(t,
-		gateway.Route{Path: "/", Public: true}, gateway.Route{Path: "/admin", Public: true}, gateway.Route{Path: "/admin/"},
-		gateway.Route{Path: "/ws"}, gateway.Route{Path: "/ws/"})
+		proxy.Route{Path: "/", Public: true}, proxy.Route{Path: "/admin", Public: true}, proxy.Route{Path: "/admin/"},
+		proxy.Route{Path: "/ws"}, proxy.Route{Path: "/ws/"})
 	for path, want := range map[string]int{
 		"/admin": 200, "/admin?x": 200, "/admin/": 401, "/admin/x": 401, "/Admin": 400, "/ADMIN/": 400, "/admin%3f": 400, "/Admin/x": 400,
 		"/ws": 401, "/ws/": 401, "/ws/x": 401, "/WS": 400, "/Ws/": 400,
@@ -159,7 +160,7 @@ func TestTwinsThatAreRoutes(t *testing.T) {
 // TestTwinsThatLeadNowhere sends twins of paths that need no protection: they
 // have no route, or one that admits everybody.
 func TestTwinsThatLeadNowhere(t *testing.T) {
-	x := newGateway(t, gateway.Route{Path: "/a/"}, gateway.Route{Path: "/b/", Public: true}, gateway.Route{Path: "/b/c/", Public: true})
+	x := newGateway(t, proxy.Route{Path: "/a/"}, proxy.Route{Path: "/b/", Public: true}, proxy.Route{Path: "/b/c/", Public: true})
 	for path, want := range map[string]int{"/a": 404, "/A/": 404, "/b": 404, "/b/c": 200, "/b/C": 200, "/b/C%3f": 200} {
 		x.wantStatus(t, map[string]int{plain("GET", path): want})
 	}

@@ -16,10 +16,14 @@ import (
 	"strings"
 	"time"
 
+	"wsauth"
+
 	jwt "github.com/golang-jwt/jwt/v5"
 
 	"wsauth/gateway"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/proxy"
+	"wsauth/internal/gateway/tokens"
 	"wsauth/token"
 )
 
@@ -51,10 +55,10 @@ func serveGateway(upstream string) error {
 		return err
 	}
 	g, err := gateway.New(gateway.Config{
-		Keys:       keys,
-		MaxSockets: -1,
-		Routes:     []gateway.Route{{Path: "/", Upstreams: []string{"http://" + upstream}}},
-		Logger:     slog.New(slog.DiscardHandler),
+		Tokens: tokens.Config{Keys: keys},
+		Limits: wsauth.Limits{PerSubject: -1},
+		Routes: []proxy.Route{{Path: "/", Upstreams: []string{"http://" + upstream}}},
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return err

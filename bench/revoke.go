@@ -134,7 +134,7 @@ func newCrowd(server *child) *crowd {
 // open adds n sockets.
 func (c *crowd) open(n int) error {
 	for range n {
-		var l login
+		var l userSession
 		if err := c.server.tell("login", &l); err != nil {
 			return err
 		}

@@ -144,16 +144,16 @@ func (s *server) obey(what, argument string) (any, error) {
 	return nil, fmt.Errorf("what is %q?", what)
 }
 
-// A login is a session of the user ada.
-type login struct{ SID, Token string }
+// A userSession is a session of the user ada.
+type userSession struct{ SID, Token string }
 
-func (s *server) login() (login, error) {
+func (s *server) login() (userSession, error) {
 	sid := store.NewSessionID()
 	access, err := s.issuer.Access("ada", token.Options{TTL: time.Hour, Fresh: true, SessionID: sid, CSRF: true})
 	if err != nil {
-		return login{}, err
+		return userSession{}, err
 	}
-	return login{sid, access.Raw}, nil
+	return userSession{sid, access.Raw}, nil
 }
 
 // idle accepts a socket and waits until it ends.

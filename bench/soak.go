@@ -18,8 +18,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"wsauth"
+
 	"wsauth/gateway"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/proxy"
+	"wsauth/internal/gateway/tokens"
+	"wsauth/login"
 )
 
 const (
@@ -43,16 +48,17 @@ func serveSoak(upstream string) error {
 	if err != nil {
 		return err
 	}
-	route := gateway.Route{Path: "/", Upstreams: []string{"http://" + upstream}}
+	route := proxy.Route{Path: "/", Upstreams: []string{"http://" + upstream}}
 	g, err := gateway.New(gateway.Config{
-		Keys:         keys,
-		Authenticate: func(context.Context, string, string) (bool, error) { return true, nil },
-		AccessTTL:    soakTTL,
-		MaxSockets:   -1,
-		Routes:       []gateway.Route{route},
-		Logger:       slog.New(slog.DiscardHandler),
-
-		MaxConnectionsPerAddress: 2 * soakSockets, // one address opens all of them
+		Tokens: tokens.Config{Keys: keys},
+		Limits: wsauth.Limits{PerSubject: -1},
+		Login: login.Config{
+			Users:     login.AuthenticatorFunc(func(context.Context, string, string) (bool, error) { return true, nil }),
+			AccessTTL: soakTTL,
+		},
+		Front:  front.Config{MaxConnectionsPerAddress: 2 * soakSockets}, // one address opens all of them
+		Routes: []proxy.Route{route},
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return err
@@ -66,7 +72,7 @@ func serveSoak(upstream string) error {
 			time.Sleep(soakReload)
 			changed := route
 			changed.Headers = map[string]string{"X-User": "sub", "X-Generation": fmt.Sprintf("generation%d", i)}
-			if err := g.Update([]gateway.Route{changed, {Path: fmt.Sprintf("/new/%d/", i), Upstreams: route.Upstreams}}); err != nil {
+			if err := g.Update([]proxy.Route{changed, {Path: fmt.Sprintf("/new/%d/", i), Upstreams: route.Upstreams}}); err != nil {
 				exitOn(err)
 			}
 		}

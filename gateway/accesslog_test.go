@@ -81,7 +81,7 @@ func TestAccessLog(t *testing.T) {
 // TestAccessLogOfARefusedLogin: each refused login is a line that says why, up
 // to the limit of tries and beyond it, and holds nothing of what was typed.
 func TestAccessLogOfARefusedLogin(t *testing.T) {
-	r := behind(t, newBackend(t), withAccessLog, func(c *Config) { c.Authenticate = anyone })
+	r := behind(t, newBackend(t), withAccessLog, func(c *Config) { c.Login.Users = anyone })
 	n := 0
 	try := func(body, contentType string, reasons map[int]string) (status int) {
 		t.Helper()

@@ -131,7 +131,7 @@ func TestAdminRevokes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBackend(t)
-			r := behind(t, b, func(c *Config) { c.Authenticate = anyone })
+			r := behind(t, b, func(c *Config) { c.Login.Users = anyone })
 			o := r.operator()
 			first, refresh := r.loginAs("ada")
 			claims := r.claims(first)
@@ -250,7 +250,7 @@ func TestAdminDrains(t *testing.T) {
 // endpoints, with the demonstration and with routes, whatever the host and the
 // path.
 func TestAdminIsNotPublic(t *testing.T) {
-	demo, routed := start(t), behind(t, newBackend(t), func(c *Config) { c.Authenticate = anyone })
+	demo, routed := start(t), behind(t, newBackend(t), func(c *Config) { c.Login.Users = anyone })
 	for _, r := range []*rig{demo, routed} {
 		r.operator()
 		access, _ := r.loginAs("test")

@@ -14,6 +14,8 @@ import (
 	"wsauth"
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/fault"
+	"wsauth/internal/gateway/tokens"
+	"wsauth/login"
 	"wsauth/token"
 )
 
@@ -42,8 +44,8 @@ func (r *rig) waiting() (in *bufio.Reader, status int) {
 // even if their clients do not hang up.
 func TestIdleFirstMessages(t *testing.T) {
 	for name, change := range map[string]func(*Config){
-		"in all":      func(c *Config) { c.MaxUnauthenticated = 3 },
-		"per address": func(c *Config) { c.MaxUnauthenticatedPerAddress = 3 },
+		"in all":      func(c *Config) { c.Limits.Unauthenticated = 3 },
+		"per address": func(c *Config) { c.Limits.UnauthenticatedPerAddress = 3 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := introduced(t, newBackend(t), change, func(c *Config) {
@@ -77,10 +79,10 @@ func TestIdleFirstMessages(t *testing.T) {
 
 func TestUnauthenticatedIsChecked(t *testing.T) {
 	for field, change := range map[string]func(*Config){
-		"MaxUnauthenticated":           func(c *Config) { c.MaxUnauthenticated = -1 },
-		"MaxUnauthenticatedPerAddress": func(c *Config) { c.MaxUnauthenticatedPerAddress = -1 },
+		"Limits.Unauthenticated":           func(c *Config) { c.Limits.Unauthenticated = -1 },
+		"Limits.UnauthenticatedPerAddress": func(c *Config) { c.Limits.UnauthenticatedPerAddress = -1 },
 	} {
-		c := Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), Authenticate: demo.Authenticate}
+		c := Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256))))}, Login: login.Config{Users: demo.Users{}}}
 		if _, err := c.Check(); err != nil {
 			t.Fatal(err)
 		}

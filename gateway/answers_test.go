@@ -82,7 +82,7 @@ func TestUpstreamsSetNoLoginCookies(t *testing.T) {
 		if got := r.head("/public/a", c.lines...).Header["Set-Cookie"]; !slices.Equal(got, []string{"theirs=1; Path=/"}) {
 			t.Errorf("%s: %q", name, got)
 		}
-		theirs := behind(t, rawly(t, c.text, append(set, accept)...), func(c *Config) { c.Authenticate = nil }) // another server logs in
+		theirs := behind(t, rawly(t, c.text, append(set, accept)...), func(c *Config) { c.Login.Users = nil }) // another server logs in
 		if got := theirs.head("/public/a", c.lines...).Header["Set-Cookie"]; len(got) != len(set) {
 			t.Errorf("%s, without a login: %q", name, got)
 		}

@@ -21,6 +21,7 @@ import (
 	"wsauth/internal/gateway/discovery"
 	"wsauth/internal/gateway/fault"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/tokens"
 	"wsauth/token"
 )
 
@@ -110,7 +111,7 @@ func TestUpstreamsVerifyAssertions(t *testing.T) {
 			url, arrivals := "http://"+l.Addr().String(), make(chan arrival, 2)
 			upstreams := []string{cautious(t, url, arrivals), cautious(t, url, arrivals)}
 			r := serve(t, l, url, &http.Transport{}, []func(*Config){func(c *Config) {
-				c.Keys, c.Issuer, c.NoAuth = must(token.NewKeySet(must(token.GenerateKey(token.ES256)))), "https://gw.example", noAuth
+				c.Tokens.Keys, c.Tokens.Issuer, c.NoAuth = must(token.NewKeySet(must(token.GenerateKey(token.ES256)))), "https://gw.example", noAuth
 				c.Routes = []Route{{Path: "/", Upstreams: upstreams, Assertion: "X-Client-Token"}}
 			}})
 			access := must(r.g.issuer.Access("ada", token.Options{})).Raw
@@ -143,7 +144,7 @@ func TestUpstreamsVerifyAssertions(t *testing.T) {
 func TestKeysArePublishedWhileARouteAsserts(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) {
-		c.Authenticate, c.NoAuth, c.Keys = nil, true, must(token.NewKeySet(must(token.GenerateKey(token.ES256))))
+		c.Login.Users, c.NoAuth, c.Tokens.Keys = nil, true, must(token.NewKeySet(must(token.GenerateKey(token.ES256))))
 		c.Routes[0].Public = true
 	})
 	passedOn := "GET " + discovery.KeysPath + " user="
@@ -182,10 +183,10 @@ func TestNoAssertionBySecret(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
-	_, err := New(Config{Keys: must(token.NewKeySet(secret)), Routes: routes})
+	_, err := New(Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(secret))}, Routes: routes})
 	want(err)
 	want(behind(t, b).g.Update(routes)) // its key is a secret
-	if _, err := (Config{Keys: must(token.NewKeySet(pair, secret)), Routes: routes}).Check(); err != nil {
+	if _, err := (Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(pair, secret))}, Routes: routes}).Check(); err != nil {
 		t.Errorf("a secret that does not sign: %v", err)
 	}
 	if _, err := (Config{Routes: routes}).Check(); err == nil || strings.Contains(err.Error(), "Assertion") {

@@ -53,7 +53,7 @@ func TestBackends(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			backend := s.start(t)
 			r := start(t, func(c *Config) {
-				c.Authenticate = anyone
+				c.Login.Users = anyone
 				c.Routes = []Route{{Path: "/", Upstreams: []string{backend.url}}}
 			})
 			for _, mode := range []websocket.CompressionMode{websocket.CompressionDisabled, websocket.CompressionContextTakeover} {

@@ -77,7 +77,7 @@ func TestL2_RefreshExtendsTheSocketUntilTheSessionEnds(t *testing.T) {
 		}
 		time.Sleep(time.Until(ends) + time.Second) // the last token may have ended a little earlier than its session
 		wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(refresh)), http.StatusUnauthorized, "token_expired", "")
-	}, func(c *Config) { c.RefreshTTL, c.SessionTTL = 20*time.Minute, 50*time.Minute })
+	}, func(c *Config) { c.Login.RefreshTTL, c.Login.SessionTTL = 20*time.Minute, 50*time.Minute })
 }
 
 func TestL7_TheGraceEnds(t *testing.T) {

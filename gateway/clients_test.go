@@ -26,6 +26,8 @@ import (
 	"wsauth/internal/forwarded"
 	"wsauth/internal/gateway/admin"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/tokens"
+	"wsauth/login"
 	"wsauth/token"
 )
 
@@ -78,13 +80,13 @@ func (f frontProxy) serve(t *testing.T, change ...func(*Config)) *proxied {
 	p := &proxied{front: f}
 	log := &logBuffer{}
 	c := Config{
-		Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), Authenticate: anyone, Logger: slog.New(slog.NewTextHandler(log, nil)),
-		TrustedProxies: []string{"127.0.0.1", "unix"}, ForwardedSource: f.source,
+		Tokens: tokens.Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256))))}, Login: login.Config{Users: anyone}, Logger: slog.New(slog.NewTextHandler(log, nil)),
+		Front: front.Config{TrustedProxies: []string{"127.0.0.1", "unix"}, ForwardedSource: f.source},
 	}
 	if f.tls {
 		lender := httptest.NewTLSServer(nil)
 		t.Cleanup(lender.Close)
-		c.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &lender.TLS.Certificates[0], nil }
+		c.Front.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &lender.TLS.Certificates[0], nil }
 		p.trust = lender.Client().Transport.(*http.Transport).TLSClientConfig
 	}
 	for _, f := range change {
@@ -291,7 +293,7 @@ func TestG8_ClientsBehindProxy(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			b := newBackend(t)
 			p := f.serve(t, func(c *Config) {
-				c.MaxConnections, c.MaxConnectionsPerAddress = 100, 4
+				c.Front.MaxConnections, c.Front.MaxConnectionsPerAddress = 100, 4
 				c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true, Limits: RouteLimits{PerMinute: 5}}}
 			})
 			try := func(r *rig, name string) int {
@@ -356,7 +358,7 @@ func TestG8_ClientsBehindProxy(t *testing.T) {
 func TestBehindProxyOverHTTP2(t *testing.T) {
 	b := newBackend(t)
 	r, _ := overTLS(t, func(c *Config) {
-		c.TrustedProxies, c.MaxConnections, c.MaxConnectionsPerAddress = []string{"127.0.0.1"}, 10, 1
+		c.Front.TrustedProxies, c.Front.MaxConnections, c.Front.MaxConnectionsPerAddress = []string{"127.0.0.1"}, 10, 1
 		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}}
 	})
 	for i := range 9 {
@@ -378,7 +380,7 @@ func TestG8_StreamsOfOneClient(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBackend(t)
 			r, _ := overTLS(t, func(c *Config) {
-				c.TrustedProxies, c.MaxConnections, c.MaxConnectionsPerAddress = trusted, 20, 3
+				c.Front.TrustedProxies, c.Front.MaxConnections, c.Front.MaxConnectionsPerAddress = trusted, 20, 3
 				c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}}
 			})
 			open := func(client string) *http.Response {
@@ -437,7 +439,7 @@ func TestForwardedScheme(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			b := newBackend(t)
 			p := f.serve(t, func(c *Config) {
-				c.ForwardedScheme = "https"
+				c.Front.ForwardedScheme = "https"
 				c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true}}
 			})
 			r := p.of("192.0.2.1:5000", "X-Forwarded-Proto: http", "Forwarded: for=192.0.2.1;proto=http")
@@ -464,7 +466,7 @@ func TestForwardedScheme(t *testing.T) {
 func TestG7_StrangersHeaders(t *testing.T) {
 	for _, trusted := range [][]string{nil, {"192.0.2.0/24", "unix"}} {
 		b := newBackend(t)
-		r := behind(t, b, func(c *Config) { c.TrustedProxies = trusted })
+		r := behind(t, b, func(c *Config) { c.Front.TrustedProxies = trusted })
 		lines := append(slices.Clone(forgeries), "X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.1;proto=https")
 		for range 3 {
 			if e := r.get("/public/x", lines...); e.StatusCode != http.StatusOK {
@@ -504,7 +506,7 @@ func TestG7_ProxyHeaderRequired(t *testing.T) {
 			if n := strings.Count(p.log.String(), "closed connections that did not begin with a PROXY header"); n != 1 {
 				t.Errorf("the log has %d lines of it: %s", n, p.log)
 			}
-			strangers := f.serve(t, func(c *Config) { c.TrustedProxies = []string{"192.0.2.0/24"} })
+			strangers := f.serve(t, func(c *Config) { c.Front.TrustedProxies = []string{"192.0.2.0/24"} })
 			strangers.isClosed(proxyHeader(f.version, "192.0.2.1:1") + "GET /livez HTTP/1.1\r\nHost: app.example\r\n\r\n")
 			if !strings.Contains(strangers.log.String(), "the peer is not a trusted proxy") {
 				t.Errorf("the log: %s", strangers.log)
@@ -584,7 +586,7 @@ func TestForwardedHostChoosesTheRoute(t *testing.T) {
 	for _, set := range []bool{false, true} {
 		b := newBackend(t)
 		r := start(t, func(c *Config) {
-			c.TrustedProxies, c.ForwardedHost, c.ForwardedPort = []string{"127.0.0.1"}, set, set
+			c.Front.TrustedProxies, c.Front.ForwardedHost, c.Front.ForwardedPort = []string{"127.0.0.1"}, set, set
 			c.Routes = []Route{{Host: "app.example", Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true}, {Path: "/", Upstreams: []string{b.URL}}}
 		})
 		lines := []string{"Host: backend.internal:8000", "X-Forwarded-Host: app.example", "X-Forwarded-Port: 8443", "X-Forwarded-Proto: https"}
@@ -610,7 +612,7 @@ func TestForwardedHostChoosesTheRoute(t *testing.T) {
 
 // TestOperatorsSeeThePeer: what a proxy says has no say about operators.
 func TestOperatorsSeeThePeer(t *testing.T) {
-	r := start(t, func(c *Config) { c.TrustedProxies = []string{"private", "unix"} })
+	r := start(t, func(c *Config) { c.Front.TrustedProxies = []string{"private", "unix"} })
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -639,62 +641,13 @@ func TestOperatorsSeeThePeer(t *testing.T) {
 	}
 }
 
-// TestProxySettings: faults and warnings name the field.
-func TestProxySettings(t *testing.T) {
-	check := func(c Config) (faults, warnings string) {
-		c.Keys, c.Authenticate = must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), anyone
-		_, err := c.Check()
-		if err != nil {
-			faults = err.Error()
-		}
-		var all []string
-		for _, f := range c.Warnings() {
-			all = append(all, f.Error())
-		}
-		return faults, strings.Join(all, "\n")
-	}
-	for name, tt := range map[string]struct {
-		c                Config
-		faults, warnings []string
-	}{
-		"nothing":           {Config{}, nil, nil},
-		"good":              {Config{TrustedProxies: []string{"10.0.0.0/8", "private", "unix", "2001:db8::1"}, ForwardedHost: true, ForwardedPort: true}, nil, nil},
-		"everybody":         {Config{TrustedProxies: []string{"0.0.0.0/0", "::/0"}}, nil, []string{"TrustedProxies[0]: 0.0.0.0/0 is much more", "TrustedProxies[1]: ::/0 is"}},
-		"half of everybody": {Config{TrustedProxies: []string{"128.0.0.0/1"}}, nil, []string{"TrustedProxies[0]"}},
-		"no networks":       {Config{TrustedProxies: []string{"10.0.0.1/8", "proxy.example", ""}}, []string{"TrustedProxies[0]", "TrustedProxies[1]", "TrustedProxies[2]"}, nil},
-		"another source":    {Config{ForwardedSource: "x-real-ip"}, []string{"ForwardedSource"}, nil},
-		"PROXY of nobody":   {Config{ForwardedSource: forwarded.ProxyProtocol}, nil, []string{"ForwardedSource: without trusted proxies every connection is closed"}},
-		"PROXY and host":    {Config{TrustedProxies: []string{"10.0.0.1"}, ForwardedSource: forwarded.ProxyProtocol, ForwardedHost: true, ForwardedPort: true}, []string{"ForwardedHost", "ForwardedPort"}, nil},
-		"Forwarded, port":   {Config{TrustedProxies: []string{"10.0.0.1"}, ForwardedSource: forwarded.Forwarded, ForwardedPort: true}, []string{"ForwardedPort"}, nil},
-		"another scheme":    {Config{TrustedProxies: []string{"10.0.0.1"}, ForwardedScheme: "wss"}, []string{"ForwardedScheme"}, nil},
-		"scheme of nobody":  {Config{ForwardedScheme: "https"}, nil, []string{"ForwardedScheme"}},
-		"of nobody":         {Config{ForwardedSource: forwarded.Forwarded, ForwardedHost: true}, nil, []string{"ForwardedSource", "ForwardedHost"}},
-		"port of nobody":    {Config{ForwardedPort: true}, nil, []string{"ForwardedPort"}},
-	} {
-		faults, warnings := check(tt.c)
-		for _, x := range []struct {
-			got  string
-			want []string
-		}{{faults, tt.faults}, {warnings, tt.warnings}} {
-			if len(x.want) == 0 && x.got != "" {
-				t.Errorf("%s: %s", name, x.got)
-			}
-			for _, want := range x.want {
-				if !strings.Contains(x.got, "gateway: Config."+want) {
-					t.Errorf("%s: no %q in %q", name, want, x.got)
-				}
-			}
-		}
-	}
-}
-
 // TestG8_RefusedUpgradesAreNoSockets: a proxy keeps a connection on which an
 // upgrade was refused, for the requests of others: it counts for each of them
 // while it carries theirs, and for nobody after that.
 func TestG8_RefusedUpgradesAreNoSockets(t *testing.T) {
 	b := newBackend(t)
 	p := frontProxies[0].serve(t, func(c *Config) {
-		c.MaxConnections, c.MaxConnectionsPerAddress = 100, 1
+		c.Front.MaxConnections, c.Front.MaxConnectionsPerAddress = 100, 1
 		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true}}
 	})
 	const asks = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"

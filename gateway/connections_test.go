@@ -11,6 +11,8 @@ import (
 
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/fault"
+	"wsauth/internal/gateway/tokens"
+	"wsauth/login"
 	"wsauth/token"
 )
 
@@ -19,7 +21,7 @@ import (
 func TestMaxConnections(t *testing.T) {
 	b := newBackend(t)
 	few := func(c *Config) {
-		c.MaxConnections, c.MaxConnectionsPerAddress = 16, 16
+		c.Front.MaxConnections, c.Front.MaxConnectionsPerAddress = 16, 16
 		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}}
 	}
 	for name, begin := range map[string]func(*testing.T) *rig{
@@ -67,10 +69,10 @@ func TestMaxConnections(t *testing.T) {
 
 func TestMaxConnectionsIsChecked(t *testing.T) {
 	for field, change := range map[string]func(*Config){
-		"MaxConnections":           func(c *Config) { c.MaxConnections = -1 },
-		"MaxConnectionsPerAddress": func(c *Config) { c.MaxConnectionsPerAddress = -1 },
+		"Front.MaxConnections":           func(c *Config) { c.Front.MaxConnections = -1 },
+		"Front.MaxConnectionsPerAddress": func(c *Config) { c.Front.MaxConnectionsPerAddress = -1 },
 	} {
-		c := Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), Authenticate: demo.Authenticate}
+		c := Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256))))}, Login: login.Config{Users: demo.Users{}}}
 		change(&c)
 		_, err := c.Check()
 		if f, ok := errors.AsType[*fault.Fault](err); !ok || f.Field != field {

@@ -77,7 +77,7 @@ func TestCORSOnErrors(t *testing.T) {
 		cors := &CORS{Origins: []string{corsApp}}
 		r := start(func(c *Config) {
 			c.AuthCORS = cors
-			c.TicketBurst = 1
+			c.Login.TicketBurst = 1
 			c.Routes = []Route{
 				{Path: "/a/", Upstreams: []string{b.URL}, CORS: cors, Limits: RouteLimits{MaxBody: 3}},
 				{Path: "/admin/", Upstreams: []string{b.URL}, CORS: cors, Scopes: []string{"admin"}},

@@ -7,9 +7,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"wsauth"
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/discovery"
+	"wsauth/internal/gateway/tokens"
+	"wsauth/login"
 	"wsauth/token"
 )
 
@@ -207,63 +208,11 @@ func TestCheckCORS(t *testing.T) {
 		},
 		"Config.Routes[0].CORS.MaxAge: must be": func(c *Config) { c.Routes[0].CORS = &CORS{Origins: []string{corsApp}, MaxAge: 25 * 60 * 60 * 1e9} },
 	} {
-		c := Config{Keys: must(token.NewKeySet(key)), Authenticate: demo.Authenticate, Routes: []Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9"}}}}
+		c := Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(key))}, Login: login.Config{Users: demo.Users{}}, Routes: []Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9"}}}}
 		change(&c)
 		_, err := c.Check()
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("got %v, want %q", err, want)
-		}
-	}
-}
-
-// TestCORSWarnings names what pages may do that is easily not meant, or cannot
-// do that is easily expected.
-func TestCORSWarnings(t *testing.T) {
-	const at = "http://127.0.0.1:9000"
-	route := func(change func(*Route)) []Route {
-		r := Route{Path: "/", Upstreams: []string{at}}
-		change(&r)
-		return []Route{r}
-	}
-	named := func(host string, origins ...string) []Route {
-		return route(func(r *Route) { r.Host, r.Origins = host, origins })
-	}
-	for name, c := range map[string]struct {
-		config Config
-		want   []string
-	}{
-		"public":             {Config{Routes: route(func(r *Route) { r.Public, r.CORS = true, &CORS{Origins: []string{corsApp}} })}, nil},
-		"public, cookies":    {Config{Routes: route(func(r *Route) { r.Public, r.CORS = true, &CORS{Origins: []string{corsApp}, Credentials: true} })}, []string{"Routes[0].CORS.Credentials: the route is public"}},
-		"http":               {Config{Routes: route(func(r *Route) { r.CORS = &CORS{Origins: []string{"http://a.example"}, Credentials: true} })}, []string{"Routes[0].CORS.Origins[0]: an attacker on the way"}},
-		"http, no cookies":   {Config{Routes: route(func(r *Route) { r.CORS = &CORS{Origins: []string{"http://a.example"}} })}, nil},
-		"http here":          {Config{AuthCORS: &CORS{Origins: []string{"http://localhost:5173", "http://127.0.0.1:3000"}, Credentials: true}}, nil},
-		"http, logins":       {Config{AuthCORS: &CORS{Origins: []string{corsApp, "http://a.example"}, Credentials: true}}, []string{"AuthCORS.Origins[1]: an attacker"}},
-		"one origin":         {Config{Origins: []string{corsApp}}, nil},
-		"two":                {Config{Origins: []string{corsApp, corsEvil}}, []string{"Origins[1]: pages of https://evil.example can open sockets, but cannot fetch"}},
-		"two, granted":       {Config{Origins: []string{corsApp, corsEvil}, AuthCORS: &CORS{Origins: []string{corsEvil}}}, nil},
-		"two, one granted":   {Config{Origins: []string{corsApp, corsEvil, "https://b.example"}, AuthCORS: &CORS{Origins: []string{corsEvil}}}, []string{"Origins[2]"}},
-		"two, by a pattern":  {Config{Origins: []string{corsEvil, corsApp}, AuthCORS: &CORS{Origins: []string{"https://*.example.com"}}}, nil},
-		"www":                {Config{Origins: []string{"https://www.a.example", "https://a.example"}}, nil},
-		"the route's host":   {Config{Origins: []string{corsApp}, Routes: named("app.example.com")}, nil},
-		"hosts of the route": {Config{Origins: []string{corsApp}, Routes: named("*.example.com")}, nil},
-		"another host":       {Config{Routes: named("api.example.com", corsApp)}, []string{"Routes[0].Origins[0]: pages of https://app.example.com can open sockets, but"}},
-		"the issuer's":       {Config{Origins: []string{corsApp}, Issuer: "https://app.example.com"}, nil},
-		"another issuer":     {Config{Origins: []string{corsApp}, Issuer: "https://api.example.com"}, []string{"Origins[0]"}},
-		"no logins":          {Config{Origins: []string{corsApp, corsEvil}, NoAuth: true, Routes: named("")}, nil},
-		"public sockets":     {Config{Origins: []string{corsApp, corsEvil}, Routes: route(func(r *Route) { r.Public, r.Sockets = true, true })}, nil},
-		"no tickets":         {Config{Origins: []string{corsApp, corsEvil}, Routes: route(func(r *Route) { r.Extractors = []wsauth.Extractor{wsauth.Subprotocol{}} })}, nil},
-		"nothing is known":   {Config{Routes: named("", corsApp, corsEvil)}, nil},
-	} {
-		var got []string
-		for _, f := range c.config.Warnings() {
-			got = append(got, f.Field+": "+f.Err.Error())
-		}
-		ok := len(got) == len(c.want)
-		for i := range min(len(got), len(c.want)) {
-			ok = ok && strings.HasPrefix(got[i], c.want[i])
-		}
-		if !ok {
-			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
 	}
 }

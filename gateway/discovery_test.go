@@ -15,8 +15,8 @@ import (
 func TestPublishedKeysVerifyTokens(t *testing.T) {
 	key := must(token.GenerateKey(token.ES256))
 	r := start(t, func(c *Config) {
-		c.Keys = must(token.NewKeySet(key))
-		c.Issuer = "https://login.example"
+		c.Tokens.Keys = must(token.NewKeySet(key))
+		c.Tokens.Issuer = "https://login.example"
 	})
 	e := r.call("GET", discovery.MetadataPath, "")
 	var says struct {

@@ -19,7 +19,7 @@
 // The API for operators, package admin, is separate: [Gateway.Admin].
 //
 // Users log in at the endpoints of package login, which logins.go mounts below
-// [Config].AuthPrefix. endpoints.go has the table of all endpoints that the
+// [Config].Login.Prefix. endpoints.go has the table of all endpoints that the
 // gateway answers itself:
 //
 //	/auth/...               log in, refresh, log out, tickets and sessions

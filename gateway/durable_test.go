@@ -119,7 +119,7 @@ func TestEndsWhatTheStoreCannotTake(t *testing.T) {
 // list still has the session, so that its user can end it later.
 func TestLogoutBeyondWhatANodeHolds(t *testing.T) {
 	disk := newFullDisk()
-	r := start(t, func(c *Config) { c.Store, c.Drain, c.RefreshGrace = disk, time.Minute, -1 })
+	r := start(t, func(c *Config) { c.Store, c.Front.Drain, c.Login.RefreshGrace = disk, time.Minute, -1 })
 	first, _ := r.login()
 	second, refresh := r.login()
 	_, replaced := r.login()
@@ -220,7 +220,7 @@ func TestRefreshTokensOfAStoreThatTakesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			disk := readOnly{&failingStore{Store: memory.New(store.Limits{})}}
 			r := start(t, func(c *Config) {
-				c.Store, c.RefreshGrace = disk, -1
+				c.Store, c.Login.RefreshGrace = disk, -1
 				c.Routes = []Route{{Path: "/refresh", Upstreams: []string{"http://127.0.0.1:1"}, Requirement: wsauth.Refresh}}
 			})
 			access, refresh := r.login()
@@ -350,8 +350,8 @@ func TestRevocationOfASessionLivesAsLongAsItsTokens(t *testing.T) {
 				}
 			}, func(c *Config) {
 				log = memory.New(store.Limits{}) // in the bubble
-				c.Keys, c.Store = must(token.NewKeySet(secret)), log
-				c.AccessTTL, c.RefreshTTL, c.SessionTTL = 5*time.Minute, 30*time.Minute, time.Hour
+				c.Tokens.Keys, c.Store = must(token.NewKeySet(secret)), log
+				c.Login.AccessTTL, c.Login.RefreshTTL, c.Login.SessionTTL = 5*time.Minute, 30*time.Minute, time.Hour
 			})
 		})
 	}

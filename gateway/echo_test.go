@@ -114,7 +114,7 @@ func TestBinaryMessagesEndTheSocket(t *testing.T) {
 }
 
 func TestR2_OneSocketMoreEndsTheOldest(t *testing.T) {
-	r := start(t, func(c *Config) { c.MaxSockets = 2 })
+	r := start(t, func(c *Config) { c.Limits.PerSubject = 2 })
 	access, _ := r.login()
 	other, _ := r.login()
 	oldest := r.echoes(access)

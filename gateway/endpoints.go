@@ -28,15 +28,15 @@ type endpoint struct {
 }
 
 // endpoints returns the endpoints that the gateway serves itself: those below
-// AuthPrefix, the published keys and, without routes, the demonstration.
+// Login.Prefix, the published keys and, without routes, the demonstration.
 func (g *Gateway) endpoints(c Config) ([]endpoint, error) {
-	keys := endpoint{http.MethodGet, discovery.KeysPath, discovery.Keys(c.Keys, c.Logger)}
+	keys := endpoint{http.MethodGet, discovery.KeysPath, discovery.Keys(c.Tokens.Keys, c.Logger)}
 	if c.NoAuth {
 		return []endpoint{keys}, nil // upstreams verify assertions with them; see proxy.OwnPaths
 	}
 	own := slices.Concat(g.loginEndpoints(c), []endpoint{
 		keys,
-		{http.MethodGet, discovery.MetadataPath, discovery.Metadata(c.Issuer)},
+		{http.MethodGet, discovery.MetadataPath, discovery.Metadata(c.Tokens.Issuer)},
 	})
 	ended, err := g.providerEndpoints(c)
 	if err != nil {
@@ -47,7 +47,7 @@ func (g *Gateway) endpoints(c Config) ([]endpoint, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	own = append(own, ended...)
-	own = append(own, endpoint{http.MethodGet, c.AuthPrefix + "/client/{file}", modules})
+	own = append(own, endpoint{http.MethodGet, c.Login.Prefix + "/client/{file}", modules})
 	if len(c.Routes) > 0 {
 		return own, nil
 	}
@@ -72,12 +72,12 @@ type demonstration struct {
 func (g *Gateway) openDemo() (*demonstration, error) {
 	d := &demonstration{server: demo.Start()}
 	var err error
-	d.handler, err = g.routes.Handler(Route{
+	d.handler, err = g.routes.Handler(proxy.Route{
 		Path:      socketPath,
 		Upstreams: []string{"unix:/demo"},
 		Refusal:   wsauth.RefuseClose,
 		Headers:   map[string]string{},
-		Limits:    RouteLimits{Ping: -1}, // terminal clients may not read, nor answer pings
+		Limits:    proxy.RouteLimits{Ping: -1}, // terminal clients may not read, nor answer pings
 	}, d.server.Dial, d.server.Announce)
 	if err != nil {
 		d.server.Close()

@@ -10,6 +10,8 @@ import (
 	"wsauth/gateway"
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/tokens"
+	"wsauth/login"
 	"wsauth/token"
 )
 
@@ -23,7 +25,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	g, err := gateway.New(gateway.Config{Keys: keys, Authenticate: demo.Authenticate})
+	g, err := gateway.New(gateway.Config{Tokens: tokens.Config{Keys: keys}, Login: login.Config{Users: demo.Users{}}})
 	if err != nil {
 		panic(err)
 	}

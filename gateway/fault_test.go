@@ -9,18 +9,19 @@ import (
 
 	"wsauth"
 	"wsauth/internal/gateway/fault"
+	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/tokens"
+	"wsauth/login"
 	"wsauth/token"
 )
 
 // Each error says which field it is about.
 func TestFaultsNameTheirFields(t *testing.T) {
 	_, err := Config{
-		Issuer:     "login",
-		AccessTTL:  time.Millisecond,
-		RefreshTTL: time.Millisecond,
-		SessionTTL: time.Millisecond,
-		Origins:    []string{"*"},
-		AuthPrefix: "auth/",
+		Tokens:  tokens.Config{Issuer: "login"},
+		Login:   login.Config{AccessTTL: time.Millisecond, RefreshTTL: time.Millisecond, SessionTTL: time.Millisecond, Prefix: "auth/"},
+		Front:   front.Config{MaxConnections: -1},
+		Origins: []string{"*"},
 		Routes: []Route{
 			{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}},
 			{
@@ -56,13 +57,13 @@ func TestFaultsNameTheirFields(t *testing.T) {
 	}
 	const second = "Routes[1]."
 	want := []string{
-		"Keys", "AccessTTL", "RefreshTTL", "SessionTTL", "Issuer", "AuthPrefix",
+		"Tokens.Keys", "Login.Prefix", "Login.AccessTTL", "Login.RefreshTTL", "Login.SessionTTL", "Origins[0]", "Tokens.Issuer",
 		second + "Upstreams[1]", second + "Requirement", second + "Claims role", second + "Headers Cookie", second + "Assertion",
 		second + "Connect", second + "Response", second + "Limits.Ping", second + "Limits.Idle",
 		second + "Health.Every", second + "Health.Timeout", second + "Health.Path",
 		"Routes[1]", second + "Origins[1]",
 		second + "Extractors[0]", second + "Extractors[3]", second + "Extractors[4]", second + "Extractors[5]",
-		"Origins[0]",
+		"Front.MaxConnections",
 	}
 	if diff := cmp.Diff(want, fields); diff != "" {
 		t.Errorf("(- want, + got):\n%s", diff)
@@ -75,11 +76,11 @@ func TestCheckFillsDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Config{Keys: must(token.NewKeySet(key)), Routes: []Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}}}}.Check()
+	c, err := Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(key))}, Routes: []Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}}}}.Check()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.AccessTTL != 15*time.Minute || c.AuthPrefix != "/auth" || c.Routes[0].Headers["X-User"] != "sub" || c.Routes[0].Limits.MaxFrame >= 0 || c.Routes[0].Limits.MaxFragments != 16384 {
+	if c.Login.AccessTTL != 15*time.Minute || c.Login.Prefix != "/auth" || c.Routes[0].Headers["X-User"] != "sub" || c.Routes[0].Limits.MaxFrame >= 0 || c.Routes[0].Limits.MaxFragments != 16384 {
 		t.Errorf("%+v", c)
 	}
 }

@@ -74,7 +74,7 @@ func TestMetricsBalance(t *testing.T) {
 			{Path: "/rude/", Upstreams: []string{rude.URL}},
 		}
 	}
-	r := start(t, func(c *Config) { c.Routes, c.AccessLog, c.Drain = routes("X-User"), true, 8*time.Second })
+	r := start(t, func(c *Config) { c.Routes, c.AccessLog, c.Front.Drain = routes("X-User"), true, 8*time.Second })
 	r.client.Transport.(*http.Transport).DisableKeepAlives = true // a connection that was opened in vain would hold the stop up
 	access, _ := r.login()
 	const rounds = 40

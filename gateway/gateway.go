@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
 
 	"wsauth"
 	"wsauth/internal/eventloop"
@@ -38,18 +37,14 @@ type Gateway struct {
 
 	recorder *telemetry.Recorder
 
-	config        Config             // checked
-	roomForTokens int                // bytes that header fields may have beyond the usual limit
-	logsIn        bool               // users log in here
-	hasProviders  bool               // keys of providers may have to be fetched
-	extractors    []wsauth.Extractor // where credentials may be; a route can override it
-	events        *eventloop.Group   // of carrier, and for waiting for clients and upstreams
-	carrier       *relay.Relay
+	config     Config             // checked
+	longTokens int                // see tokens.Config.LongTokens
+	logsIn     bool               // users log in here
+	extractors []wsauth.Extractor // where credentials may be; a route can override it
+	events     *eventloop.Group   // of carrier, and for waiting for clients and upstreams
+	carrier    *relay.Relay
 
-	keys login.Keys
-
-	stopProviders context.CancelFunc
-	following     sync.WaitGroup // goroutines that update the keys of providers
+	stopFollowing func() // ends the updates of the keys of providers
 }
 
 // New returns a gateway for c. It reports all errors in c at once, each a
@@ -61,57 +56,56 @@ func New(c Config) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		log:           c.Logger,
-		keys:          c.Keys,
-		recorder:      telemetry.New(c.Logger, c.AccessLog),
-		logsIn:        c.Authenticate != nil && !c.NoAuth,
-		config:        c,
-		hasProviders:  len(c.Providers) > 0,
-		roomForTokens: roomForTokens(c.Providers),
-		extractors:    proxy.DefaultExtractors(),
+		log:        c.Logger,
+		recorder:   telemetry.New(c.Logger, c.AccessLog),
+		config:     c,
+		longTokens: c.Tokens.LongTokens(),
+		logsIn:     c.Login.Users != nil && !c.NoAuth,
+		extractors: proxy.DefaultExtractors(),
 	}
-	g.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Keys, Issuer: c.Issuer, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})
+	verifiers, err := c.Tokens.Verifiers()
+	if err != nil {
+		return nil, err
+	}
+	g.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Tokens.Keys, Issuer: c.Tokens.Issuer, AccessTTL: c.Login.AccessTTL, RefreshTTL: c.Login.RefreshTTL})
 	if err != nil {
 		return nil, fmt.Errorf("gateway: issuer: %w", err)
 	}
-	if g.guard, err = g.newGuard(c); err != nil { // last, because it begins to follow the store
+	if g.guard, err = g.newGuard(verifiers.All); err != nil { // last, because it begins to follow the store
 		return nil, err
 	}
-	if g.login, err = g.newLogin(c); err == nil {
-		err = g.open(c)
+	if g.login, err = g.newLogin(verifiers.Ending); err == nil {
+		err = g.open(verifiers.Own)
 	}
 	if err != nil {
 		return nil, errors.Join(err, g.guard.Shutdown(context.Background()))
 	}
-	g.follow(c.Providers)
+	g.stopFollowing = c.Tokens.Follow()
 	return g, nil
 }
 
 // open creates the event loops, the routes or the demonstration, and the
-// handler of all requests.
-func (g *Gateway) open(c Config) error {
-	verifier, err := token.NewVerifier(c.OwnTokens())
-	if err != nil {
-		return fmt.Errorf("gateway: verifier: %w", err)
-	}
+// handler of all requests. verifier verifies our own tokens.
+func (g *Gateway) open(verifier *token.Verifier) (err error) {
+	c := &g.config
 	// The demonstration is at the other end of a pipe, which event loops
 	// cannot watch.
 	if g.events, err = eventloop.New(eventloop.Options{Portable: len(c.Routes) == 0, Paused: g.guard.Paused}); err != nil {
 		return fmt.Errorf("gateway: event loops: %w", err)
 	}
 	g.carrier = relay.New(g.events)
-	g.front = g.newFront(c)
-	g.routes = g.newRoutes(c, verifier)
+	g.front = g.newFront()
+	g.routes = g.newRoutes(verifier)
 	if len(c.Routes) == 0 {
 		g.demo, err = g.openDemo()
 	} else {
-		err = g.Update(c.Routes)
+		err = g.routes.Update(c.Routes)
 	}
 	if err != nil {
 		g.carrier.Close()
 		return err
 	}
-	endpoints, err := g.endpoints(c)
+	endpoints, err := g.endpoints(*c)
 	if err != nil {
 		g.closeRoutes()
 		g.carrier.Close()
@@ -124,34 +118,25 @@ func (g *Gateway) open(c Config) error {
 }
 
 // newFront returns the server that accepts clients and reads their requests.
-func (g *Gateway) newFront(c Config) *front.Server {
-	return front.New(front.Config{
-		Serve:                    g.serveRequest,
-		Handshake:                g.serveHandshake,
-		Shutdown:                 g.Shutdown,
-		Events:                   g.events,
-		MaxConnections:           c.MaxConnections,
-		MaxConnectionsPerAddress: c.MaxConnectionsPerAddress,
-		Proxies:                  c.forwarding(),
-		Certificate:              c.Certificate,
-		MaxHead:                  problem.MaxHead + g.roomForTokens,
-		Drain:                    c.Drain,
-		Logger:                   c.Logger,
-		ErrorLog:                 telemetry.NewServerLog(c.Logger),
-	})
+func (g *Gateway) newFront() *front.Server {
+	f := g.config.Front
+	f.Serve, f.Handshake, f.Shutdown = g.serveRequest, g.serveHandshake, g.Shutdown
+	f.Events, f.MaxHead = g.events, problem.MaxHead+g.longTokens
+	f.Logger, f.ErrorLog = g.log, telemetry.NewServerLog(g.log)
+	return front.New(f)
 }
 
 // newRoutes returns the routes, still without a route. verifier verifies our
 // own tokens.
-func (g *Gateway) newRoutes(c Config, verifier *token.Verifier) *proxy.Routes {
-	p := proxy.Config{
+func (g *Gateway) newRoutes(verifier *token.Verifier) *proxy.Routes {
+	c := proxy.Config{
 		Guard:      g.guard,
 		Extractors: g.extractors,
 		Issuer:     g.issuer,
-		OwnIssuer:  c.Issuer,
-		Keys:       c.Keys,
+		OwnIssuer:  g.config.Tokens.Issuer,
+		Keys:       g.config.Tokens.Keys,
 		Verifier:   verifier,
-		Own:        c.ownPaths(),
+		Own:        g.config.ownPaths(),
 		PresentRefresh: func(ctx context.Context, claims *token.Claims, route string) error {
 			return g.login.Present(ctx, claims, "route", route)
 		},
@@ -160,39 +145,29 @@ func (g *Gateway) newRoutes(c Config, verifier *token.Verifier) *proxy.Routes {
 		Events:   g.events,
 		Carrier:  g.carrier,
 		Recorder: g.recorder,
-		Logger:   c.Logger,
+		Logger:   g.log,
 	}
 	if g.logsIn {
-		p.StripLogin = g.login.StripCookies
+		c.StripLogin = g.login.StripCookies
 	}
-	return proxy.New(p)
+	return proxy.New(c)
 }
 
 // newGuard returns the guard, from which those of the routes are derived.
-func (g *Gateway) newGuard(c Config) (*wsauth.Guard, error) {
-	own, err := token.NewVerifier(c.OwnTokens())
-	if err != nil {
-		return nil, fmt.Errorf("gateway: verifier: %w", err)
-	}
-	all, err := withProviders(own, c.Providers)
-	if err != nil {
-		return nil, fmt.Errorf("gateway: Config.Providers: %w", err)
-	}
+func (g *Gateway) newGuard(verifier wsauth.Verifier) (*wsauth.Guard, error) {
+	c := &g.config
+	limits := c.Limits
+	limits.PerSubject = proxy.Bound(limits.PerSubject)
 	guard, err := wsauth.New(wsauth.Config{
-		Verifier:    all,
+		Verifier:    verifier,
 		Extractors:  g.extractors,
 		Origins:     c.Origins,
 		Revocations: c.Store,
 		Tickets:     c.Store,
-		Limits: wsauth.Limits{
-			PerSubject:                proxy.Bound(c.MaxSockets),
-			WhenFull:                  c.WhenFull,
-			Unauthenticated:           c.MaxUnauthenticated,
-			UnauthenticatedPerAddress: c.MaxUnauthenticatedPerAddress,
-		},
-		Refusal:  wsauth.RefuseClose,
-		Observer: observer{g},
-		Logger:   c.Logger,
+		Limits:      limits,
+		Refusal:     wsauth.RefuseClose,
+		Observer:    observer{g},
+		Logger:      g.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("gateway: guard: %w", err)
@@ -213,8 +188,7 @@ func (g *Gateway) Drain(ctx context.Context) error {
 // "restarting", and waits until they are closed or ctx is done. Then it cuts
 // the connections that are left.
 func (g *Gateway) Shutdown(ctx context.Context) error {
-	g.stopProviders()
-	g.following.Wait()
+	g.stopFollowing()
 	err := g.guard.Shutdown(ctx)
 	if errors.Is(err, store.ErrNotDurable) {
 		g.log.Error("these revocations are lost, since the store has not taken them", "revocations", g.guard.Stats().Held)
@@ -237,15 +211,15 @@ func (g *Gateway) closeRoutes() {
 
 // Update replaces the routes; see [proxy.Routes.Update]. If it returns an
 // error, which joins all errors, nothing has changed.
-func (g *Gateway) Update(routes []Route) error {
-	c := Config{Routes: routes, AuthPrefix: g.config.AuthPrefix, NoAuth: g.config.NoAuth, Keys: g.keys}
+func (g *Gateway) Update(routes []proxy.Route) error {
 	if len(routes) == 0 {
 		return errors.New("gateway: Update: at least one route is required")
 	}
-	if err := c.checkRoutes().Join(); err != nil {
+	routes, wrong := proxy.CheckRoutes(routes, g.config.ownPaths(), g.config.Tokens.Keys)
+	if err := wrong.Join(); err != nil {
 		return err
 	}
-	return g.routes.Update(c.Routes)
+	return g.routes.Update(routes)
 }
 
 // RemoveRoutes removes all routes, with their sockets, until [Gateway.Update]

@@ -18,6 +18,8 @@ import (
 
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/tokens"
+	"wsauth/login"
 	"wsauth/store"
 	"wsauth/store/memory"
 	"wsauth/token"
@@ -52,7 +54,7 @@ func serve(t *testing.T, l net.Listener, url string, transport *http.Transport, 
 		t.Fatal(err)
 	}
 	log := &logBuffer{}
-	c := Config{Keys: must(token.NewKeySet(key)), Authenticate: demo.Authenticate, Logger: slog.New(slog.NewTextHandler(log, nil))}
+	c := Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(key))}, Login: login.Config{Users: demo.Users{}}, Logger: slog.New(slog.NewTextHandler(log, nil))}
 	for _, f := range change {
 		f(&c)
 	}
@@ -183,8 +185,8 @@ func (r *rig) loginAs(name string, headers ...string) (access, refresh string) {
 	return r.renewed(r.call("POST", "/auth/login", `{"username":"`+name+`","password":"test"}`, append(headers, jsonType)...))
 }
 
-// anyone is an Authenticator that knows everybody.
-func anyone(_ context.Context, _, password string) (bool, error) { return password == "test", nil }
+// anyone knows everybody.
+var anyone = login.AuthenticatorFunc(func(_ context.Context, _, password string) (bool, error) { return password == "test", nil })
 
 // renewed decodes new tokens.
 func (r *rig) renewed(e exchange) (access, refresh string) {

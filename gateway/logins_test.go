@@ -10,6 +10,7 @@ import (
 
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/idptest"
+	"wsauth/login"
 )
 
 func idempotent(key string) string { return "Idempotency-Key: " + key }
@@ -54,7 +55,7 @@ func TestC17_RequestsOfOtherSitesAreRefused(t *testing.T) {
 		"POST /auth/logout-everywhere": {csrf(value)},
 		"DELETE /auth/sessions/x":      {csrf(value)},
 	}
-	for _, route := range must(r.g.endpoints(Config{AuthPrefix: "/auth", Authenticate: demo.Authenticate})) {
+	for _, route := range must(r.g.endpoints(Config{Login: login.Config{Prefix: "/auth", Users: demo.Users{}}})) {
 		if _, tested := requests[strings.Replace(route.method+" "+route.path, "{sid}", "x", 1)]; !tested && route.method != http.MethodGet {
 			t.Errorf("%s %s is not tested", route.method, route.path)
 		}

@@ -21,7 +21,7 @@ func TestManySocketsComeBack(t *testing.T) {
 	}
 	addr := l.Addr().String()
 	keys, sessions := must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), memory.New(store.Limits{})
-	kept := func(c *Config) { c.Keys, c.Store = keys, sessions }
+	kept := func(c *Config) { c.Tokens.Keys, c.Store = keys, sessions }
 	first := serve(t, l, "http://"+addr, &http.Transport{}, []func(*Config){kept})
 	opened, page := runScript(t, "node", "many.mjs", "node_modules/ws", "http://"+addr)
 	says := func(format string, into ...any) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/gateway/tokens"
 	"wsauth/token"
 )
 
@@ -36,17 +37,17 @@ func TestTokensOfAnotherProgram(t *testing.T) {
 			func() string {
 				return fmt.Sprintf(`{"sub":7,"iat":%d,"exp":%d,"type":"access"}`, now(0), now(time.Minute))
 			},
-			func(c *Config) { c.IntegerSubjects = true }, "7", 401, "integer_subjects",
+			func(c *Config) { c.Tokens.IntegerSubjects = true }, "7", 401, "integer_subjects",
 		},
 		"a clock that is ahead": {
 			func() string {
 				return fmt.Sprintf(`{"sub":"ada","iat":%d,"nbf":%d,"exp":%d,"type":"access"}`, now(40*time.Second), now(40*time.Second), now(5*time.Minute))
 			},
-			func(c *Config) { c.IssuedLeeway = time.Minute }, "ada", 401, "issued_leeway",
+			func(c *Config) { c.Tokens.IssuedLeeway = time.Minute }, "ada", 401, "issued_leeway",
 		},
 		"no type": {
 			func() string { return fmt.Sprintf(`{"sub":"ada","iat":%d,"exp":%d}`, now(0), now(time.Minute)) },
-			func(c *Config) { c.InsecureUntyped = true }, "ada", 403, "insecure_untyped",
+			func(c *Config) { c.Tokens.InsecureUntyped = true }, "ada", 403, "insecure_untyped",
 		},
 		"nothing but what is needed": {
 			func() string { return fmt.Sprintf(`{"sub":"ada","exp":%d,"type":"access"}`, now(time.Minute)) },
@@ -68,7 +69,7 @@ func TestTokensOfAnotherProgram(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, set := range []bool{true, false} {
 				r := start(t, func(c *Config) {
-					c.Keys = must(token.NewKeySet(must(token.NewKey(token.HS256, secret, token.KeyOptions{}))))
+					c.Tokens.Keys = must(token.NewKeySet(must(token.NewKey(token.HS256, secret, token.KeyOptions{}))))
 					if set && tt.setting != nil {
 						tt.setting(c)
 					}
@@ -95,8 +96,8 @@ func TestTokensOfAnotherProgram(t *testing.T) {
 			}
 		})
 	}
-	for name, of := range map[string]Config{"too little": {IssuedLeeway: time.Second}, "too much": {IssuedLeeway: time.Minute + 1}} {
-		of.Keys = must(token.NewKeySet(must(token.NewKey(token.HS256, secret, token.KeyOptions{}))))
+	for name, of := range map[string]Config{"too little": {Tokens: tokens.Config{IssuedLeeway: time.Second}}, "too much": {Tokens: tokens.Config{IssuedLeeway: time.Minute + 1}}} {
+		of.Tokens.Keys = must(token.NewKeySet(must(token.NewKey(token.HS256, secret, token.KeyOptions{}))))
 		if _, err := of.Check(); err == nil || !strings.Contains(err.Error(), "IssuedLeeway") {
 			t.Errorf("%s: %v", name, err)
 		}

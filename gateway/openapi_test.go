@@ -14,7 +14,9 @@ import (
 
 	"wsauth/idp"
 	"wsauth/internal/gateway/demo"
+	"wsauth/internal/gateway/tokens"
 	"wsauth/internal/openapitest"
+	"wsauth/login"
 )
 
 // document is /openapi.json, parsed and found valid.
@@ -62,7 +64,7 @@ func TestOpenAPIDescribesEveryRouteAndNoOther(t *testing.T) {
 	}
 	served := map[string]bool{}
 	providers := []*idp.Provider{must(idp.New(idp.Config{Preset: idp.Standard, Issuer: "https://idp.example", Audience: []string{"chat"}, Namespace: "idp"}))}
-	for _, r := range must(start(t).g.endpoints(Config{AuthPrefix: "/auth", Authenticate: demo.Authenticate, Providers: providers})) {
+	for _, r := range must(start(t).g.endpoints(Config{Login: login.Config{Prefix: "/auth", Users: demo.Users{}}, Tokens: tokens.Config{Providers: providers}})) {
 		served[r.method+" "+strings.TrimSuffix(r.path, "{$}")] = true
 	}
 	described := map[string]bool{}

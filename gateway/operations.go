@@ -61,7 +61,7 @@ func (g *Gateway) state() telemetry.State {
 // end it; see docs/admin.md. It sets the fields of c that describe the
 // gateway.
 func (g *Gateway) Admin(c admin.Config) (*admin.API, error) {
-	c.Guard, c.Sessions, c.Drain, c.Logger = g.guard, g.login, g.config.Drain, g.log
+	c.Guard, c.Sessions, c.Drain, c.Logger = g.guard, g.login, g.config.Front.Drain, g.log
 	c.Routes, c.ServedBy = g.adminRoutes, g.servedBy
 	return admin.New(c)
 }

@@ -192,7 +192,7 @@ func TestMetricsOfAnUpgradeOfAPlainAddress(t *testing.T) {
 // and reasons that clients send are not labels.
 func TestR7_ClientsMakeNoSeries(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b, func(c *Config) { c.Authenticate = anyone })
+	r := behind(t, b, func(c *Config) { c.Login.Users = anyone })
 	n := testenv.Size(300, 3000)
 	// An upstream may fail on a busy machine, which makes a series of its own.
 	failure := regexp.MustCompile(`code="50[234]"|reason="(bad_gateway|gateway_timeout|overloaded)"`)

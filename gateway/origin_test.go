@@ -4,7 +4,9 @@ import (
 	"testing"
 
 	"wsauth/internal/gateway/demo"
+	"wsauth/internal/gateway/tokens"
 	"wsauth/internal/httpx"
+	"wsauth/login"
 	"wsauth/token"
 )
 
@@ -19,7 +21,7 @@ func TestS3_CheckOrigin(t *testing.T) {
 		}
 		// Origins accepted here must also be accepted by the guard and by the
 		// check of cross-origin requests.
-		g, err := New(Config{Keys: must(token.NewKeySet(key)), Authenticate: demo.Authenticate, Origins: []string{good}})
+		g, err := New(Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(key))}, Login: login.Config{Users: demo.Users{}}, Origins: []string{good}})
 		if err != nil {
 			t.Error(err)
 			continue

@@ -19,10 +19,12 @@ import (
 	"wsauth/internal/gateway/discovery"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/proxy"
+	"wsauth/internal/gateway/tokens"
 	"wsauth/internal/problem"
 	"wsauth/internal/revindex"
 	"wsauth/internal/urlpath"
 	"wsauth/internal/wsframe"
+	"wsauth/login"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -125,7 +127,7 @@ func TestSecurityPageLimits(t *testing.T) {
 	}
 
 	rows = tableOf(t, "security.md", "| what | limit |")
-	behind := start(t, func(c *Config) { c.TrustedProxies = []string{"192.0.2.1"} }).g.front.HTTPServer()
+	behind := start(t, func(c *Config) { c.Front.TrustedProxies = []string{"192.0.2.1"} }).g.front.HTTPServer()
 	wantQuantities(t, rows, "an idle connection between two requests", inSeconds(server.IdleTimeout), inSeconds(behind.IdleTimeout))
 	wantQuantities(t, rows, "a peer that has vanished", inSeconds(front.DeadPeer))
 	wantQuantities(t, rows, "failed logins", "429")
@@ -205,11 +207,11 @@ func TestSecurityPageSizes(t *testing.T) {
 func TestSessionsPageLives(t *testing.T) {
 	const day = 24 * time.Hour
 	rows := tableOf(t, "sessions.md", "| what | how long | flag |")
-	c := must(Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), Authenticate: demo.Authenticate}.Check())
+	c := must(Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256))))}, Login: login.Config{Users: demo.Users{}}}.Check())
 	for row, want := range map[string]string{
-		"an access token, and a socket that is not renewed": fmt.Sprintf("%v to %v minutes", c.AccessTTL.Minutes()*0.9, c.AccessTTL.Minutes()),
-		"a session that is not refreshed":                   fmt.Sprintf("%d days from its last refresh", c.RefreshTTL/day),
-		"a session in total":                                fmt.Sprintf("%d days; no token of it lives longer", c.SessionTTL/day),
+		"an access token, and a socket that is not renewed": fmt.Sprintf("%v to %v minutes", c.Login.AccessTTL.Minutes()*0.9, c.Login.AccessTTL.Minutes()),
+		"a session that is not refreshed":                   fmt.Sprintf("%d days from its last refresh", c.Login.RefreshTTL/day),
+		"a session in total":                                fmt.Sprintf("%d days; no token of it lives longer", c.Login.SessionTTL/day),
 		"a ticket":                                          fmt.Sprintf("%v s, one use", wsauth.TicketLife.Seconds()),
 	} {
 		if len(rows[row]) == 0 || rows[row][0] != want {
@@ -227,7 +229,7 @@ func TestSessionsPageLives(t *testing.T) {
 // each that is served is named.
 func TestPagesNameEndpoints(t *testing.T) {
 	g := start(t).g
-	c := Config{AuthPrefix: "/auth", Authenticate: demo.Authenticate, Issuer: "https://login.example"}
+	c := Config{Login: login.Config{Prefix: "/auth", Users: demo.Users{}}, Tokens: tokens.Config{Issuer: "https://login.example"}}
 	endpoints, err := g.endpoints(c)
 	if err != nil {
 		t.Fatal(err)
@@ -331,7 +333,7 @@ func TestNumbersInPages(t *testing.T) {
 			"it is valid once, and for " + oneOf(t, wsauth.TicketLife, time.Minute/2, "half a minute"),
 		},
 		"../cmd/wsauth/drain.go": {
-			"at most " + oneOf(t, maxDrain, time.Hour, "1h") + " (default: the server's setting drain, " + defaultDrain.String() + " if unset)",
+			"at most " + oneOf(t, front.MaxDrain, time.Hour, "1h") + " (default: the server's setting drain, " + front.DefaultDrain.String() + " if unset)",
 		},
 	} {
 		text := strings.Join(strings.Fields(pageText(t, page)), " ")

@@ -274,7 +274,7 @@ func TestLongRequestsCountApart(t *testing.T) {
 		if counts := r.g.guard.Stats(); counts.Requests != 0 {
 			t.Errorf("after the client has left: %+v", counts)
 		}
-	}, func(c *Config) { c.MaxSockets = 1 })
+	}, func(c *Config) { c.Limits.PerSubject = 1 })
 }
 
 // TestPublicRequestsAreNotFollowed, nor those of nobody.

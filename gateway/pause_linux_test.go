@@ -21,6 +21,8 @@ import (
 
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/tokens"
+	"wsauth/login"
 	"wsauth/store"
 	"wsauth/store/memory"
 	"wsauth/store/storekit"
@@ -54,10 +56,10 @@ func servePaused() {
 			s.Close()
 		}
 		g := must(New(Config{
-			Keys:         must(token.NewKeySet(pausedKey(os.Getenv(pausedSecret)))),
-			Authenticate: demo.Authenticate,
-			Store:        sharedLog{memory.New(store.Limits{}), os.Getenv(pausedLog)},
-			Routes:       []Route{{Path: "/", Upstreams: []string{os.Getenv(pausedUpstream)}}},
+			Tokens: tokens.Config{Keys: must(token.NewKeySet(pausedKey(os.Getenv(pausedSecret))))},
+			Login:  login.Config{Users: demo.Users{}},
+			Store:  sharedLog{memory.New(store.Limits{}), os.Getenv(pausedLog)},
+			Routes: []Route{{Path: "/", Upstreams: []string{os.Getenv(pausedUpstream)}}},
 		}))
 		go func() { _ = g.Serve(context.Background(), l) }()
 		_, _ = os.Stdout.WriteString(scheme + "://" + l.Addr().String() + "/\n")

@@ -14,7 +14,7 @@ import (
 func TestLoginsOverPlainHTTP(t *testing.T) {
 	const told = "a login by cookie over plain HTTP cannot last"
 	trusted := func(c *Config) {
-		c.TrustedProxies, c.Origins = []string{"127.0.0.1"}, []string{"https://app.example", "http://app.example"}
+		c.Front.TrustedProxies, c.Origins = []string{"127.0.0.1"}, []string{"https://app.example", "http://app.example"}
 	}
 	open := func(c *Config) { c.Origins = []string{"https://app.example", "http://app.example"} }
 	for name, c := range map[string]struct {
@@ -36,7 +36,7 @@ func TestLoginsOverPlainHTTP(t *testing.T) {
 		"a proxy that is unknown":   {open, false, []string{"Host: app.example", "X-Forwarded-Proto: https"}, "", false},
 		"a proxy with TLS":          {trusted, false, []string{"Host: app.example", "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https"}, "", false},
 		"a proxy without TLS":       {trusted, false, []string{"Host: app.example", "Origin: http://app.example", "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: http"}, "", true},
-		"a proxy of another source": {func(c *Config) { trusted(c); c.ForwardedSource = forwarded.Forwarded }, false, []string{"Host: app.example", "Forwarded: for=192.0.2.1;proto=https"}, "", false},
+		"a proxy of another source": {func(c *Config) { trusted(c); c.Front.ForwardedSource = forwarded.Forwarded }, false, []string{"Host: app.example", "Forwarded: for=192.0.2.1;proto=https"}, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, c.change)

@@ -64,7 +64,7 @@ func shown(t *testing.T, change ...func(*Config)) (*rig, *backend) {
 	t.Helper()
 	b := newBackend(t)
 	r := start(t, append([]func(*Config){func(c *Config) {
-		c.RefreshGrace = -1
+		c.Login.RefreshGrace = -1
 		c.Routes = []Route{
 			{Path: "/refresh", Upstreams: []string{b.URL}, Requirement: wsauth.Refresh},
 			{Path: "/introduced", Upstreams: []string{b.URL}, Requirement: wsauth.Refresh, Extractors: []wsauth.Extractor{wsauth.FirstMessage{Timeout: 5 * time.Second}}},
@@ -179,7 +179,7 @@ func TestL7_AShownSuccessorEndsTheRetry(t *testing.T) {
 func TestRefreshTokensAreShownWithinTheGrace(t *testing.T) {
 	for _, at := range places {
 		t.Run(at.name, func(t *testing.T) {
-			r, _ := shown(t, func(c *Config) { c.RefreshGrace = login.MaxRefreshGrace })
+			r, _ := shown(t, func(c *Config) { c.Login.RefreshGrace = login.MaxRefreshGrace })
 			access, refresh := r.rotations(2)
 			if status := at.show(r, refresh[1]); status != at.good {
 				t.Errorf("%d, want %d", status, at.good)

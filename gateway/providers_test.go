@@ -26,7 +26,7 @@ func (r *rig) wantEcho(conn *websocket.Conn) {
 
 func withProvider(p *idptest.Provider) func(*Config) {
 	return func(c *Config) {
-		c.Providers = []*idp.Provider{must(idp.New(idp.Config{
+		c.Tokens.Providers = []*idp.Provider{must(idp.New(idp.Config{
 			Preset: idp.Standard, Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: "idp",
 		}))}
 	}
@@ -36,8 +36,8 @@ func withProvider(p *idptest.Provider) func(*Config) {
 // and serves one route.
 func providing(p *idptest.Provider, route Route) func(*Config) {
 	return func(c *Config) {
-		c.Keys = must(token.NewKeySet(must(token.GenerateKey(token.ES256))))
-		c.Providers = []*idp.Provider{must(idp.New(idp.Config{
+		c.Tokens.Keys = must(token.NewKeySet(must(token.GenerateKey(token.ES256))))
+		c.Tokens.Providers = []*idp.Provider{must(idp.New(idp.Config{
 			Preset: idp.Standard, Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: "idp", Profile: &token.Profile{Roles: "/realm_access/roles"},
 		}))}
 		c.Routes = []Route{route}

@@ -236,7 +236,7 @@ func TestLogoutClosesProxiedSockets(t *testing.T) {
 func TestExpiryClosesProxiedSockets(t *testing.T) {
 	// The exp of a token is a whole second: a token of 1 s may be valid for
 	// hardly any time.
-	r := behind(t, newBackend(t), func(c *Config) { c.AccessTTL = 4 * time.Second })
+	r := behind(t, newBackend(t), func(c *Config) { c.Login.AccessTTL = 4 * time.Second })
 	access, _ := r.login()
 	conn := r.socket("/chat", bearer(access))
 	r.echoOf(conn, "hello")
@@ -246,7 +246,7 @@ func TestExpiryClosesProxiedSockets(t *testing.T) {
 // TestRefreshKeepsProxiedSockets checks that a socket stays open after its
 // first token has expired.
 func TestRefreshKeepsProxiedSockets(t *testing.T) {
-	r := behind(t, newBackend(t), func(c *Config) { c.AccessTTL = 2 * time.Second })
+	r := behind(t, newBackend(t), func(c *Config) { c.Login.AccessTTL = 2 * time.Second })
 	access, refresh := r.login()
 	conn := r.socket("/chat", bearer(access))
 	first := time.Now()

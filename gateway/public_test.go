@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"wsauth"
+	"wsauth/internal/gateway/tokens"
 	"wsauth/token"
 )
 
@@ -27,7 +28,7 @@ func unsignedJWT(header, payload string) string {
 // application's own clients send to it, by HTTP and with sockets.
 func TestPublicMeansUntouched(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b, func(c *Config) { c.Issuer = "https://login.example" })
+	r := behind(t, b, func(c *Config) { c.Tokens.Issuer = "https://login.example" })
 	for _, query := range []string{
 		"", "?access_token=theirs", "?access_token=" + foreignJWT, "?token=" + foreignJWT + "&x", "?ticket=ST-1-abc", "?ticket=a&ticket=b",
 		"?ticket=" + foreignJWT, "?csrf_token=theirs", "?%74icket=a;b", "?a=%zz&access_token=%", "?newst_id=1",
@@ -77,7 +78,7 @@ func TestOwnTokensReachNoUpstream(t *testing.T) {
 	b := newBackend(t)
 	const issuer = "https://login.example"
 	r := behind(t, b, func(c *Config) {
-		c.Issuer = issuer
+		c.Tokens.Issuer = issuer
 		c.Routes = append(c.Routes,
 			Route{Path: "/cookies/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.Cookies{Access: wsauth.CookieSpec{Name: "mine"}, InsecureNoCSRF: true}}, AppParameters: []string{"*"}, Requirement: wsauth.Optional},
 			Route{Path: "/keeps/", Upstreams: []string{b.URL}, Public: true, Sockets: true, KeepCredential: true},
@@ -85,7 +86,7 @@ func TestOwnTokensReachNoUpstream(t *testing.T) {
 	})
 	access, refresh := r.login()
 	ticket := r.ticket(access)
-	key, err := r.g.keys.SigningKey()
+	key, err := r.g.config.Tokens.Keys.SigningKey()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +166,7 @@ func TestOwnTokensOfNamelessKeys(t *testing.T) {
 	key := must(token.NewKey(token.HS256, []byte("01234567890123456789012345678901"), token.KeyOptions{}))
 	other := must(token.NewKey(token.HS256, []byte("x1234567890123456789012345678901"), token.KeyOptions{}))
 	b := newBackend(t)
-	r := behind(t, b, func(c *Config) { c.Keys = must(token.NewKeySet(key)) })
+	r := behind(t, b, func(c *Config) { c.Tokens.Keys = must(token.NewKeySet(key)) })
 	access, _ := r.login()
 	issuer := must(token.NewIssuer(token.IssuerConfig{Key: other}))
 	theirs := must(issuer.Access("ada", token.Options{})).Raw
@@ -181,7 +182,7 @@ func TestOwnTokensOfNamelessKeys(t *testing.T) {
 // and so every cookie of a public route is the application's.
 func TestOwnCookiesOnly(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b, func(c *Config) { c.Authenticate = nil })
+	r := behind(t, b, func(c *Config) { c.Login.Users = nil })
 	const jar = "access_token_cookie=theirs; csrf_access_token=x"
 	r.get("/public/x", "Cookie: "+jar)
 	if got := b.last().Header.Get("Cookie"); got != jar {
@@ -255,7 +256,7 @@ func TestAnyOriginNeedsNoCookies(t *testing.T) {
 	} {
 		c.route.Path, c.route.Upstreams, c.route.AnyOrigin = "/", at, true
 		key := must(token.GenerateKey(token.HS256))
-		_, err := Config{Keys: must(token.NewKeySet(key)), Routes: []Route{c.route}}.Check()
+		_, err := Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(key))}, Routes: []Route{c.route}}.Check()
 		if c.fault == "" && err != nil || c.fault != "" && (err == nil || !strings.Contains(err.Error(), c.fault)) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -104,7 +104,7 @@ func TestTokensOfRealProviders(t *testing.T) {
 					if set && tt.setting != nil {
 						tt.setting(&of)
 					}
-					c.Providers = []*idp.Provider{must(idp.New(of))}
+					c.Tokens.Providers = []*idp.Provider{must(idp.New(of))}
 				})
 				raw := access()
 				e := r.call("GET", "/auth/session", "", bearer(raw))
@@ -154,7 +154,7 @@ func TestRoomForLongTokens(t *testing.T) {
 	for _, tt := range []struct{ setting, room int }{{0, 32 << 10}, {8 << 10, 32 << 10}, {4 << 10, 32 << 10}, {32 << 10, 64 << 10}} {
 		p := idptest.New(t)
 		r := start(t, func(c *Config) {
-			c.Providers = []*idp.Provider{must(idp.New(idp.Config{Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: "idp", MaxTokenBytes: tt.setting}))}
+			c.Tokens.Providers = []*idp.Provider{must(idp.New(idp.Config{Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: "idp", MaxTokenBytes: tt.setting}))}
 		})
 		raw := p.AccessToken("ada", "s", map[string]any{"roles": manyRoles(min(tt.room-32<<10, 18<<10))})
 		for spare, want := range map[int]int{1 << 10: 200, -1 << 10: 431} {
@@ -172,7 +172,7 @@ func TestRoomForLongTokens(t *testing.T) {
 func TestSocketsOfAnotherSubject(t *testing.T) {
 	p := idptest.New(t)
 	r := start(t, func(c *Config) {
-		c.Providers = []*idp.Provider{must(idp.New(idp.Config{Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: "idp", Subject: "email"}))}
+		c.Tokens.Providers = []*idp.Provider{must(idp.New(idp.Config{Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: "idp", Subject: "email"}))}
 	})
 	access := func(sub, email string) string {
 		return p.AccessToken(sub, "s-"+sub, map[string]any{"email": email, "email_verified": true})
@@ -247,7 +247,7 @@ func TestGoogleServiceAccountOfAStranger(t *testing.T) {
 	p := idptest.New(t)
 	p.Rotate("google", "RS256")
 	r := start(t, func(c *Config) {
-		c.Providers = []*idp.Provider{must(idp.New(idp.Config{
+		c.Tokens.Providers = []*idp.Provider{must(idp.New(idp.Config{
 			Preset: idp.Google, Issuer: p.Issuer(), Audience: []string{"web"}, Namespace: "google", HostedDomains: []string{"shop.example"},
 		}))}
 	})

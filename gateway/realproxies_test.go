@@ -87,10 +87,10 @@ func TestRealProxies(t *testing.T) {
 			certificate := newCertificate(t)
 			r := start(t, func(c *Config) {
 				settings.apply(c)
-				c.Authenticate, c.AccessLog = anyone, true
+				c.Login.Users, c.AccessLog = anyone, true
 				c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}, {Path: "/public/", Upstreams: []string{b.URL}, Public: true, Sockets: true}}
 				if p.through {
-					c.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certificate.pair, nil }
+					c.Front.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certificate.pair, nil }
 				}
 			})
 			at := p.start(t, config, strings.TrimPrefix(r.url, "http://"), certificate)
@@ -164,7 +164,7 @@ type proxySettings struct {
 }
 
 func (s proxySettings) apply(c *Config) {
-	c.TrustedProxies, c.ForwardedSource = s.TrustedProxies, forwarded.Source(s.ForwardedSource)
+	c.Front.TrustedProxies, c.Front.ForwardedSource = s.TrustedProxies, forwarded.Source(s.ForwardedSource)
 }
 
 // ofPage returns what the page has for the proxy.

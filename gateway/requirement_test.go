@@ -62,7 +62,7 @@ func TestRequirementOfARoute(t *testing.T) {
 func TestR9_NobodyHasNoIdentity(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) {
-		c.Keys = must(token.NewKeySet(must(token.GenerateKey(token.ES256))))
+		c.Tokens.Keys = must(token.NewKeySet(must(token.GenerateKey(token.ES256))))
 		c.Routes = []Route{
 			{Path: "/quick", Upstreams: []string{b.URL}, Requirement: wsauth.Optional},
 			{Path: "/signed", Upstreams: []string{b.URL}, Requirement: wsauth.Optional, Headers: map[string]string{"X-Mail": "email"}, Assertion: "X-Who"},

@@ -212,7 +212,7 @@ func TestKeepCredential(t *testing.T) {
 // login endpoints.
 func TestWithoutLogin(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b, func(c *Config) { c.Authenticate, c.AuthPrefix = nil, "/gw/auth" })
+	r := behind(t, b, func(c *Config) { c.Login.Users, c.Login.Prefix = nil, "/gw/auth" })
 	for path, want := range map[string]int{
 		"/gw/auth/login": 404, "/gw/auth/refresh": 404, "/gw/auth/session": 401, "/gw/auth/client/wsauth.js": 200, "/.well-known/jwks.json": 200, "/auth/session": 401,
 	} {
@@ -220,7 +220,7 @@ func TestWithoutLogin(t *testing.T) {
 			t.Errorf("%s: %d", path, e.StatusCode)
 		}
 	}
-	none := behind(t, b, func(c *Config) { c.Authenticate, c.NoAuth = nil, true; c.Routes[0].Public = true })
+	none := behind(t, b, func(c *Config) { c.Login.Users, c.NoAuth = nil, true; c.Routes[0].Public = true })
 	if e := none.get("/auth/session"); e.body != "GET /auth/session user=" {
 		t.Errorf("%d %s", e.StatusCode, e.body)
 	}

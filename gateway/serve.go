@@ -20,7 +20,7 @@ import (
 // Serve serves the connections of l until ctx is done. Then it drains: it
 // accepts no more connections, ends every socket with close code 1012, one
 // after the other, and returns when all connections have ended, or after
-// [Config.Drain] at the latest. It returns nil if they have all ended, an
+// [front.Config.Drain] at the latest. It returns nil if they have all ended, an
 // error that wraps context.DeadlineExceeded if not, and the error of l if
 // accepting fails. It closes l.
 func (g *Gateway) Serve(ctx context.Context, l net.Listener) error { return g.front.Serve(ctx, l) }
@@ -60,7 +60,7 @@ func (g *Gateway) serveHandshake(h *front.Handshake, r *http.Request) {
 // goroutine that then serves the handshake panics in the same place, and
 // [front.Handshake.Finish] logs it.
 func (g *Gateway) quickMatch(r *http.Request) (m proxy.Match, ok bool) {
-	if g.hasProviders || g.guard.Ready() != nil {
+	if len(g.config.Tokens.Providers) > 0 || g.guard.Ready() != nil {
 		return m, false
 	}
 	defer func() {
@@ -97,7 +97,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, place *connlimi
 	cors := g.routes.CORSOf(r, &m, isHealth)
 	bare := w
 	w = cors.Wrap(w, r)
-	if fault := problem.CheckHead(w, r, problem.MaxHeaders+g.roomForTokens); fault != nil {
+	if fault := problem.CheckHead(w, r, problem.MaxHeaders+g.longTokens); fault != nil {
 		telemetry.AnswerProblem(w, r, *fault)
 		return
 	}

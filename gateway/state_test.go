@@ -5,17 +5,20 @@ import (
 	"testing"
 	"time"
 
+	"wsauth"
+
 	"wsauth/internal/gateway/demo"
+	"wsauth/internal/gateway/tokens"
 	"wsauth/login"
 	"wsauth/token"
 )
 
 func TestNewReportsEveryError(t *testing.T) {
-	_, err := New(Config{AccessTTL: time.Millisecond, RefreshTTL: time.Microsecond, SessionTTL: time.Nanosecond, RefreshGrace: time.Hour, RefreshRetry: 25 * time.Hour, TicketBurst: -1, TicketRate: login.MaxTicketRate + 1, Origins: []string{"https://app.example", "*"}})
+	_, err := New(Config{Login: login.Config{AccessTTL: time.Millisecond, RefreshTTL: time.Microsecond, SessionTTL: time.Nanosecond, RefreshGrace: time.Hour, RefreshRetry: 25 * time.Hour, TicketBurst: -1, TicketRate: login.MaxTicketRate + 1}, Origins: []string{"https://app.example", "*"}})
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, field := range []string{"Config.Keys", "Config.Authenticate", "Config.AccessTTL", "Config.RefreshTTL", "Config.SessionTTL", "Config.RefreshGrace", "Config.RefreshRetry", "Config.TicketBurst", "Config.TicketRate", "Config.Origins[1]"} {
+	for _, field := range []string{"Config.Tokens.Keys", "Config.Login.Users", "Config.Login.AccessTTL", "Config.Login.RefreshTTL", "Config.Login.SessionTTL", "Config.Login.RefreshGrace", "Config.Login.RefreshRetry", "Config.Login.TicketBurst", "Config.Login.TicketRate", "Config.Origins[1]"} {
 		if !strings.Contains(err.Error(), field) {
 			t.Errorf("%v does not name %s", err, field)
 		}
@@ -28,15 +31,15 @@ func TestNewReportsEveryError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(Config{Keys: must(token.NewKeySet(public)), Authenticate: demo.Authenticate}); err == nil || !strings.Contains(err.Error(), "cannot sign") {
+	if _, err := New(Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(public))}, Login: login.Config{Users: demo.Users{}}}); err == nil || !strings.Contains(err.Error(), "cannot sign") {
 		t.Errorf("a public key: %v", err)
 	}
 	for _, c := range []Config{
-		{RefreshTTL: login.MaxTTL, SessionTTL: login.MaxSessionTTL, RefreshGrace: login.MaxRefreshGrace, RefreshRetry: login.MaxRefreshRetry},
-		{RefreshTTL: login.MaxTTL}, // longer than the default of SessionTTL
-		{RefreshGrace: -time.Hour, RefreshRetry: -time.Hour, MaxSockets: -1},
+		{Login: login.Config{RefreshTTL: login.MaxTTL, SessionTTL: login.MaxSessionTTL, RefreshGrace: login.MaxRefreshGrace, RefreshRetry: login.MaxRefreshRetry}},
+		{Login: login.Config{RefreshTTL: login.MaxTTL}}, // longer than the default of SessionTTL
+		{Login: login.Config{RefreshGrace: -time.Hour, RefreshRetry: -time.Hour}, Limits: wsauth.Limits{PerSubject: -1}},
 	} {
-		c.Keys, c.Authenticate = must(token.NewKeySet(key)), demo.Authenticate
+		c.Tokens.Keys, c.Login.Users = must(token.NewKeySet(key)), demo.Users{}
 		g, err := New(c)
 		if err != nil {
 			t.Errorf("the longest lives: %v", err)
@@ -44,7 +47,7 @@ func TestNewReportsEveryError(t *testing.T) {
 		}
 		stop(t, g)
 	}
-	if _, err := New(Config{Keys: must(token.NewKeySet(key)), Authenticate: demo.Authenticate, RefreshTTL: login.MaxTTL + time.Second}); err == nil || !strings.Contains(err.Error(), "Config.RefreshTTL") {
+	if _, err := New(Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(key))}, Login: login.Config{Users: demo.Users{}, RefreshTTL: login.MaxTTL + time.Second}}); err == nil || !strings.Contains(err.Error(), "Config.Login.RefreshTTL") {
 		t.Errorf("a longer life: %v", err)
 	}
 }

@@ -190,8 +190,8 @@ func unleash(t *testing.T, stopped bool) {
 	routes := []Route{route("/chat"), said, public, first}
 	r := start(t, func(c *Config) {
 		c.Routes = routes
-		c.MaxSockets = 20
-		c.Drain = 20 * time.Second
+		c.Limits.PerSubject = 20
+		c.Front.Drain = 20 * time.Second
 	})
 	access, _ := r.login()
 	addr := strings.TrimPrefix(r.url, "http://")

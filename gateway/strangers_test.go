@@ -45,5 +45,5 @@ func TestRefusalsOverHTTPWhereStrangersAreTooMany(t *testing.T) {
 		}
 		synctest.Wait()
 		r.wantClose(r.open("", bearer("invalid")), 3000, "token_invalid")
-	}, func(c *Config) { c.MaxSockets = 1 })
+	}, func(c *Config) { c.Limits.PerSubject = 1 })
 }

@@ -49,8 +49,8 @@ func TestEverythingAtOnce(t *testing.T) {
 	}
 	s := &storm{
 		rig: start(t, func(c *Config) {
-			c.Routes, c.Authenticate, c.MaxSockets, c.Drain, c.AccessLog = routes(7), anyone, 10, 8*time.Second, true
-			c.LoginsPerHour = -1
+			c.Routes, c.Login.Users, c.Limits.PerSubject, c.Front.Drain, c.AccessLog = routes(7), anyone, 10, 8*time.Second, true
+			c.Login.LoginsPerHour = -1
 		}),
 		plain: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second},
 		users: make([]atomic.Pointer[string], 4),

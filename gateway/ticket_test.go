@@ -125,9 +125,9 @@ func TestTicketsByDefault(t *testing.T) {
 			}
 			wantProblem(t, r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access)), 429, "rate_limited", "")
 		}, func(config *Config) {
-			config.MaxSockets, config.TicketBurst = c.sockets, c.burst
+			config.Limits.PerSubject, config.Login.TicketBurst = c.sockets, c.burst
 			if c.rate != 2 {
-				config.TicketRate = c.rate
+				config.Login.TicketRate = c.rate
 			}
 		})
 	}

@@ -27,7 +27,7 @@ func TestTicketPaths(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) {
 		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}}
-		c.TicketBurst = 1000
+		c.Login.TicketBurst = 1000
 	})
 	access, _ := r.login()
 	handshake := func(path, query, line string) int {

@@ -33,7 +33,7 @@ func overTLS(t *testing.T, change ...func(*Config)) (*rig, *atomic.Pointer[tls.C
 	transport := lender.Client().Transport.(*http.Transport)
 	transport.ForceAttemptHTTP2 = true
 	return serve(t, l, "https://"+l.Addr().String(), transport, append(change, func(c *Config) {
-		c.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate.Load(), nil }
+		c.Front.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate.Load(), nil }
 	})), &certificate
 }
 

@@ -135,7 +135,9 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 						if x.err == nil && (x.status != http.StatusUnauthorized || !strings.Contains(x.text, "session_ended")) {
 							t.Errorf("%+v", x)
 						}
-					}, func(c *Config) { c.AccessTTL, c.RefreshTTL, c.SessionTTL = 20*time.Minute, 2*time.Hour, 3*time.Hour })
+					}, func(c *Config) {
+						c.Login.AccessTTL, c.Login.RefreshTTL, c.Login.SessionTTL = 20*time.Minute, 2*time.Hour, 3*time.Hour
+					})
 				})
 			}
 		}
@@ -171,5 +173,5 @@ func TestL4_AnOverdueUploadIsNoLongPoll(t *testing.T) {
 			t.Errorf("%v", resp)
 		}
 		<-gone
-	}, func(c *Config) { c.AccessTTL = 20 * time.Minute })
+	}, func(c *Config) { c.Login.AccessTTL = 20 * time.Minute })
 }

@@ -281,7 +281,7 @@ func (c *Config) checkKeys() error {
 // path of a cookie, which browsers compare with the path of a request as they
 // send it, and part of patterns of http.ServeMux.
 func checkPrefix(p string) error {
-	isBad := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`%,";\{}?#`, r) }
+	isBad := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`%,";\{}?#*`, r) }
 	if p[0] != '/' || strings.HasSuffix(p, "/") || urlpath.Clean(p) != p || strings.ContainsFunc(p, isBad) {
 		return fmt.Errorf("%q is not a path such as /auth", p)
 	}

@@ -71,6 +71,21 @@ func TestNewReportsEveryError(t *testing.T) {
 	}
 }
 
+// TestPrefix checks that a prefix is a path that cookies and patterns of
+// http.ServeMux can have.
+func TestPrefix(t *testing.T) {
+	for _, good := range []string{"/auth", "/gw/login", "/a.b", "/A~b_c-d"} {
+		if err := checkPrefix(good); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, bad := range []string{"/", "auth", "/auth/", "/a//b", "/a/../b", "/a;b", "/a%20b", "/a b", "/ä", "/a,b", `/a"b`, "/a\x7f", "/a*b", "/{a}"} {
+		if checkPrefix(bad) == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}
+
 // TestCheckTwice checks that Check changes nothing when it is applied again,
 // and returns the same errors.
 func TestCheckTwice(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"wsauth/gateway"
 	"wsauth/internal/config"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/server"
 )
 
@@ -82,7 +83,7 @@ func summarize(d *config.Document, described gateway.Config) {
 		}
 		fmt.Printf("  route      %s%s: %s, to %s\n", r.Host, r.Path, asks, strings.Join(r.Upstreams, ", "))
 	}
-	for _, r := range described.Redirects() {
+	for _, r := range proxy.Redirects(described.Routes) {
 		fmt.Printf("  redirect   %s to %s, which is guarded: many servers take them for the same\n", r.From, r.To)
 	}
 }

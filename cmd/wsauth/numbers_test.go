@@ -12,8 +12,8 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 
-	"wsauth/gateway"
 	"wsauth/internal/config"
+	"wsauth/internal/gateway/tokens"
 	"wsauth/store"
 	"wsauth/token"
 	"wsauth/token/keyring"
@@ -109,7 +109,7 @@ func TestNumbersInHelp(t *testing.T) {
 			t.Errorf("token issue --type=%s: %+v, %v", kind, made, err)
 		}
 	}
-	if rules := new(gateway.Config).OwnTokens(); rules.IssuedLeeway != store.ClockStep {
+	if rules := new(tokens.Config).Own(); rules.IssuedLeeway != store.ClockStep {
 		t.Errorf("iat and nbf may be ahead by %v", rules.IssuedLeeway)
 	}
 }

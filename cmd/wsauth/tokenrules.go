@@ -69,12 +69,12 @@ func (r tokenRules) open(ctx context.Context, raw string) (*tokenCheck, error) {
 		}
 		// Every verifier refuses a token that cannot be parsed.
 		iss, _ := token.UnverifiedIssuer(raw)
-		for i, p := range settings.described.Providers {
+		for i, p := range settings.described.Tokens.Providers {
 			if p.Issuer() == iss {
 				return providerCheck(p, settings.audiences[i]), nil
 			}
 		}
-		c, path = settings.described.OwnTokens(), settings.keys
+		c, path = settings.described.Tokens.Own(), settings.keys
 	}
 	var err error
 	if c.Keys, err = r.source(path, slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {

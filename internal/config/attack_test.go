@@ -22,7 +22,10 @@ import (
 	"wsauth/gateway"
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/proxy"
+	"wsauth/internal/gateway/tokens"
 	"wsauth/internal/testenv"
+	"wsauth/login"
 	"wsauth/token"
 )
 
@@ -30,7 +33,7 @@ import (
 // the README, the pages and the example show, before servers that take any
 // path for a page and for a socket, and attacks it without a token.
 func TestPagesHoldAgainstAttacks(t *testing.T) {
-	shown := map[string][]gateway.Route{"example": routesOf(Parse("example.yaml", []byte(whole(t))))}
+	shown := map[string][]proxy.Route{"example": routesOf(Parse("example.yaml", []byte(whole(t))))}
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +61,7 @@ func TestPagesHoldAgainstAttacks(t *testing.T) {
 					done[text] = true
 				}
 				for chosen := 1; chosen < 1<<len(routes); chosen++ {
-					var some []gateway.Route
+					var some []proxy.Route
 					for i, r := range routes {
 						if chosen&(1<<i) != 0 {
 							r.Upstreams = []string{at}
@@ -73,9 +76,9 @@ func TestPagesHoldAgainstAttacks(t *testing.T) {
 }
 
 // routesOf returns the routes of a document as far as they say who may pass.
-func routesOf(d *Document) (all []gateway.Route) {
+func routesOf(d *Document) (all []proxy.Route) {
 	for _, r := range d.Settings.Routes {
-		all = append(all, gateway.Route{Path: r.Path, Public: r.Public, Sockets: r.Sockets, Requirement: requirements[r.Requirement]})
+		all = append(all, proxy.Route{Path: r.Path, Public: r.Public, Sockets: r.Sockets, Requirement: requirements[r.Requirement]})
 	}
 	return all
 }
@@ -137,13 +140,13 @@ func startNode(t *testing.T) string {
 type attacked struct {
 	t      *testing.T
 	name   string
-	routes []gateway.Route
+	routes []proxy.Route
 	addr   string
 }
 
 // attackRoutes serves routes, and asks for each path that may lead around
 // them.
-func attackRoutes(t *testing.T, name string, routes []gateway.Route) {
+func attackRoutes(t *testing.T, name string, routes []proxy.Route) {
 	t.Helper()
 	for _, r := range routes {
 		name += " " + r.Path
@@ -156,7 +159,7 @@ func attackRoutes(t *testing.T, name string, routes []gateway.Route) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := gateway.New(gateway.Config{Keys: keys, Authenticate: demo.Authenticate, Routes: routes})
+	g, err := gateway.New(gateway.Config{Tokens: tokens.Config{Keys: keys}, Login: login.Config{Users: demo.Users{}}, Routes: routes})
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
@@ -270,7 +273,7 @@ func (a *attacked) plain(path string) {
 func (a *attacked) socket(path string) {
 	a.t.Helper()
 	status, _ := a.ask(path, upgradeLines...)
-	allowed := !a.guards(path) && slices.ContainsFunc(a.routes, func(r gateway.Route) bool { return r.Sockets })
+	allowed := !a.guards(path) && slices.ContainsFunc(a.routes, func(r proxy.Route) bool { return r.Sockets })
 	if status == http.StatusSwitchingProtocols && !allowed {
 		a.t.Errorf("%s: the socket %s opens without a token", a.name, path)
 	}

@@ -6,7 +6,7 @@ import (
 	"reflect"
 	"time"
 
-	"wsauth/gateway"
+	"wsauth/internal/gateway/proxy"
 )
 
 // CORS configures which pages of other origins may read the responses of a
@@ -85,26 +85,26 @@ func (c *AuthCORS) read(d *decoder, key string, n *node) {
 }
 
 // cors returns the policy of a route, or nil if there is none.
-func (b *build) cors(key string, c CORS) *gateway.CORS {
+func (b *build) cors(key string, c CORS) *proxy.CORS {
 	b.checkOriginUserInfo(key+".origins", c.Origins)
 	switch {
 	case !b.Has(key):
 		return nil
 	case len(c.Origins) == 1 && c.Origins[0] == upstreamCORS:
-		return &gateway.CORS{Upstream: true}
+		return &proxy.CORS{Upstream: true}
 	}
-	return &gateway.CORS{
+	return &proxy.CORS{
 		Origins: c.Origins, Credentials: c.Credentials, Methods: c.Methods, Headers: c.Headers, Expose: c.Expose,
 		MaxAge: cmp.Or(c.MaxAge, -1),
 	}
 }
 
 // authCORS returns the policy of the gateway's own endpoints.
-func (b *build) authCORS() *gateway.CORS {
+func (b *build) authCORS() *proxy.CORS {
 	c := b.Settings.Auth.CORS
 	b.checkOriginUserInfo("auth.cors.origins", c.Origins)
 	if !b.Has("auth.cors") {
 		return nil
 	}
-	return &gateway.CORS{Origins: c.Origins, Credentials: c.Credentials, MaxAge: cmp.Or(c.MaxAge, -1)}
+	return &proxy.CORS{Origins: c.Origins, Credentials: c.Credentials, MaxAge: cmp.Or(c.MaxAge, -1)}
 }

@@ -9,8 +9,12 @@ import (
 	"wsauth/internal/gateway/fault"
 )
 
-// fieldKeys maps the fields of gateway.Config, gateway.Route and nested types
-// to keys.
+// fieldGroups are the fields of gateway.Config whose fields are keys of their
+// own.
+var fieldGroups = regexp.MustCompile(`^(Tokens|Limits|Login|Front)\.`)
+
+// fieldKeys maps the fields of gateway.Config, proxy.Route and nested types to
+// keys.
 var fieldKeys = map[string]string{
 	"Issuer":       "issuer",
 	"AccessTTL":    "access_ttl",
@@ -23,16 +27,16 @@ var fieldKeys = map[string]string{
 	"IntegerSubjects": "integer_subjects",
 	"InsecureUntyped": "insecure_untyped",
 
-	"MaxSockets": "max_sockets",
+	"PerSubject":                "max_sockets",
+	"WhenFull":                  "when_full",
+	"Unauthenticated":           "max_unauthenticated",
+	"UnauthenticatedPerAddress": "max_unauthenticated_per_address",
 
-	"WhenFull":                     "when_full",
-	"LoginsPerHour":                "logins_per_hour",
-	"TicketBurst":                  "ticket_burst",
-	"TicketRate":                   "ticket_rate",
-	"MaxConnections":               "max_connections",
-	"MaxConnectionsPerAddress":     "max_connections_per_address",
-	"MaxUnauthenticated":           "max_unauthenticated",
-	"MaxUnauthenticatedPerAddress": "max_unauthenticated_per_address",
+	"LoginsPerHour":            "logins_per_hour",
+	"TicketBurst":              "ticket_burst",
+	"TicketRate":               "ticket_rate",
+	"MaxConnections":           "max_connections",
+	"MaxConnectionsPerAddress": "max_connections_per_address",
 
 	"TrustedProxies":  "trusted_proxies",
 	"ForwardedSource": "forwarded_source",
@@ -53,7 +57,7 @@ var fieldKeys = map[string]string{
 	"Providers":      "providers",
 	"Drain":          "drain",
 	"Routes":         "routes",
-	"AuthPrefix":     "auth.prefix",
+	"Prefix":         "auth.prefix",
 	"NoAuth":         "auth.enabled",
 	"AccessLog":      "log.access",
 	"Host":           "host",
@@ -93,7 +97,7 @@ var fieldName = regexp.MustCompile(`[A-Za-z]+`)
 // have no such key.
 func (d *Document) keyOf(f *fault.Fault) string {
 	known := true
-	key := fieldName.ReplaceAllStringFunc(f.Field, func(name string) string {
+	key := fieldName.ReplaceAllStringFunc(fieldGroups.ReplaceAllString(f.Field, ""), func(name string) string {
 		k, ok := fieldKeys[name]
 		known = known && ok
 		return k

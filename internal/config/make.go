@@ -18,7 +18,11 @@ import (
 	"wsauth/internal/forwarded"
 	"wsauth/internal/gateway/admin"
 	"wsauth/internal/gateway/fault"
+	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/proxy"
+	"wsauth/internal/gateway/tokens"
 	"wsauth/internal/hostaddr"
+	"wsauth/login"
 )
 
 // A Maker builds gateway configurations. It reuses parts of what it has built
@@ -45,41 +49,45 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 	b := &build{Document: d, maker: m, trusted: map[trust]*tls.Config{}, faults: slices.Clone(d.faults)}
 	s := &d.Settings
 	c := gateway.Config{
-		Issuer:       s.Issuer,
-		AccessTTL:    s.AccessTTL,
-		RefreshTTL:   s.RefreshTTL,
-		SessionTTL:   s.SessionTTL,
-		RefreshGrace: cmp.Or(s.RefreshGrace, -1),
-		RefreshRetry: cmp.Or(s.RefreshRetry, -1),
-		MaxSockets:   cmp.Or(s.MaxSockets, -1),
-		IssuedLeeway: s.IssuedLeeway,
-
-		IntegerSubjects: s.IntegerSubjects,
-		InsecureUntyped: s.InsecureUntyped,
-
-		WhenFull:                     whenFull[s.WhenFull],
-		TicketRate:                   s.TicketRate,
-		MaxConnections:               s.MaxConnections,
-		MaxConnectionsPerAddress:     s.MaxConnectionsPerAddress,
-		MaxUnauthenticated:           s.MaxUnauthenticated,
-		MaxUnauthenticatedPerAddress: s.MaxUnauthenticatedPerAddress,
-
-		TrustedProxies:  s.TrustedProxies,
-		ForwardedSource: forwarded.Source(s.ForwardedSource),
-		ForwardedScheme: s.ForwardedScheme,
-		ForwardedHost:   s.ForwardedHost,
-		ForwardedPort:   s.ForwardedPort,
-
-		LoginsPerHour: cmp.Or(s.LoginsPerHour, -1),
-		Origins:       s.Origins,
-		Drain:         s.Drain,
-		AuthPrefix:    s.Auth.Prefix,
-		NoAuth:        !s.Auth.Enabled,
-		AccessLog:     s.Log.Access,
-		Logger:        m.Logger,
+		Tokens: tokens.Config{
+			Issuer:          s.Issuer,
+			IssuedLeeway:    s.IssuedLeeway,
+			IntegerSubjects: s.IntegerSubjects,
+			InsecureUntyped: s.InsecureUntyped,
+		},
+		Limits: wsauth.Limits{
+			PerSubject:                cmp.Or(s.MaxSockets, -1),
+			WhenFull:                  whenFull[s.WhenFull],
+			Unauthenticated:           s.MaxUnauthenticated,
+			UnauthenticatedPerAddress: s.MaxUnauthenticatedPerAddress,
+		},
+		Login: login.Config{
+			Prefix:        s.Auth.Prefix,
+			AccessTTL:     s.AccessTTL,
+			RefreshTTL:    s.RefreshTTL,
+			SessionTTL:    s.SessionTTL,
+			RefreshGrace:  cmp.Or(s.RefreshGrace, -1),
+			RefreshRetry:  cmp.Or(s.RefreshRetry, -1),
+			LoginsPerHour: cmp.Or(s.LoginsPerHour, -1),
+			TicketRate:    s.TicketRate,
+		},
+		Front: front.Config{
+			MaxConnections:           s.MaxConnections,
+			MaxConnectionsPerAddress: s.MaxConnectionsPerAddress,
+			TrustedProxies:           s.TrustedProxies,
+			ForwardedSource:          forwarded.Source(s.ForwardedSource),
+			ForwardedScheme:          s.ForwardedScheme,
+			ForwardedHost:            s.ForwardedHost,
+			ForwardedPort:            s.ForwardedPort,
+			Drain:                    s.Drain,
+		},
+		Origins:   s.Origins,
+		NoAuth:    !s.Auth.Enabled,
+		AccessLog: s.Log.Access,
+		Logger:    m.Logger,
 	}
 	if d.Has("ticket_burst") { // otherwise the default depends on max_sockets
-		c.TicketBurst = s.TicketBurst
+		c.Login.TicketBurst = s.TicketBurst
 	}
 	b.checkServer()
 	if slices.Contains(s.Origins, anyOrigin) {
@@ -88,7 +96,7 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 	}
 	b.checkOriginUserInfo("origins", s.Origins)
 	c.AuthCORS = b.authCORS()
-	c.Providers = b.providers()
+	c.Tokens.Providers = b.providers()
 	for i := range s.Routes {
 		c.Routes = append(c.Routes, b.route(i))
 	}
@@ -249,7 +257,7 @@ var whenFull = map[string]wsauth.WhenFull{"end_oldest": wsauth.EndOldest, "refus
 var refusals = map[string]wsauth.Refusal{"http": wsauth.RefuseHTTP, "close": wsauth.RefuseClose}
 
 // route returns the configuration of one route.
-func (b *build) route(i int) gateway.Route {
+func (b *build) route(i int) proxy.Route {
 	key, r := fmt.Sprintf("routes[%d]", i), &b.Settings.Routes[i]
 	if r.Upstream != "" && len(r.Upstreams) > 0 {
 		b.report(key+".upstreams", "must not be set together with upstream: remove one of the two")
@@ -259,12 +267,12 @@ func (b *build) route(i int) gateway.Route {
 	}
 	b.hasUserInfo(key+".host", r.Host)
 	b.checkOriginUserInfo(key+".origins", r.Origins)
-	made := gateway.Route{
+	made := proxy.Route{
 		Host:           r.Host,
 		Path:           r.Path,
 		Upstreams:      r.all(),
 		TLS:            b.trust(key+".tls", r),
-		Health:         gateway.Health{Path: r.Health.Path, Every: r.Health.Every, Timeout: r.Health.Timeout},
+		Health:         proxy.Health{Path: r.Health.Path, Every: r.Health.Every, Timeout: r.Health.Timeout},
 		Public:         r.Public,
 		Sockets:        r.Sockets,
 		Requirement:    requirements[r.Requirement],
@@ -275,11 +283,11 @@ func (b *build) route(i int) gateway.Route {
 		CORS:           b.cors(key+".cors", r.CORS),
 		Refusal:        refusals[r.Refusal],
 		Headers:        map[string]string{},
-		HeaderLists:    gateway.HeaderLists(r.HeaderLists),
+		HeaderLists:    proxy.HeaderLists(r.HeaderLists),
 		Assertion:      r.Assertion,
 		KeepCredential: r.KeepCredential,
 		LenientPaths:   r.LenientPaths,
-		Limits: gateway.RouteLimits{
+		Limits: proxy.RouteLimits{
 			MaxBody:    int64(cmp.Or(r.Limits.MaxBody, -1)),
 			MaxFrame:   int64(cmp.Or(r.Limits.MaxFrame, -1)),
 			MaxMessage: int64(cmp.Or(r.Limits.MaxMessage, -1)),

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"iter"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -23,6 +24,9 @@ import (
 
 	"wsauth"
 	"wsauth/gateway"
+	"wsauth/internal/gateway/fault"
+	"wsauth/internal/gateway/proxy"
+	"wsauth/login"
 	"wsauth/token"
 )
 
@@ -162,14 +166,14 @@ routes:
 	if d.Settings.Users != filepath.Join(folder, "users.txt") || d.Settings.Data != "/var/lib/wsauth" {
 		t.Errorf("%+v", d.Settings)
 	}
-	if c.MaxSockets >= 0 || c.RefreshGrace >= 0 || c.RefreshRetry >= 0 || c.AuthPrefix != "/login" || c.NoAuth || len(c.Providers) != 1 {
+	if c.Limits.PerSubject >= 0 || c.Login.RefreshGrace >= 0 || c.Login.RefreshRetry >= 0 || c.Login.Prefix != "/login" || c.NoAuth || len(c.Tokens.Providers) != 1 {
 		t.Errorf("%+v", c)
 	}
 	first, second := c.Routes[0], c.Routes[1]
 	if first.TLS == nil || first.TLS.RootCAs == nil || first.TLS.ServerName != "backend" || first.TLS.InsecureSkipVerify || second.TLS != nil {
 		t.Errorf("%+v, %+v", first.TLS, second.TLS)
 	}
-	if first.Requirement != wsauth.Fresh || first.Refusal != wsauth.RefuseClose || first.HeaderLists != gateway.ListsAsJSON || second.HeaderLists != gateway.ListsByComma || len(first.Headers) != 0 || first.Headers == nil {
+	if first.Requirement != wsauth.Fresh || first.Refusal != wsauth.RefuseClose || first.HeaderLists != proxy.ListsAsJSON || second.HeaderLists != proxy.ListsByComma || len(first.Headers) != 0 || first.Headers == nil {
 		t.Errorf("%+v", first)
 	}
 	if want := map[string][]string{"role": {"admin"}, "level": {"1", "2"}}; !cmp.Equal(first.Claims, want) {
@@ -211,17 +215,17 @@ func TestDefaultsAreThoseOfTheGateway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	users := func(context.Context, string, string) (bool, error) { return false, nil }
+	users := login.AuthenticatorFunc(func(context.Context, string, string) (bool, error) { return false, nil })
 	for text, plain := range map[string]gateway.Config{
 		"": {},
-		"routes: [{path: /, upstream: 'http://127.0.0.1:9000'}]": {Routes: []gateway.Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}}}},
+		"routes: [{path: /, upstream: 'http://127.0.0.1:9000'}]": {Routes: []proxy.Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}}}},
 	} {
 		made, err := (&Maker{}).Make(Parse("f.yaml", []byte(text)))
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
-		made.Keys, plain.Keys = keys, keys
-		made.Authenticate, plain.Authenticate = users, users
+		made.Tokens.Keys, plain.Tokens.Keys = keys, keys
+		made.Login.Users, plain.Login.Users = users, users
 		ours, err := made.Check()
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
@@ -231,7 +235,8 @@ func TestDefaultsAreThoseOfTheGateway(t *testing.T) {
 			t.Fatalf("%q: %v", text, err)
 		}
 		for _, c := range []*gateway.Config{&ours, &theirs} {
-			c.Store, c.Logger, c.Keys, c.Authenticate = nil, nil, nil, nil // not to be compared
+			c.Store, c.Logger, c.Tokens.Keys = nil, nil, nil // not to be compared
+			c.Login.Store, c.Login.Logger, c.Login.Keys, c.Login.Users = nil, nil, nil, nil
 			for i := range c.Routes {
 				c.Routes[i].Extractors, c.Routes[i].Claims = nil, nil // the file spells them out
 			}
@@ -239,7 +244,7 @@ func TestDefaultsAreThoseOfTheGateway(t *testing.T) {
 		if !reflect.DeepEqual(ours, theirs) {
 			t.Errorf("%q:\n%s", text, cmp.Diff(theirs, ours))
 		}
-		if ours.AccessTTL == 0 {
+		if ours.Login.AccessTTL == 0 {
 			t.Errorf("%q: no defaults were filled in: %+v", text, ours)
 		}
 	}
@@ -248,20 +253,33 @@ func TestDefaultsAreThoseOfTheGateway(t *testing.T) {
 // Every field of a route is a key, so that its faults have a line.
 func TestEveryFieldHasAKey(t *testing.T) {
 	keys := strings.Join(allKeys(reflect.TypeFor[Settings](), ""), " ") + " "
-	for _, typ := range []reflect.Type{reflect.TypeFor[gateway.Route](), reflect.TypeFor[gateway.RouteLimits](), reflect.TypeFor[gateway.Health]()} {
+	for _, typ := range []reflect.Type{reflect.TypeFor[proxy.Route](), reflect.TypeFor[proxy.RouteLimits](), reflect.TypeFor[proxy.Health]()} {
 		for f := range typ.Fields() {
 			if key := fieldKeys[f.Name]; key == "" || !strings.Contains(keys, "."+key+" ") {
 				t.Errorf("%s.%s: %q is no key", typ, f.Name, key)
 			}
 		}
 	}
-	for f := range reflect.TypeFor[gateway.Config]().Fields() {
-		switch f.Name {
-		case "Keys", "Authenticate", "Store", "Logger", "Certificate":
-			continue
+	for name := range settings(reflect.TypeFor[gateway.Config](), "") {
+		if key := new(Document).keyOf(&fault.Fault{Field: name}); key == "" || !strings.Contains(" "+keys, " "+key+" ") {
+			t.Errorf("Config.%s: %q is no key", name, key)
 		}
-		if key := fieldKeys[f.Name]; key == "" || !strings.Contains(" "+keys, " "+key+" ") {
-			t.Errorf("Config.%s: %q is no key", f.Name, key)
+	}
+}
+
+// settings yields the fields of a configuration that a file can set, with
+// those of its parts.
+func settings(typ reflect.Type, part string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for f := range typ.Fields() {
+			switch kind := f.Type.Kind(); {
+			case kind == reflect.Struct:
+				settings(f.Type, f.Name+".")(yield)
+			case kind == reflect.Func || kind == reflect.Interface:
+			case slices.Contains([]string{"Logger", "ErrorLog", "Guard", "Events", "MaxHead", "PerSession", "PerAddress", "HandshakesPerMinute"}, f.Name):
+			default:
+				yield(part + f.Name)
+			}
 		}
 	}
 }

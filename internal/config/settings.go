@@ -136,7 +136,7 @@ type Store struct {
 	MaxTickets     int `yaml:"max_tickets" positive:""`
 }
 
-// A Route configures a gateway.Route.
+// A Route configures a proxy.Route.
 type Route struct {
 	Host            string               `yaml:"host"`
 	Path            string               `yaml:"path"`

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -213,6 +214,35 @@ func TestCheckPattern(t *testing.T) {
 	for _, good := range []string{"127.0.0.1", "a_b", "x-", "*.com", "1.example"} {
 		if err := CheckPattern(good); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestServersInAllSpellings: each group is one server, and no two groups are
+// the same one.
+func TestServersInAllSpellings(t *testing.T) {
+	groups := [][]string{
+		{"http://127.0.0.1:9000", "http://localhost:9000", "http://LOCALHOST:9000/", "http://[::1]:9000", "http://[::ffff:127.0.0.1]:9000", "http://127.0.0.2:9000", "http://0.0.0.0:9000", "http://[::]:9000", "https://127.0.0.1:9000", "http://localhost.:09000", "http://app.localhost:9000"},
+		{"http://127.0.0.1:9001"},
+		{"http://127.0.0.1", "http://localhost:80/", "http://[::1]:80"},
+		{"https://127.0.0.1", "https://localhost:443"},
+		{"http://a.example", "http://A.example:80/", "http://a.example."},
+		{"http://10.0.0.1:9000", "http://[::ffff:10.0.0.1]:9000"},
+		{"http://[2001:db8::1]:9000", "http://[2001:DB8:0::1]:9000/"},
+		{"unix:/run/a.sock", "unix:/run/./a.sock", "unix:/run/x/../a.sock", "unix://run/a.sock"},
+		{"unix:/run/b.sock"},
+	}
+	var seen []string
+	for _, group := range groups {
+		name := Server(group[0])
+		if slices.Contains(seen, name) {
+			t.Errorf("%s is taken for another server", group[0])
+		}
+		seen = append(seen, name)
+		for _, address := range group {
+			if got := Server(address); got != name {
+				t.Errorf("%s is %s, and %s is %s", address, got, group[0], name)
+			}
 		}
 	}
 }

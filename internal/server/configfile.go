@@ -7,16 +7,16 @@ import (
 	"log/slog"
 	"strings"
 
-	"wsauth/gateway"
 	"wsauth/internal/adminapi"
 	"wsauth/internal/await"
 	"wsauth/internal/config"
 	"wsauth/internal/errtext"
+	"wsauth/internal/gateway/proxy"
 )
 
 // A routeUpdater is a gateway whose routes can be replaced.
 type routeUpdater interface {
-	Update(routes []gateway.Route) error
+	Update(routes []proxy.Route) error
 	RemoveRoutes() error
 }
 
@@ -128,7 +128,7 @@ func (f *configFile) reload(ctx context.Context, r reloadRequest) (done adminapi
 }
 
 // setRoutes makes the gateway serve these routes, or none.
-func (f *configFile) setRoutes(routes []gateway.Route) (err error) {
+func (f *configFile) setRoutes(routes []proxy.Route) (err error) {
 	if len(routes) == 0 {
 		err = f.gateway.RemoveRoutes()
 	} else {

@@ -99,7 +99,7 @@ func (s *Server) openData(ctx context.Context) (err error) {
 		return err
 	}
 	s.closers = append(s.closers, state.Close)
-	s.assembly.Keys, s.assembly.Store = s.keys, state
+	s.assembly.Tokens.Keys, s.assembly.Store = s.keys, state
 	return nil
 }
 

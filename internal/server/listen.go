@@ -71,7 +71,7 @@ func (s *Server) hasDemoUser() bool {
 
 // url returns the URL of the server for this machine.
 func (s *Server) url() string {
-	if s.assembly.Certificate != nil {
+	if s.assembly.Front.Certificate != nil {
 		return "https://" + localAddress(s.listener) + "/"
 	}
 	return "http://" + localAddress(s.listener) + "/"
@@ -114,7 +114,7 @@ func (s *Server) openCertificate(ctx context.Context) error {
 		return err
 	}
 	c.logValidity()
-	s.assembly.Certificate = c.Get
+	s.assembly.Front.Certificate = c.Get
 	s.reloads.add(c.part())
 	return nil
 }

@@ -97,7 +97,7 @@ func New(ctx context.Context, c Config) (s *Server, err error) {
 		return nil, err
 	}
 	if len(providers) > 0 {
-		assembly.Providers = providers
+		assembly.Tokens.Providers = providers
 	}
 	logWarnings(log, document, assembly)
 	return &Server{
@@ -162,9 +162,9 @@ func (s *Server) close() (err error) {
 func (s *Server) openGateway(ctx context.Context) (err error) {
 	switch {
 	case s.users != nil:
-		s.assembly.Authenticate = s.users.Authenticate
+		s.assembly.Login.Users = s.users
 	case s.hasDemoUser():
-		s.assembly.Authenticate = demo.Authenticate
+		s.assembly.Login.Users = demo.Users{}
 	}
 	if s.gateway, err = gateway.New(s.assembly); err != nil {
 		return err

@@ -15,10 +15,12 @@ import (
 	"time"
 )
 
-// Authenticate checks a name and a password, as a login.AuthenticatorFunc. It
-// knows one user, whose name and password are both "test". These are public,
-// so use it on loopback addresses only.
-func Authenticate(_ context.Context, name, password string) (bool, error) {
+// Users is a login.Authenticator with one user, whose name and password are
+// both "test". These are public, so use it on loopback addresses only.
+type Users struct{}
+
+// Authenticate checks a name and a password.
+func (Users) Authenticate(_ context.Context, name, password string) (bool, error) {
 	return equal(name, "test")&equal(password, "test") == 1, nil
 }
 

@@ -11,7 +11,7 @@ func TestAuthenticate(t *testing.T) {
 		name, password string
 		want           bool
 	}{{"test", "test", true}, {"test", "", false}, {"", "test", false}, {"test", "Test", false}, {"tes", "ttest", false}} {
-		if got, err := Authenticate(t.Context(), tt.name, tt.password); got != tt.want || err != nil {
+		if got, err := (Users{}).Authenticate(t.Context(), tt.name, tt.password); got != tt.want || err != nil {
 			t.Errorf("%q, %q: %v, %v", tt.name, tt.password, got, err)
 		}
 	}

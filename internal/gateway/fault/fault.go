@@ -4,6 +4,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // A Fault is an error in one field of the gateway's configuration.
@@ -44,10 +45,11 @@ func (l *List) AddKey(field, key, format string, args ...any) {
 	*l = append(*l, &Fault{Field: field, Key: key, Err: fmt.Errorf(format, args...)})
 }
 
-// AddBelow adds the faults of the value of field.
+// AddBelow adds the faults of the value of field. A fault of the whole value
+// has no field.
 func (l *List) AddBelow(field string, below List) {
 	for _, f := range below {
-		*l = append(*l, &Fault{Field: field + "." + f.Field, Key: f.Key, Err: f.Err})
+		*l = append(*l, &Fault{Field: strings.TrimSuffix(field+"."+f.Field, "."), Key: f.Key, Err: f.Err})
 	}
 }
 

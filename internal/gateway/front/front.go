@@ -20,50 +20,8 @@ import (
 
 	"wsauth/internal/connlimit"
 	"wsauth/internal/eventloop"
-	"wsauth/internal/forwarded"
 	"wsauth/internal/proxyproto"
 )
-
-// Config configures a [Server]. Only Certificate, ErrorLog and the limits are
-// optional.
-type Config struct {
-	// Serve serves a request that net/http has read. place is that of its
-	// connection; see [Server.Admit].
-	Serve func(w http.ResponseWriter, r *http.Request, place *connlimit.Place)
-
-	// Handshake serves a WebSocket handshake that is the first request of its
-	// connection. An event loop calls it, so it must not block: it serves the
-	// handshake in a goroutine, or calls [Handshake.Hurry] first.
-	Handshake func(h *Handshake, r *http.Request)
-
-	// Shutdown ends all sockets and waits until they are closed or ctx is
-	// done.
-	Shutdown func(ctx context.Context) error
-
-	// Events accepts the connections.
-	Events *eventloop.Group
-
-	// MaxConnections and MaxConnectionsPerAddress are the maximum numbers of
-	// client connections; see [connlimit.Within]. Default: as many as the
-	// limit of file descriptors allows.
-	MaxConnections, MaxConnectionsPerAddress int
-
-	// Proxies determines which peers may name their clients, and how.
-	Proxies forwarded.Policy
-
-	// Certificate returns the certificate for TLS. Default: no TLS.
-	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-
-	// MaxHead is the maximum length of a request's head, in bytes. Longer ones
-	// are refused by net/http.
-	MaxHead int
-
-	// Drain is how long [Server.Serve] takes to stop, at most.
-	Drain time.Duration
-
-	Logger   *slog.Logger
-	ErrorLog *log.Logger // of net/http
-}
 
 // A Server accepts connections and reads their requests. It is safe for
 // concurrent use.
@@ -87,22 +45,22 @@ type Server struct {
 	errorLog    *log.Logger
 }
 
-// New returns a server for c.
+// New returns a server for c, which [Config.Check] has returned.
 func New(c Config) *Server {
-	s := &Server{
+	policy := c.policy()
+	return &Server{
 		serve:       c.Serve,
 		handshake:   c.Handshake,
 		shutdown:    c.Shutdown,
 		events:      c.Events,
-		clients:     &clients{policy: c.Proxies, log: c.Logger},
+		limiter:     newLimiter(c, policy.Trusted.ContainsAddr),
+		clients:     &clients{policy: policy, log: c.Logger},
 		certificate: c.Certificate,
 		maxHead:     c.MaxHead,
 		drain:       c.Drain,
 		log:         c.Logger,
 		errorLog:    c.ErrorLog,
 	}
-	s.limiter = newLimiter(c)
-	return s
 }
 
 // Serve serves the connections of l until ctx is done. Then it drains: it

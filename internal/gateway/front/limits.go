@@ -1,6 +1,7 @@
 package front
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
 
@@ -10,8 +11,9 @@ import (
 )
 
 // newLimiter returns the limiter of the connections of clients and to
-// upstreams.
-func newLimiter(c Config) *connlimit.Limiter {
+// upstreams. Those of a peer for which isProxy returns true are not limited per
+// address.
+func newLimiter(c Config, isProxy func(net.Addr) bool) *connlimit.Limiter {
 	l := connlimit.Within(connlimit.Descriptors(), c.MaxConnections, c.MaxConnectionsPerAddress)
 	if c.MaxConnections > l.Connections {
 		c.Logger.Warn("max_connections is more than the limit of file descriptors (RLIMIT_NOFILE) has room for",
@@ -21,7 +23,7 @@ func newLimiter(c Config) *connlimit.Limiter {
 		c.Logger.Warn("too many connections; some were refused", "limit", limit, "refused", n,
 			"max_connections", l.Connections, "max_connections_per_address", l.PerAddress, "descriptors", l.Descriptors)
 	})
-	limiter.Exempt(c.Proxies.Trusted.ContainsAddr)
+	limiter.Exempt(isProxy)
 	return limiter
 }
 

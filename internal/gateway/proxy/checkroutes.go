@@ -193,8 +193,8 @@ func DefaultExtractors() []wsauth.Extractor {
 	return []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}, wsauth.Cookies{}}
 }
 
-// TakesTickets reports whether clients can use tickets on the route.
-func (r *Route) TakesTickets() bool {
+// takesTickets reports whether clients can use tickets on the route.
+func (r *Route) takesTickets() bool {
 	return !r.Public && slices.ContainsFunc(r.readExtractors(), isTicket)
 }
 

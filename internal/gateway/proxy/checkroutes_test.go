@@ -25,7 +25,7 @@ func TestExtractorPointers(t *testing.T) {
 	if given[0] != wsauth.Extractor(&cookies) {
 		t.Error("the caller's list has changed")
 	}
-	if !got.TakesTickets() || takesLong(got.Extractors[0]) || !strings.Contains(strings.Join(credentialHeaders(got.Extractors), " "), "X-Mine") {
+	if !got.takesTickets() || takesLong(got.Extractors[0]) || !strings.Contains(strings.Join(credentialHeaders(got.Extractors), " "), "X-Mine") {
 		t.Error("pointers to extractors are not recognized")
 	}
 	route.Extractors, route.AnyOrigin = given[:1], true

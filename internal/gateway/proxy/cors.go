@@ -71,8 +71,8 @@ const (
 // defaultMethods are the methods that browsers always allow.
 var defaultMethods = []string{http.MethodGet, http.MethodHead, http.MethodPost}
 
-// Check returns what is wrong with c.
-func (c *CORS) Check() fault.List {
+// check returns what is wrong with c.
+func (c *CORS) check() fault.List {
 	var wrong fault.List
 	if c.Upstream {
 		if len(c.Origins)+len(c.Methods)+len(c.Headers)+len(c.Expose) > 0 || c.Credentials || c.MaxAge != 0 {
@@ -170,19 +170,8 @@ func (r *Route) checkCORS() fault.List {
 		return nil
 	}
 	var wrong fault.List
-	wrong.AddBelow("CORS", r.CORS.Check())
+	wrong.AddBelow("CORS", r.CORS.check())
 	return wrong
-}
-
-// Policy returns the policy of the gateway's own endpoints, which find
-// credentials with these extractors. It returns nil if there is none.
-func (o *OwnPaths) Policy(extractors []wsauth.Extractor) *CORSPolicy {
-	if o.CORS == nil {
-		return nil
-	}
-	own := *o.CORS
-	own.Methods = append(slices.Clone(defaultMethods), http.MethodDelete)
-	return newCORSPolicy(o.Prefix, &own, append(credentialHeaders(extractors), "Idempotency-Key"))
 }
 
 // credentialHeaders returns the headers in which clients send tokens for these

@@ -79,9 +79,9 @@ func (p *CORSPolicy) allow(lines []string) string {
 	return ""
 }
 
-// Allows reports whether pages of an origin may read answers. It returns false
+// allows reports whether pages of an origin may read answers. It returns false
 // if p is nil.
-func (p *CORSPolicy) Allows(origin string) bool {
+func (p *CORSPolicy) allows(origin string) bool {
 	return p != nil && p.allow([]string{origin}) != ""
 }
 

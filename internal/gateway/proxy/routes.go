@@ -66,36 +66,6 @@ type Keys interface {
 	token.KeySource
 }
 
-// OwnPaths are the paths that the gateway answers itself, whatever the routes
-// are.
-type OwnPaths struct {
-	// Prefix is the path at and below which the endpoints for logins are.
-	// Default: none.
-	Prefix string
-
-	// Published are the paths of documents that pages of every origin may
-	// read.
-	Published []string
-
-	// Keys is the path of the keys by which upstreams verify assertions. It is
-	// one of the own paths if a route has an assertion, even if Published does
-	// not name it.
-	Keys string
-
-	// CORS is the policy for the paths below Prefix. Default: none.
-	CORS *CORS
-}
-
-// contain reports whether path is one of the own paths. asserts reports
-// whether a route has an assertion.
-func (o *OwnPaths) contain(path string, asserts bool) bool {
-	if asserts && path == o.Keys || slices.Contains(o.Published, path) {
-		return true
-	}
-	below, ok := strings.CutPrefix(path, o.Prefix)
-	return ok && o.Prefix != "" && (below == "" || below[0] == '/')
-}
-
 // Routes pass requests on to upstreams, each by the route for its host and
 // path. They are safe for concurrent use.
 type Routes struct {
@@ -118,7 +88,7 @@ func New(c Config) *Routes {
 	rs := &Routes{
 		config:    c,
 		ownTokens: ownTokens{issuer: c.OwnIssuer, keys: c.Keys, verifier: c.Verifier},
-		cors:      c.Own.Policy(c.Extractors),
+		cors:      c.Own.policy(c.Extractors),
 		log:       c.Logger,
 		loops:     newLoopGuard(),
 		checks:    upstream.Checks{Logger: c.Logger},

@@ -11,9 +11,9 @@ import (
 	"wsauth/internal/hostaddr"
 )
 
-// Warnings returns the settings of routes that are valid but may be
-// unintended, each as a [*fault.Fault] that names its field.
-func Warnings(routes []Route) fault.List {
+// Warnings returns the settings of routes and of the site that are valid but
+// may be unintended.
+func Warnings(routes []Route, site Site) fault.List {
 	var all fault.List
 	table, _ := routerOf(routes)
 	for i := range routes {
@@ -23,6 +23,7 @@ func Warnings(routes []Route) fault.List {
 		warnOfOtherHosts(&all, field, r, table)
 		warnOfTwins(&all, field, i, routes)
 	}
+	site.warnOfCORS(&all, routes)
 	return all
 }
 
@@ -58,7 +59,7 @@ func warnOfTwins(to *fault.List, field string, i int, routes []Route) {
 	r := &routes[i]
 	for j := range routes[:i] {
 		other := &routes[j]
-		if loosen(r.Path) != loosen(other.Path) || !HostsMeet(r.Host, other.Host) || sharedUpstream(r, other) == "" || r.hasRulesOf(other) {
+		if loosen(r.Path) != loosen(other.Path) || !hostsMeet(r.Host, other.Host) || sharedUpstream(r, other) == "" || r.hasRulesOf(other) {
 			continue
 		}
 		to.Add(field+".Path", "%s and the route %s are the same for many servers, and have other rules: a client that passes one of them reaches what is behind both", r.name(), other.name())
@@ -71,8 +72,8 @@ func (r *Route) hasRulesOf(other *Route) bool {
 		reflect.DeepEqual(r.Claims, other.Claims) && reflect.DeepEqual(r.Extractors, other.Extractors)
 }
 
-// HostsMeet reports whether a request may match the hosts of both routes.
-func HostsMeet(a, b string) bool {
+// hostsMeet reports whether a request may match the hosts of both routes.
+func hostsMeet(a, b string) bool {
 	if a == "" || b == "" || a == b {
 		return true
 	}

@@ -1,4 +1,4 @@
-package gateway
+package proxy
 
 import (
 	"fmt"
@@ -7,18 +7,24 @@ import (
 	"strings"
 
 	"wsauth/internal/gateway/fault"
-	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/hostaddr"
 )
 
+// A Site is what warnings about routes need to know of the gateway.
+type Site struct {
+	Own     OwnPaths
+	Issuer  string   // of the gateway's own tokens
+	Origins []string // whose pages may use the gateway, and routes that name none
+}
+
 // warnOfCORS warns of policies that allow pages more than may be intended, and
 // of pages that can open sockets but cannot log in.
-func (c Config) warnOfCORS(to *fault.List) {
-	if c.AuthCORS != nil {
-		warnOfInsecureOrigins(to, "AuthCORS", c.AuthCORS)
+func (s *Site) warnOfCORS(to *fault.List, routes []Route) {
+	if s.Own.CORS != nil {
+		warnOfInsecureOrigins(to, "AuthCORS", s.Own.CORS)
 	}
-	for i := range c.Routes {
-		r := &c.Routes[i]
+	for i := range routes {
+		r := &routes[i]
 		if r.CORS == nil {
 			continue
 		}
@@ -28,7 +34,7 @@ func (c Config) warnOfCORS(to *fault.List) {
 			to.Add(field+".Credentials", "the route is public, so its cookies are those of %s: pages of %s can do there whatever their visitors can, unless it protects itself from them", strings.Join(r.Upstreams, " and "), strings.Join(r.CORS.Origins, " and "))
 		}
 	}
-	c.warnOfSpeechless(to)
+	s.warnOfSpeechless(to, routes)
 }
 
 // warnOfInsecureOrigins warns of credentials for pages that are loaded over
@@ -44,29 +50,28 @@ func warnOfInsecureOrigins(to *fault.List, field string, c *CORS) {
 
 // warnOfSpeechless warns of origins whose pages may open sockets but cannot
 // fetch tickets for them. It takes the hosts of the routes and of the issuer
-// for those of this server, or else the host of c.Origins[0].
-func (c Config) warnOfSpeechless(to *fault.List) {
-	own := c.ownHosts()
-	if c.NoAuth || len(own) == 0 {
+// for those of this server, or else the host of s.Origins[0].
+func (s *Site) warnOfSpeechless(to *fault.List, routes []Route) {
+	own := s.hosts(routes)
+	if s.Own.Prefix == "" || len(own) == 0 {
 		return
 	}
-	paths := c.ownPaths()
-	granted := paths.Policy(proxy.DefaultExtractors())
+	granted := s.Own.policy(DefaultExtractors())
 	warn := func(field string, origins []string) {
 		for i, o := range origins {
 			u, err := url.Parse(o)
-			if err != nil || slices.ContainsFunc(own, func(host string) bool { return proxy.HostsMeet(host, hostaddr.CanonicalHost(u.Hostname())) }) {
+			if err != nil || slices.ContainsFunc(own, func(host string) bool { return hostsMeet(host, hostaddr.CanonicalHost(u.Hostname())) }) {
 				continue
 			}
-			if !granted.Allows(o) {
+			if !granted.allows(o) {
 				to.Add(fmt.Sprintf("%s[%d]", field, i), "pages of %s can open sockets, but cannot fetch the tickets for them, nor log in: unless browsers see this server under that origin, name it in auth.cors", o)
 			}
 		}
 	}
-	inherited := len(c.Routes) == 0
-	for i := range c.Routes {
-		r := &c.Routes[i]
-		if !r.TakesTickets() {
+	inherited := len(routes) == 0
+	for i := range routes {
+		r := &routes[i]
+		if !r.takesTickets() {
 			continue
 		}
 		if r.Origins == nil {
@@ -75,24 +80,24 @@ func (c Config) warnOfSpeechless(to *fault.List) {
 		warn(fmt.Sprintf("Routes[%d].Origins", i), r.Origins)
 	}
 	if inherited {
-		warn("Origins", c.Origins)
+		warn("Origins", s.Origins)
 	}
 }
 
-// ownHosts returns the hosts of this server, as far as the configuration shows
+// hosts returns the hosts of this server, as far as the configuration shows
 // them.
-func (c Config) ownHosts() []string {
+func (s *Site) hosts(routes []Route) []string {
 	var all []string
-	for i := range c.Routes {
-		if host := c.Routes[i].Host; host != "" {
+	for i := range routes {
+		if host := routes[i].Host; host != "" {
 			all = append(all, host)
 		}
 	}
-	if u, err := url.Parse(c.Issuer); err == nil && u.Hostname() != "" {
+	if u, err := url.Parse(s.Issuer); err == nil && u.Hostname() != "" {
 		all = append(all, hostaddr.CanonicalHost(u.Hostname()))
 	}
-	if len(all) == 0 && len(c.Origins) > 0 {
-		if u, err := url.Parse(c.Origins[0]); err == nil {
+	if len(all) == 0 && len(s.Origins) > 0 {
+		if u, err := url.Parse(s.Origins[0]); err == nil {
 			all = append(all, hostaddr.CanonicalHost(u.Hostname()))
 		}
 	}

@@ -1,0 +1,65 @@
+package proxy
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"wsauth"
+	"wsauth/internal/gateway/fault"
+)
+
+// OwnPaths are the paths that the gateway answers itself, whatever the routes
+// are.
+type OwnPaths struct {
+	// Prefix is the path at and below which the endpoints for logins are.
+	// Default: none.
+	Prefix string
+
+	// Published are the paths of documents that pages of every origin may
+	// read.
+	Published []string
+
+	// Keys is the path of the keys by which upstreams verify assertions. It is
+	// one of the own paths if a route has an assertion, even if Published does
+	// not name it.
+	Keys string
+
+	// CORS is the policy for the paths below Prefix. Default: none.
+	CORS *CORS
+}
+
+// contain reports whether path is one of the own paths. asserts reports
+// whether a route has an assertion.
+func (o *OwnPaths) contain(path string, asserts bool) bool {
+	if asserts && path == o.Keys || slices.Contains(o.Published, path) {
+		return true
+	}
+	below, ok := strings.CutPrefix(path, o.Prefix)
+	return ok && o.Prefix != "" && (below == "" || below[0] == '/')
+}
+
+// policy returns the policy of the gateway's own endpoints, which find
+// credentials with these extractors. It returns nil if there is none.
+func (o *OwnPaths) policy(extractors []wsauth.Extractor) *CORSPolicy {
+	if o.CORS == nil {
+		return nil
+	}
+	own := *o.CORS
+	own.Methods = append(slices.Clone(defaultMethods), http.MethodDelete)
+	return newCORSPolicy(o.Prefix, &own, append(credentialHeaders(extractors), "Idempotency-Key"))
+}
+
+// CheckOwn returns what is wrong with c as the policy of the gateway's own
+// endpoints.
+func (c *CORS) CheckOwn() fault.List {
+	var wrong fault.List
+	switch {
+	case c.Upstream:
+		wrong.Add("", "there is no upstream behind the gateway's own addresses: name the origins")
+		return wrong
+	case len(c.Methods)+len(c.Headers)+len(c.Expose) > 0:
+		wrong.Add("", "the gateway knows the methods and headers of its own addresses: leave them out")
+	}
+	return append(wrong, c.check()...)
+}
