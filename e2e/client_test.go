@@ -42,7 +42,7 @@ const (
 	backOnline = `window.dispatchEvent(new Event("online"))`
 	looksAgain = `document.dispatchEvent(new Event("visibilitychange"))`
 	hourLater  = `{ const now = Date.now; Date.now = () => now() + 3600e3 }`
-	comingBack = `document.querySelector("#socket-state").textContent === "Coming back"`
+	comingBack = `document.querySelector("#socket-state").textContent === "Reconnecting"`
 	loggedOut  = `document.querySelector("#socket-state").textContent === "Logged out"`
 )
 
@@ -204,7 +204,7 @@ func TestClientStops(t *testing.T) {
 	server := startServer(t, "--max-sockets", "1")
 	page := openPage(t, server, "token")
 	other := openPage(t, server, "token")
-	wantEnd(page, "3003", "connection_limit", "Another window")
+	wantEnd(page, "3003", "connection_limit", "A newer socket")
 	dispatch(page, backOnline)
 	dispatch(page, looksAgain)
 	other.fill("#message", "still here")
@@ -268,7 +268,7 @@ func TestClientStepUp(t *testing.T) {
 			}
 			page.fill("#stepup-password", "test")
 			page.click("#stepup-confirm")
-			until[bool](page, happened("The server saw a fresh token")+" === 1")
+			until[bool](page, happened("The server has received a fresh token")+" === 1")
 			until[bool](page, `!document.querySelector("#stepup").open`)
 			if n := len(page.sockets()); n != 1 {
 				t.Errorf("%d sockets, want 1", n)

@@ -100,7 +100,7 @@ func TestPageIsReadable(t *testing.T) {
 			readable("the dialog")
 			page.click("#stepup-cancel")
 			page.click("#close-button")
-			wantEnd(page, "1000", "done", "Closed as agreed")
+			wantEnd(page, "1000", "done", "Closed normally")
 			readable("a calm end")
 			openSocket(page, "tampered")
 			wantEnd(page, "3003", "csrf_mismatch", "CSRF")

@@ -70,7 +70,7 @@ func TestServeEcho(t *testing.T) {
 				t.Error("the page does not say how long the socket may stay")
 			}
 			page.click("#close-button")
-			wantEnd(page, "1000", "done", "Closed as agreed")
+			wantEnd(page, "1000", "done", "Closed normally")
 		})
 	}
 }
@@ -88,11 +88,11 @@ func TestServeTokenByHeader(t *testing.T) {
 func TestServeRefusals(t *testing.T) {
 	server := startServer(t)
 	refusals := []struct{ way, attempt, code, reason, title string }{
-		{"token", "none", "3000", "token_missing", "No token"},
-		{"token", "tampered", "3000", "token_invalid", "not genuine"},
-		{"token", "used", "3000", "token_invalid", "not genuine"},
-		{"token", "address", "3003", "invalid_request", "not clear"},
-		{"cookie", "used", "3000", "token_invalid", "not genuine"},
+		{"token", "none", "3000", "token_missing", "no token"},
+		{"token", "tampered", "3000", "token_invalid", "not valid"},
+		{"token", "used", "3000", "token_invalid", "not valid"},
+		{"token", "address", "3003", "invalid_request", "ambiguous"},
+		{"cookie", "used", "3000", "token_invalid", "not valid"},
 		{"cookie", "none", "3003", "csrf_mismatch", "CSRF"},
 		{"cookie", "tampered", "3003", "csrf_mismatch", "CSRF"},
 	}
@@ -117,7 +117,7 @@ func TestServeExpiry(t *testing.T) {
 			page.click("#stay")
 			openSocket(page, "good")
 			until[bool](page, socketOpen)
-			wantEnd(page, "3000", "token_expired", "time is up")
+			wantEnd(page, "3000", "token_expired", "has expired")
 			page.click("#end-refresh")
 			until[bool](page, socketOpen)
 		})
@@ -222,7 +222,7 @@ func TestServeWithoutHTTPS(t *testing.T) {
 	page.open(server.url)
 	page.click("#transport-cookie")
 	page.click("#login-button")
-	if got := page.text("#login-error"); !strings.Contains(got, "kept no cookie, because this page did not come over HTTPS") {
+	if got := page.text("#login-error"); !strings.Contains(got, "did not store the cookies, because this page was not loaded over HTTPS") {
 		t.Errorf("the page says %q", got)
 	}
 	if run[bool](page, `document.querySelector("#login-form").hidden`) {

@@ -103,7 +103,7 @@ func TestSessionsOfTwoKinds(t *testing.T) {
 			}
 			for _, b := range pages {
 				b.click("#close-button")
-				wantEnd(b, "1000", "done", "Closed as agreed")
+				wantEnd(b, "1000", "done", "Closed normally")
 				b.click("#refresh-button")
 				until[bool](b, happened("Refreshed")+" === 1")
 				openSocket(b, "good")

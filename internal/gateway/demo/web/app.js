@@ -16,7 +16,7 @@ const stepUp = new StepUp();
 const socket = new SocketPanel(timeline, {
   changed: () => list.soon(),
   welcomed: (claims) => claimsRead(claims),
-  askPassword: () => askPassword("The server asks for it before it goes on. The socket stays open meanwhile."),
+  askPassword: () => askPassword("The server requires it to continue. The socket stays open."),
 });
 const list = new SessionList($("sessions"), () => (loggedIn ? session.sessions() : null), (entry, button) => act(button, "End a session", async () => {
   const { sockets, durable } = await session.end(entry.sid);
@@ -34,7 +34,7 @@ function adopt(next) {
   on("login", () => look("Logged in by another window"));
   on("refresh", () => look());
   on("logout", () => {
-    if (loggedIn) timeline.add("The login is over", "bad", "It was ended here, in another window or on another device; or the server refused to refresh it.");
+    if (loggedIn) timeline.add("The login is over", "bad", "It was ended here, in another window or on another device, or the server refused to refresh it.");
     socket.loggedOut();
     showLogin(false);
   });
@@ -70,7 +70,7 @@ function claimsRead(claims) {
   $("session-initial").textContent = claims.sub.slice(0, 1);
   const until = new Date(claims.exp * 1000).toLocaleTimeString([], { hour12: false });
   const freshness = claims.fresh ? "fresh, from your password" : "not fresh, from a refresh";
-  $("session-detail").textContent = `${session.cookies ? "Token in a cookie" : "Token in the request"} · ${freshness} · valid until ${until}`;
+  $("session-detail").textContent = `${session.cookies ? "Token in a cookie" : "Token in a header"} · ${freshness} · valid until ${until}`;
 }
 
 const whoAmI = () => session.call("GET", "/session");
@@ -146,14 +146,14 @@ async function begin(cookies) {
  */
 function cookieLost() {
   return isSecureContext
-    ? "The browser kept no cookie: its settings forbid it."
-    : "The browser kept no cookie, because this page did not come over HTTPS. Choose “In the request”, or open the page over HTTPS.";
+    ? "The browser did not store the cookies: its settings forbid it."
+    : "The browser did not store the cookies, because this page was not loaded over HTTPS. Choose “In a header”, or open the page over HTTPS.";
 }
 
 async function refresh() {
   await session.refresh();
   timeline.add("Refreshed", "good", "POST /auth/refresh · new tokens of the same session");
-  note(socket.open ? "New tokens are here, and the open socket has their time, without a new handshake." : "New tokens are here.");
+  note(socket.open ? "You have new tokens, and the open socket was renewed without a new handshake." : "You have new tokens.");
 }
 
 function askPassword(why) {
@@ -165,7 +165,7 @@ function askPassword(why) {
 
 // The detail shown when the server could not write the end of a session to its
 // store.
-const unwritten = "ended, but not written down yet: a restart of the server could forget it";
+const unwritten = "ended, but not stored yet: a restart of the server may lose this";
 
 async function end() {
   const { durable } = await session.logout();
@@ -193,11 +193,11 @@ button("everywhere-button", "Log out everywhere", endAll);
 button("session-button", "Who am I?", async () => {
   const claims = await whoAmI();
   claimsRead(claims);
-  const way = session.cookies ? "by its cookie" : "in the Authorization header";
-  note(`The server knows you as ${claims.sub}. The token travelled ${way}.`);
-  timeline.add("Asked who I am", "good", `GET /auth/session · the token travelled ${way}`);
+  const way = session.cookies ? "in a cookie" : "in the Authorization header";
+  note(`The server knows you as ${claims.sub}. The token was sent ${way}.`);
+  timeline.add("Asked who I am", "good", `GET /auth/session · token ${way}`);
 });
-$("stepup-button").addEventListener("click", () => askPassword("It makes your access token fresh, as some actions demand."));
+$("stepup-button").addEventListener("click", () => askPassword("This makes your access token fresh, which some actions require."));
 $("attempt").addEventListener("change", showStay);
 $("open-button").addEventListener("click", open);
 $("end-reconnect").addEventListener("click", open);
@@ -216,6 +216,6 @@ adopt(found.over ? session : found);
 if (!found.over) {
   $("transport-cookie").checked = true;
   await look();
-  if (loggedIn) timeline.add("Found your session", "good", "The browser still holds its cookies.");
+  if (loggedIn) timeline.add("Found your session", "good", "The browser still has its cookies.");
 }
 if (!loggedIn) showLogin(false);

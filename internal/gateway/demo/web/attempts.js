@@ -5,18 +5,18 @@ const choices = {
   nobody: { none: "Nothing: you are not logged in" },
   token: {
     good: "A ticket",
-    used: "A ticket that was used before",
-    tampered: "A ticket, one character changed",
-    address: "A token in the address",
+    used: "A used ticket",
+    tampered: "A ticket with one character changed",
+    address: "A token in the URL",
     none: "Nothing",
   },
   cookie: {
     good: "A ticket",
-    used: "A ticket that was used before",
+    used: "A used ticket",
     cookie: "The cookie and its CSRF value",
-    none: "The cookie alone",
+    none: "Only the cookie",
     tampered: "The cookie and a wrong CSRF value",
-    address: "A token in the address",
+    address: "A token in the URL",
   },
 };
 
@@ -42,7 +42,7 @@ export function loginFor(session, attempt) {
     cookie: async () => ({ csrf_token: csrf() }),
     tampered: async () => (session.cookies ? { csrf_token: tampered(csrf()) } : { ticket: tampered(await session.ticket("/ws")) }),
     used: async (path) => used(await session.ticket(path), path),
-    address: async () => ({ token: "eyJhbGciOiJIUzI1NiJ9.e30.AAAA" }), // not a real one, which would then be in logs
+    address: async () => ({ token: "eyJhbGciOiJIUzI1NiJ9.e30.AAAA" }), // not a real one, because URLs are logged
   };
   return { query: queries[attempt], refresh: () => session.refresh() };
 }

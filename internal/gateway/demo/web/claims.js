@@ -7,12 +7,12 @@ const readers = {
   sub: (v) => [v, "who you are"],
   iat: (v) => [clock(v), "issued at"],
   nbf: (v) => [clock(v), "not valid before"],
-  exp: (v) => [clock(v), "valid until then, and no moment longer"],
-  jti: (v) => [v, "the name of this one token"],
-  sid: (v) => [v, "the login that it belongs to"],
-  type: (v) => [v, v === "access" ? "opens sockets and requests" : "fetches new access tokens"],
-  fresh: (v) => [String(v), v ? "came straight from the password" : "came from a refresh"],
-  csrf: (v) => [v, "what a request must repeat, since the cookie comes by itself"],
+  exp: (v) => [clock(v), "expiry: not valid after this time"],
+  jti: (v) => [v, "the ID of this token"],
+  sid: (v) => [v, "the session that it belongs to"],
+  type: (v) => [v, v === "access" ? "for sockets and requests" : "for new access tokens"],
+  fresh: (v) => [String(v), v ? "issued for a password" : "issued for a refresh token"],
+  csrf: (v) => [v, "the value that a request must repeat, since browsers send the cookie on their own"],
 };
 
 /** Shows claims as a list of terms, each with its meaning. */

@@ -11,98 +11,98 @@
  * @property {boolean} [calm] nothing went wrong
  */
 
-const asYouAre = "Do not reconnect as you are: the answer would be the same.";
-const randomWait = "Reconnect after a random wait, so that not all clients come back in the same moment.";
+const asYouAre = "Do not reconnect without a change: the result would be the same.";
+const randomWait = "Reconnect after a random wait, so that not all clients reconnect at the same time.";
 
 /** @type {Record<string, Explanation>} */
 const reasons = {
   token_missing: {
-    title: "No token came with the handshake",
-    meaning: "The server has nothing to tell who you are by.",
+    title: "The handshake had no token",
+    meaning: "Without a token, the server cannot identify you.",
     advice: "Log in, then reconnect with the token.",
     actions: ["login"],
   },
   token_invalid: {
-    title: "The token is not genuine",
-    meaning: "Its form or its signature is wrong, so nothing that it says is believed.",
-    advice: "Refresh or log in to get a good one, then reconnect.",
+    title: "The token is not valid",
+    meaning: "Its format, its signature or a claim is wrong.",
+    advice: "Refresh or log in to get a valid one, then reconnect.",
     actions: ["refresh", "login"],
   },
   token_expired: {
-    title: "The token’s time is up",
-    meaning: "The socket had its right to be open from this token, and ended with it.",
+    title: "The token has expired",
+    meaning: "A socket may be open only as long as its token is valid.",
     advice: "Refresh, or log in again, then reconnect with the new access token.",
     actions: ["refresh", "login"],
   },
   token_revoked: {
     title: "The token has been revoked",
-    meaning: "It was good, but the server takes it no longer.",
+    meaning: "It was valid, but the server no longer accepts it.",
     advice: "Refresh, or log in again, then reconnect.",
     actions: ["refresh", "login"],
   },
   session_ended: {
     title: "The session has ended",
-    meaning: "Someone logged this session out: here, in another window, or on another device. Its sockets closed in that moment.",
+    meaning: "The session was logged out here, in another window, or on another device. Its sockets were closed at once.",
     advice: "Log in again, then reconnect.",
     actions: ["login"],
   },
   origin_not_allowed: {
     title: "This site may not open the socket",
-    meaning: "The page comes from an origin that is not on the server’s list.",
+    meaning: "The server does not allow sockets from the origin of this page.",
     advice: asYouAre + " The server’s list of origins has to name this site.",
     actions: [],
   },
   csrf_mismatch: {
     title: "The CSRF value is missing or wrong",
-    meaning: "The cookie came by itself, as cookies do. Without the matching value the server cannot know that this page sent it.",
+    meaning: "Browsers send cookies on their own. Without the matching value, the server cannot know that this page sent the request.",
     advice: asYouAre + " Send the value that belongs to the cookie.",
     actions: [],
   },
   wrong_token_type: {
-    title: "That is another kind of token",
-    meaning: "A refresh token fetches new access tokens and opens nothing else; here an access token is required.",
+    title: "The token has the wrong type",
+    meaning: "An access token is required here. A refresh token is only for getting new access tokens.",
     advice: asYouAre + " Send the access token.",
     actions: [],
   },
   fresh_token_required: {
     title: "A fresh token is required",
-    meaning: "Only a token that came straight from the password opens this socket, not one from a refresh.",
+    meaning: "This socket requires a token that was issued for a password, not for a refresh token.",
     advice: asYouAre + " Log in with the password.",
     actions: ["login"],
   },
   sockets_not_allowed: {
-    title: "There are no sockets here",
+    title: "No sockets at this address",
     meaning: "The address is public, and its route does not allow sockets.",
     advice: asYouAre + " Use the address of the guarded socket, or set sockets: true at the route.",
     actions: [],
   },
   connection_limit: {
-    title: "Another window took its place",
-    meaning: "You may have so many sockets and no more, and a newer one was opened.",
+    title: "A newer socket replaced it",
+    meaning: "The number of your sockets is limited, and a newer one was opened.",
     advice: asYouAre + " Close another one first.",
     actions: ["reconnect"],
   },
   auth_timeout: {
-    title: "No token came in time",
-    meaning: "The socket was open to wait for a first message with the token, and there was none.",
-    advice: "Reconnect, and send it at once.",
+    title: "No token was sent in time",
+    meaning: "The server waited for a first message with the token and did not receive one.",
+    advice: "Reconnect, and send the token at once.",
     actions: ["reconnect"],
   },
   idle_timeout: {
     title: "Nothing was sent for too long",
-    meaning: "The gateway closed a socket on which all was silent, or whose client did not answer.",
+    meaning: "The gateway closes a socket if nothing is sent for too long, or if its client does not answer pings.",
     advice: "Reconnect.",
     actions: ["reconnect"],
   },
   not_authorized: {
     title: "You may not open this socket",
-    meaning: "The server knows who you are, and its rules say no.",
+    meaning: "The server knows who you are, but its rules do not allow this.",
     advice: asYouAre,
     actions: [],
   },
   invalid_request: {
-    title: "The handshake is not clear",
-    meaning: "It carries more than one credential, or one in a form that has more than one reading.",
+    title: "The handshake is ambiguous",
+    meaning: "It has more than one credential, or one that can be read in several ways.",
     advice: asYouAre + " Send one credential, in one place, once.",
     actions: [],
   },
@@ -111,9 +111,9 @@ const reasons = {
 /** @type {Record<number, Explanation>} */
 const codes = {
   1000: {
-    title: "Closed as agreed",
-    meaning: "One side said that it was done, and the other agreed.",
-    advice: "Nothing. Open it again whenever you like.",
+    title: "Closed normally",
+    meaning: "One side closed the socket, and the other confirmed it.",
+    advice: "Nothing. You can open it again at any time.",
     actions: ["reconnect"],
     calm: true,
   },
@@ -126,38 +126,38 @@ const codes = {
   },
   1006: {
     title: "The connection broke",
-    meaning: "No close frame came: the network failed, or the server is gone.",
+    meaning: "There was no close frame: the network failed, or the server is down.",
     advice: randomWait,
     actions: ["reconnect"],
   },
   1009: {
     title: "The message was too big",
-    meaning: "The server reads messages of up to 32 KiB.",
-    advice: "Send less at once.",
+    meaning: "The server accepts messages of up to 32 KiB.",
+    advice: "Send shorter messages.",
     actions: ["reconnect"],
   },
   1011: {
     title: "The server failed",
-    meaning: "Something went wrong that is not your doing.",
+    meaning: "The server has an error, which you have not caused.",
     advice: randomWait,
     actions: ["reconnect"],
   },
   1012: {
     title: "The server is restarting",
-    meaning: "Your right to be connected has not changed.",
+    meaning: "You are still logged in.",
     advice: randomWait,
     actions: ["reconnect"],
     calm: true,
   },
   1013: {
     title: "Not now",
-    meaning: "The server is too busy, or cannot reach what it needs to decide.",
+    meaning: "The server is too busy, or cannot reach its store.",
     advice: randomWait,
     actions: ["reconnect"],
   },
   1014: {
     title: "The server behind does not answer",
-    meaning: "The gateway let you in, but what it stands in front of is down, broke off, or takes too long.",
+    meaning: "The gateway accepted you, but the server behind it is down, broke the connection, or takes too long.",
     advice: randomWait,
     actions: ["reconnect"],
   },
@@ -169,13 +169,13 @@ const codes = {
   },
   3003: {
     title: "Not allowed",
-    meaning: "The server knows enough to say no.",
+    meaning: "The server does not allow this.",
     advice: asYouAre,
     actions: [],
   },
   3008: {
     title: "Too slow",
-    meaning: "The server waited for something that did not come.",
+    meaning: "The server did not receive something in time.",
     advice: "Reconnect.",
     actions: ["reconnect"],
   },
@@ -187,17 +187,17 @@ const codes = {
  * @type {Record<string, string>}
  */
 const meanings = {
-  message_too_big: "You sent more than the server reads of somebody whom it does not know yet.",
-  internal_error: "Something in the server went wrong. It is not your doing, and the server’s log says more.",
-  bad_gateway: "The gateway let you in, but the server behind it cannot be reached, broke off, or answers what is no WebSocket.",
-  gateway_timeout: "The gateway let you in, but the server behind it did not answer in time.",
-  restarting: "This server stops. Another one takes over, or it will be back. Your right to be connected has not changed.",
-  rate_limited: "Too many handshakes, renewals or open sockets are yours, or your address’s.",
-  overloaded: "The server has as many connections as it may have, or as many of yours.",
-  store_unavailable: "The server cannot find out whether you may, so it lets nobody in for now.",
-  invalid_handshake: "What was sent is not a handshake that a WebSocket can begin with.",
-  method_not_allowed: "A WebSocket begins with GET, and another method was used.",
-  version_not_supported: "The server speaks version 13 of the WebSocket protocol only.",
+  message_too_big: "You sent more than the server accepts before authentication.",
+  internal_error: "The server has an error, which you have not caused. Its log has the details.",
+  bad_gateway: "The gateway accepted you, but the server behind it cannot be reached, broke the connection, or did not answer as a WebSocket server.",
+  gateway_timeout: "The gateway accepted you, but the server behind it did not answer in time.",
+  restarting: "The server stops. Another one takes over, or it will be back soon. You are still logged in.",
+  rate_limited: "You or your address have too many handshakes, renewals or open sockets.",
+  overloaded: "The server has too many connections, or too many from your address.",
+  store_unavailable: "The server cannot check revocations, so it accepts no one for now.",
+  invalid_handshake: "The request is not a valid WebSocket handshake.",
+  method_not_allowed: "A WebSocket handshake must use GET.",
+  version_not_supported: "The server supports only version 13 of the WebSocket protocol.",
 };
 
 /**
@@ -213,26 +213,26 @@ const ownReasons = {
     actions: ["reconnect"],
   },
   no_welcome: {
-    title: "The server says nothing",
-    meaning: "It accepted the socket, and no welcome came.",
+    title: "The server does not respond",
+    meaning: "It accepted the socket but sent no welcome.",
     advice: randomWait,
     actions: ["reconnect"],
   },
   no_answer: {
     title: "The connection is dead",
-    meaning: "The login was renewed, and the socket did not hear of it.",
+    meaning: "The login was renewed, but the socket was not.",
     advice: randomWait,
     actions: ["reconnect"],
   },
   slept: {
     title: "This computer was asleep",
-    meaning: "The socket’s time ran out meanwhile.",
+    meaning: "The token of the socket has expired in the meantime.",
     advice: "Refresh, then reconnect.",
     actions: ["refresh"],
   },
   other_user: {
     title: "Someone else has logged in",
-    meaning: "Another window of this browser has a login of another user now, and this one does not join it.",
+    meaning: "Another window of this browser is logged in as another user. This window does not use that login.",
     advice: "Load the page again.",
     actions: [],
   },
@@ -241,8 +241,8 @@ const ownReasons = {
 /** @type {Explanation} */
 const neverOpened = {
   title: "The handshake failed",
-  meaning: "The server is not there, or it refused the upgrade with an HTTP answer, which browsers do not show to a page.",
-  advice: "If the server runs, its log has the reason. Behind a proxy that ends TLS it must be told the origin of this page (--origin); until then reconnecting changes nothing.",
+  meaning: "The server is down, or it refused the handshake with an HTTP response, which browsers hide from pages.",
+  advice: "If the server is running, its log has the reason. Behind a proxy that terminates TLS, it must be configured with the origin of this page (--origin); until then, reconnecting does not help.",
   actions: ["reconnect"],
 };
 
@@ -252,7 +252,7 @@ const neverOpened = {
  */
 export const loginOver = {
   title: "The login is over",
-  meaning: "This page had the socket by that login, so it has closed it.",
+  meaning: "The socket belonged to that login, so this page has closed it.",
   advice: "Log in, then open it again.",
   actions: ["login"],
 };
@@ -272,7 +272,7 @@ export function explain(code, reason, opened) {
   if (known && Object.hasOwn(meanings, reason)) return { ...known, meaning: meanings[reason] };
   return known ?? {
     title: "The socket was closed",
-    meaning: "This page knows no more about this code.",
+    meaning: "This page does not know this code.",
     advice: "Reconnect after a wait.",
     actions: ["reconnect"],
   };

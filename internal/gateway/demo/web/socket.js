@@ -7,7 +7,7 @@ import { $, append, duration, element } from "./dom.js";
 const states = {
   connecting: ["checking", "Connecting"],
   open: ["open", "Open"],
-  waiting: ["checking", "Coming back"],
+  waiting: ["checking", "Reconnecting"],
   stopped: ["ended", "Ended"],
   loggedout: ["ended", "Logged out"],
   closed: ["none", "Ended"],
@@ -41,7 +41,7 @@ export class SocketPanel {
     });
     $("close-button").addEventListener("click", () => this.#socket?.close(1000, "done"));
     $("sensitive-button").addEventListener("click", () => {
-      this.#say("You ask for something sensitive.");
+      this.#say("You requested something sensitive.");
       this.#socket?.send('{"type":"step-up"}');
     });
     this.#controls(false);
@@ -75,13 +75,13 @@ export class SocketPanel {
     on("renewed", () => this.#renewed());
     on("close", (event) => this.#ended(event));
     on("fresh_required", () => {
-      this.#say("The server wants your password first, on this same socket.");
-      this.timeline.add("The server asks for a fresh token", "", "the socket stays open meanwhile");
+      this.#say("The server requires your password first. The socket stays open.");
+      this.timeline.add("The server asks for a fresh token", "", "the socket stays open");
       this.page.askPassword();
     });
     on("fresh_ok", () => {
-      this.#say("The server saw a fresh token: done.");
-      this.timeline.add("The server saw a fresh token", "good", "on the socket that was open");
+      this.#say("The server has received a fresh token: done.");
+      this.timeline.add("The server has received a fresh token", "good", "on the same socket");
     });
   }
 
@@ -133,8 +133,8 @@ export class SocketPanel {
     const until = new Date(this.#socket.expiresAt).toLocaleTimeString([], { hour12: false });
     $("end").hidden = true;
     this.#openedAt = Date.now();
-    this.timeline.add("The socket is open", "good", `It may stay until ${until}, when the token expires.`);
-    this.#say(`Welcome, ${claims.sub}. What you send comes back.`);
+    this.timeline.add("The socket is open", "good", `It stays open until ${until}, when the token expires.`);
+    this.#say(`Welcome, ${claims.sub}. Your messages are echoed.`);
     if (document.activeElement === $("open-button") || document.activeElement === document.body) $("message").focus();
     this.#countDown();
     this.page.welcomed(claims);
@@ -142,7 +142,7 @@ export class SocketPanel {
 
   #renewed() {
     const until = new Date(this.#socket.expiresAt).toLocaleTimeString([], { hour12: false });
-    this.timeline.add("The socket was renewed", "good", `It may stay until ${until}. It is still the same socket.`);
+    this.timeline.add("The socket was renewed", "good", `It stays open until ${until}, without a reconnect.`);
     this.#countDown();
     this.page.changed();
   }
@@ -180,8 +180,8 @@ export class SocketPanel {
     const show = () => {
       const left = duration((at - Date.now()) / 1000);
       $("end-auto").textContent = navigator.onLine
-        ? `It comes back by itself in ${left}.`
-        : `The browser says that it is offline. It tries again in ${left}, or as soon as the network is back.`;
+        ? `It reconnects in ${left}.`
+        : `The browser is offline. It reconnects in ${left}, or as soon as the network is back.`;
     };
     show();
     this.#clock = setInterval(show, 250);
@@ -218,6 +218,6 @@ export class SocketPanel {
 
   #controls(on) {
     for (const id of ["message", "send-button", "sensitive-button"]) $(id).disabled = !on;
-    $("message").placeholder = on ? "Say something" : "Open the socket first";
+    $("message").placeholder = on ? "Type a message" : "Open the socket first";
   }
 }
