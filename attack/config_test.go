@@ -36,7 +36,7 @@ func TestConfig(t *testing.T) {
 		"path_unnamed":        {at(wsauth.PathValue{}), []string{"Config.Extractors[0]: PathValue: Name"}},
 		"header_name":         {at(wsauth.Header{Name: "X Token"}), []string{"Config.Extractors[0]: Header: Name"}},
 		"header_scheme":       {at(wsauth.Header{Scheme: "My Scheme"}), []string{"Config.Extractors[0]: Header: Name and Scheme"}},
-		"header_cookie":       {at(wsauth.Header{Name: "cookie", NoScheme: true}), []string{"Config.Extractors[0]: Header: browsers send the Cookie field"}},
+		"header_cookie":       {at(wsauth.Header{Name: "cookie", NoScheme: true}), []string{"Config.Extractors[0]: Header: browsers send the Cookie header"}},
 		"header_contradicts":  {at(wsauth.Header{Scheme: "JWT", NoScheme: true}), []string{"Config.Extractors[0]: Header: NoScheme"}},
 		"cookie_name":         {jar(wsauth.Cookies{Access: wsauth.CookieSpec{Name: "a b"}}), []string{"Config.Extractors[0]: Cookies: Access.Name: \"a b\" is not a valid cookie name"}},
 		"cookie_names_equal":  {jar(wsauth.Cookies{Access: wsauth.CookieSpec{Name: "x"}, Refresh: wsauth.CookieSpec{Name: "x"}}), []string{"Config.Extractors[0]: Cookies: Refresh.Name: two cookies have the name x"}},

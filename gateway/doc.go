@@ -16,7 +16,8 @@
 //	endpoints.go   answer the request, if the path is the gateway's own
 //	proxy          or guard its route, and pass the request on to an upstream
 //
-// The API for operators, package admin, is separate: [Gateway.Admin].
+// [Gateway.Admin] returns the API for operators, package admin, which is served
+// where the public cannot reach it.
 //
 // Users log in at the endpoints of package login, which logins.go mounts below
 // [Config].Login.Prefix. endpoints.go has the table of all endpoints that the

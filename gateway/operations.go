@@ -57,8 +57,8 @@ func (g *Gateway) state() telemetry.State {
 	}
 }
 
-// Admin returns the API for operators, with which they list what is open and
-// end it; see docs/admin.md. It sets the fields of c that describe the
+// Admin returns the API for operators, with which they list and revoke sessions
+// and sockets; see docs/admin.md. It sets the fields of c that describe the
 // gateway.
 func (g *Gateway) Admin(c admin.Config) (*admin.API, error) {
 	c.Guard, c.Sessions, c.Drain, c.Logger = g.guard, g.login, g.config.Front.Drain, g.log
