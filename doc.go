@@ -30,15 +30,15 @@
 //
 // The other files:
 //
+//	guard.go        makes guards, also with another policy for the same sockets
 //	socket.go       an open socket, which ends once, with one cause
 //	renew.go        replaces the token of an open socket
 //	revoke.go       revokes tokens and ends their sockets
 //	staleness.go    ends sockets when the revocations are out of date
-//	shutdown.go     ends all sockets
+//	shutdown.go     drains the guard: ends all sockets
 //	hold.go         plain requests that count as sockets
 //	follow.go       plain requests that end with their session
 //	sockets.go      lists the open sockets
 //	observer.go     the interface for metrics and audit logs
-//	derive.go       another policy for the same sockets
 //	errors.go       the table of reasons, statuses and close codes
 package wsauth

@@ -1,8 +1,9 @@
 package wsauth
 
 import (
-	"context"
 	"errors"
+	"fmt"
+	"reflect"
 	"time"
 
 	"wsauth/internal/forwarded"
@@ -68,6 +69,47 @@ func newGuard(c Config, now func() time.Time) (*Guard, error) {
 	return g, nil
 }
 
+// With returns a guard with another policy for the same sockets, limits and
+// revocations, for a server whose routes differ in their extractors, in the
+// clients that they admit, or in the way they refuse. change receives a copy
+// of the configuration of g and modifies it. Revocations, Staleness and the
+// limits of open sockets are shared and cannot differ; HandshakesPerMinute is
+// counted separately. A revocation by either is kept for the longer
+// MaxTokenLife of the two.
+//
+// Both guards have the same sockets: each of them finds, renews and ends all
+// of them, and Shutdown of either shuts down both.
+func (g *Guard) With(change func(*Config)) (*Guard, error) {
+	c := g.config
+	change(&c)
+	if c.MaxTokenLife == g.config.MaxTokenLife && !same(c.Verifier, g.config.Verifier) {
+		c.MaxTokenLife = 0 // the default of the other verifier
+	}
+	shared := c.Limits
+	shared.HandshakesPerMinute = g.config.Limits.HandshakesPerMinute
+	if shared != g.config.Limits || c.Staleness != g.config.Staleness {
+		return nil, errors.New("wsauth: With: Limits and Staleness are shared by the guards of a server; only HandshakesPerMinute may differ")
+	}
+	c.Revocations = g.config.Revocations
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("wsauth: With: %w", err)
+	}
+	derived := *g
+	derived.config = c
+	g.maxLife.raise(c.MaxTokenLife)
+	derived.handshakes = c.Limits.newHandshakes()
+	derived.firstMessage = c.firstMessage()
+	derived.proxies, _ = c.proxies() // validated by withDefaults
+	return &derived, nil
+}
+
+// same reports whether two verifiers are equal, as far as they can be
+// compared.
+func same(a, b Verifier) bool {
+	return a != nil && b != nil && reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+}
+
 // Ready reports why the guard cannot admit clients now, as an [*Error]: it is
 // draining or shut down (Restarting), or it has had no contact with
 // Config.Revocations for longer than Config.Staleness (StoreUnavailable). It
@@ -80,42 +122,4 @@ func (g *Guard) Ready() error {
 		return nil
 	}
 	return g.trusted()
-}
-
-// Drain refuses new sockets, ends the open ones with close code 1012 and
-// reason "restarting", and waits until their connections are closed. If ctx is
-// done first, Drain returns its error. Sockets end one after another, so that
-// their clients do not all reconnect elsewhere at once: at most one per
-// millisecond, or faster if this would take more than half of the time until
-// the deadline of ctx.
-//
-// Plain HTTP requests are answered as before, until [Guard.Shutdown]. Followed
-// requests that are [Endless] end like sockets, but Drain does not wait for
-// them. Draining cannot be undone: the guard never admits sockets again.
-func (g *Guard) Drain(ctx context.Context) error {
-	g.sockets.close()
-	g.drain(ctx)
-	select {
-	case <-g.sockets.idle:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// Shutdown drains the guard like [Guard.Drain], and stops what [New] started.
-//
-// It does not wait for handlers and ends no plain HTTP request:
-// [http.Server.Shutdown] does, but does not know about sockets. Call both.
-// After Shutdown, a guard with Config.Revocations refuses every credential,
-// because it no longer follows the revocations. Shutdown writes revocations
-// that the store has not accepted before; the error is [store.ErrNotDurable]
-// if some are lost.
-func (g *Guard) Shutdown(ctx context.Context) error {
-	defer g.stop()
-	err := g.Drain(ctx)
-	if g.revocations == nil {
-		return err
-	}
-	return errors.Join(err, g.revocations.Flush(ctx))
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -268,3 +269,24 @@ func newUUID() string {
 	u[8] = u[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
+
+// Token is a signed token. Printing or logging it does not reveal Raw, which
+// is a credential.
+type Token struct {
+	Raw    string  // compact serialization
+	Claims *Claims // the claims in Raw
+}
+
+// String describes the token without revealing it.
+func (t Token) String() string {
+	if t.Claims == nil {
+		return "token.Token()"
+	}
+	return "token.Token(" + t.Claims.String() + ")"
+}
+
+// GoString returns String, for %#v.
+func (t Token) GoString() string { return t.String() }
+
+// LogValue returns String, for slog.
+func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
