@@ -164,19 +164,6 @@ func (r *rig) second(before, request string) (status int, header http.Header) {
 	return status, header
 }
 
-// TestH9_DataBehindTheHandshake is refused, however it comes.
-func TestH9_DataBehindTheHandshake(t *testing.T) {
-	r := behind(t, newBackend(t))
-	access, _ := r.login()
-	handshake := "GET /chat HTTP/1.1\r\n" + socketFields + "Authorization: Bearer " + access + "\r\n\r\n"
-	if status, _ := r.answerTo(handshake + "GET /evil HTTP/1.1\r\nHost: app.example\r\n\r\n"); status != http.StatusBadRequest {
-		t.Errorf("%d, want 400", status)
-	}
-	if status, _ := r.answerTo(handshake); status != http.StatusSwitchingProtocols {
-		t.Errorf("%d without it, want 101", status)
-	}
-}
-
 // slowTickets is a store that takes its time with tickets.
 type slowTickets struct {
 	store.Store

@@ -103,24 +103,6 @@ func TestSlowUpstream(t *testing.T) {
 	}
 }
 
-// TestH9_DataWhileDialling: what comes before the answer is never carried on.
-func TestH9_DataWhileDialling(t *testing.T) {
-	b := newSlowBackend(t)
-	r := start(t, func(c *Config) {
-		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Refusal: wsauth.RefuseHTTP}}
-	})
-	access, _ := r.login()
-	conn := b.begin(t, r, "/x", bearer(access))
-	if _, err := conn.Write([]byte("\x81\x82\x00\x00\x00\x00hi")); err != nil {
-		t.Fatal(err)
-	}
-	time.AfterFunc(proxy.LookAfter+proxy.LookAfter/2, func() { close(b.answer) })
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil || resp.StatusCode != http.StatusBadRequest {
-		t.Fatal(resp, err)
-	}
-}
-
 // TestEndWhileDialling checks that a session that ends while the upstream is
 // being asked stops waiting for it and informs the client.
 func TestEndWhileDialling(t *testing.T) {
