@@ -51,8 +51,8 @@ func (b *slowBackend) answerLater() {
 }
 
 // byMessage returns a route whose clients authenticate by their first message.
-func byMessage(timeout time.Duration) gateway.Route {
-	return gateway.Route{Path: "/", Extractors: []wsauth.Extractor{wsauth.FirstMessage{Timeout: timeout}}}
+func byMessage(timeout time.Duration) proxy.Route {
+	return proxy.Route{Path: "/", Extractors: []wsauth.Extractor{wsauth.FirstMessage{Timeout: timeout}}}
 }
 
 // TestP3_MoreWithTheFirstMessage sends data before the reply to the first
@@ -78,7 +78,7 @@ func TestP3_MoreWithTheFirstMessage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newSlowBackend()
-			x := newGatewayOf(t, gateway.Config{Routes: []gateway.Route{byMessage(0)}}, b.serve)
+			x := newGatewayOf(t, gateway.Config{Routes: []proxy.Route{byMessage(0)}}, b.serve)
 			refused := x.send(t, upgrade("/x"))
 			sure(refused.conn.Write(slices.Concat(wstest.Frame(0x81, auth("a.b.c")), more)))
 			if code, reason := refused.closeFrame(t); code != 3000 || reason != "token_invalid" || len(b.arrived) > 0 {
@@ -96,7 +96,8 @@ func TestP3_MoreWithTheFirstMessage(t *testing.T) {
 	}
 }
 
-// TestFirstMessageToAGateway sends first messages that open no socket, and none.
+// TestFirstMessageToAGateway sends first messages that open no socket, and none
+// at all.
 func TestFirstMessageToAGateway(t *testing.T) {
 	down := byMessage(0)
 	down.Path, down.Upstreams = "/down", []string{"http://127.0.0.1:1"}

@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"bufio"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -43,40 +41,6 @@ func TestPublicRoutesRefuseSocketsOverTLS(t *testing.T) {
 		t.Errorf("the backend has %d requests", n)
 	}
 	r.count(`handshakes_total{outcome="refused",reason="sockets_not_allowed",route="/"}`, "4")
-}
-
-// TestSocketsThatNobodyAskedFor checks that an upstream cannot turn a plain
-// request into a socket.
-func TestSocketsThatNobodyAskedFor(t *testing.T) {
-	b := newBackendOf(t, func(w http.ResponseWriter, r *http.Request) {
-		conn, out, err := w.(http.Hijacker).Hijack()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer conn.Close()
-		_, _ = out.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: " + r.Header.Get("X-To") + "\r\nConnection: Upgrade\r\n\r\nhello")
-		_ = out.Flush()
-		_, _ = io.Copy(io.Discard, conn)
-	})
-	r := start(t, socketsBesideGuarded(b.URL))
-	access, _ := r.login()
-	for _, to := range []string{"websocket", "h2c", "tcp"} {
-		for _, path := range []string{"/x", "/ws"} {
-			for _, offer := range []string{"X-None: x", "Upgrade: h2c"} {
-				conn := r.connect()
-				_, _ = io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: app.example\r\nConnection: Upgrade\r\n"+bearer(access)+"\r\nX-To: "+to+"\r\n"+offer+"\r\n\r\n")
-				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if resp.StatusCode != http.StatusBadGateway {
-					t.Errorf("%s, %s, %s: %d", path, to, offer, resp.StatusCode)
-				}
-				_ = conn.Close()
-			}
-		}
-	}
 }
 
 // TestUpdateEndsSocketsOfPublicRoutes changes a route so that it no longer

@@ -37,6 +37,18 @@ func overTLS(t *testing.T, change ...func(*Config)) (*rig, *atomic.Pointer[tls.C
 	})), &certificate
 }
 
+// dialRawTLS opens a connection for requests that a client library would not
+// send.
+func (r *rig) dialRawTLS() net.Conn {
+	r.t.Helper()
+	trust := r.client.Transport.(*http.Transport).TLSClientConfig.Clone()
+	trust.NextProtos = []string{"http/1.1"}
+	conn := must(tls.Dial("tcp", strings.TrimPrefix(r.url, "https://"), trust))
+	r.t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	return conn
+}
+
 // dialTLS opens a socket, on a connection of HTTP/1.1 as browsers do.
 func (r *rig) dialTLS(path string, lines ...string) (*websocket.Conn, *http.Response, error) {
 	r.t.Helper()

@@ -16,8 +16,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"wsauth/internal/gateway/proxy"
 )
 
 var uploads = flag.Int("uploads", 12, "how often TestUploadsAreAnswered sends each kind of upload")
@@ -162,41 +160,6 @@ func TestRefusedUploadsAreAnswered(t *testing.T) {
 					t.Errorf("%s, chunked %v: %v, want %s", path, chunked, err, want)
 				}
 			}
-		}
-	}
-}
-
-// TestEarlyAnswerEndsTheConnection: what is left of a body is never taken for
-// the next request.
-func TestEarlyAnswerEndsTheConnection(t *testing.T) {
-	early := rawly(t, says)
-	for name, c := range map[string]struct {
-		framing, body string
-	}{
-		"length":  {"Content-Length: 100", "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"},
-		"chunked": {"Transfer-Encoding: chunked", "5\r\nhello\r\n"},
-		"expect":  {"Content-Length: 100\r\nExpect: 100-continue", ""},
-	} {
-		r := behind(t, early)
-		conn := r.connect()
-		begun := time.Now()
-		if _, err := io.WriteString(conn, "POST /public/a HTTP/1.1\r\nHost: x\r\n"+c.framing+"\r\n\r\n"+c.body); err != nil {
-			t.Fatal(err)
-		}
-		in := bufio.NewReader(conn)
-		resp, err := http.ReadResponse(in, nil)
-		if err != nil || !resp.Close {
-			t.Fatalf("%s: %v, %v", name, resp, err)
-		}
-		got, err := io.ReadAll(resp.Body)
-		if string(got) != "hi" || err != nil {
-			t.Errorf("%s: %q, %v", name, got, err)
-		}
-		if took := time.Since(begun); took > proxy.LingerSilence/2 {
-			t.Errorf("%s: the answer took %v", name, took)
-		}
-		if rest, err := io.ReadAll(in); len(rest) > 0 || isTimeout(err) {
-			t.Errorf("%s: then %q, %v", name, rest, err)
 		}
 	}
 }
