@@ -25,7 +25,7 @@ type Limits struct {
 	WhenFull WhenFull
 
 	// HandshakesPerMinute is how many WebSocket handshakes one address may
-	// begin in a minute, and at once. More are refused with RateLimited before
+	// send in a minute, and at once. More are refused with RateLimited before
 	// their credential is checked. 0: no limit.
 	HandshakesPerMinute int
 
@@ -117,7 +117,7 @@ func (l Limits) newHandshakes() *ratelimit.Limiter {
 	return ratelimit.New(l.HandshakesPerMinute, time.Minute/time.Duration(l.HandshakesPerMinute), maxAddresses)
 }
 
-// checkRate refuses a handshake if its address has begun too many.
+// checkRate refuses a handshake if its address has sent too many.
 func (g *Guard) checkRate(r *http.Request) error {
 	if g.handshakes == nil {
 		return nil

@@ -37,7 +37,7 @@ func (g *Guard) checkOrigin(r *http.Request) error {
 	}
 	if c := g.client(r); origin != ownOrigin(c) {
 		if c.Scheme = "https"; origin == ownOrigin(c) {
-			return refuse(OriginNotAllowed, errors.New("the page has https and the request came by http; name the proxy that ends TLS in Config.TrustedProxies and have it say so, as in X-Forwarded-Proto, or set Config.ForwardedScheme; or name the origin in Config.Origins"))
+			return refuse(OriginNotAllowed, errors.New("the page has https but the request came by http; add the proxy that terminates TLS to Config.TrustedProxies and let it report the scheme, as in X-Forwarded-Proto, or set Config.ForwardedScheme; or add the origin to Config.Origins"))
 		}
 		return refuse(OriginNotAllowed, errors.New("the origin is not the server's own; add it to the allowed origins if it is one of yours"))
 	}

@@ -137,7 +137,7 @@ type TicketFor struct {
 	// origin that the guard allows, as well as without one. Some clients that
 	// are not browsers, such as those of React Native, send an Origin with a
 	// handshake but not with the request for a ticket. Set it only if that
-	// request had a credential that no browser sends by itself: not for
+	// request had a credential that no browser sends on its own: not for
 	// cookies, since browsers omit the Origin from some requests.
 	AllowedOrigins bool
 }

@@ -109,8 +109,8 @@ func (s Session) Present(p Presentation, now time.Time) (Session, error) {
 const ClockStep = 5 * time.Second
 
 // graced reports whether Current replaced Previous at most grace ago. If the
-// clock was set back by up to [ClockStep], the negative duration counts as
-// zero; if by more, the duration is unknown and graced returns false.
+// clock was set back by up to [ClockStep], the negative duration is treated
+// as zero; if by more, the duration is unknown and graced returns false.
 func (s Session) graced(grace time.Duration, now time.Time) bool {
 	since := now.Sub(s.Rotated)
 	return grace > 0 && since >= -ClockStep && since <= grace

@@ -58,7 +58,7 @@ type Profile struct {
 	FreshFor time.Duration
 }
 
-// noParty stands for an authorized party that is not a string. No name equals
+// noParty represents an authorized party that is not a string. No name equals
 // it.
 const noParty = "\x00"
 

@@ -97,7 +97,7 @@ func (v *Verifier) isAudience(c *Claims) bool {
 	return slices.ContainsFunc(c.Audience, func(a string) bool { return slices.Contains(v.audience, a) })
 }
 
-// isAuthorizedParty reports whether the aud of c names nobody in particular,
+// isAuthorizedParty reports whether the aud of c names no particular service,
 // and the client that requested the token is trusted to have requested it for
 // us.
 func (v *Verifier) isAuthorizedParty(c *Claims) bool {

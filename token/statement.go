@@ -19,7 +19,7 @@ const (
 // Connect Back-Channel Logout 1.0 §2.4) or a Security Event Token (RFC 8417).
 type StatementRules struct {
 	// MediaTypes lists the accepted typ headers, such as "secevent+jwt", in
-	// any case. "" stands for "JWT" or no typ. Required.
+	// any case. "" means "JWT" or no typ. Required.
 	MediaTypes []string
 
 	// Audience holds our names at the issuer; aud must contain one of them.

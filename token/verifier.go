@@ -23,7 +23,7 @@ type Verifier struct {
 	requesters []string // clients that may have requested a token
 	// clients whose tokens are for us unless aud contradicts
 	parties      []string
-	ignored      []string // values of aud that name nobody in particular
+	ignored      []string // values of aud that name no particular service
 	mediaType    string
 	leeway       time.Duration
 	issuedLeeway time.Duration // at least leeway

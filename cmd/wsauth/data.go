@@ -22,7 +22,7 @@ type dataCheckCmd struct {
 
 // Help returns the text of "wsauth data check --help".
 func (dataCheckCmd) Help() string {
-	return `Reads all of store.db without changing it, and verifies the checksum of each record and of all records together. A running server did this when it started, and locks the file: stop it first, or check a copy of the folder that was made while it was stopped. Exit status: 0 no fault was found, 1 the store is damaged or cannot be read, 2 a running server uses it.`
+	return `Reads all of store.db without changing it, and verifies the checksum of each record and of all records together. A running server did this when it started, and locks the file: stop it first, or check a copy of the folder that was made while it was stopped. Exit status: 0 if no error was found, 1 if the store is damaged or cannot be read, 2 if a running server uses it.`
 }
 
 // statusInUse tells scripts to stop the server, which locks the store.
