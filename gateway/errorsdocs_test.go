@@ -67,7 +67,7 @@ func TestErrorsPage(t *testing.T) {
 	}
 	holdAgainstErrorsPage(t, "| reason | HTTP | when |", answers)
 	faults := map[string]bool{}
-	for _, name := range []string{"fault.go", "message.go"} {
+	for _, name := range []string{"checker.go", "message.go"} {
 		text, err := os.ReadFile("../internal/wsframe/" + name)
 		if err != nil {
 			t.Fatal(err)

@@ -5,7 +5,6 @@ package httpx
 import (
 	"iter"
 	"net/http"
-	"net/netip"
 	"strings"
 )
 
@@ -171,15 +170,4 @@ func Subprotocol(lines []string) string {
 		}
 	}
 	return ""
-}
-
-// IsLoopback reports whether host, without a port, is localhost or a loopback
-// address. Subdomains of localhost are not included, because a resolver may
-// map them to other machines.
-func IsLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
 }
