@@ -75,5 +75,5 @@ func TestR13_HostileHosts(t *testing.T) {
 
 // TestR14_Methods sends the methods that are for proxies and debugging only.
 func TestR14_Methods(t *testing.T) {
-	newGateway(t).wantStatus(t, map[string]int{plain("TRACE", "/public/a"): 405, plain("CONNECT", "/public/a"): 405})
+	newGateway(t).wantStatus(t, map[string]int{plain("TRACE", "/public/a"): 405, plain("CONNECT", "/public/a"): 405, plain("CONNECT", "example.com:443"): 405})
 }

@@ -94,15 +94,6 @@ func TestHandshakesThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestT5_TokenInTheQueryIsRefused(t *testing.T) {
-	r := start(t)
-	access, _ := r.login()
-	for _, query := range []string{"?token=" + access, "?access_token=" + access, "?x=1&token=" + access} {
-		r.wantClose(r.open(query), 3003, "invalid_request")
-		wantProblem(t, r.call("GET", "/auth/session"+query, ""), 400, "invalid_request", "does not travel in the URL")
-	}
-}
-
 func TestBinaryMessagesEndTheSocket(t *testing.T) {
 	r := start(t)
 	access, _ := r.login()

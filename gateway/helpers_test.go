@@ -166,6 +166,11 @@ func (r *rig) call(method, path, body string, headers ...string) exchange {
 	return e
 }
 
+// bearer and csrf return header lines.
+func bearer(raw string) string { return "Authorization: Bearer " + raw }
+
+func csrf(value string) string { return "X-CSRF-Token: " + value }
+
 const jsonType = "Content-Type: application/json"
 
 // login logs in the demo user without cookies and returns the tokens.

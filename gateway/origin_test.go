@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/http"
 	"testing"
 
 	"wsauth/internal/gateway/demo"
@@ -37,5 +38,19 @@ func TestS3_CheckOrigin(t *testing.T) {
 		if httpx.CheckOrigin(bad) == nil {
 			t.Errorf("%q is accepted", bad)
 		}
+	}
+}
+
+// TestConfiguredOriginMayUseTheServer checks that pages of a configured origin
+// can log in and open sockets.
+func TestConfiguredOriginMayUseTheServer(t *testing.T) {
+	r := start(t, func(c *Config) { c.Origins = []string{"https://app.example"} })
+	e := r.call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType, "Origin: https://app.example")
+	if e.StatusCode != http.StatusOK {
+		t.Fatalf("login: %d %s", e.StatusCode, e.body)
+	}
+	conn := r.open("", bearer(e.decode(t)["access_token"].(string)), "Origin: https://app.example")
+	if _, err := r.read(conn); err != nil {
+		t.Fatal(err)
 	}
 }

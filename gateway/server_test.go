@@ -130,58 +130,6 @@ func TestMethodsAreTokens(t *testing.T) {
 	}
 }
 
-// A redirect would repeat the query.
-func TestR6_NoAnswerRepeatsTheQuery(t *testing.T) {
-	r := start(t)
-	for _, path := range []string{"//ws", "/./ws", "/x/../ws", "/ws//", "/ws/.", "/ws/..", "//", "/docs/..", "/ws/", "/%77s", "/ws"} {
-		for _, method := range []string{"GET", "HEAD", "POST"} {
-			e := r.call(method, path+"?ticket=CANARY", "")
-			if e.StatusCode < 400 || strings.Contains(e.body, "CANARY") {
-				t.Errorf("%s %s: %d %s", method, path, e.StatusCode, e.body)
-			}
-			for name, values := range e.Header {
-				if strings.Contains(strings.Join(values, " "), "CANARY") {
-					t.Errorf("%s %s: the query is in %s", method, path, name)
-				}
-			}
-		}
-	}
-	if got := r.raw("GET " + r.url + "?ticket=CANARY HTTP/1.1\r\nHost: x\r\n\r\n"); got != 404 {
-		t.Errorf("a target without a path: status %d, want 404", got)
-	}
-}
-
-func TestT11_LongHeads(t *testing.T) {
-	r := start(t)
-	for name, tt := range map[string]struct {
-		path, header string
-		status       int
-	}{
-		"target of 9 KiB":       {"/?" + strings.Repeat("a", 9<<10), "A: b", 414},
-		"target of 64 KiB":      {"/?" + strings.Repeat("a", 64<<10), "A: b", 414},
-		"10,000 parameters":     {"/ws?" + strings.Repeat("a=b&", 10_000), "A: b", 414},
-		"header of 33 KiB":      {"/", "A: " + strings.Repeat("b", 33<<10), 431},
-		"headers of 2 MiB":      {"/", "A: " + strings.Repeat("b", 2<<20), 431},
-		"33 KiB of short lines": {"/", strings.TrimSuffix(strings.Repeat("A: b\r\n", 33<<10/6), "\r\n"), 431},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := r.raw("GET " + tt.path + " HTTP/1.1\r\nHost: x\r\n" + tt.header + "\r\n\r\n"); got != tt.status {
-				t.Errorf("status %d, want %d", got, tt.status)
-			}
-		})
-	}
-	if e := r.call("GET", "/?"+strings.Repeat("a", 8000), "", "A: "+strings.Repeat("b", 30<<10)); e.StatusCode != http.StatusOK {
-		t.Errorf("a head within the limits: %d", e.StatusCode)
-	}
-}
-
-func TestR14_Connect(t *testing.T) {
-	r := start(t)
-	if got := r.raw("CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n"); got != 405 {
-		t.Errorf("status %d, want 405", got)
-	}
-}
-
 // raw sends bytes and returns the status of the answer. The server may answer
 // and disconnect before it has read everything.
 func (r *rig) raw(request string) int {

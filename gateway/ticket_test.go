@@ -49,41 +49,6 @@ func TestTicketTellsOfItsSocket(t *testing.T) {
 	}
 }
 
-func TestL11_TicketOfAnother(t *testing.T) {
-	r := start(t, func(c *Config) { c.Origins = []string{"https://app.example", "https://other.example"} })
-	access, _ := r.login()
-	get := func(path string, headers ...string) string {
-		e := r.call("POST", "/auth/ticket", `{"path":"`+path+`"}`, append(headers, jsonType, bearer(access))...)
-		if e.StatusCode != http.StatusOK {
-			t.Fatalf("%d %s", e.StatusCode, e.body)
-		}
-		return "?ticket=" + e.decode(t)["ticket"].(string)
-	}
-	refused := func(reason, query string, headers ...string) {
-		t.Helper()
-		r.wantClose(r.open(query, headers...), 3000, reason)
-	}
-	refused("token_invalid", get("/ws", "Origin: https://app.example"), "Origin: https://other.example")
-	r.wantIdentity(r.open(get("/ws"), "Origin: https://app.example"), "welcome") // see TestTicketsWithoutOrigin
-	refused("token_invalid", get("/other", "Origin: https://app.example"), "Origin: https://app.example")
-	r.wantIdentity(r.open(get("/ws", "Origin: https://app.example"), "Origin: https://app.example"), "welcome")
-
-	// That of a session which has ended.
-	query := get("/ws", "Origin: https://app.example")
-	r.call("POST", "/auth/logout", "", bearer(access))
-	refused("token_revoked", query, "Origin: https://app.example")
-}
-
-func TestT4_TwoTickets(t *testing.T) {
-	r := start(t)
-	access, _ := r.login()
-	for _, format := range []string{"?ticket=A&ticket=B", "?ticket=A;ticket=B", "?%74icket=A", "?ticket=A&%74icket=B"} {
-		query := strings.NewReplacer("A", r.ticket(access), "B", r.ticket(access)).Replace(format)
-		r.wantClose(r.open(query), 3003, "invalid_request")
-	}
-	r.wantClose(r.open("?ticket="+r.ticket(access), bearer(access)), 3003, "invalid_request") // T2
-}
-
 func TestTicketRefusesBadBodies(t *testing.T) {
 	r := start(t)
 	access, refresh := r.login()
