@@ -12,24 +12,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// acceptPause is how long no client is accepted after the system had no
-// descriptor or memory left for one.
+// acceptPause is how long a listener pauses after the system had no descriptor
+// or memory left for a client.
 const acceptPause = 100 * time.Millisecond
 
 // A listener is the handler of a listening socket.
 type listener struct {
 	Acceptor
-	loop   *Loop
-	timer  Timer // ends a pause
-	fd     int32
-	local  net.Addr
-	failed bool // the last time
-	closed bool
+	loop      *Loop
+	timer     Timer // ends the pause
+	fd        int32
+	local     net.Addr
+	hasFailed bool // the last accept failed
+	closed    bool
 }
 
-// Accept makes a loop accept the clients of l until stop is called. It closes
-// l, of which only the socket stays open. Accept reports false, and does
-// nothing, if no loop can do that.
+// Accept makes a loop accept the clients of l until stop is called. It closes l
+// but keeps its socket open. Accept reports false, and does nothing, if no loop
+// can accept for l.
 func (g *Group) Accept(l net.Listener, a Acceptor) (stop func(), ok bool) {
 	tcp, ok := l.(*net.TCPListener)
 	if !ok || len(g.loops) == 0 {
@@ -41,14 +41,14 @@ func (g *Group) Accept(l net.Listener, a Acceptor) (stop func(), ok bool) {
 	}
 	h := &listener{Acceptor: a, loop: g.loops[0], fd: fd, local: l.Addr()}
 	h.timer.Handler = h
-	// Connections inherit it. A failure would only make them slower.
+	// Accepted sockets inherit TCP_NODELAY. Without it they are only slower.
 	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	if !h.loop.Post(h.open) {
 		_ = unix.Close(int(fd))
 		return nil, false
 	}
-	// This removes the socket from the runtime's poller, which each client
-	// would wake.
+	// Closing l removes the socket from the runtime's poller, which would wake up
+	// for every client.
 	_ = l.Close()
 	return func() { h.loop.Post(h.close) }, true
 }
@@ -59,8 +59,8 @@ func (l *listener) open() {
 	l.watch()
 }
 
-// watch has epoll report that there are clients. It goes on reporting that as
-// long as there are.
+// watch registers the listening socket with epoll, level-triggered: epoll
+// reports it as long as clients wait.
 func (l *listener) watch() {
 	err := unix.EpollCtl(l.loop.poll.epoll, unix.EPOLL_CTL_ADD, int(l.fd), &unix.EpollEvent{Events: unix.EPOLLIN, Fd: l.fd})
 	if err != nil {
@@ -68,13 +68,13 @@ func (l *listener) watch() {
 	}
 }
 
-// Event implements [Handler]. It accepts one client: other sockets have their
-// turn before the next.
+// Event implements [Handler]. It accepts only one client, so that other sockets
+// have their turn before the next.
 func (l *listener) Event(int32, Events) {
 	fd, remote, err := accept(l.fd)
 	switch {
 	case err == nil:
-		l.failed = false
+		l.hasFailed = false
 		l.Accepted(newConn(fd, l.local, remote))
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EPROTO):
 	default:
@@ -86,8 +86,8 @@ func (l *listener) Event(int32, Events) {
 // pause stops accepting for a while.
 func (l *listener) pause(err error) {
 	l.loop.SetTimer(&l.timer, l.loop.now+acceptPause)
-	if !l.failed {
-		l.failed = true
+	if !l.hasFailed {
+		l.hasFailed = true
 		l.Failed(err)
 	}
 }
@@ -98,7 +98,7 @@ func (l *listener) Tick() { l.watch() }
 // Stop implements [Handler].
 func (l *listener) Stop() { l.close() }
 
-// close stops accepting for good.
+// close stops accepting permanently.
 func (l *listener) close() {
 	if l.closed {
 		return
@@ -109,7 +109,7 @@ func (l *listener) close() {
 	_ = unix.Close(int(l.fd))
 }
 
-// accept takes a client from the queue of a listening socket.
+// accept accepts a client from a listening socket.
 func accept(listener int32) (int32, net.Addr, error) {
 	var from unix.RawSockaddrAny
 	size := uint32(unsafe.Sizeof(from))
@@ -124,7 +124,7 @@ func accept(listener int32) (int32, net.Addr, error) {
 func address(a *unix.RawSockaddrAny) net.Addr {
 	switch a.Addr.Family {
 	case unix.AF_INET:
-		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(a)) //nolint:gosec // the family says that it is one
+		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(a)) //nolint:gosec // the family identifies the type
 		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom4(in.Addr), hostOrder(in.Port)))
 	case unix.AF_INET6:
 		in := (*unix.RawSockaddrInet6)(unsafe.Pointer(a)) //nolint:gosec // likewise
@@ -139,11 +139,11 @@ func address(a *unix.RawSockaddrAny) net.Addr {
 
 // hostOrder converts a port from network order.
 func hostOrder(port uint16) uint16 {
-	b := (*[2]byte)(unsafe.Pointer(&port)) //nolint:gosec // it has two bytes
+	b := (*[2]byte)(unsafe.Pointer(&port)) //nolint:gosec // a uint16 has two bytes
 	return uint16(b[0])<<8 | uint16(b[1])
 }
 
-// zone returns the name of a network interface, as the net package has it in
+// zone returns the name of a network interface, as the net package writes it in
 // addresses.
 func zone(id uint32) string {
 	if i, err := net.InterfaceByIndex(int(id)); err == nil {

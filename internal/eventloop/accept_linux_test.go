@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// accepts has g accept the clients of l.
-func accepts(t *testing.T, g *Group, l net.Listener) (all chan *Conn, stop func()) {
+// acceptClients makes g accept the clients of l.
+func acceptClients(t *testing.T, g *Group, l net.Listener) (all chan *Conn, stop func()) {
 	t.Helper()
 	all = make(chan *Conn, 16)
 	stop, ok := g.Accept(l, Acceptor{
@@ -25,12 +25,12 @@ func accepts(t *testing.T, g *Group, l net.Listener) (all chan *Conn, stop func(
 	return all, stop
 }
 
-// TestAccept: a connection has the addresses of its ends, and nobody is
+// TestAccept: an accepted connection has the right addresses, and no client is
 // accepted after stop.
 func TestAccept(t *testing.T) {
 	g := newGroup(t, 2)
 	l := listen(t)
-	clients, stop := accepts(t, g, l)
+	clients, stop := acceptClients(t, g, l)
 	for range 3 {
 		far := connectTo(t, l)
 		conn := receive(t, clients)
@@ -61,7 +61,7 @@ func TestAccept(t *testing.T) {
 	}
 }
 
-// TestAcceptV6: IPv6 addresses are read, too.
+// TestAcceptV6: an accepted connection has the right IPv6 addresses.
 func TestAcceptV6(t *testing.T) {
 	l, err := net.Listen("tcp", "[::1]:0")
 	if errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT) {
@@ -71,7 +71,7 @@ func TestAcceptV6(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clients, stop := accepts(t, newGroup(t, 1), l)
+	clients, stop := acceptClients(t, newGroup(t, 1), l)
 	defer stop()
 	far := connectTo(t, l)
 	conn := receive(t, clients)
@@ -81,7 +81,7 @@ func TestAcceptV6(t *testing.T) {
 	}
 }
 
-// TestAddress: as the net package writes them.
+// TestAddress: addresses are written as in the net package.
 func TestAddress(t *testing.T) {
 	v6 := unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: 0x5000} // 80, in network order
 	for want, addr := range map[string][16]byte{
@@ -110,9 +110,8 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// TestNoDescriptors: while the system has no descriptor left no client is
-// accepted, and Failed is called once. Those that came meanwhile are accepted
-// later.
+// TestNoDescriptors: while no descriptor is left, no client is accepted, and
+// Failed is called once. Waiting clients are accepted later.
 func TestNoDescriptors(t *testing.T) {
 	g := newGroup(t, 1)
 	l := listen(t)
@@ -165,10 +164,10 @@ func TestNoDescriptors(t *testing.T) {
 	}
 }
 
-// TestAcceptWithoutDelay: what is written to a client is sent at once.
+// TestAcceptWithoutDelay: accepted sockets have TCP_NODELAY.
 func TestAcceptWithoutDelay(t *testing.T) {
 	l := listen(t)
-	clients, stop := accepts(t, newGroup(t, 1), l)
+	clients, stop := acceptClients(t, newGroup(t, 1), l)
 	defer stop()
 	connectTo(t, l)
 	conn := receive(t, clients)
@@ -178,10 +177,10 @@ func TestAcceptWithoutDelay(t *testing.T) {
 	}
 }
 
-// TestStopForgetsTheListener: the loop keeps no handler for it.
+// TestStopForgetsTheListener: the loop keeps no handler for a stopped listener.
 func TestStopForgetsTheListener(t *testing.T) {
 	g := newGroup(t, 1)
-	_, stop := accepts(t, g, listen(t))
+	_, stop := acceptClients(t, g, listen(t))
 	if n := handlers(t, g.loops[0]); n != 1 {
 		t.Fatalf("the loop has %d handlers", n)
 	}
@@ -207,12 +206,12 @@ func handlers(t *testing.T, l *Loop) int {
 	return receive(t, known)
 }
 
-// TestCloseStopsAccepting: a group that is closed keeps no listener.
+// TestCloseStopsAccepting: a closed group keeps no listener.
 func TestCloseStopsAccepting(t *testing.T) {
 	before := descriptors(t)
 	g := newGroup(t, 1)
 	l := listen(t)
-	_, stop := accepts(t, g, l)
+	_, stop := acceptClients(t, g, l)
 	closeNow(t, g)
 	if conn, err := net.Dial("tcp", l.Addr().String()); err == nil {
 		_ = conn.Close()

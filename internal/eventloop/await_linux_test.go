@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A receiver is a Receiver that asks for no more.
+// A receiver is a Receiver that wants no more bytes.
 type receiver func(data []byte, err error)
 
 func (r receiver) Received(data []byte, _ bool, err error) time.Duration {
@@ -23,18 +23,18 @@ func (r receiver) Received(data []byte, _ bool, err error) time.Duration {
 	return 0
 }
 
-// received is what a Receiver was called with.
+// received holds the arguments of Receiver.Received.
 type received struct {
 	data string
 	err  error
 }
 
-// awaits has a loop wait for the first bytes of conn.
-func awaits(t *testing.T, g *Group, conn net.Conn, limit time.Duration, over func() bool) chan received {
+// startWait makes a loop wait for the first bytes of conn.
+func startWait(t *testing.T, g *Group, conn net.Conn, limit time.Duration, over func() bool) chan received {
 	t.Helper()
 	told := make(chan received, 2)
 	to := receiver(func(data []byte, err error) { told <- received{string(data), err} })
-	if !g.Await(conn, nil, Wait{Limit: limit, Over: over, To: to}) {
+	if !g.Await(conn, nil, Wait{Limit: limit, Canceled: over, Receiver: to}) {
 		t.Fatal("no loop waits")
 	}
 	return told
@@ -56,8 +56,7 @@ func dialed(t *testing.T, l net.Listener) (near *Conn, far *net.TCPConn) {
 	return near, conn.(*net.TCPConn)
 }
 
-// TestAwait: a Receiver is called once, with what has come first or the reason
-// why nothing has.
+// TestAwait: a Receiver is called once, with the first bytes or an error.
 func TestAwait(t *testing.T) {
 	g := newGroup(t, 1)
 	l := listen(t)
@@ -74,10 +73,10 @@ func TestAwait(t *testing.T) {
 		"the end":   {time.Minute, nil, func(far *net.TCPConn) { _ = far.Close() }, "", io.EOF},
 		"a reset":   {time.Minute, nil, func(far *net.TCPConn) { _ = far.SetLinger(0); _ = far.Close() }, "", unix.ECONNRESET},
 		"nothing":   {50 * time.Millisecond, nil, func(*net.TCPConn) {}, "", os.ErrDeadlineExceeded},
-		"given up":  {time.Minute, over.Load, func(*net.TCPConn) { over.Store(true) }, "", ErrOver},
+		"given up":  {time.Minute, over.Load, func(*net.TCPConn) { over.Store(true) }, "", ErrCanceled},
 	} {
 		near, far := dialed(t, l)
-		told := awaits(t, g, near, c.limit, c.over)
+		told := startWait(t, g, near, c.limit, c.over)
 		if g.Await(near, nil, Wait{}) {
 			t.Error("awaited twice")
 		}
@@ -91,7 +90,7 @@ func TestAwait(t *testing.T) {
 		}
 	}
 	near, _ := dialed(t, l)
-	told := awaits(t, g, near, time.Minute, nil)
+	told := startWait(t, g, near, time.Minute, nil)
 	closeNow(t, g)
 	if a := receive(t, told); !errors.Is(a.err, ErrClosed) {
 		t.Errorf("the end of the loop: %v", a.err)
@@ -105,30 +104,30 @@ func TestAwait(t *testing.T) {
 	}
 }
 
-// TestAwaitNear: the loop that watches one connection waits for another.
+// TestAwaitNear: a wait uses the loop that watches the near connection.
 func TestAwaitNear(t *testing.T) {
 	g := newGroup(t, 3)
 	l := listen(t)
 	defer l.Close()
 	first, _ := dialed(t, l)
-	awaits(t, g, first, time.Minute, nil)
+	startWait(t, g, first, time.Minute, nil)
 	for range 4 {
 		near, _ := dialed(t, l)
-		if !g.Await(near, first, Wait{Limit: time.Minute, To: receiver(func([]byte, error) {})}) || near.watcher() != first.watcher() {
+		if !g.Await(near, first, Wait{Limit: time.Minute, Receiver: receiver(func([]byte, error) {})}) || near.watcher() != first.watcher() {
 			t.Error("another loop waits")
 		}
 	}
 }
 
-// A patient Receiver asks for more until it has a number of bytes.
-type patient struct {
+// A countingReceiver asks for more until it has a number of bytes.
+type countingReceiver struct {
 	want int
 	got  []byte
 	more time.Duration
 	told chan received
 }
 
-func (p *patient) Received(data []byte, _ bool, err error) time.Duration {
+func (p *countingReceiver) Received(data []byte, _ bool, err error) time.Duration {
 	p.got = append(p.got, data...)
 	if len(p.got) < p.want && err == nil {
 		return p.more
@@ -137,7 +136,7 @@ func (p *patient) Received(data []byte, _ bool, err error) time.Duration {
 	return 0
 }
 
-// TestAwaitMore: a Receiver is called again as long as it asks for more.
+// TestAwaitMore: a Receiver is called again while it asks for more.
 func TestAwaitMore(t *testing.T) {
 	g := newGroup(t, 1)
 	l := listen(t)
@@ -155,8 +154,8 @@ func TestAwaitMore(t *testing.T) {
 		"all with more": {[]string{"one", "two, three and four"}, false, time.Minute, "onetwo, three and four", nil},
 	} {
 		near, far := dialed(t, l)
-		p := &patient{want: len("onetwothree"), more: c.more, told: make(chan received, 2)}
-		if !g.Await(near, nil, Wait{Limit: time.Minute, To: p}) {
+		p := &countingReceiver{want: len("onetwothree"), more: c.more, told: make(chan received, 2)}
+		if !g.Await(near, nil, Wait{Limit: time.Minute, Receiver: p}) {
 			t.Fatal("no loop waits")
 		}
 		for _, piece := range c.pieces {
@@ -171,7 +170,7 @@ func TestAwaitMore(t *testing.T) {
 	}
 }
 
-// TestWaitThatCannotBeWatched: epoll takes no file, and the Receiver is called
+// TestWaitThatCannotBeWatched: epoll refuses a file, and the Receiver is called
 // at once.
 func TestWaitThatCannotBeWatched(t *testing.T) {
 	g := newGroup(t, 1)
@@ -182,18 +181,19 @@ func TestWaitThatCannotBeWatched(t *testing.T) {
 	defer file.Close()
 	for name, over := range map[string]func() bool{"waits": nil, "asks": func() bool { return false }} {
 		told := make(chan error, 1)
-		begun := time.Now()
-		w := Wait{Limit: time.Minute, Over: over, To: receiver(func(_ []byte, err error) { told <- err })}
+		start := time.Now()
+		w := Wait{Limit: time.Minute, Canceled: over, Receiver: receiver(func(_ []byte, err error) { told <- err })}
 		if !g.loops[0].await(NewSocket(int32(file.Fd())), w) {
 			t.Fatal("the loop is closed")
 		}
-		if err := receive(t, told); !errors.Is(err, unix.EPERM) || time.Since(begun) > 10*time.Second {
-			t.Errorf("%s: %v after %v", name, err, time.Since(begun))
+		if err := receive(t, told); !errors.Is(err, unix.EPERM) || time.Since(start) > 10*time.Second {
+			t.Errorf("%s: %v after %v", name, err, time.Since(start))
 		}
 	}
 }
 
-// TestNoLoop: Await and Accept report false for what a loop cannot watch.
+// TestNoLoop: Await and Accept report false for connections and listeners that
+// a loop cannot watch.
 func TestNoLoop(t *testing.T) {
 	portable, err := New(Options{Portable: true})
 	if err != nil {
@@ -215,7 +215,7 @@ func TestNoLoop(t *testing.T) {
 	}
 	defer unixListener.Close()
 	if _, ok := g.Accept(unixListener, Acceptor{}); ok || g.Await(pipe, nil, Wait{}) {
-		t.Error("a loop waits for what it cannot watch")
+		t.Error("Await reported true for a connection that a loop cannot watch")
 	}
 }
 
@@ -233,7 +233,7 @@ func socketPair(t *testing.T) (near, far int32) {
 	return int32(fds[0]), int32(fds[1])
 }
 
-// TestWaitKeepsTheNews: after the first bytes a wait remembers the events that
+// TestWaitKeepsTheNews: after the first bytes, a wait remembers the events that
 // the next handler needs, and no others.
 func TestWaitKeepsTheNews(t *testing.T) {
 	const end = Readable | unix.EPOLLRDHUP
@@ -254,7 +254,7 @@ func TestWaitKeepsTheNews(t *testing.T) {
 			near, far := socketPair(t)
 			told := 0
 			w := &wait{loop: testLoop(t), socket: NewSocket(near)}
-			w.to = receiver(func(data []byte, err error) {
+			w.receiver = receiver(func(data []byte, err error) {
 				told++
 				if len(data) != tt.sent || err != nil {
 					t.Errorf("told %q, %v", data, err)
@@ -280,12 +280,11 @@ func TestWaitKeepsTheNews(t *testing.T) {
 	}
 }
 
-// TestLimitEndsInTime: at the very time, since the loop does not go on before
-// its handler has another.
+// TestLimitEndsInTime: a wait ends exactly at its limit.
 func TestLimitEndsInTime(t *testing.T) {
 	l := testLoop(t)
 	var told []error
-	w := &wait{loop: l, until: time.Minute, to: receiver(func(_ []byte, err error) { told = append(told, err) })}
+	w := &wait{loop: l, until: time.Minute, receiver: receiver(func(_ []byte, err error) { told = append(told, err) })}
 	w.timer.Handler = w
 	l.SetTimer(&w.timer, 0)
 	for l.now = w.until - 1; l.now <= w.until; l.now++ {
@@ -299,38 +298,38 @@ func TestLimitEndsInTime(t *testing.T) {
 	}
 }
 
-// TestOver: Wait.Over is called until it reports true, and the Receiver at
-// once then.
-func TestOver(t *testing.T) {
+// TestCanceled: Wait.Canceled is called until it returns true, and then the
+// Receiver at once.
+func TestCanceled(t *testing.T) {
 	l := testLoop(t)
 	var over bool
 	var told []error
-	w := &wait{loop: l, until: time.Hour, over: func() bool { return over }, to: receiver(func(_ []byte, err error) { told = append(told, err) })}
+	w := &wait{loop: l, until: time.Hour, canceled: func() bool { return over }, receiver: receiver(func(_ []byte, err error) { told = append(told, err) })}
 	w.timer.Handler = w
 	l.SetTimer(&w.timer, 0)
 	for range 3 {
 		l.now = l.timers.next()
 		l.runTimers()
-		if at := l.timers.next(); len(told) > 0 || at <= l.now || at > l.Elapsed()+overCheck {
+		if at := l.timers.next(); len(told) > 0 || at <= l.now || at > l.Elapsed()+cancelCheck {
 			t.Fatalf("told %v, next at %v", told, at)
 		}
 	}
 	over = true
 	l.now = l.timers.next()
 	l.runTimers()
-	if len(told) != 1 || !errors.Is(told[0], ErrOver) || l.timers.next() != never {
+	if len(told) != 1 || !errors.Is(told[0], ErrCanceled) || l.timers.next() != never {
 		t.Errorf("told %v, next at %v", told, l.timers.next())
 	}
 }
 
-// TestMoreTime: the time for more begins when the first bytes have come.
+// TestMoreTime: the time for more bytes starts when the first ones arrive.
 func TestMoreTime(t *testing.T) {
 	l := testLoop(t)
-	w := &wait{loop: l, until: time.Minute, to: &patient{want: 9, more: time.Hour}}
+	w := &wait{loop: l, until: time.Minute, receiver: &countingReceiver{want: 9, more: time.Hour}}
 	w.timer.Handler = w
 	l.SetTimer(&w.timer, w.until)
 	before := l.Elapsed()
-	if w.tell([]byte("one"), nil); w.to == nil || w.until < before+time.Hour || w.timer.due != w.until {
+	if w.deliver([]byte("one"), nil); w.receiver == nil || w.until < before+time.Hour || w.timer.due != w.until {
 		t.Errorf("until %v, due %v", w.until-before, w.timer.due-before)
 	}
 }

@@ -13,21 +13,21 @@ import (
 )
 
 // A Conn is a TCP connection that a loop can watch and take over. All methods
-// but Hold are safe for concurrent use. A type that embeds a *Conn is taken
-// for it, so it must not change what is read and written.
+// except Hold are safe for concurrent use. A type that embeds a *Conn must not
+// change what is read or written, because a loop uses the *Conn directly.
 type Conn struct {
 	local, remote net.Addr
 	closed        atomic.Bool
 	lease         Lease // released with the descriptor; may be nil
 
-	wmu sync.Mutex // held during a Write, so that two do not mix
+	writeMu sync.Mutex // held during a Write, so that two Writes do not mix
 
 	mu        sync.Mutex
-	fd        int32        // -1 if it is closed, or was taken over
-	loop      *Loop        // watches it; may be nil
-	file      *os.File     // has the descriptor once somebody has waited
-	unread    []byte       // was read, and is to be read again
-	deadlines [2]time.Time // until file has them
+	fd        int32        // -1 once closed or taken over
+	loop      *Loop        // watches fd; may be nil
+	file      *os.File     // owns the descriptor once a Read or Write had to wait
+	unread    []byte       // returned by the next reads
+	deadlines [2]time.Time // used until file is set
 }
 
 // The directions of a connection.
@@ -36,7 +36,7 @@ const (
 	writing
 )
 
-// newConn makes a Conn of a non-blocking socket, which it owns from now on.
+// newConn returns a Conn that owns a non-blocking socket.
 func newConn(fd int32, local, remote net.Addr) *Conn {
 	return &Conn{fd: fd, local: local, remote: remote}
 }
@@ -51,9 +51,9 @@ func connOf(conn net.Conn) *Conn {
 
 func (c *Conn) eventConn() *Conn { return c }
 
-// Hold makes the connection hold l until its descriptor is closed, by Close or
-// by a loop that has taken the socket over. It must be called before anything
-// else.
+// Hold sets the lease that is released when the descriptor is closed, by Close
+// or by a loop that has taken over the socket. It must be called before any
+// other method.
 func (c *Conn) Hold(l Lease) { c.lease = l }
 
 // Unread makes the next reads return p first.
@@ -65,15 +65,15 @@ func (c *Conn) Unread(p []byte) {
 
 // Read implements [net.Conn].
 func (c *Conn) Read(p []byte) (int, error) {
-	n, file, err := c.readNow(p)
+	n, file, err := c.tryRead(p)
 	if file != nil {
 		n, err = file.Read(p)
 	}
 	return n, c.opError("read", err)
 }
 
-// readNow reads what is there, or returns the file that can wait for it.
-func (c *Conn) readNow(p []byte) (int, *os.File, error) {
+// tryRead reads without waiting, or returns the file that can wait.
+func (c *Conn) tryRead(p []byte) (int, *os.File, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.unread) > 0 {
@@ -83,12 +83,12 @@ func (c *Conn) readNow(p []byte) (int, *os.File, error) {
 		}
 		return n, nil, nil
 	}
-	if err := c.ready(reading); err != nil || c.file != nil {
+	if err := c.usable(reading); err != nil || c.file != nil {
 		return 0, c.file, err
 	}
 	n, err := recv(c.fd, p)
 	if errors.Is(err, ErrNotReady) {
-		return 0, c.wait(), nil
+		return 0, c.usePoller(), nil
 	}
 	if n == 0 && err == nil && len(p) > 0 {
 		return 0, nil, io.EOF
@@ -98,9 +98,9 @@ func (c *Conn) readNow(p []byte) (int, *os.File, error) {
 
 // Write implements [net.Conn].
 func (c *Conn) Write(p []byte) (int, error) {
-	c.wmu.Lock()
-	defer c.wmu.Unlock()
-	n, file, err := c.writeNow(p)
+	c.writeMu.Lock()
+	defer c.writeMu.Unlock()
+	n, file, err := c.tryWrite(p)
 	if file != nil {
 		var rest int
 		rest, err = file.Write(p[n:])
@@ -109,24 +109,24 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, c.opError("write", err)
 }
 
-// writeNow writes what the socket takes at once, and returns the file that can
-// wait for the rest.
-func (c *Conn) writeNow(p []byte) (int, *os.File, error) {
+// tryWrite writes without waiting. If bytes are left, it returns the file that
+// can wait.
+func (c *Conn) tryWrite(p []byte) (int, *os.File, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.ready(writing); err != nil || c.file != nil {
+	if err := c.usable(writing); err != nil || c.file != nil {
 		return 0, c.file, err
 	}
 	n, err := send(c.fd, p)
 	if n < len(p) && (err == nil || errors.Is(err, ErrNotReady)) {
-		return n, c.wait(), nil
+		return n, c.usePoller(), nil
 	}
 	return n, nil, err
 }
 
-// ready returns the error for which the descriptor cannot be used in a
-// direction. If there is a file, that knows. c.mu must be held.
-func (c *Conn) ready(direction int) error {
+// usable returns an error if the connection is closed or the deadline of the
+// direction has passed. If c.file is set, that reports them. c.mu must be held.
+func (c *Conn) usable(direction int) error {
 	switch at := c.deadlines[direction]; {
 	case c.file != nil:
 	case c.fd < 0:
@@ -137,9 +137,9 @@ func (c *Conn) ready(direction int) error {
 	return nil
 }
 
-// wait registers the socket with the runtime's poller. No loop watches it from
-// now on. c.mu must be held.
-func (c *Conn) wait() *os.File {
+// usePoller registers the socket with the runtime's poller. No loop watches it
+// from now on. c.mu must be held.
+func (c *Conn) usePoller() *os.File {
 	if c.loop != nil {
 		_ = c.loop.poll.unwatch(c.fd)
 		c.loop = nil
@@ -176,14 +176,14 @@ func (c *Conn) CloseWrite() error {
 	return c.opError("shutdown", errors.Join(err, failed))
 }
 
-// Shutdown ends the connection in both directions. Its reader, which may be a
-// loop, finds the end of the stream, and has to close it.
+// Shutdown shuts the connection down in both directions. Its reader, which may
+// be a loop, gets EOF and must close it.
 func (c *Conn) Shutdown() {
 	_ = c.control(func(fd int) { _ = unix.Shutdown(fd, unix.SHUT_RDWR) })
 }
 
-// SetLinger does what that of [net.TCPConn] does: after a call with 0, Close
-// resets the connection.
+// SetLinger works as in [net.TCPConn]: after SetLinger(0), Close resets the
+// connection.
 func (c *Conn) SetLinger(seconds int) error {
 	var failed error
 	linger := unix.Linger{Onoff: 1, Linger: int32(seconds)} //nolint:gosec // callers pass 0
@@ -194,23 +194,23 @@ func (c *Conn) SetLinger(seconds int) error {
 	return c.opError("set", errors.Join(err, failed))
 }
 
-// Unsent returns how many bytes were written that the peer has not
-// acknowledged; 0 if the connection is closed.
+// Unsent returns how many written bytes the peer has not acknowledged, or 0 if
+// the connection is closed.
 func (c *Conn) Unsent() (n int) {
 	_ = c.control(func(fd int) { n, _ = unix.IoctlGetInt(fd, unix.SIOCOUTQ) })
 	return n
 }
 
-// bare reports whether nothing was read that is to be read again.
-func (c *Conn) bare() bool {
+// hasNoUnread reports whether Unread has left no bytes.
+func (c *Conn) hasNoUnread() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.unread) == 0
 }
 
-// watch records that l is going to watch the connection, and returns the
-// descriptor. It reports false if another does, if somebody has waited for the
-// connection, or if it is closed or not bare.
+// watch records that l watches the connection, and returns the descriptor. It
+// reports false if another loop or the runtime's poller does, or if the
+// connection is closed or has unread bytes.
 func (c *Conn) watch(l *Loop) (fd int32, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -221,16 +221,16 @@ func (c *Conn) watch(l *Loop) (fd int32, ok bool) {
 	return c.fd, true
 }
 
-// watcher returns the loop that watches the connection; nil if there is none.
+// watcher returns the loop that watches the connection, or nil.
 func (c *Conn) watcher() *Loop {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.loop
 }
 
-// detach closes the connection but not its descriptor, which the caller owns
-// from now on, and returns the loop that watches it; nil if there is none.
-// After an error, such as for want of a descriptor, the connection stays open.
+// detach closes the connection but not its descriptor, which the caller then
+// owns. It also returns the loop that watches the descriptor, or nil. After an
+// error, for example if no descriptor is left, the connection stays open.
 func (c *Conn) detach() (fd int32, by *Loop, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -252,8 +252,8 @@ func (c *Conn) detach() (fd int32, by *Loop, err error) {
 	return fd, c.loop, nil
 }
 
-// attach undoes detach, but for deadlines. The loop by, which may be nil,
-// watches fd.
+// attach undoes detach, except that it clears the deadlines. The loop by, which
+// may be nil, watches fd.
 func (c *Conn) attach(fd int32, by *Loop) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -284,8 +284,8 @@ func control(file *os.File, f func(fd int)) error {
 	return raw.Control(func(fd uintptr) { f(int(fd)) }) //nolint:gosec // a descriptor fits
 }
 
-// LocalAddr returns the server's address. That of a connection that was
-// accepted is its listener's, and that of one that was dialed is not known.
+// LocalAddr implements [net.Conn]. It returns the listener's address for an
+// accepted connection, and an empty address for a dialed one.
 func (c *Conn) LocalAddr() net.Addr { return c.local }
 
 // RemoteAddr implements [net.Conn].
@@ -317,8 +317,8 @@ func (c *Conn) setDeadline(direction int, t time.Time) error {
 	return c.opError("set", c.file.SetWriteDeadline(t))
 }
 
-// opError wraps err as the net package does, in a net.Error for which net/http
-// looks. io.EOF stays as it is. After Close the error is net.ErrClosed.
+// opError wraps err in a net.OpError, as the net package does; net/http looks
+// for it. It leaves io.EOF unwrapped. After Close the error is net.ErrClosed.
 func (c *Conn) opError(op string, err error) error {
 	if path, ok := errors.AsType[*os.PathError](err); ok {
 		err = path.Err

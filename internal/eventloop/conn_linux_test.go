@@ -40,7 +40,7 @@ func pair(t *testing.T) (*Conn, *net.TCPConn) {
 	return c, far.(*net.TCPConn)
 }
 
-// connFrom makes a Conn of a connection of the net package.
+// connFrom returns a Conn with the socket of a connection of the net package.
 func connFrom(t *testing.T, conn *net.TCPConn) *Conn {
 	t.Helper()
 	raw, err := conn.SyscallConn()
@@ -78,7 +78,7 @@ func waitFor(t *testing.T, fd int32) {
 	}
 }
 
-// TestNothingWaits: what is there at once is read and written without the
+// TestNothingWaits: reads and writes that need not wait do not use the
 // runtime's poller.
 func TestNothingWaits(t *testing.T) {
 	c, far := pair(t)
@@ -114,7 +114,7 @@ func TestNothingWaits(t *testing.T) {
 	}
 }
 
-// TestWaits: what is not there yet is waited for.
+// TestWaits: a read waits for bytes.
 func TestWaits(t *testing.T) {
 	c, far := pair(t)
 	read := make(chan string, 1)
@@ -137,8 +137,8 @@ func TestWaits(t *testing.T) {
 	}
 }
 
-// TestLongWrite: more than the other end takes at once arrives whole, and two
-// writes do not mix.
+// TestLongWrite: bytes that exceed the buffers arrive whole, and two writes do
+// not mix.
 func TestLongWrite(t *testing.T) {
 	c, far := pair(t)
 	const size = 16 << 20
@@ -162,8 +162,8 @@ func TestLongWrite(t *testing.T) {
 	}
 }
 
-// TestDeadlines: they hold before and after somebody waits, in both
-// directions, and their error is the one that net/http looks for.
+// TestDeadlines: deadlines apply before and after the runtime's poller is used,
+// in both directions, and their error is the one that net/http looks for.
 func TestDeadlines(t *testing.T) {
 	isTimeout := func(err error) bool {
 		var timeout net.Error
@@ -205,7 +205,7 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// TestClosed: everything fails, and a read that is under way ends.
+// TestClosed: after Close everything fails, and a read in progress ends.
 func TestClosed(t *testing.T) {
 	for _, waiting := range []bool{false, true} {
 		c, _ := pair(t)
@@ -238,12 +238,12 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// TestUnread: what was read is read again, before what comes later.
+// TestUnread: unread bytes are read again, before later ones.
 func TestUnread(t *testing.T) {
 	c, far := pair(t)
 	c.Unread([]byte("cd"))
 	c.Unread([]byte("ab"))
-	if c.bare() {
+	if c.hasNoUnread() {
 		t.Error("bare")
 	}
 	if _, ok := c.watch(new(Loop)); ok {
@@ -256,18 +256,19 @@ func TestUnread(t *testing.T) {
 	if _, err := io.ReadFull(c, got); err != nil || string(got) != "abcdef" {
 		t.Errorf("read %q, %v", got, err)
 	}
-	if !c.bare() {
+	if !c.hasNoUnread() {
 		t.Error("not bare")
 	}
 }
 
-// TestDetach gives the socket away, whether or not somebody has waited for it.
+// TestDetach: the caller gets the socket, whether or not the runtime's poller
+// was used.
 func TestDetach(t *testing.T) {
 	for _, waited := range []bool{false, true} {
 		c, far := pair(t)
 		if waited {
 			c.mu.Lock()
-			c.wait()
+			c.usePoller()
 			c.mu.Unlock()
 		}
 		fd, by, err := c.detach()
@@ -291,12 +292,12 @@ func TestDetach(t *testing.T) {
 	}
 }
 
-// TestDetachWithoutDescriptors: a socket that somebody has waited for is whole
-// after Detach found no descriptor for the caller.
+// TestDetachWithoutDescriptors: a connection still works after detach found no
+// descriptor for the caller.
 func TestDetachWithoutDescriptors(t *testing.T) {
 	c, far := pair(t)
 	c.mu.Lock()
-	c.wait()
+	c.usePoller()
 	c.mu.Unlock()
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -309,7 +310,7 @@ func TestDetachWithoutDescriptors(t *testing.T) {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	// With a limit of 0, F_DUPFD finds its own argument beyond it.
+	// With a limit of 0, even F_DUPFD's argument 0 exceeds it.
 	if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.EINVAL) {
 		t.Fatalf("detached: %v", err)
 	}
@@ -327,8 +328,8 @@ func TestDetachWithoutDescriptors(t *testing.T) {
 	_ = unix.Close(int(fd))
 }
 
-// TestWatched: a loop is told of a connection until somebody else waits for
-// it.
+// TestWatched: a loop gets the events of a connection until a read or write has
+// to wait.
 func TestWatched(t *testing.T) {
 	l := testLoop(t)
 	c, far := pair(t)
@@ -345,14 +346,14 @@ func TestWatched(t *testing.T) {
 	if _, err := io.WriteString(far, "12"); err != nil {
 		t.Fatal(err)
 	}
-	if n := receive(t, waiting(l.poll.hold)); n != 1 || l.poll.events[0].Fd != fd {
+	if n := receive(t, inBackground(l.poll.waitBlocking)); n != 1 || l.poll.events[0].Fd != fd {
 		t.Fatalf("%d events", n)
 	}
-	if n := l.poll.peek(); n != 0 {
+	if n := l.poll.poll(); n != 0 {
 		t.Fatalf("reported again, with %d events", n)
 	}
 	c.mu.Lock()
-	c.wait()
+	c.usePoller()
 	c.mu.Unlock()
 	if _, err := io.WriteString(far, "3"); err != nil {
 		t.Fatal(err)
@@ -360,18 +361,18 @@ func TestWatched(t *testing.T) {
 	if _, err := io.ReadFull(c, make([]byte, 3)); err != nil {
 		t.Error(err)
 	}
-	if n := l.poll.peek(); n != 0 || c.watcher() != nil {
+	if n := l.poll.poll(); n != 0 || c.watcher() != nil {
 		t.Errorf("%d events, and watched by %v, while somebody else waits", n, c.watcher())
 	}
 }
 
-// TestShutdown: the reader of a connection finds its end.
+// TestShutdown: the reader of a connection gets EOF.
 func TestShutdown(t *testing.T) {
 	for _, waited := range []bool{false, true} {
 		c, far := pair(t)
 		if waited {
 			c.mu.Lock()
-			c.wait()
+			c.usePoller()
 			c.mu.Unlock()
 		}
 		c.Shutdown()
@@ -393,7 +394,7 @@ type lease struct{ atomic.Int64 }
 
 func (l *lease) Release() { l.Add(1) }
 
-// TestLease: it is released once, with the descriptor.
+// TestLease: a lease is released once, with the descriptor.
 func TestLease(t *testing.T) {
 	for _, waited := range []bool{false, true} {
 		c, _ := pair(t)
@@ -401,7 +402,7 @@ func TestLease(t *testing.T) {
 		c.Hold(&held)
 		if waited {
 			c.mu.Lock()
-			c.wait()
+			c.usePoller()
 			c.mu.Unlock()
 		}
 		if n := held.Load(); n != 0 {
@@ -428,8 +429,7 @@ func (l connListener) Accept() (net.Conn, error) {
 	return connFrom(l.t, conn.(*net.TCPConn)), nil
 }
 
-// TestServesHTTP: net/http can tell the end of a client from its own
-// deadlines.
+// TestServesHTTP: net/http can serve Conns.
 func TestServesHTTP(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dial opens a TCP connection to a server on this machine or nearby. A
-// net.Dialer takes goroutines and timers to wait for what is done at once
-// here, and asks the kernel for both addresses, which is most of the cost of a
-// dial.
+// Dial opens a TCP connection to a server on this machine or nearby. Such a
+// connection is usually established at once, while a net.Dialer starts
+// goroutines and timers to wait for it and asks the kernel for both addresses.
+// This is most of the cost of its dial.
 func Dial(ctx context.Context, server netip.AddrPort, timeout time.Duration) (*Conn, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -29,7 +29,7 @@ func Dial(ctx context.Context, server netip.AddrPort, timeout time.Duration) (*C
 		err = connect(fd, to)
 	}
 	if errors.Is(err, errConnecting) {
-		err = connect(fd, to) // done by now, unless the server is slow
+		err = connect(fd, to) // established by now, unless the server is slow
 	}
 	c := newConn(int32(fd), &net.TCPAddr{}, net.TCPAddrFromAddrPort(server)) //nolint:gosec // a descriptor fits
 	switch {
@@ -55,7 +55,7 @@ func socketAddress(a netip.AddrPort) (family int, to unix.Sockaddr) {
 
 var errConnecting = errors.New("the connection is not established")
 
-// connect starts to connect, or asks for the result.
+// connect starts to connect, or returns the result if it was called before.
 func connect(fd int, to unix.Sockaddr) error {
 	switch err := unix.Connect(fd, to); {
 	case errors.Is(err, unix.EISCONN):
@@ -70,7 +70,7 @@ func connect(fd int, to unix.Sockaddr) error {
 // connected waits until the server has accepted the connection.
 func (c *Conn) connected(ctx context.Context, to unix.Sockaddr, timeout time.Duration) error {
 	c.mu.Lock()
-	raw, err := c.wait().SyscallConn()
+	raw, err := c.usePoller().SyscallConn()
 	c.mu.Unlock()
 	if err != nil {
 		return err

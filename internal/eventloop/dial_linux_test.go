@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// busyServer is a server on this machine that accepts nothing, and whose queue
-// is full.
+// busyServer returns the address of a server on this machine that accepts
+// nothing, and whose queue is full.
 func busyServer(t *testing.T) netip.AddrPort {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -42,26 +42,26 @@ func busyServer(t *testing.T) netip.AddrPort {
 	return server
 }
 
-// TestDialWaits: a server that does not answer at once is waited for, as
-// long as there is time and somebody who asks.
+// TestDialWaits: Dial waits for a slow server until the timeout, or until the
+// context is canceled.
 func TestDialWaits(t *testing.T) {
 	server := busyServer(t)
-	begun := time.Now()
-	if _, err := Dial(t.Context(), server, 100*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begun) < 100*time.Millisecond {
-		t.Errorf("%v after %v, want a timeout after 100 ms", err, time.Since(begun))
+	start := time.Now()
+	if _, err := Dial(t.Context(), server, 100*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) < 100*time.Millisecond {
+		t.Errorf("%v after %v, want a timeout after 100 ms", err, time.Since(start))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
-	begun = time.Now()
-	if _, err := Dial(ctx, server, time.Minute); !errors.Is(err, context.Canceled) || time.Since(begun) > 30*time.Second {
-		t.Errorf("%v after %v, want that of the context at once", err, time.Since(begun))
+	start = time.Now()
+	if _, err := Dial(ctx, server, time.Minute); !errors.Is(err, context.Canceled) || time.Since(start) > 30*time.Second {
+		t.Errorf("%v after %v, want that of the context at once", err, time.Since(start))
 	}
 	if _, err := Dial(ctx, server, time.Minute); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want that of the context", err)
 	}
 }
 
-// TestDialV6: the other family works, too.
+// TestDialV6: Dial works over IPv6.
 func TestDialV6(t *testing.T) {
 	_, err := Dial(t.Context(), netip.MustParseAddrPort("[::1]:1"), time.Second)
 	if !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, unix.EADDRNOTAVAIL) && !errors.Is(err, unix.EAFNOSUPPORT) {

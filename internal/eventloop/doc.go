@@ -1,5 +1,5 @@
-// Package eventloop runs event loops over epoll, for stream sockets that would
-// cost too much as connections of the net package.
+// Package eventloop runs event loops over epoll, which handle stream sockets
+// more cheaply than the net package.
 //
 // A [Group] is a fixed set of loops. Each [Loop] is one goroutine, which waits
 // for events, calls the [Handler] of each socket that has one, and runs the
@@ -8,14 +8,13 @@
 // ([Group.Await]).
 //
 // A [Conn] is a TCP connection that a Group has accepted or [Dial] has opened.
-// The net package registers a connection with the runtime's poller when it is
-// opened, which wakes a goroutine, and removes it when it is closed. For a
-// connection that a loop takes over as soon as its handshake is done, that is
-// most of its cost. A Conn is registered when a read or a write has to wait
-// for the first time.
+// The net package registers every connection with the runtime's poller, which
+// wakes a goroutine, and removes it again. For a connection that a loop takes
+// over after its handshake, this would be most of its cost. A Conn is
+// registered only when a read or a write has to wait for the first time.
 //
 // A [Socket] is a socket that a loop has taken over from a connection.
 //
-// Nothing that a loop calls may block. Loops exist on Linux only. On other
-// systems a Group has none, and Accept and Await report false.
+// Functions that a loop calls must not block. Loops exist on Linux only. On
+// other systems a Group has none, and Accept and Await report false.
 package eventloop

@@ -9,18 +9,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// holding is how long after an event a loop waits for the next by a system
-// call that the scheduler does not know of (hold). That is as fast as in a
-// program without a scheduler. But it occupies one of the scheduler's
-// processors (GOMAXPROCS), and the runtime's monitor thread wakes up a hundred
-// times a second meanwhile. After that the loop waits as any goroutine does
-// that reads from a socket (rest), which costs some microseconds more when an
-// event comes, and nothing until then.
+// blockingPeriod is how long after an event a loop waits for the next one in a
+// system call that the scheduler does not know of (waitBlocking). This is as
+// fast as in a program without a scheduler. But it occupies one of the
+// scheduler's processors (GOMAXPROCS), and the runtime's monitor thread wakes
+// up a hundred times a second. After blockingPeriod the loop waits as a
+// goroutine that reads from a socket (waitParked). This costs some microseconds
+// more for an event, and nothing until then.
 //
-// A garbage collection that stops the world has to wait for a loop that holds:
-// the runtime's signal ends the wait, and is repeated if it comes just before
-// one. Where those signals are turned off, the wait ends after holding.
-const holding = 10 * time.Millisecond
+// When a garbage collection stops the world, it has to wait for a loop that
+// blocks. The runtime's signal ends the system call, and is repeated if it
+// arrives just before one. If these signals are turned off, the wait ends after
+// blockingPeriod.
+const blockingPeriod = 10 * time.Millisecond
 
 // A poller waits for the events of a loop's sockets.
 type poller struct {
@@ -28,30 +29,30 @@ type poller struct {
 	epoll  int
 	events [128]unix.EpollEvent // of the last wait
 
-	// A wait with a timeout sets a timer of the kernel each time. This one
-	// stays set when events come before it is due.
-	alarm int           // a timerfd
-	due   time.Duration // when it goes off; never if it is not set
+	// A wait with a timeout would set a kernel timer each time. This one stays
+	// set if events come before it is due.
+	timerFD  int           // a timerfd
+	timerDue time.Duration // never if the timer is not set
 
-	// If Go's poller watched epoll itself, each event would wake it. It watches
-	// gate, an epoll that reports events of epoll while the loop rests. As long
-	// as gate watches epoll, each event costs a little more. But the more
-	// sockets there are, the more it costs to add epoll to gate, since the
-	// kernel looks through all of them for a cycle of epolls. So epoll stays in
-	// gate, with no events to report, until the loop has been awake for much
-	// longer than that takes.
-	gate     *os.File
-	gates    int // its descriptor
-	watching bool
-	cost     time.Duration // how long it took to add epoll
-	rested   time.Duration // when the loop last rested
-	wait     syscall.RawConn
-	found    int
-	look     func(uintptr) bool // sets found, and reports whether there are events
+	// If Go's poller watched epoll itself, each event would wake it. Instead it
+	// watches gate, another epoll, which reports events of epoll while the loop
+	// is parked. While epoll is in gate, each event costs a little more. But
+	// adding epoll to gate costs more the more sockets there are, because the
+	// kernel searches all of them for a cycle. So epoll stays in gate, with its
+	// events masked, until the loop has been awake for much longer than adding
+	// takes.
+	gate      *os.File
+	gateFD    int // gate's descriptor
+	inGate    bool
+	addCost   time.Duration // how long adding epoll to gate took
+	parkedAt  time.Duration // when the loop last stopped being parked
+	gateConn  syscall.RawConn
+	found     int
+	hasEvents func(uintptr) bool // sets found, and reports whether there are events
 }
 
 func newPoller(epoch time.Time) (_ *poller, err error) {
-	p := &poller{epoch: epoch, epoll: -1, alarm: -1, gates: -1, due: never}
+	p := &poller{epoch: epoch, epoll: -1, timerFD: -1, gateFD: -1, timerDue: never}
 	defer func() {
 		if err != nil {
 			p.release()
@@ -60,50 +61,50 @@ func newPoller(epoch time.Time) (_ *poller, err error) {
 	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	if p.alarm, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
+	if p.timerFD, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
 		return nil, os.NewSyscallError("timerfd_create", err)
 	}
-	if err = p.watch(int32(p.alarm), unix.EPOLL_CTL_ADD, 0); err != nil {
+	if err = p.watch(int32(p.timerFD), unix.EPOLL_CTL_ADD, 0); err != nil {
 		return nil, err
 	}
 	return p, p.newGate()
 }
 
-// newGate makes gate, and has Go's poller watch it.
+// newGate opens gate and registers it with Go's poller.
 func (p *poller) newGate() (err error) {
-	if p.gates, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+	if p.gateFD, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return os.NewSyscallError("epoll_create1", err)
 	}
-	if err = unix.SetNonblock(p.gates, true); err != nil { // otherwise os takes it for a file
+	if err = unix.SetNonblock(p.gateFD, true); err != nil { // otherwise package os treats it as a file
 		return os.NewSyscallError("fcntl", err)
 	}
-	p.gate = os.NewFile(uintptr(p.gates), "epoll")
+	p.gate = os.NewFile(uintptr(p.gateFD), "epoll")
 	if err = p.gate.SetReadDeadline(time.Time{}); err != nil { // Go's poller does not watch it
 		return err
 	}
-	p.look = func(uintptr) bool {
-		p.found = p.peek()
+	p.hasEvents = func(uintptr) bool {
+		p.found = p.poll()
 		return p.found > 0
 	}
-	p.wait, err = p.gate.SyscallConn()
+	p.gateConn, err = p.gate.SyscallConn()
 	return err
 }
 
 func (p *poller) release() {
 	if p.gate != nil {
 		_ = p.gate.Close()
-	} else if p.gates >= 0 {
-		_ = unix.Close(p.gates)
+	} else if p.gateFD >= 0 {
+		_ = unix.Close(p.gateFD)
 	}
-	for _, fd := range [...]int{p.alarm, p.epoll} {
+	for _, fd := range [...]int{p.timerFD, p.epoll} {
 		if fd >= 0 {
 			_ = unix.Close(fd)
 		}
 	}
 }
 
-// watch has epoll report changes of a descriptor: that it can be read, that it
-// has ended, and the events also.
+// watch makes epoll report, once per change, that a descriptor is readable or
+// has ended, and the events in also.
 func (p *poller) watch(fd int32, op int, also uint32) error {
 	err := unix.EpollCtl(p.epoll, op, int(fd), &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET | also, Fd: fd})
 	return os.NewSyscallError("epoll_ctl", err)
@@ -114,73 +115,73 @@ func (p *poller) unwatch(fd int32) error {
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, int(fd), nil))
 }
 
-// wakeAt makes the next wait end at due or before. It may find only an event
-// of the alarm then.
-func (p *poller) wakeAt(due time.Duration) {
-	if due >= p.due {
+// setTimer makes the next wait end at due or before, possibly with no event but
+// the timer's.
+func (p *poller) setTimer(due time.Duration) {
+	if due >= p.timerDue {
 		return
 	}
-	p.due = due
+	p.timerDue = due
 	at := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(max(due-time.Since(p.epoch), 1)))}
-	_ = unix.TimerfdSettime(p.alarm, 0, &at, nil) // fails for invalid times only
+	_ = unix.TimerfdSettime(p.timerFD, 0, &at, nil) // fails only for invalid times
 }
 
-// woke takes an event of a descriptor that has no handler, which may be the
-// alarm.
-func (p *poller) woke(fd int32, now time.Duration) {
-	if fd != int32(p.alarm) {
+// handleUnowned handles an event of a descriptor without a handler, which may
+// be the timer.
+func (p *poller) handleUnowned(fd int32, now time.Duration) {
+	if fd != int32(p.timerFD) {
 		return
 	}
-	p.due = never
-	if p.watching && now-p.rested > 1000*p.cost {
-		p.watching = p.turnGate(unix.EPOLL_CTL_DEL, 0) != nil
+	p.timerDue = never
+	if p.inGate && now-p.parkedAt > 1000*p.addCost {
+		p.inGate = p.setGateEvents(unix.EPOLL_CTL_DEL, 0) != nil
 	}
 }
 
-// peek returns the number of events that there are.
-func (p *poller) peek() int { return p.ask(0) }
+// poll returns the number of events without waiting.
+func (p *poller) poll() int { return p.epollWait(0) }
 
-// hold waits for events, or the alarm, without telling the scheduler.
-func (p *poller) hold() int { return p.ask(-1) }
+// waitBlocking waits for events or the timer, without telling the scheduler.
+func (p *poller) waitBlocking() int { return p.epollWait(-1) }
 
-// rest waits for events, or the alarm, and leaves the thread and its processor
-// to the scheduler meanwhile.
-func (p *poller) rest() int {
-	if err := p.openGate(); err != nil { // the kernel has no memory left
-		return p.hold()
+// waitParked waits for events or the timer, and leaves the thread and its
+// processor to the scheduler meanwhile.
+func (p *poller) waitParked() int {
+	if err := p.openGate(); err != nil { // the kernel is out of memory
+		return p.waitBlocking()
 	}
-	err := p.wait.Read(p.look)
-	_ = p.turnGate(unix.EPOLL_CTL_MOD, 0)
-	p.rested = time.Since(p.epoch)
-	if err != nil { // it should not fail as long as gate is open
-		return p.hold()
+	err := p.gateConn.Read(p.hasEvents)
+	_ = p.setGateEvents(unix.EPOLL_CTL_MOD, 0)
+	p.parkedAt = time.Since(p.epoch)
+	if err != nil { // should not happen while gate is open
+		return p.waitBlocking()
 	}
 	return p.found
 }
 
-// openGate has gate report epoll's events.
+// openGate makes gate report epoll's events.
 func (p *poller) openGate() error {
-	if p.watching {
-		return p.turnGate(unix.EPOLL_CTL_MOD, unix.EPOLLIN)
+	if p.inGate {
+		return p.setGateEvents(unix.EPOLL_CTL_MOD, unix.EPOLLIN)
 	}
 	from := time.Now()
-	err := p.turnGate(unix.EPOLL_CTL_ADD, unix.EPOLLIN)
-	p.cost, p.watching = time.Since(from), err == nil
+	err := p.setGateEvents(unix.EPOLL_CTL_ADD, unix.EPOLLIN)
+	p.addCost, p.inGate = time.Since(from), err == nil
 	return err
 }
 
-// turnGate changes which of epoll's events gate reports.
-func (p *poller) turnGate(op int, events uint32) error {
-	err := unix.EpollCtl(p.gates, op, p.epoll, &unix.EpollEvent{Events: events})
+// setGateEvents sets which of epoll's events gate reports.
+func (p *poller) setGateEvents(op int, events uint32) error {
+	err := unix.EpollCtl(p.gateFD, op, p.epoll, &unix.EpollEvent{Events: events})
 	return os.NewSyscallError("epoll_ctl", err)
 }
 
-// ask waits for events for a number of milliseconds, or without limit if that
-// is negative. It uses a raw system call; see transfer.
-func (p *poller) ask(timeout int) int {
+// epollWait waits for events for timeout milliseconds, or without a limit if
+// timeout is negative. It uses a raw system call; see transfer.
+func (p *poller) epollWait(timeout int) int {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), uintptr(unsafe.Pointer(&p.events)), uintptr(len(p.events)), uintptr(timeout), 0, 0) //nolint:gosec // p lives until the call returns.
 	if errno != 0 {
-		return 0 // a signal: of the profiler, a garbage collection that waits, or the scheduler
+		return 0 // a signal of the profiler, the garbage collector or the scheduler
 	}
 	return int(n)
 }

@@ -9,17 +9,17 @@ import (
 type Options struct {
 	// Loops is the number of loops. The default is one for every two CPUs that
 	// Go uses: servers behind the gateway, the kernel and the goroutines that
-	// open sockets need CPUs too, and a loop with more to do finds more events
-	// each time it looks.
+	// open sockets need CPUs too, and a busy loop handles more events for each
+	// system call.
 	Loops int
 
-	// Portable starts no loops, as on systems that have none.
+	// Portable makes the Group have no loops, as on systems without epoll.
 	Portable bool
 
-	// Paused reports whether nothing may pass for the moment, because the
-	// process was stopped and does not know what has changed since. A loop asks
-	// before it handles events, and handles none while the result is true.
-	// Paused must not block. Nil is never.
+	// Paused reports whether no bytes may pass for the moment, because the
+	// process was stopped and may have missed revocations. A loop calls it before
+	// it handles events, and handles none while it returns true. Paused must not
+	// block. Nil means never.
 	Paused func() bool
 }
 
@@ -29,11 +29,11 @@ type Group struct {
 	epoch  time.Time
 	paused func() bool
 	loops  []*Loop
-	next   atomic.Uint32 // counts the sockets that were given to a loop in turn
+	next   atomic.Uint32 // for choosing loops in turn
 }
 
-// New starts the loops of a Group. It fails if the system has no descriptors
-// left for them.
+// New returns a Group whose loops run. It fails if no descriptors are left for
+// them.
 func New(o Options) (*Group, error) {
 	g := &Group{epoch: time.Now(), paused: o.Paused}
 	if g.paused == nil {
@@ -48,7 +48,7 @@ func New(o Options) (*Group, error) {
 	return g, nil
 }
 
-// Epoch returns the time from which the loops count theirs.
+// Epoch returns the time that the loops' durations start from.
 func (g *Group) Epoch() time.Time { return g.epoch }
 
 // pauseCheck is the time between two calls of Options.Paused during a pause.
@@ -64,35 +64,36 @@ func (g *Group) WaitPaused() {
 // Acceptor has the callbacks of [Group.Accept]. A loop calls them, so they
 // must not block.
 type Acceptor struct {
-	// Accepted takes a new connection, which no loop watches yet.
+	// Accepted is called with each new connection, which no loop watches.
 	Accepted func(conn *Conn)
 
-	// Failed is called with the first of several errors in a row for which no
-	// client can be accepted. The loop goes on trying.
+	// Failed is called with the first of several consecutive errors of accept.
+	// The loop tries again.
 	Failed func(err error)
 }
 
 // Wait describes a wait for the first bytes of a connection.
 type Wait struct {
-	Limit time.Duration // until os.ErrDeadlineExceeded
-	To    Receiver
+	Limit    time.Duration // until os.ErrDeadlineExceeded
+	Receiver Receiver
 
-	// Over reports whether the bytes are not needed any more. The loop asks ten
-	// times a second, and ends the wait with ErrOver. Nil is never.
-	Over func() bool
+	// Canceled reports whether the bytes are no longer needed. The loop calls it
+	// ten times a second, and ends the wait with ErrCanceled if it returns true.
+	// Nil means never.
+	Canceled func() bool
 }
 
 // A Receiver takes the first bytes of a connection.
 type Receiver interface {
-	// Received takes data, which it must not keep, or the error for which there
-	// is none. It returns how long to wait for more; 0 or less ends the wait,
-	// and so does an error. idle tells that the loop has little else to do. A
-	// loop calls Received, so it must not block.
+	// Received is called with the bytes, which it must not keep, or with an
+	// error. It returns how long to wait for more; 0 or less ends the wait, and
+	// so does an error. idle reports that the loop has little else to do.
+	// Received must not block.
 	Received(data []byte, idle bool, err error) (more time.Duration)
 }
 
-// A Lease is what a connection holds until its descriptor is closed, such as
-// a place among a limited number of connections.
+// A Lease is a resource that a connection holds until its descriptor is closed,
+// such as a slot of a limited number of connections.
 type Lease interface {
 	Release()
 }

@@ -15,10 +15,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long a test waits for one event, on a busy machine too.
+// patience is how long a test waits for one event. It allows for a busy
+// machine.
 const patience = 10 * time.Second
 
-// receive returns what comes on c, and fails the test if nothing does.
+// receive returns the next value of c, and fails the test if none comes.
 func receive[T any](t *testing.T, c <-chan T) (v T) {
 	t.Helper()
 	select {
@@ -29,17 +30,17 @@ func receive[T any](t *testing.T, c <-chan T) (v T) {
 	return v
 }
 
-// until waits for something that reports nothing by itself.
+// until polls is until it returns true.
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for begun := time.Now(); !is(); runtime.Gosched() {
-		if time.Since(begun) > patience {
+	for start := time.Now(); !is(); runtime.Gosched() {
+		if time.Since(start) > patience {
 			t.Fatalf("not within %v: %s", patience, what)
 		}
 	}
 }
 
-// newGroup starts a group, and closes it when the test is over.
+// newGroup returns a group that is closed when the test ends.
 func newGroup(t *testing.T, loops int) *Group {
 	t.Helper()
 	g, err := New(Options{Loops: loops})
@@ -91,7 +92,7 @@ func connectTo(t *testing.T, l net.Listener) *net.TCPConn {
 	return far.(*net.TCPConn)
 }
 
-// isCut fails unless the stream of a connection ends or breaks.
+// isCut fails the test unless the stream ends or is reset.
 func isCut(t *testing.T, conn net.Conn, whose string) {
 	t.Helper()
 	_ = conn.SetReadDeadline(time.Now().Add(patience))
@@ -100,7 +101,7 @@ func isCut(t *testing.T, conn net.Conn, whose string) {
 	}
 }
 
-// withDescriptors calls f while the process can open so many files more.
+// withDescriptors calls f while the process can open only left more files.
 func withDescriptors(t *testing.T, left int, f func()) {
 	t.Helper()
 	var limit unix.Rlimit

@@ -10,74 +10,74 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReadSize is how much one read may return. One buffer of this size is all
-// that a loop needs, as long as what it reads is written at once.
+// ReadSize bounds the bytes of one read. A loop needs only one buffer of this
+// size, as long as the bytes it reads are written at once.
 const ReadSize = 64 << 10
 
-// Headroom is the free space in [Loop.Buffer] before what is read, for bytes
-// of earlier reads that belong before it.
+// Headroom is the free space at the start of [Loop.Buffer], for bytes of
+// earlier reads that precede those of the next.
 const Headroom = 16
 
-// Turn is how often a handler reads from one socket before it lets others have
-// theirs, by [Loop.Again].
+// Turn is how many times a handler reads from one socket before it calls
+// [Loop.Again], so that other sockets have their turn.
 const Turn = 4
 
-// few events at once are handled about as fast as a goroutine starts.
-const few = 4
+// A loop handles fewEvents about as fast as a goroutine starts.
+const fewEvents = 4
 
-// A Handler handles the events of one or more sockets. Its loop calls all
+// A Handler handles the events of one or more sockets. A loop calls its
 // methods, so they must not block.
 type Handler interface {
-	// Event is called with the events of a socket, or with none after
+	// Event is called with the events of a socket, or with 0 after
 	// [Loop.Again].
 	Event(fd int32, e Events)
 
 	// Tick is called when a [Timer] of the handler is due.
 	Tick()
 
-	// Stop is called at the end of the loop, once for each socket.
+	// Stop is called when the loop ends, once for each socket.
 	Stop()
 }
 
-// A Loop handles the events of its sockets in one goroutine. Only functions
-// that the loop calls may use it, apart from Post, Adopt and Elapsed.
+// A Loop handles the events of its sockets in one goroutine. Except for Post,
+// Adopt and Elapsed, its methods may be called only on that goroutine.
 type Loop struct {
-	// Buffer has Headroom and ReadSize bytes for what is read, until the next
-	// read of any socket.
+	// Buffer has Headroom and then ReadSize bytes. The next read of any socket
+	// overwrites it.
 	Buffer []byte
 
-	group *Group
-	poll  *poller
-	bell  int32 // an eventfd
-	holds bool  // it may wait by poller.hold
-	ended chan struct{}
+	group    *Group
+	poll     *poller
+	wakeFD   int32 // an eventfd
+	mayBlock bool  // may call poller.waitBlocking
+	ended    chan struct{}
 
 	mu     sync.Mutex
 	posted []func()
 	woken  bool
 	closed bool // nothing more may be posted
 
-	// The loop reads these two without mu, which it would take three times for
-	// each event. Others set news, then read until. The loop sets until, then
-	// reads news.
-	news  atomic.Bool  // posted is not empty, or closed is new
-	until atomic.Int64 // when the loop looks for news at the latest, unless it is woken; 0: soon
+	// The loop reads these two without mu, which it would otherwise lock three
+	// times for each event. Other goroutines set hasNews, then read sleepsUntil.
+	// The loop sets sleepsUntil, then reads hasNews.
+	hasNews     atomic.Bool  // posted is not empty, or closed was set
+	sleepsUntil atomic.Int64 // when the loop reads hasNews next, unless it is woken; 0: it is awake
 
-	now      time.Duration // of the events that are handled
-	heard    time.Duration // when a handler last had an event
-	busy     bool          // there were more than few events
-	handlers []Handler     // by the descriptor of their sockets
-	again    []turn        // for the next time
-	timers   timers
+	now         time.Duration // the time of the current events
+	lastEventAt time.Duration // when a handler last had an event
+	busy        bool          // got more than fewEvents
+	handlers    []Handler     // indexed by descriptor
+	turns       []turn        // for the next round
+	timers      timers
 }
 
-// A turn is one that a handler wants for a socket.
+// A turn is a request of [Loop.Again].
 type turn struct {
 	handler Handler
 	fd      int32
 }
 
-// start starts n loops, or as many as Options.Loops has by default.
+// start starts n loops, or the default number.
 func (g *Group) start(n int) error {
 	procs := runtime.GOMAXPROCS(0)
 	if n <= 0 {
@@ -92,7 +92,7 @@ func (g *Group) start(n int) error {
 			g.loops = nil
 			return err
 		}
-		l.holds = procs > n
+		l.mayBlock = procs > n
 		g.loops = append(g.loops, l)
 	}
 	for _, l := range g.loops {
@@ -112,9 +112,8 @@ func (g *Group) Close() {
 	}
 }
 
-// For returns the loop that watches one of conns, or the connection beneath
-// it. If there is none, it returns the next in turn; nil if the group has no
-// loops.
+// For returns the loop that watches one of conns, or the connection below it.
+// If there is none, it returns the loops in turn, or nil if the group has none.
 func (g *Group) For(conns ...net.Conn) *Loop {
 	for _, conn := range conns {
 		if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
@@ -137,11 +136,11 @@ func newLoop(g *Group) (*Loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Loop{group: g, poll: poll, bell: -1, ended: make(chan struct{}), Buffer: make([]byte, Headroom+ReadSize)}
+	l := &Loop{group: g, poll: poll, wakeFD: -1, ended: make(chan struct{}), Buffer: make([]byte, Headroom+ReadSize)}
 	bell, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err == nil {
-		l.bell = int32(bell)
-		err = l.poll.watch(l.bell, unix.EPOLL_CTL_ADD, 0)
+		l.wakeFD = int32(bell)
+		err = l.poll.watch(l.wakeFD, unix.EPOLL_CTL_ADD, 0)
 	}
 	if err != nil {
 		l.release()
@@ -151,8 +150,8 @@ func newLoop(g *Group) (*Loop, error) {
 }
 
 func (l *Loop) release() {
-	if l.bell >= 0 {
-		_ = unix.Close(int(l.bell))
+	if l.wakeFD >= 0 {
+		_ = unix.Close(int(l.wakeFD))
 	}
 	l.poll.release()
 }
@@ -162,7 +161,7 @@ func (l *Loop) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
-	l.news.Store(true)
+	l.hasNews.Store(true)
 	l.wake()
 }
 
@@ -175,26 +174,26 @@ func (l *Loop) Post(f func()) bool {
 		return false
 	}
 	l.posted = append(l.posted, f)
-	l.news.Store(true)
+	l.hasNews.Store(true)
 	l.wake()
 	return true
 }
 
-// Adopt is Post for a function that gives the loop more sockets. It calls
-// start first, which has epoll watch them and returns when the loop has
-// something to do for them at the latest. To wake the loop would be a part of
-// the cost of a handshake, so Adopt does that only if the loop would sleep for
-// longer: the first event of one of the sockets wakes it as well.
+// Adopt is Post for a function f that adds sockets to the loop. It first calls
+// start, which registers them with epoll and returns when their timers are due.
+// Waking the loop is a noticeable part of the cost of a handshake, so Adopt
+// wakes it only if it would sleep longer. An event of one of the sockets wakes
+// it too.
 func (l *Loop) Adopt(start func() time.Duration, f func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return false
 	}
-	l.news.Store(true) // first: at an event of such a socket the loop waits for mu, and finds f
+	l.hasNews.Store(true) // before start: after an event of such a socket the loop waits for mu, and finds f
 	due := start()
 	l.posted = append(l.posted, f)
-	if int64(due) < l.until.Load() {
+	if int64(due) < l.sleepsUntil.Load() {
 		l.wake()
 	}
 	return true
@@ -204,20 +203,20 @@ func (l *Loop) Adopt(start func() time.Duration, f func()) bool {
 func (l *Loop) wake() {
 	if !l.woken {
 		l.woken = true
-		_, _ = unix.Write(int(l.bell), []byte{1, 0, 0, 0, 0, 0, 0, 0})
+		_, _ = unix.Write(int(l.wakeFD), []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	}
 }
 
-// runPosted calls what was posted, and reports whether the loop is closed.
+// runPosted calls the posted functions, and reports whether the loop is closed.
 func (l *Loop) runPosted() (closed bool) {
-	l.until.Store(0)
-	if !l.news.Load() {
+	l.sleepsUntil.Store(0)
+	if !l.hasNews.Load() {
 		return false
 	}
 	l.mu.Lock()
 	posted, closed := l.posted, l.closed
 	l.posted, l.woken = nil, false
-	l.news.Store(false)
+	l.hasNews.Store(false)
 	l.mu.Unlock()
 	for _, f := range posted {
 		f()
@@ -225,34 +224,35 @@ func (l *Loop) runPosted() (closed bool) {
 	return closed
 }
 
-// run is the loop. Its goroutine is not locked to a thread: each time the
-// scheduler interrupts the loop, that would cost two switches of threads.
+// run runs the loop. Its goroutine is not locked to a thread: that would cost
+// two thread switches each time the scheduler preempts the loop.
 func (l *Loop) run() {
 	defer close(l.ended)
 	defer l.release()
 	for {
 		n := l.wait()
-		l.busy = n > few
+		l.busy = n > fewEvents
 		l.group.WaitPaused()
 		l.now = l.Elapsed()
-		// What was posted comes first, since the events may be those of new
-		// sockets. An event of a descriptor that is closed meanwhile is ignored:
-		// the next to have its number is not known before the next posts.
+		// Posted functions come first, because they may add the sockets that the
+		// events belong to. An event of a descriptor that is closed in the meantime
+		// is ignored: a new socket with the same number is added only by the next
+		// posted functions.
 		if l.runPosted() {
 			break
 		}
 		for _, event := range l.poll.events[:n] {
 			h := l.handler(event.Fd)
 			if h == nil {
-				l.poll.woke(event.Fd, l.now)
+				l.poll.handleUnowned(event.Fd, l.now)
 				continue
 			}
-			l.heard = l.now
+			l.lastEventAt = l.now
 			h.Event(event.Fd, Events(event.Events))
 		}
 		l.takeTurns()
 		l.runTimers()
-		if l.runPosted() { // by what was called above
+		if l.runPosted() { // posted by the handlers
 			break
 		}
 	}
@@ -263,42 +263,41 @@ func (l *Loop) run() {
 	}
 }
 
-// wait waits for events, unless there is something else to do, and returns
-// their number.
+// wait waits for events, unless other work is due, and returns their number.
 func (l *Loop) wait() int {
-	due, holds := l.timers.next(), l.holds && l.now < l.heard+holding
+	due, holds := l.timers.next(), l.mayBlock && l.now < l.lastEventAt+blockingPeriod
 	if holds {
-		due = min(due, l.heard+holding)
+		due = min(due, l.lastEventAt+blockingPeriod)
 	}
 	switch {
-	case len(l.again) > 0 || due <= l.now || !l.sleeps(due):
-		return l.poll.peek()
+	case len(l.turns) > 0 || due <= l.now || !l.prepareSleep(due):
+		return l.poll.poll()
 	case holds:
-		l.poll.wakeAt(due)
-		return l.poll.hold()
+		l.poll.setTimer(due)
+		return l.poll.waitBlocking()
 	default:
-		l.poll.wakeAt(due)
-		return l.poll.rest()
+		l.poll.setTimer(due)
+		return l.poll.waitParked()
 	}
 }
 
-// sleeps records that the loop waits until a time, and reports whether it may:
-// there is no news.
-func (l *Loop) sleeps(until time.Duration) bool {
-	l.until.Store(int64(until))
-	return !l.news.Load()
+// prepareSleep records that the loop waits until a time. It reports false if
+// there is news, so that the loop must not wait.
+func (l *Loop) prepareSleep(until time.Duration) bool {
+	l.sleepsUntil.Store(int64(until))
+	return !l.hasNews.Load()
 }
 
-// Now returns the time of the events that are handled.
+// Now returns the time at which the loop started to handle the current events.
 func (l *Loop) Now() time.Duration { return l.now }
 
-// Elapsed returns the time now. Any goroutine may call it.
+// Elapsed returns the current time. Any goroutine may call it.
 func (l *Loop) Elapsed() time.Duration { return time.Since(l.group.epoch) }
 
 // idle reports whether the loop has little to do.
 func (l *Loop) idle() bool { return !l.busy }
 
-// handler returns the handler of a descriptor; nil if there is none.
+// handler returns the handler of a descriptor, or nil.
 func (l *Loop) handler(fd int32) Handler {
 	if int(fd) >= len(l.handlers) {
 		return nil
@@ -314,23 +313,22 @@ func (l *Loop) setHandler(fd int32, h Handler) {
 	l.handlers[fd] = h
 }
 
-// Again gives h another turn with a socket, after the events that have come
-// by now.
-func (l *Loop) Again(h Handler, fd int32) { l.again = append(l.again, turn{h, fd}) }
+// Again calls h.Event(fd, 0) after the current events of all sockets.
+func (l *Loop) Again(h Handler, fd int32) { l.turns = append(l.turns, turn{h, fd}) }
 
-// takeTurns gives the turns that were asked for.
+// takeTurns calls the handlers that asked for another turn.
 func (l *Loop) takeTurns() {
-	turns := l.again
+	turns := l.turns
 	if len(turns) == 0 {
 		return
 	}
-	l.again = nil
+	l.turns = nil
 	for _, t := range turns {
 		t.handler.Event(t.fd, 0)
 	}
 }
 
-// SetTimer makes t due at a time, unless it is due before that already.
+// SetTimer makes t due at a time, unless it is already due earlier.
 func (l *Loop) SetTimer(t *Timer, at time.Duration) { l.timers.set(t, at) }
 
 // StopTimer undoes SetTimer.

@@ -13,12 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func (l *Loop) sleepsForEver() bool {
-	return l.until.Load() == int64(never)
+func (l *Loop) sleepsForever() bool {
+	return l.sleepsUntil.Load() == int64(never)
 }
 
-// TestLoopsByDefault: one for every two CPUs, and none of them may hold if it
-// would keep the only processor of the scheduler from everything else.
+// TestLoopsByDefault: there is one loop for every two CPUs, and none of them
+// may block the only processor of the scheduler.
 func TestLoopsByDefault(t *testing.T) {
 	before := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(before)
@@ -29,12 +29,12 @@ func TestLoopsByDefault(t *testing.T) {
 			t.Errorf("%d CPUs: %d loops, and GOMAXPROCS is %d; want %d loops", procs, len(g.loops), n, want)
 		}
 		for _, l := range g.loops {
-			if l.holds != (procs > 1) {
-				t.Errorf("%d CPUs: a loop holds: %v", procs, l.holds)
+			if l.mayBlock != (procs > 1) {
+				t.Errorf("%d CPUs: a loop holds: %v", procs, l.mayBlock)
 			}
 		}
 		closeNow(t, g)
-		closeNow(t, g) // which changes nothing
+		closeNow(t, g) // no effect
 		if g = newGroup(t, 1); len(g.loops) != 1 {
 			t.Errorf("%d loops instead of one", len(g.loops))
 		}
@@ -50,16 +50,17 @@ func TestLoopsTakeTurns(t *testing.T) {
 	}
 }
 
-// over is a connection around another, as those of TLS and of package wsconn.
-type over struct {
+// A wrapper is a connection around another, like those of TLS and of package
+// wsconn.
+type wrapper struct {
 	net.Conn
 	conn net.Conn
 }
 
-// NetConn returns the connection beneath.
-func (o over) NetConn() net.Conn { return o.conn }
+// NetConn returns the wrapped connection.
+func (o wrapper) NetConn() net.Conn { return o.conn }
 
-// TestFor: a loop that watches a connection is chosen, if it is of the group.
+// TestFor: For returns the loop that watches a connection, if the group has it.
 func TestFor(t *testing.T) {
 	g := newGroup(t, 3)
 	c, _ := pair(t)
@@ -71,7 +72,7 @@ func TestFor(t *testing.T) {
 		if got := g.For(other, c); got != g.loops[1] {
 			t.Fatalf("loop %v, want the second", got)
 		}
-		if got := g.For(over{conn: c}); got != g.loops[1] {
+		if got := g.For(wrapper{conn: c}); got != g.loops[1] {
 			t.Fatalf("loop %v for what is around the connection, want the second", got)
 		}
 	}
@@ -81,58 +82,58 @@ func TestFor(t *testing.T) {
 	}
 }
 
-// TestHoldHasAnAlarm: a loop that has just been busy waits without telling the
-// scheduler, and still wakes up for what is due, and at the end of holding.
+// TestHoldHasAnAlarm: a loop that has just been busy waits in waitBlocking, and
+// still wakes up for timers and at the end of blockingPeriod.
 func TestHoldHasAnAlarm(t *testing.T) {
 	for name, tt := range map[string]struct{ due, want time.Duration }{
-		"nothing is due": {never, holding},
-		"due before":     {holding / 2, holding / 2},
-		"due after":      {2 * holding, holding},
+		"nothing is due": {never, blockingPeriod},
+		"due before":     {blockingPeriod / 2, blockingPeriod / 2},
+		"due after":      {2 * blockingPeriod, blockingPeriod},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := testLoop(t)
-			const now = time.Hour // as if the loop were that old: the alarm goes off later than the bell
-			l.now, l.heard = now, now
+			const now = time.Hour // as if the loop were that old: the timer fires after wakeFD
+			l.now, l.lastEventAt = now, now
 			l.timers.set(&Timer{}, tt.due)
 			if tt.due != never {
 				l.timers[0].due += now
 			}
-			ring(t, int(l.bell))
-			if n := receive(t, waiting(l.wait)); n != 1 || l.poll.events[0].Fd != l.bell {
+			wake(t, int(l.wakeFD))
+			if n := receive(t, inBackground(l.wait)); n != 1 || l.poll.events[0].Fd != l.wakeFD {
 				t.Fatalf("%d events", n)
 			}
-			if got := l.poll.due - now; got != tt.want || time.Duration(l.until.Load()) != now+tt.want {
-				t.Errorf("the alarm goes off after %v, the loop says after %v; want %v", got, time.Duration(l.until.Load())-now, tt.want)
+			if got := l.poll.timerDue - now; got != tt.want || time.Duration(l.sleepsUntil.Load()) != now+tt.want {
+				t.Errorf("the alarm goes off after %v, the loop says after %v; want %v", got, time.Duration(l.sleepsUntil.Load())-now, tt.want)
 			}
 		})
 	}
 }
 
-// TestHoldsNotAlways: a loop that may not hold rests after an event, too.
+// TestHoldsNotAlways: a loop with mayBlock false is parked even after an event.
 func TestHoldsNotAlways(t *testing.T) {
 	l := testLoop(t)
-	l.holds = false
-	l.now, l.heard = 0, 0
-	rested := waiting(l.wait)
-	rests(t)
-	ring(t, int(l.bell))
-	if n := receive(t, rested); n != 1 || !l.sleepsForEver() {
-		t.Errorf("%d events; the loop sleeps until %v", n, time.Duration(l.until.Load()))
+	l.mayBlock = false
+	l.now, l.lastEventAt = 0, 0
+	rested := inBackground(l.wait)
+	waitUntilParked(t)
+	wake(t, int(l.wakeFD))
+	if n := receive(t, rested); n != 1 || !l.sleepsForever() {
+		t.Errorf("%d events; the loop sleeps until %v", n, time.Duration(l.sleepsUntil.Load()))
 	}
 }
 
-// TestHoldEnds: a loop that has not been busy for the whole of holding rests,
-// for as long as nothing is due.
+// TestHoldEnds: a loop that has been idle for blockingPeriod is parked until a
+// timer is due.
 func TestHoldEnds(t *testing.T) {
 	l := testLoop(t)
-	l.now, l.heard = holding, 0
-	ring(t, int(l.bell))
-	if n := receive(t, waiting(l.wait)); n != 1 || !l.sleepsForEver() || l.poll.due != never {
-		t.Errorf("%d events; the loop sleeps until %v, the alarm goes off at %v", n, time.Duration(l.until.Load()), l.poll.due)
+	l.now, l.lastEventAt = blockingPeriod, 0
+	wake(t, int(l.wakeFD))
+	if n := receive(t, inBackground(l.wait)); n != 1 || !l.sleepsForever() || l.poll.timerDue != never {
+		t.Errorf("%d events; the loop sleeps until %v, the alarm goes off at %v", n, time.Duration(l.sleepsUntil.Load()), l.poll.timerDue)
 	}
 }
 
-// testLoop makes a loop that does not run.
+// testLoop returns a loop that does not run.
 func testLoop(t *testing.T) *Loop {
 	t.Helper()
 	g, err := New(Options{Portable: true})
@@ -143,23 +144,23 @@ func testLoop(t *testing.T) *Loop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.holds = true
+	l.mayBlock = true
 	t.Cleanup(l.release)
 	return l
 }
 
-// rung counts how often the bell of l was rung since the last call.
-func (l *Loop) rung(t *testing.T) uint64 {
+// wakeUps returns how often l was woken since the last call.
+func (l *Loop) wakeUps(t *testing.T) uint64 {
 	t.Helper()
 	var count [8]byte
-	if _, err := unix.Read(int(l.bell), count[:]); err != nil && !errors.Is(err, unix.EAGAIN) {
+	if _, err := unix.Read(int(l.wakeFD), count[:]); err != nil && !errors.Is(err, unix.EAGAIN) {
 		t.Fatal(err)
 	}
 	return binary.NativeEndian.Uint64(count[:])
 }
 
-// TestBell: it is rung once until the loop has looked for posts, and only if
-// the loop would sleep. Each ring adds one, since nobody reads the bell.
+// TestBell: a loop is woken once until it has run the posted functions, and
+// only if it would sleep. Each wake-up adds one, because nothing reads wakeFD.
 func TestBell(t *testing.T) {
 	l := testLoop(t)
 	soon := func() time.Duration { return time.Minute }
@@ -174,19 +175,19 @@ func TestBell(t *testing.T) {
 		{"one after a look", func() { l.runPosted(); l.Post(nothing) }, 1},
 		{"two after looks", func() { l.runPosted(); l.Post(nothing); l.runPosted(); l.Post(nothing) }, 2},
 		{"sockets, while the loop looks", func() { l.runPosted(); l.Adopt(soon, nothing) }, 0},
-		{"sockets that have time", func() { l.until.Store(int64(time.Minute)); l.Adopt(soon, nothing) }, 0},
-		{"sockets that have less", func() { l.until.Store(int64(time.Minute) + 1); l.Adopt(soon, nothing) }, 1},
+		{"sockets that have time", func() { l.sleepsUntil.Store(int64(time.Minute)); l.Adopt(soon, nothing) }, 0},
+		{"sockets that have less", func() { l.sleepsUntil.Store(int64(time.Minute) + 1); l.Adopt(soon, nothing) }, 1},
 	} {
 		step.does()
-		if got := l.rung(t); got != step.want {
+		if got := l.wakeUps(t); got != step.want {
 			t.Errorf("%s: rung %d times, want %d", step.name, got, step.want)
 		}
 	}
 }
 
-// TestIdleLoop: a loop has little else to do if it finds few events at once.
+// TestIdleLoop: a loop is idle if it finds few events at once.
 func TestIdleLoop(t *testing.T) {
-	for events, want := range map[int]bool{1: true, few: true, few + 1: false} {
+	for events, want := range map[int]bool{1: true, fewEvents: true, fewEvents + 1: false} {
 		g, err := New(Options{Portable: true})
 		if err != nil {
 			t.Fatal(err)
@@ -216,8 +217,8 @@ func TestIdleLoop(t *testing.T) {
 	}
 }
 
-// TestSetHandler: a loop has a place for each descriptor up to the highest,
-// and no more.
+// TestSetHandler: a loop has an entry for each descriptor up to the highest
+// one, and no more.
 func TestSetHandler(t *testing.T) {
 	l := testLoop(t)
 	h := new(listener)
@@ -232,31 +233,31 @@ func TestSetHandler(t *testing.T) {
 	}
 }
 
-// TestNoWaitWithWorkLeft: a loop that has something to do looks for events,
-// and does not wait for any.
+// TestNoWaitWithWorkLeft: a loop with work to do polls for events without
+// waiting.
 func TestNoWaitWithWorkLeft(t *testing.T) {
 	for name, leave := range map[string]func(l *Loop){
-		"another turn":       func(l *Loop) { l.again = make([]turn, 1) },
+		"another turn":       func(l *Loop) { l.turns = make([]turn, 1) },
 		"something due":      func(l *Loop) { l.timers.set(&Timer{}, l.now) },
 		"something long due": func(l *Loop) { l.timers.set(&Timer{}, l.now-time.Minute) },
-		"news":               func(l *Loop) { l.news.Store(true) },
+		"news":               func(l *Loop) { l.hasNews.Store(true) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := testLoop(t)
 			l.now = time.Hour
 			leave(l)
-			if n := receive(t, waiting(l.wait)); n != 0 {
+			if n := receive(t, inBackground(l.wait)); n != 0 {
 				t.Errorf("%d events", n)
 			}
-			if l.poll.due != never {
+			if l.poll.timerDue != never {
 				t.Error("the alarm is set")
 			}
 		})
 	}
 }
 
-// TestNewWithoutDescriptors: New fails where the system has too few
-// descriptors left, and keeps none.
+// TestNewWithoutDescriptors: New fails if too few descriptors are left, and
+// keeps none.
 func TestNewWithoutDescriptors(t *testing.T) {
 	for left := 0; ; left++ {
 		before := descriptors(t)
@@ -283,7 +284,7 @@ func TestNewWithoutDescriptors(t *testing.T) {
 	}
 }
 
-// TestPaused: a pause is asked about until it is over.
+// TestPaused: a loop calls Paused until the pause ends.
 func TestPaused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
@@ -291,9 +292,9 @@ func TestPaused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		begun := time.Now()
+		start := time.Now()
 		g.WaitPaused()
-		if took := time.Since(begun); asked != 4 || took != 3*pauseCheck {
+		if took := time.Since(start); asked != 4 || took != 3*pauseCheck {
 			t.Errorf("asked %d times in %v", asked, took)
 		}
 	})
@@ -316,8 +317,8 @@ func (h *handler) Event(_ int32, e Events) {
 func (h *handler) Tick() { h.ticks++ }
 func (h *handler) Stop() { h.stops++ }
 
-// TestTurns: a turn that was asked for is given once, without events. One that
-// is asked for meanwhile comes with the next.
+// TestTurns: after Again, Event is called once, with no events. A call of Again
+// during that takes effect in the next round.
 func TestTurns(t *testing.T) {
 	l := testLoop(t)
 	h := &handler{}
@@ -334,12 +335,12 @@ func TestTurns(t *testing.T) {
 			t.Errorf("events %v, want %d without any", h.events, want)
 		}
 	}
-	if l.takeTurns(); len(h.events) != 2 || len(l.again) > 0 {
-		t.Errorf("events %v, and %d turns are left", h.events, len(l.again))
+	if l.takeTurns(); len(h.events) != 2 || len(l.turns) > 0 {
+		t.Errorf("events %v, and %d turns are left", h.events, len(l.turns))
 	}
 }
 
-// TestRunTimers: those that are due are called once each, the others are not.
+// TestRunTimers: timers that are due fire once each, and the others do not.
 func TestRunTimers(t *testing.T) {
 	l := testLoop(t)
 	l.now = time.Minute
@@ -360,8 +361,8 @@ func TestRunTimers(t *testing.T) {
 	}
 }
 
-// TestStop: the end of a loop is told once for each socket, and nothing can be
-// posted after it.
+// TestStop: when a loop ends, Stop is called once for each socket, and nothing
+// can be posted afterwards.
 func TestStop(t *testing.T) {
 	g := newGroup(t, 1)
 	l := g.loops[0]
@@ -386,7 +387,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// TestLoopHoldsAfterAnEvent: it records when a handler last had an event.
+// TestLoopHoldsAfterAnEvent: a loop records when a handler last had an event.
 func TestLoopHoldsAfterAnEvent(t *testing.T) {
 	g := newGroup(t, 1)
 	l := g.loops[0]
@@ -400,14 +401,14 @@ func TestLoopHoldsAfterAnEvent(t *testing.T) {
 			t.Error(err)
 		}
 		l.Add(&s, h)
-		l.heard = 0
+		l.lastEventAt = 0
 	})
 	if _, err := io.WriteString(far, "x"); err != nil {
 		t.Fatal(err)
 	}
 	receive(t, heard)
 	last := make(chan time.Duration, 1)
-	l.Post(func() { last <- l.heard })
+	l.Post(func() { last <- l.lastEventAt })
 	if receive(t, last) == 0 {
 		t.Error("it does not")
 	}

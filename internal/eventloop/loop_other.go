@@ -30,6 +30,6 @@ func (*Group) Accept(net.Listener, Acceptor) (stop func(), ok bool) { return nil
 // Await reports false: there are no loops.
 func (*Group) Await(conn, near net.Conn, _ Wait) bool { return false }
 
-// DropUnread does nothing: package wsconn does not know here either how much
-// is unsent.
+// DropUnread does nothing: on this system, package wsconn cannot determine how
+// many bytes are unsent.
 func DropUnread(net.Conn, int) {}

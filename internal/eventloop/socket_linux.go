@@ -12,7 +12,7 @@ import (
 // Events are the events of a socket that epoll reports.
 type Events uint32
 
-// The events that handlers ask about.
+// The events that handlers check for.
 const (
 	Readable Events = unix.EPOLLIN
 	Writable Events = unix.EPOLLOUT
@@ -21,48 +21,47 @@ const (
 	failed Events = unix.EPOLLHUP | unix.EPOLLERR
 )
 
-// ErrNotReady is the error of a read or write that would have to wait.
+// ErrNotReady is returned by a read or write that would block.
 var ErrNotReady error = unix.EAGAIN
 
 // A Socket is a stream socket that a loop has taken over. Epoll reports each
-// change once, so a Socket remembers that it can be read, or cannot be
-// written, until a call finds otherwise. Only its loop may use it.
+// change only once, so a Socket remembers that it is readable or blocked until
+// a call shows otherwise. Only its loop may use it.
 type Socket struct {
-	lease   Lease // released with fd; may be nil
-	fd      int32
-	stage   stage
-	input   input
-	blocked bool // it takes nothing
-	reports bool // epoll is to report that it takes something again
+	lease           Lease // released with fd; may be nil
+	fd              int32
+	stage           stage
+	input           input
+	blocked         bool // its send buffer is full
+	watchesWritable bool // epoll reports when it becomes writable
 }
 
-// stage is how far a loop has taken a socket over.
+// stage says how far a loop has taken over a socket.
 type stage uint8
 
 const (
 	taken   stage = iota
-	watched       // likewise, and epoll watched it before
-	added         // it has a handler
+	watched       // taken, and epoll watched it before
+	added         // has a handler
 )
 
-// input is what a socket has to read.
+// input says what can be read from a socket.
 type input uint8
 
 const (
 	noInput   input = iota
-	someInput       // something
-	lastInput       // likewise, and after that its end or an error
+	someInput       // bytes
+	lastInput       // bytes, and then EOF or an error
 )
 
 // NewSocket returns a Socket for a descriptor that it owns from now on.
 func NewSocket(fd int32) Socket { return Socket{fd: fd} }
 
-// IsSocket reports whether conn is a stream socket without anything around it
-// and without bytes that were read but not used, so that [Loop.Take] can take
-// it over.
+// IsSocket reports whether conn is a plain stream socket without unread bytes,
+// so that [Loop.Take] can take it over.
 func IsSocket(conn net.Conn) bool {
 	if c := connOf(conn); c != nil {
-		return c.bare()
+		return c.hasNoUnread()
 	}
 	switch c := conn.(type) {
 	case *net.TCPConn:
@@ -73,9 +72,9 @@ func IsSocket(conn net.Conn) bool {
 	return false
 }
 
-// Take takes the socket of conn over, of which [IsSocket] must be true. The
-// caller closes conn, which does not close the socket. Take reports false if
-// the system has no descriptor left.
+// Take takes over the socket of conn, for which [IsSocket] must be true. The
+// caller must close conn, which does not close the socket. Take reports false
+// if no descriptor is left.
 func (l *Loop) Take(conn net.Conn) (s Socket, ok bool) {
 	c := connOf(conn)
 	if c == nil {
@@ -97,7 +96,7 @@ func (l *Loop) Take(conn net.Conn) (s Socket, ok bool) {
 func (l *Loop) GiveBack(conn net.Conn, s Socket) {
 	c := connOf(conn)
 	if c == nil {
-		_ = unix.Close(int(s.fd)) // conn has its own
+		_ = unix.Close(int(s.fd)) // a duplicate of conn's descriptor
 		return
 	}
 	if s.stage != watched {
@@ -120,15 +119,15 @@ func duplicate(conn syscall.Conn) (fd int32, ok bool) {
 	return int32(dup), err == nil && dupErr == nil
 }
 
-// Watch has epoll watch s. [Loop.Adopt] may call it.
+// Watch registers s with epoll. The start function of [Loop.Adopt] may call it.
 //
-// If epoll does already, it may have reported what has come since the first
-// bytes of s. Add knows that, but a loop that sleeps would not wake up to call
-// it, so epoll has to report it again.
+// If s is already registered, epoll may have reported bytes that arrived since
+// the first bytes of s. Add finds this event in the wait, but a sleeping loop
+// would not wake up to call Add, so Watch makes epoll report it again.
 func (l *Loop) Watch(s *Socket) error {
 	op := unix.EPOLL_CTL_ADD
 	if s.stage == watched {
-		if l.until.Load() == 0 { // the loop is awake
+		if l.sleepsUntil.Load() == 0 { // the loop is awake
 			return nil
 		}
 		op = unix.EPOLL_CTL_MOD
@@ -139,7 +138,7 @@ func (l *Loop) Watch(s *Socket) error {
 // Unwatch undoes Watch.
 func (l *Loop) Unwatch(s *Socket) error { return l.poll.unwatch(s.fd) }
 
-// Add makes h the handler of s, which the loop watches.
+// Add makes h the handler of s, after Watch.
 func (l *Loop) Add(s *Socket, h Handler) {
 	if before, ok := l.handler(s.fd).(*wait); ok && s.stage == watched {
 		s.input = before.socket.input
@@ -148,7 +147,7 @@ func (l *Loop) Add(s *Socket, h Handler) {
 	l.setHandler(s.fd, h)
 }
 
-// Close closes s. The loop forgets it.
+// Close closes s and removes its handler.
 func (l *Loop) Close(s *Socket) {
 	if s.fd < 0 {
 		return
@@ -163,21 +162,22 @@ func (l *Loop) Close(s *Socket) {
 	}
 }
 
-// Block records that s takes nothing, and has epoll report when it does.
+// Block records that the send buffer of s is full, and makes epoll report when
+// s becomes writable.
 func (l *Loop) Block(s *Socket) error {
 	s.blocked = true
-	if s.reports {
+	if s.watchesWritable {
 		return nil
 	}
-	s.reports = true
+	s.watchesWritable = true
 	return l.poll.watch(s.fd, unix.EPOLL_CTL_MOD, unix.EPOLLOUT)
 }
 
-// FD returns the descriptor; -1 once s is closed.
+// FD returns the descriptor, or -1 once s is closed.
 func (s *Socket) FD() int32 { return s.fd }
 
-// NoteReadable takes events of s, and reports whether s can be read after
-// them, if only to find its end.
+// NoteReadable records the events of s. It reports whether they make s
+// readable, which includes EOF and errors.
 func (s *Socket) NoteReadable(e Events) bool {
 	switch {
 	case e&ended != 0:
@@ -190,25 +190,25 @@ func (s *Socket) NoteReadable(e Events) bool {
 	return true
 }
 
-// Unblocks reports whether s was blocked, and takes something after e.
+// Unblocks reports whether s is blocked and e makes it writable or failed.
 func (s *Socket) Unblocks(e Events) bool { return s.blocked && e&(Writable|failed) != 0 }
 
 // Unblock undoes Block.
 func (s *Socket) Unblock() { s.blocked = false }
 
-// Blocked reports whether s takes nothing.
+// Blocked reports whether Block was called, and Unblock was not called since.
 func (s *Socket) Blocked() bool { return s.blocked }
 
-// CanRead reports whether there may be something to read.
+// CanRead reports whether s may be readable.
 func (s *Socket) CanRead() bool { return s.input != noInput }
 
-// Read reads what there is. It returns [ErrNotReady] if there is nothing, and
-// io.EOF at the end of the stream.
+// Read reads without waiting. It returns [ErrNotReady] if there are no bytes,
+// and io.EOF at the end of the stream.
 func (s *Socket) Read(p []byte) (int, error) {
 	n, err := recv(s.fd, p)
 	switch {
 	case n == len(p), n > 0 && s.input == lastInput:
-		// There may be more. Epoll does not report an end twice.
+		// There may be more. Epoll reports an end only once.
 		return n, err
 	case n == 0 && err == nil:
 		err = io.EOF
@@ -217,15 +217,15 @@ func (s *Socket) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write writes what s takes at once. It returns [ErrNotReady] if that is
-// nothing.
+// Write writes without waiting, possibly only a part of p. It returns
+// [ErrNotReady] if it can write no byte.
 func (s *Socket) Write(p []byte) (int, error) { return send(s.fd, p) }
 
 // CloseWrite sends the end of the stream.
 func (s *Socket) CloseWrite() error { return unix.Shutdown(int(s.fd), unix.SHUT_WR) }
 
-// Unsent returns how many bytes were written that the peer has not
-// acknowledged; 0 if that is not known.
+// Unsent returns how many written bytes the peer has not acknowledged, or 0 if
+// that is unknown.
 func (s *Socket) Unsent() int {
 	if s.fd < 0 {
 		return 0
@@ -234,11 +234,11 @@ func (s *Socket) Unsent() int {
 	return n
 }
 
-// Drop reads and drops what has come, up to about limit bytes.
+// Drop discards unread bytes, up to about limit. It does not wait.
 func (s *Socket) Drop(limit int) { drop(s.fd, limit) }
 
-// DropUnread reads and drops what the kernel holds of conn's peer, up to about
-// limit bytes. It does not wait, even for another reader.
+// DropUnread discards the bytes from conn's peer that the kernel holds, up to
+// about limit. It does not wait, even for another reader.
 func DropUnread(conn net.Conn, limit int) {
 	if c := connOf(conn); c != nil {
 		_ = c.control(func(fd int) { drop(int32(fd), limit) }) //nolint:gosec // a descriptor fits
@@ -263,19 +263,19 @@ func drop(fd int32, limit int) {
 }
 
 // recv reads from a socket without waiting. It returns 0 at the end of the
-// stream, and [ErrNotReady] if there is nothing.
+// stream, and [ErrNotReady] if there are no bytes.
 func recv(fd int32, p []byte) (int, error) {
 	return transfer(unix.SYS_RECVFROM, fd, p, unix.MSG_DONTWAIT)
 }
 
-// send writes to a socket without waiting. It returns [ErrNotReady] if the
-// socket takes nothing. It raises no SIGPIPE.
+// send writes to a socket without waiting. It returns [ErrNotReady] if the send
+// buffer is full. It raises no SIGPIPE.
 func send(fd int32, p []byte) (int, error) {
 	return transfer(unix.SYS_SENDTO, fd, p, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 }
 
-// transfer makes a system call that does not block. It uses a raw call, of
-// which the scheduler does not know: otherwise it would look for other work
+// transfer makes a system call that does not block. It uses a raw call, which
+// the scheduler does not see: otherwise the scheduler would look for other work
 // each time, which costs more than a small message.
 func transfer(call uintptr, fd int32, p []byte, flags uintptr) (int, error) {
 	for {

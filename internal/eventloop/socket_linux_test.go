@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSocketRead: a Socket can be read as long as there may be more.
+// TestSocketRead: CanRead reports true while there may be more bytes.
 func TestSocketRead(t *testing.T) {
 	const hello = "hello"
 	for name, tt := range map[string]struct {
@@ -60,7 +60,7 @@ func TestSocketRead(t *testing.T) {
 	}
 }
 
-// TestSocketWrite: the stream goes out, and its end.
+// TestSocketWrite: bytes and the end of the stream reach the peer.
 func TestSocketWrite(t *testing.T) {
 	near, far := socketPair(t)
 	s, peer := NewSocket(near), NewSocket(far)
@@ -87,9 +87,9 @@ func TestSocketWrite(t *testing.T) {
 	}
 }
 
-// TestBlock: epoll is asked once to report when a socket takes something
-// again, which it goes on doing. A socket that epoll does not watch cannot be
-// asked about.
+// TestBlock: Block makes one system call for a socket, after which epoll keeps
+// reporting when it becomes writable. It fails for a socket that epoll does not
+// watch.
 func TestBlock(t *testing.T) {
 	l := testLoop(t)
 	near, _ := socketPair(t)
@@ -110,7 +110,7 @@ func TestBlock(t *testing.T) {
 			t.Errorf("unblocked by %x: %v", events, !want)
 		}
 	}
-	if n := l.poll.peek(); n != 1 || Events(l.poll.events[0].Events)&Writable == 0 {
+	if n := l.poll.poll(); n != 1 || Events(l.poll.events[0].Events)&Writable == 0 {
 		t.Errorf("%d events, the first %x", n, l.poll.events[0].Events)
 	}
 	if s.Unblock(); s.Blocked() {
@@ -119,17 +119,17 @@ func TestBlock(t *testing.T) {
 	if err := l.Unwatch(&s); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Block(&s); err != nil { // nothing more to ask for
+	if err := l.Block(&s); err != nil { // no further system call
 		t.Error(err)
 	}
-	s.reports = false
+	s.watchesWritable = false
 	if err := l.Block(&s); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("a socket that is not watched: %v", err)
 	}
 }
 
-// TestTake: a loop takes over what was awaited with the events that it has
-// noted, and others without any. GiveBack undoes it.
+// TestTake: a loop takes over an awaited socket with its recorded events, and
+// other sockets without any. GiveBack undoes it.
 func TestTake(t *testing.T) {
 	g := newGroup(t, 1)
 	l, other := g.loops[0], newGroup(t, 1).loops[0]
@@ -147,9 +147,9 @@ func TestTake(t *testing.T) {
 		watched bool
 	}{
 		"new":             {func(*Conn) {}, false},
-		"awaited":         {func(c *Conn) { awaits(t, g, c, time.Minute, nil) }, true},
-		"of another loop": {func(c *Conn) { awaits(t, other.group, c, time.Minute, nil) }, false},
-		"waited for":      {func(c *Conn) { c.mu.Lock(); c.wait(); c.mu.Unlock() }, false},
+		"awaited":         {func(c *Conn) { startWait(t, g, c, time.Minute, nil) }, true},
+		"of another loop": {func(c *Conn) { startWait(t, other.group, c, time.Minute, nil) }, false},
+		"waited for":      {func(c *Conn) { c.mu.Lock(); c.usePoller(); c.mu.Unlock() }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, far := pair(t)
@@ -204,15 +204,15 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// TestTakeWhileTheLoopSleeps: what a wait has noted before the loop went to
-// sleep reaches the next handler.
+// TestTakeWhileTheLoopSleeps: events that a wait recorded before the loop went
+// to sleep reach the next handler.
 func TestTakeWhileTheLoopSleeps(t *testing.T) {
 	g := newGroup(t, 1)
 	l := g.loops[0]
 	listener := listen(t)
 	defer listener.Close()
 	c, far := dialed(t, listener)
-	told := awaits(t, g, c, time.Minute, nil)
+	told := startWait(t, g, c, time.Minute, nil)
 	for _, text := range []string{"first", "more"} {
 		if _, err := io.WriteString(far, text); err != nil {
 			t.Fatal(err)
@@ -226,7 +226,7 @@ func TestTakeWhileTheLoopSleeps(t *testing.T) {
 		l.Post(func() { noted <- l.handler(c.fd).(*wait).socket.CanRead() })
 		return receive(t, noted)
 	})
-	rests(t)
+	waitUntilParked(t)
 	s, ok := l.Take(c)
 	if !ok {
 		t.Fatal("not taken")
@@ -249,8 +249,8 @@ func TestTakeWhileTheLoopSleeps(t *testing.T) {
 	}
 }
 
-// TestTakeOfNet: a connection of the net package is copied, and keeps its own
-// socket after GiveBack.
+// TestTakeOfNet: the descriptor of a connection of the net package is
+// duplicated, and the connection still works after GiveBack.
 func TestTakeOfNet(t *testing.T) {
 	l := testLoop(t)
 	listener := listen(t)
@@ -279,8 +279,7 @@ func TestTakeOfNet(t *testing.T) {
 	})
 }
 
-// TestIsSocket: connections with bytes to be read again are none, nor those
-// with something around them.
+// TestIsSocket: connections with unread bytes or a wrapper are not sockets.
 func TestIsSocket(t *testing.T) {
 	c, _ := pair(t)
 	embeds := struct{ *Conn }{c}
@@ -295,7 +294,7 @@ func TestIsSocket(t *testing.T) {
 	}
 }
 
-// TestUnsent: it counts what the peer has not read, or acknowledged.
+// TestUnsent: Unsent counts bytes that the peer has not read or acknowledged.
 func TestUnsent(t *testing.T) {
 	near, _ := socketPair(t)
 	s := NewSocket(near)
@@ -305,7 +304,7 @@ func TestUnsent(t *testing.T) {
 	if _, err := s.Write([]byte("out")); err != nil {
 		t.Fatal(err)
 	}
-	if n := s.Unsent(); n == 0 { // of a Unix socket the kernel counts its own memory, too
+	if n := s.Unsent(); n == 0 { // for a Unix socket, the kernel also counts its own memory
 		t.Error("nothing is unsent")
 	}
 	if s.fd = -1; s.Unsent() != 0 {
@@ -313,7 +312,7 @@ func TestUnsent(t *testing.T) {
 	}
 }
 
-// TestDrop: it drops what there is, up to about the limit.
+// TestDrop: Drop discards unread bytes, up to about the limit.
 func TestDrop(t *testing.T) {
 	const piece = 8 << 10
 	for sent, left := range map[int]int{0: 0, 1: 0, piece: 0, 2 * piece: 0, 2*piece + 1: 1, 3 * piece: piece} {
@@ -329,8 +328,8 @@ func TestDrop(t *testing.T) {
 	}
 }
 
-// TestDropUnread: what has come is dropped, whatever the deadline is, and what
-// comes later is not.
+// TestDropUnread: unread bytes are discarded, whatever the deadline is, and
+// later ones are not.
 func TestDropUnread(t *testing.T) {
 	l := listen(t)
 	defer l.Close()
@@ -375,7 +374,7 @@ func TestDropUnread(t *testing.T) {
 	}
 }
 
-// socketOf returns another descriptor of a connection.
+// socketOf returns a Socket with a duplicated descriptor of conn.
 func socketOf(t *testing.T, conn *net.TCPConn) Socket {
 	t.Helper()
 	fd, ok := duplicate(conn)
@@ -386,7 +385,8 @@ func socketOf(t *testing.T, conn *net.TCPConn) Socket {
 	return NewSocket(fd)
 }
 
-// TestSizes holds what each tunnel has to sizes in which Go allocates memory.
+// TestSizes holds the types that each tunnel has to the sizes in which Go
+// allocates memory.
 func TestSizes(t *testing.T) {
 	if unsafe.Sizeof(uintptr(0)) != 8 {
 		return

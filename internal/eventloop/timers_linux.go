@@ -5,22 +5,22 @@ import (
 	"time"
 )
 
-// never is a time that does not come.
+// never is a time that is never reached.
 const never = time.Duration(1<<63 - 1)
 
-// A Timer calls [Handler.Tick] once when its time has come. It may do so too
-// early, as for a connection on which something has come since: the handler
-// then sets it again. The zero Timer is not set.
+// A Timer calls [Handler.Tick] once when it is due. Setting it to a later time
+// does not move it, so Tick may be called too early; the handler then sets it
+// again. The zero Timer is not set.
 type Timer struct {
-	Handler Handler
-	due     time.Duration
-	place   int // in the heap of the loop, counted from 1; 0 if it is not set
+	Handler   Handler
+	due       time.Duration
+	heapIndex int // position in the loop's heap, from 1; 0 if not set
 }
 
 // IsSet reports whether the timer is set.
-func (t *Timer) IsSet() bool { return t.place > 0 }
+func (t *Timer) IsSet() bool { return t.heapIndex > 0 }
 
-// timers is a heap of timers that are set, the earliest first.
+// timers is a heap of the timers that are set, the earliest first.
 type timers []*Timer
 
 func (h timers) Len() int           { return len(h) }
@@ -28,13 +28,13 @@ func (h timers) Less(i, j int) bool { return h[i].due < h[j].due }
 
 func (h timers) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i+1, j+1
+	h[i].heapIndex, h[j].heapIndex = i+1, j+1
 }
 
 // Push implements [heap.Interface].
 func (h *timers) Push(x any) {
 	*h = append(*h, x.(*Timer))
-	(*h)[len(*h)-1].place = len(*h)
+	(*h)[len(*h)-1].heapIndex = len(*h)
 }
 
 // Pop implements [heap.Interface].
@@ -43,11 +43,11 @@ func (h *timers) Pop() any {
 	t := old[len(old)-1]
 	old[len(old)-1] = nil
 	*h = old[:len(old)-1]
-	t.place = 0
+	t.heapIndex = 0
 	return t
 }
 
-// set sets t, or moves it forward if it is set for a later time.
+// set sets t, or moves it to an earlier time.
 func (h *timers) set(t *Timer, at time.Duration) {
 	switch {
 	case !t.IsSet() && at == never:
@@ -56,14 +56,14 @@ func (h *timers) set(t *Timer, at time.Duration) {
 		heap.Push(h, t)
 	case at < t.due:
 		t.due = at
-		heap.Fix(h, t.place-1)
+		heap.Fix(h, t.heapIndex-1)
 	}
 }
 
 // remove stops t, if it is set.
 func (h *timers) remove(t *Timer) {
 	if t.IsSet() {
-		heap.Remove(h, t.place-1)
+		heap.Remove(h, t.heapIndex-1)
 	}
 }
 

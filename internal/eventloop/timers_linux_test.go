@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestTimers: whatever is set and removed, the first is the earliest, and a
-// timer that is set again is only moved forward.
+// TestTimers: after any calls of set and remove, the first timer is the
+// earliest, and setting a timer again only moves it to an earlier time.
 func TestTimers(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))
 	all := make([]Timer, 50)

@@ -84,7 +84,7 @@ func acceptClients(t *testing.T, r *Relay, l net.Listener, held eventloop.Lease)
 				}
 				all <- acceptedClient{conn, string(data)}
 			}
-			if !r.loops.Await(conn, nil, eventloop.Wait{Limit: time.Minute, To: receiver(first)}) {
+			if !r.loops.Await(conn, nil, eventloop.Wait{Limit: time.Minute, Receiver: receiver(first)}) {
 				t.Error("Await reported false")
 			}
 		},
@@ -133,7 +133,7 @@ func connectAfterFirstBytes(t *testing.T, r *Relay) (client, far, upstream, fart
 		}
 		first <- string(data)
 	})
-	if !r.loops.Await(near, came.conn, eventloop.Wait{Limit: time.Minute, To: answered}) {
+	if !r.loops.Await(near, came.conn, eventloop.Wait{Limit: time.Minute, Receiver: answered}) {
 		t.Fatal("Await reported false")
 	}
 	_, _ = io.WriteString(farther, "welcome")
@@ -226,7 +226,7 @@ func TestMoreThanTheFirstRead(t *testing.T) {
 			until(t, "everything has arrived", func() bool { return wsconn.Unsent(farther) == 0 })
 			first := make(chan []byte, 1)
 			answered := receiver(func(data []byte, _ error) { first <- bytes.Clone(data) })
-			if !r.loops.Await(near, nil, eventloop.Wait{Limit: time.Minute, To: answered}) {
+			if !r.loops.Await(near, nil, eventloop.Wait{Limit: time.Minute, Receiver: answered}) {
 				t.Fatal("Await reported false")
 			}
 			early := receive(t, first)
@@ -300,7 +300,7 @@ func loopSleeps() bool {
 	stacks := make([]byte, 1<<20)
 	for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
 		state, _, _ := strings.Cut(stack, "\n")
-		if strings.Contains(state, "[IO wait") && strings.Contains(stack, "(*poller).rest") {
+		if strings.Contains(state, "[IO wait") && strings.Contains(stack, "(*poller).waitParked") {
 			return true
 		}
 	}

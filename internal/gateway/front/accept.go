@@ -59,7 +59,7 @@ func (a *acceptor) accepted(conn *eventloop.Conn) {
 		conn.Hold(place)
 		place.Wait(conn.Shutdown) // the loop then reads the end of the stream
 	}
-	if !a.loops.Await(conn, nil, eventloop.Wait{Limit: limit, To: c}) {
+	if !a.loops.Await(conn, nil, eventloop.Wait{Limit: limit, Receiver: c}) {
 		_ = conn.Close()
 	}
 }

@@ -45,7 +45,7 @@ func (s *Server) listen(l net.Listener, server *http.Server) net.Listener {
 		proxies:  s.clients.rules(s.HeaderTimeout),
 		patience: server.ReadHeaderTimeout,
 		received: on.received,
-		failed:   on.failed,
+		failed:   on.hasFailed,
 	}
 	var ok bool
 	if on.stop, ok = clients.listen(l); !ok {
@@ -88,7 +88,7 @@ func (l *listener) handOver(conn net.Conn) {
 }
 
 // failed logs that no client can be accepted at the moment; see [acceptor].
-func (l *listener) failed(err error) {
+func (l *listener) hasFailed(err error) {
 	l.server.log.LogAttrs(l.ctx, slog.LevelWarn, "cannot accept clients for the moment", slog.Any("error", err))
 }
 

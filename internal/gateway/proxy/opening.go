@@ -101,9 +101,9 @@ func (o *opening) await(asked *upstream.Asked) {
 	o.asked = asked
 	o.watch = watchClient(o.w.Conn(), o.socket)
 	if o.proxy.routes.config.Events.Await(asked.Conn, o.w.Conn(), eventloop.Wait{
-		Limit: o.proxy.route.Response,
-		To:    o,
-		Over:  func() bool { return o.socket.Err() != nil },
+		Limit:    o.proxy.route.Response,
+		Receiver: o,
+		Canceled: func() bool { return o.socket.Err() != nil },
 	}) {
 		return
 	}
