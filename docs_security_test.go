@@ -44,7 +44,7 @@ func TestSecurityPageLimits(t *testing.T) {
 		"the closing of a socket by the guard":                                   {seconds(wsconn.Grace / 2), seconds(wsconn.Grace)},
 		"a response to a handshake that is not upgraded":                         {seconds(wsconn.Grace)},
 		"a clock set back after a token was issued (`iat` and `nbf`, not `exp`)": {"60 s", "5 s"},
-		"data that a client has not received when the handler closes the socket": {seconds(wsconn.Grace), seconds(wsconn.Longest), "1 KiB"},
+		"data that a client has not received when the handler closes the socket": {seconds(wsconn.Grace), seconds(wsconn.MaxGrace), "1 KiB"},
 	}
 	for _, row := range tableRows(readDoc(t, "docs/security.md"), "| what | limit | where to change it |") {
 		got := regexp.MustCompile(`\b\d[\d.]*(?: (?:s|KiB|bytes|days))?\b`).FindAllString(row[2], -1)

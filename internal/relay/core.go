@@ -334,7 +334,7 @@ func (c *core) stopDraining(now time.Duration) {
 }
 
 // nextCheck returns when progress must be checked next.
-func (c *core) nextCheck() time.Duration { return c.draining.checkedAt + c.grace/wsconn.Looks }
+func (c *core) nextCheck() time.Duration { return c.draining.checkedAt + c.grace/wsconn.ChecksPerGrace }
 
 // checkProgress extends the deadline if a side has not taken everything, but
 // takes it fast enough.
@@ -348,7 +348,7 @@ func (c *core) checkProgress(now time.Duration) {
 			unsent = len(l.pending) + c.driver.unsent(side(s))
 		}
 		if f.progress[s].Enough(l.bytes-int64(unsent), now) && unsent > 0 {
-			c.deadline = max(c.deadline, min(now+c.grace, f.endedAt+wsconn.Longest))
+			c.deadline = max(c.deadline, min(now+c.grace, f.endedAt+wsconn.MaxGrace))
 		}
 	}
 	c.closeIfDone()

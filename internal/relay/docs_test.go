@@ -16,13 +16,13 @@ func TestSocketsPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if (maxUnansweredPings+1)*30*time.Second != 90*time.Second || wsconn.Longest != time.Minute {
-		t.Errorf("%d pings may stay unanswered, and an end takes %v at most", maxUnansweredPings, wsconn.Longest)
+	if (maxUnansweredPings+1)*30*time.Second != 90*time.Second || wsconn.MaxGrace != time.Minute {
+		t.Errorf("%d pings may stay unanswered, and an end takes %v at most", maxUnansweredPings, wsconn.MaxGrace)
 	}
 	text := strings.Join(strings.Fields(string(page)), " ")
 	for _, sentence := range []string{
 		fmt.Sprintf("A side that does not hang up is cut after %v s.", Grace.Seconds()),
-		fmt.Sprintf("It is cut after %v s, or after up to %v s while it takes at least 1 KiB/s.", Grace.Seconds(), wsconn.Longest.Seconds()),
+		fmt.Sprintf("It is cut after %v s, or after up to %v s while it takes at least 1 KiB/s.", Grace.Seconds(), wsconn.MaxGrace.Seconds()),
 		"a ping every 30 s, and one that sends nothing for a minute and a half is disconnected",
 		"if it takes at least 1 KiB a second and needs no more than a minute",
 		fmt.Sprintf("cuts a side that takes nothing for %v s", defaultStall.Seconds()),

@@ -119,7 +119,7 @@ func (p *pumpDriver) checkProgress() {
 	p.core.changed = true
 	p.apply()
 	if p.core.draining != nil && !p.core.dead {
-		p.timer.Reset(p.core.grace / wsconn.Looks)
+		p.timer.Reset(p.core.grace / wsconn.ChecksPerGrace)
 	}
 }
 
@@ -225,7 +225,7 @@ func (p *pumpDriver) apply() {
 	for c.changed || len(c.calls) > 0 {
 		c.changed = false
 		if c.draining != nil && p.timer == nil {
-			p.timer = time.AfterFunc(c.grace/wsconn.Looks, p.checkProgress)
+			p.timer = time.AfterFunc(c.grace/wsconn.ChecksPerGrace, p.checkProgress)
 			p.interruptWrites()
 		}
 		for s := range c.cut {
@@ -297,7 +297,7 @@ func (p *pumpDriver) readDeadline(s side) time.Duration {
 // writeDeadline returns how long the pump of s may wait for its destination.
 func (p *pumpDriver) writeDeadline(s side) time.Duration {
 	if p.core.draining != nil { // checkProgress ends it earlier; a write over TLS cannot resume after a timeout
-		return p.core.draining.endedAt + wsconn.Longest
+		return p.core.draining.endedAt + wsconn.MaxGrace
 	}
 	at := p.core.lanes[s].pendingSince + p.core.stallAfter
 	if p.core.deadline > 0 {

@@ -218,7 +218,7 @@ func TestWriteDeadline(t *testing.T) {
 		"an end after that":  {func(c *core) { c.deadline = stall + 1 }, [2]time.Duration{stall, stall}},
 		"a farewell":         {func(c *core) { c.deadline, c.closeFrameDeadline = deadline, half }, [2]time.Duration{deadline, half}},
 		"a farewell after":   {func(c *core) { c.closeFrameDeadline = stall + 1 }, [2]time.Duration{stall, stall}},
-		"an end by progress": {func(c *core) { c.recordEnd(TheClient, "close", time.Hour) }, [2]time.Duration{time.Hour + wsconn.Longest, time.Hour + wsconn.Longest}},
+		"an end by progress": {func(c *core) { c.recordEnd(TheClient, "close", time.Hour) }, [2]time.Duration{time.Hour + wsconn.MaxGrace, time.Hour + wsconn.MaxGrace}},
 	} {
 		p := idlePumps(t)
 		tt.does(p.core)

@@ -44,7 +44,7 @@ type check struct {
 	done      chan struct{} // closed when the check has stopped
 }
 
-// A condition is the known state of a server. Targets that use the same check
+// A condition is the last known state of a server. Targets that use the same check
 // share it: if one cannot connect, the others avoid the server, too.
 type condition struct {
 	failedCheck atomic.Bool // the last check failed
@@ -127,14 +127,14 @@ func (c *check) run(ctx context.Context) {
 		}
 		timer.Reset(next)
 		next = every
-		c.learn(c.ask(ctx))
+		c.recordResult(c.ask(ctx))
 	}
 }
 
-// learn records the result of a check, and logs changes.
-func (c *check) learn(err error) {
+// recordResult records the result of a check, and logs changes.
+func (c *check) recordResult(err error) {
 	if errors.Is(err, ErrTooManyOpen) || errors.Is(err, context.Canceled) {
-		return // tells nothing about the server
+		return // says nothing about the server
 	}
 	if failed := err != nil; c.condition.failedCheck.Swap(failed) == failed {
 		return

@@ -136,7 +136,7 @@ func (p *Pool) try(use func(*target) error) error {
 		if !errors.Is(err, ErrUnreachable) {
 			return err
 		}
-		t.failed(p.config.Health.Every, p.config.Logger, err)
+		t.markFailed(p.config.Health.Every, p.config.Logger, err)
 		faults = append(faults, err)
 	}
 	return errors.Join(faults...)

@@ -44,7 +44,7 @@ func newTarget(address string, c Config) (*target, error) {
 	} else {
 		u, err := url.Parse(address)
 		if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return nil, fmt.Errorf("upstream: %q is no address of a server", address)
+			return nil, fmt.Errorf("upstream: %q is not the address of a server", address)
 		}
 		port := u.Port()
 		if port == "" {
@@ -103,7 +103,7 @@ func (t *target) dialPlain(ctx context.Context) (net.Conn, error) {
 	release := func() {}
 	if t.config.Reserve != nil {
 		if !t.config.Reserve() {
-			return nil, fmt.Errorf("%w: RLIMIT_NOFILE does not allow another to an upstream", ErrTooManyOpen)
+			return nil, fmt.Errorf("%w: RLIMIT_NOFILE does not allow another connection to an upstream", ErrTooManyOpen)
 		}
 		release = t.config.Release
 	}
@@ -122,7 +122,7 @@ func (t *target) unreachable(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 	}
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-		return fmt.Errorf("%w: RLIMIT_NOFILE, or that of the whole system, does not allow another: %w", ErrTooManyOpen, err)
+		return fmt.Errorf("%w: RLIMIT_NOFILE, or the limit of the whole system, does not allow another connection: %w", ErrTooManyOpen, err)
 	}
 	return fmt.Errorf("%w: %s: %w", ErrUnreachable, t.address, err)
 }
@@ -151,7 +151,7 @@ func (t *target) roundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case err == nil && response.StatusCode == http.StatusSwitchingProtocols:
 		_ = response.Body.Close()
-		return nil, fmt.Errorf("%w: %s: a 101 that nobody asked for", ErrAnswer, t.address)
+		return nil, fmt.Errorf("%w: %s: a 101 that was not requested", ErrAnswer, t.address)
 	case err == nil:
 		return response, nil
 	case errors.Is(err, ErrUnreachable), errors.Is(err, ErrTimeout), errors.Is(err, ErrTooManyOpen):
@@ -172,9 +172,9 @@ func isTimeout(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// failed marks the server to be avoided for a while. It logs only the first of
-// several failures.
-func (t *target) failed(pause time.Duration, log *slog.Logger, err error) {
+// markFailed makes the pool avoid the server for a while. It logs only the first
+// of several failures.
+func (t *target) markFailed(pause time.Duration, log *slog.Logger, err error) {
 	now := time.Now()
 	if before := t.condition.avoidUntil.Swap(now.Add(pause).UnixNano()); before <= now.UnixNano() {
 		log.Warn("upstream cannot be reached", "upstream", t.address, "passed_over", pause, "error", err)

@@ -39,7 +39,7 @@ func TestTooManyOpen(t *testing.T) {
 				if _, err := p.Open(t.Context(), handshake(t)); !errors.Is(err, ErrTooManyOpen) {
 					t.Errorf("a handshake: %v", err)
 				}
-				p.checks[0].learn(p.checks[0].ask(t.Context()))
+				p.checks[0].recordResult(p.checks[0].ask(t.Context()))
 			}
 			if n := healthy(p); n != len(p.targets) {
 				t.Errorf("%d of %d are healthy", n, len(p.targets))

@@ -17,7 +17,7 @@ import (
 
 // errStalled is the cause for cancelling an upload that the server has stopped
 // reading without answering.
-var errStalled = errors.New("the upstream takes no more of the request's body")
+var errStalled = errors.New("the upstream stopped reading the request's body")
 
 // smallUpload is the maximum length of a body after which a connection is
 // reused. After a longer body, the server may have left some of it unread when

@@ -29,9 +29,9 @@ type Socket struct {
 	Address  string // address of the server, as configured
 }
 
-// An Asked is a handshake that was sent to a server and has not been answered
-// yet.
-type Asked struct {
+// A PendingHandshake is a handshake that was sent to a server and has not been
+// answered.
+type PendingHandshake struct {
 	Conn net.Conn // for waiting for the response without Answer
 
 	target  *target
@@ -48,12 +48,12 @@ func (p *Pool) Open(ctx context.Context, r *http.Request) (*Socket, error) {
 	return a.Answer(ctx, nil)
 }
 
-// Ask sends the valid handshake r to one of the servers. It sends all fields
+// Ask sends the handshake r, which must be valid, to one of the servers. It sends all fields
 // of r.Header except those of a single connection; the caller must have
 // removed the fields listed in the client's Connection field. Of the
 // extensions offered by r, it offers only permessage-deflate.
-func (p *Pool) Ask(ctx context.Context, r *http.Request) (*Asked, error) {
-	var a *Asked
+func (p *Pool) Ask(ctx context.Context, r *http.Request) (*PendingHandshake, error) {
+	var a *PendingHandshake
 	err := p.try(func(t *target) (err error) {
 		a, err = t.open(ctx, r)
 		return err
@@ -63,8 +63,8 @@ func (p *Pool) Ask(ctx context.Context, r *http.Request) (*Asked, error) {
 
 // AskNow is a non-blocking Ask. It returns ErrWait if it would block. See
 // Near.
-func (p *Pool) AskNow(ctx context.Context, r *http.Request) (*Asked, error) {
-	var a *Asked
+func (p *Pool) AskNow(ctx context.Context, r *http.Request) (*PendingHandshake, error) {
+	var a *PendingHandshake
 	err := p.try(func(t *target) error {
 		conn, err := dialLocal(ctx, t.local, 0)
 		switch {
@@ -85,7 +85,7 @@ func (p *Pool) Near() bool {
 	return !slices.ContainsFunc(p.targets, func(t *target) bool { return !t.local.IsValid() || t.tls != nil || t.config.Dial != nil })
 }
 
-func (t *target) open(ctx context.Context, r *http.Request) (*Asked, error) {
+func (t *target) open(ctx context.Context, r *http.Request) (*PendingHandshake, error) {
 	conn, err := t.dial(ctx)
 	if err != nil {
 		return nil, err
@@ -94,10 +94,10 @@ func (t *target) open(ctx context.Context, r *http.Request) (*Asked, error) {
 }
 
 // send sends the handshake on a new connection.
-func (t *target) send(ctx context.Context, conn net.Conn, r *http.Request) (*Asked, error) {
+func (t *target) send(ctx context.Context, conn net.Conn, r *http.Request) (*PendingHandshake, error) {
 	// Limit the duration of the following steps.
 	_ = conn.SetDeadline(time.Now().Add(t.config.Response))
-	a := &Asked{Conn: conn, target: t, request: r, offered: offers(r.Header)}
+	a := &PendingHandshake{Conn: conn, target: t, request: r, offered: offers(r.Header)}
 	var err error
 	if t.tls != nil {
 		err = a.encrypt(ctx)
@@ -112,8 +112,8 @@ func (t *target) send(ctx context.Context, conn net.Conn, r *http.Request) (*Ask
 }
 
 // encrypt starts TLS on the connection.
-func (a *Asked) encrypt(ctx context.Context) error {
-	stop := cutAtEnd(ctx, a.Conn)
+func (a *PendingHandshake) encrypt(ctx context.Context) error {
+	stop := cancelOnDone(ctx, a.Conn)
 	defer stop()
 	secure := tls.Client(a.Conn, a.target.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
@@ -124,7 +124,7 @@ func (a *Asked) encrypt(ctx context.Context) error {
 }
 
 // Failed closes the connection and returns err with its classification.
-func (a *Asked) Failed(ctx context.Context, err error) error {
+func (a *PendingHandshake) Failed(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
@@ -139,7 +139,7 @@ func (a *Asked) Failed(ctx context.Context, err error) error {
 
 // Switched returns the socket if first is a complete and valid 101 response.
 // Otherwise it does nothing, and the caller must call Answer.
-func (a *Asked) Switched(first []byte) (*Socket, bool) {
+func (a *PendingHandshake) Switched(first []byte) (*Socket, bool) {
 	source := bytes.NewReader(first)
 	s, err := a.socket(bufio.NewReaderSize(source, 1024), source)
 	return s, err == nil && s.Response.StatusCode == http.StatusSwitchingProtocols
@@ -147,8 +147,8 @@ func (a *Asked) Switched(first []byte) (*Socket, bool) {
 
 // Answer waits for the response, of which first has already been received. It
 // fails when ctx is done or the server takes too long.
-func (a *Asked) Answer(ctx context.Context, first []byte) (*Socket, error) {
-	stop := cutAtEnd(ctx, a.Conn)
+func (a *PendingHandshake) Answer(ctx context.Context, first []byte) (*Socket, error) {
+	stop := cancelOnDone(ctx, a.Conn)
 	s, err := a.read(first)
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
@@ -163,11 +163,11 @@ func (a *Asked) Answer(ctx context.Context, first []byte) (*Socket, error) {
 // Most servers have answered by then.
 const watchAfter = 10 * time.Millisecond
 
-// cutAtEnd makes the deadline of conn pass when ctx is done, from watchAfter
-// on, until stop is called. stop reports whether ctx is not done. The context
-// of a socket lives as long as the socket, and context.AfterFunc would leave a
-// map and a channel in it.
-func cutAtEnd(ctx context.Context, conn net.Conn) (stop func() bool) {
+// cancelOnDone interrupts reads and writes of conn when ctx is done, from
+// watchAfter on, until stop is called. stop reports whether ctx is not done. It
+// does not use context.AfterFunc, because that would leave a map and a channel
+// in ctx, and the context of a socket lives as long as the socket.
+func cancelOnDone(ctx context.Context, conn net.Conn) (stop func() bool) {
 	stopped, left := make(chan struct{}), make(chan struct{})
 	timer := time.AfterFunc(watchAfter, func() {
 		defer close(left)
@@ -187,7 +187,7 @@ func cutAtEnd(ctx context.Context, conn net.Conn) (stop func() bool) {
 }
 
 // read reads the response.
-func (a *Asked) read(first []byte) (*Socket, error) {
+func (a *PendingHandshake) read(first []byte) (*Socket, error) {
 	source := bytes.NewReader(first)
 	limited := &io.LimitedReader{R: io.MultiReader(source, a.Conn), N: maxHead}
 	s, err := a.socket(bufio.NewReaderSize(limited, 1024), source)
@@ -202,7 +202,7 @@ func (a *Asked) read(first []byte) (*Socket, error) {
 
 // socket reads a response. If it is a 101, the data after it in buffered and
 // source belongs to the socket. buffered must read from source first.
-func (a *Asked) socket(buffered *bufio.Reader, source *bytes.Reader) (*Socket, error) {
+func (a *PendingHandshake) socket(buffered *bufio.Reader, source *bytes.Reader) (*Socket, error) {
 	response, err := readResponse(buffered)
 	if err != nil {
 		return nil, err
@@ -232,7 +232,7 @@ func readResponse(r *bufio.Reader) (*http.Response, error) {
 			return response, err
 		}
 	}
-	return nil, errors.New("too many informational answers")
+	return nil, errors.New("too many informational responses")
 }
 
 const deflate = "permessage-deflate"
@@ -263,9 +263,9 @@ func (s *Socket) check(r *http.Request, offered []string) error {
 	accept, protocol, extensions := h["Sec-Websocket-Accept"], h["Sec-Websocket-Protocol"], h["Sec-Websocket-Extensions"]
 	switch {
 	case !s.Response.ProtoAtLeast(1, 1):
-		return errors.New("its 101 is not of HTTP/1.1")
+		return errors.New("its 101 is not HTTP/1.1")
 	case !httpx.IsOnly(h["Upgrade"], "websocket"):
-		return errors.New("its 101 is not to websocket")
+		return errors.New("its 101 does not upgrade to websocket")
 	case !httpx.HasToken(h["Connection"], "upgrade"):
 		return errors.New("its 101 has no Connection: Upgrade")
 	case len(accept) != 1 || accept[0] != wsframe.AcceptKey(r.Header.Get("Sec-WebSocket-Key")):

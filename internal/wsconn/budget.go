@@ -8,7 +8,7 @@ import (
 
 // errSpent is returned by the first read of a handler that exceeds the budget.
 // Later reads fail with the cause of the end.
-var errSpent = errors.New("wsconn: the client sent more than it may before it is known")
+var errOverBudget = errors.New("wsconn: the client sent too much before it was authenticated")
 
 // A budget limits the number of bytes that a client may send. The zero budget
 // has no limit.
@@ -16,20 +16,20 @@ type budget struct {
 	limit atomic.Pointer[limit]
 }
 
-// A limit is a number of bytes, for how long it applies, and a callback for
-// when it is exceeded.
+// A limit is a number of bytes, a condition under which it applies, and a
+// callback for when it is exceeded.
 type limit struct {
-	left  atomic.Int64
-	while func() bool
-	spent func()
+	left     atomic.Int64
+	while    func() bool
+	exceeded func()
 }
 
 // Limit limits the bytes that the client may send from now on to n, including
-// frame headers, as long as while returns true. If the client sends more,
-// spent is called, which should End the connection; the handler does not get
-// the excess bytes.
-func (c *Conn) Limit(n int64, while func() bool, spent func()) {
-	l := &limit{while: while, spent: spent}
+// frame headers, as long as while returns true. If the client sends more, it
+// calls exceeded, which should End the connection. The handler does not get the
+// excess bytes.
+func (c *Conn) Limit(n int64, while func() bool, exceeded func()) {
+	l := &limit{while: while, exceeded: exceeded}
 	l.left.Store(n)
 	c.budget.limit.Store(l)
 }
@@ -59,8 +59,8 @@ func (b *budget) read(r io.Reader, p []byte) (int, error) {
 	if n == 0 || l.left.Add(-int64(n)) >= 0 || b.current() == nil {
 		return n, err // within the limit, or it was removed during the read
 	}
-	l.spent()
-	return 0, errSpent
+	l.exceeded()
+	return 0, errOverBudget
 }
 
 // reader returns r, limited to the rest of the budget.

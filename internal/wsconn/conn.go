@@ -32,22 +32,22 @@ type Conn struct {
 	budget budget
 	held   func() bool // see HoldWhile
 
-	omu      sync.Mutex // guards owner and released
+	ownerMu  sync.Mutex // guards owner and released
 	owner    closer     // nil until there is one
 	released bool       // the connection is closed
 
-	// Held during writes, and while out advances by what was written.
-	wmu sync.Mutex
-	out stream
+	// Held during writes, and while out advances by the written bytes.
+	writeMu sync.Mutex
+	out     stream
 	// Nil after the response header has been sent, or if no subprotocol is to
 	// be selected.
 	choice *choice
 
 	// Held during reads, so that the drain can wait for the handler's reader.
-	rmu sync.Mutex
+	readMu sync.Mutex
 
 	// Orders the handler's deadlines and Close with respect to End.
-	dmu    sync.Mutex
+	endMu  sync.Mutex
 	closed bool
 	cut    bool // End was called while the connection lingered
 	// The handler has closed the connection, but the peer has not received
@@ -78,10 +78,10 @@ func (f closedFunc) Closed() { f() }
 // own sets the owner, and notifies it immediately if the connection is closed
 // already.
 func (c *Conn) own(o closer) {
-	c.omu.Lock()
+	c.ownerMu.Lock()
 	c.owner = o
 	released := c.released
-	c.omu.Unlock()
+	c.ownerMu.Unlock()
 	if released {
 		o.Closed()
 	}
@@ -89,11 +89,11 @@ func (c *Conn) own(o closer) {
 
 // release notifies the owner, once, that the connection is closed.
 func (c *Conn) release() {
-	c.omu.Lock()
+	c.ownerMu.Lock()
 	first := !c.released
 	c.released = true
 	owner := c.owner
-	c.omu.Unlock()
+	c.ownerMu.Unlock()
 	if first && owner != nil {
 		owner.Closed()
 	}
@@ -122,13 +122,13 @@ func (c *Conn) await() {
 func (c *Conn) End(cause error, frame []byte, cancel func()) {
 	f := newEnding(cause, frame, cancel)
 
-	c.dmu.Lock()
-	defer c.dmu.Unlock()
+	c.endMu.Lock()
+	defer c.endMu.Unlock()
 	if c.next != nil {
 		c.next.End(frame, cancel)
 		return
 	}
-	if c.lingers.Load() { // the rest is no longer worth waiting for
+	if c.lingers.Load() { // do not wait for the rest
 		c.cut = true
 		_ = c.conn.SetReadDeadline(time.Unix(1, 0))
 	}
@@ -137,7 +137,7 @@ func (c *Conn) End(cause error, frame []byte, cancel func()) {
 	}
 	// Set the deadline before taking the lock: if the peer does not read, a
 	// write of the handler may hold the lock forever.
-	_ = c.conn.SetWriteDeadline(f.begun.Add(Grace / 2))
+	_ = c.conn.SetWriteDeadline(f.startedAt.Add(Grace / 2))
 	go c.finish(f)
 }
 
@@ -155,8 +155,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 }
 
 func (c *Conn) read(p []byte) (int, error) {
-	c.rmu.Lock()
-	defer c.rmu.Unlock()
+	c.readMu.Lock()
+	defer c.readMu.Unlock()
 	if c.ending.Load() != nil {
 		return 0, nil
 	}
@@ -174,8 +174,8 @@ func (c *Conn) read(p []byte) (int, error) {
 // current frame, and fails with the cause.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.await()
-	c.wmu.Lock()
-	defer c.wmu.Unlock()
+	c.writeMu.Lock()
+	defer c.writeMu.Unlock()
 	if c.choice == nil {
 		return c.send(p)
 	}
@@ -191,7 +191,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return min(n, max(len(p)-1, 0)), err
 }
 
-// send is Write without selecting a subprotocol. c.wmu must be held.
+// send is Write without selecting a subprotocol. c.writeMu must be held.
 func (c *Conn) send(p []byte) (int, error) {
 	f := c.ending.Load()
 	if f == nil {
@@ -230,13 +230,13 @@ func (c *Conn) send(p []byte) (int, error) {
 // It returns immediately. If the peer has not received everything, it is given
 // time: at least Grace, and more as long as it makes progress.
 func (c *Conn) Close() error {
-	c.dmu.Lock()
+	c.endMu.Lock()
 	if c.ending.Load() != nil || c.next != nil {
-		c.dmu.Unlock()
+		c.endMu.Unlock()
 		return nil
 	}
 	if c.lingers.Load() {
-		c.dmu.Unlock()
+		c.endMu.Unlock()
 		return net.ErrClosed
 	}
 	first := !c.closed
@@ -244,11 +244,11 @@ func (c *Conn) Close() error {
 	if first && !c.reset.Load() && Unsent(c.conn) > 0 {
 		c.lingers.Store(true)
 		_ = c.conn.SetDeadline(time.Unix(1, 0)) // wakes readers and writers
-		c.dmu.Unlock()
+		c.endMu.Unlock()
 		go c.linger()
 		return nil
 	}
-	c.dmu.Unlock()
+	c.endMu.Unlock()
 	defer c.release()
 	return c.conn.Close()
 }
@@ -256,10 +256,10 @@ func (c *Conn) Close() error {
 // Cut closes the connection after an incomplete plain response, so that the
 // peer can detect this. See [Reset].
 func (c *Conn) Cut() {
-	c.dmu.Lock()
+	c.endMu.Lock()
 	over := c.closed || c.ending.Load() != nil || c.next != nil
 	c.closed = true
-	c.dmu.Unlock()
+	c.endMu.Unlock()
 	if over {
 		return
 	}
@@ -323,8 +323,8 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(t, c.co
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(t, c.conn.SetWriteDeadline) }
 
 func (c *Conn) setDeadline(t time.Time, set func(time.Time) error) error {
-	c.dmu.Lock()
-	defer c.dmu.Unlock()
+	c.endMu.Lock()
+	defer c.endMu.Unlock()
 	if c.ending.Load() != nil || c.next != nil || c.lingers.Load() {
 		return nil
 	}

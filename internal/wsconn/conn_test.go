@@ -125,10 +125,10 @@ func TestReadWhileThePeerIsDrained(t *testing.T) {
 		begun := time.Now()
 		g.end()
 		<-g.conn.(half).shut
-		if !g.rmu.TryLock() {
+		if !g.readMu.TryLock() {
 			t.Fatal("a reader waits until the peer has hung up")
 		}
-		g.rmu.Unlock()
+		g.readMu.Unlock()
 		if _, err := g.Read(make([]byte, 1)); !errors.Is(err, errEnd) || time.Since(begun) > 0 {
 			t.Errorf("Read: %v after %v", err, time.Since(begun))
 		}

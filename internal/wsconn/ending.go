@@ -9,15 +9,15 @@ import (
 
 // An ending is the state of an End in progress.
 type ending struct {
-	begun  time.Time
-	cause  error
-	frame  []byte
-	cancel func()
-	// It began before the handler's response. Guarded by wmu.
+	startedAt time.Time
+	cause     error
+	frame     []byte
+	cancel    func()
+	// It began before the handler's response. guarded by writeMu.
 	early bool
-	// The close frame has been sent or can no longer be sent. Guarded by wmu.
+	// The close frame has been sent or can no longer be sent. guarded by writeMu.
 	over bool
-	// It interrupted a plain response. Guarded by wmu.
+	// It interrupted a plain response. guarded by writeMu.
 	cut bool
 
 	notifyOnce, endOnce sync.Once
@@ -27,7 +27,7 @@ type ending struct {
 
 func newEnding(cause error, frame []byte, cancel func()) *ending {
 	return &ending{
-		begun: time.Now(), cause: cause, frame: frame, cancel: cancel,
+		startedAt: time.Now(), cause: cause, frame: frame, cancel: cancel,
 		notified: make(chan struct{}), ended: make(chan struct{}),
 	}
 }
@@ -49,9 +49,9 @@ func (f *ending) done() {
 
 // finish sends the close frame and closes the connection.
 func (c *Conn) finish(f *ending) {
-	c.wmu.Lock()
+	c.writeMu.Lock()
 	over, early := c.sendCloseFrame(f), f.early
-	c.wmu.Unlock()
+	c.writeMu.Unlock()
 	switch {
 	case over:
 		// If many sockets end at once, send all close frames before waking
@@ -64,32 +64,32 @@ func (c *Conn) finish(f *ending) {
 		f.notify()
 		_ = c.conn.SetReadDeadline(time.Unix(1, 0))
 	}
-	unfinished := time.NewTimer(time.Until(f.begun.Add(Grace / 2)))
+	unfinished := time.NewTimer(time.Until(f.startedAt.Add(Grace / 2)))
 	defer unfinished.Stop()
 	select {
 	case <-f.ended:
 	case <-unfinished.C:
 		f.done()
 	}
-	c.wmu.Lock()
+	c.writeMu.Lock()
 	cut := f.cut
-	c.wmu.Unlock()
+	c.writeMu.Unlock()
 	if cut && Reset(c.conn) {
 		c.release()
 		return
 	}
-	c.hangUp(f.begun.Add(Grace))
+	c.hangUp(f.startedAt.Add(Grace))
 }
 
 // sendCloseFrame sends the close frame if the stream is at a boundary. It
-// reports whether the ending is over. c.wmu must be held.
+// reports whether the ending is over. c.writeMu must be held.
 func (c *Conn) sendCloseFrame(f *ending) bool {
 	select {
 	case <-f.ended:
 		f.over = true // out of time
 	default:
 	}
-	f.early = f.early || !c.out.begun()
+	f.early = f.early || !c.out.started()
 	switch {
 	case f.over:
 	case c.out.broken:
@@ -112,15 +112,15 @@ func (c *Conn) sendCloseFrame(f *ending) bool {
 func (c *Conn) hangUp(deadline time.Time) {
 	defer c.release()
 	defer c.conn.Close()
-	// The deadline in the past wakes a handler that waits in Read. When rmu is
+	// The deadline in the past wakes a handler that waits in Read. When readMu is
 	// available, that Read has returned, so the new deadline does not block it
 	// again.
 	_ = c.conn.SetReadDeadline(time.Unix(1, 0))
-	c.rmu.Lock()
+	c.readMu.Lock()
 	if c.ending.Load() != nil {
-		c.rmu.Unlock() // a later Read fails without reading
+		c.readMu.Unlock() // a later Read fails without reading
 	} else {
-		defer c.rmu.Unlock()
+		defer c.readMu.Unlock()
 	}
 	_ = c.conn.SetDeadline(deadline)
 	if CloseWrite(c.conn) != nil {
@@ -137,21 +137,21 @@ const linger = 500 * time.Millisecond
 // the peer time to read it. If the connection is ending, Finish completes the
 // ending.
 func (c *Conn) Finish() {
-	c.dmu.Lock()
+	c.endMu.Lock()
 	if f := c.ending.Load(); f != nil {
-		c.dmu.Unlock()
-		c.wmu.Lock()
+		c.endMu.Unlock()
+		c.writeMu.Lock()
 		_ = c.sendCloseFrame(f)
 		f.over = true
-		c.wmu.Unlock()
+		c.writeMu.Unlock()
 		f.done()
 		return
 	}
 	if c.closed {
-		c.dmu.Unlock()
+		c.endMu.Unlock()
 		return
 	}
 	c.closed = true
-	c.dmu.Unlock()
+	c.endMu.Unlock()
 	c.hangUp(time.Now().Add(linger))
 }

@@ -6,10 +6,10 @@ import (
 )
 
 // An Ender ends a connection that was handed over to it, like Conn.End: it
-// sends frame between two frames, calls said, and closes the connection. It
+// sends frame between two frames, calls sent, and closes the connection. It
 // returns immediately. Further calls have no effect.
 type Ender interface {
-	End(frame []byte, said func())
+	End(frame []byte, sent func())
 }
 
 // Handover gives the underlying connection to a new owner, such as a relay
@@ -22,32 +22,32 @@ type Ender interface {
 // fails with the cause. The new owner must close the connection and then call
 // closed. After Handover, End calls the Ender.
 func (c *Conn) Handover(take func(bare net.Conn, closed func()) Ender) bool {
-	c.dmu.Lock()
-	defer c.dmu.Unlock()
+	c.endMu.Lock()
+	defer c.endMu.Unlock()
 	if c.closed || c.next != nil || c.ending.Load() != nil {
 		return false
 	}
 	c.closed = true
 	c.next = take(c.conn, c.release)
-	c.conn = gone{} // do not keep the connection reachable
+	c.conn = movedConn{} // do not keep the connection reachable
 	return true
 }
 
 // NetConn returns the underlying connection, to determine its type.
 func (c *Conn) NetConn() net.Conn {
-	c.dmu.Lock()
-	defer c.dmu.Unlock()
+	c.endMu.Lock()
+	defer c.endMu.Unlock()
 	return c.conn
 }
 
-// gone replaces a connection that was handed over.
-type gone struct{}
+// A movedConn replaces a connection that was handed over.
+type movedConn struct{}
 
-func (gone) Read([]byte) (int, error)         { return 0, net.ErrClosed }
-func (gone) Write([]byte) (int, error)        { return 0, net.ErrClosed }
-func (gone) Close() error                     { return net.ErrClosed }
-func (gone) LocalAddr() net.Addr              { return &net.TCPAddr{} }
-func (gone) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
-func (gone) SetDeadline(time.Time) error      { return net.ErrClosed }
-func (gone) SetReadDeadline(time.Time) error  { return net.ErrClosed }
-func (gone) SetWriteDeadline(time.Time) error { return net.ErrClosed }
+func (movedConn) Read([]byte) (int, error)         { return 0, net.ErrClosed }
+func (movedConn) Write([]byte) (int, error)        { return 0, net.ErrClosed }
+func (movedConn) Close() error                     { return net.ErrClosed }
+func (movedConn) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (movedConn) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (movedConn) SetDeadline(time.Time) error      { return net.ErrClosed }
+func (movedConn) SetReadDeadline(time.Time) error  { return net.ErrClosed }
+func (movedConn) SetWriteDeadline(time.Time) error { return net.ErrClosed }

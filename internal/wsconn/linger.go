@@ -14,12 +14,12 @@ import (
 // lose the rest and the close frame.
 func (c *Conn) linger() {
 	defer c.release()
-	c.wmu.Lock() // a pending write has been woken
+	c.writeMu.Lock() // a pending write has been woken
 	_ = c.conn.SetWriteDeadline(time.Now().Add(Grace))
 	err := CloseWrite(c.conn)
-	c.wmu.Unlock()
-	c.rmu.Lock()   // a pending read has been woken
-	c.rmu.Unlock() //nolint:staticcheck // A later one fails without reading.
+	c.writeMu.Unlock()
+	c.readMu.Lock()   // a pending read has been woken
+	c.readMu.Unlock() //nolint:staticcheck // A later one fails without reading.
 	if err == nil {
 		c.drain()
 	}
@@ -38,12 +38,12 @@ func (c *Conn) drain() {
 	var progress Progress
 	for {
 		now := time.Now()
-		c.dmu.Lock()
+		c.endMu.Lock()
 		cut := c.cut
 		if !cut {
-			_ = c.conn.SetReadDeadline(now.Add(min(Grace/Looks, deadline.Sub(now))))
+			_ = c.conn.SetReadDeadline(now.Add(min(Grace/ChecksPerGrace, deadline.Sub(now))))
 		}
-		c.dmu.Unlock()
+		c.endMu.Unlock()
 		if cut || !now.Before(deadline) {
 			return
 		}
@@ -53,7 +53,7 @@ func (c *Conn) drain() {
 		now = time.Now()
 		unsent := Unsent(c.conn)
 		if progress.Enough(sent-int64(unsent), now.Sub(begun)) && unsent > 0 {
-			deadline = earlier(now.Add(Grace), begun.Add(Longest))
+			deadline = earlier(now.Add(Grace), begun.Add(MaxGrace))
 		}
 	}
 }

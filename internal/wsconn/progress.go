@@ -7,19 +7,19 @@ import (
 )
 
 // After a normal end of a stream, a peer that still receives data gets more
-// time than Grace, up to Longest, as long as it receives leastRate bytes per
-// second. Progress is checked every Grace/Looks.
+// time than Grace, up to MaxGrace, as long as it receives leastRate bytes per
+// second. Progress is checked every Grace/ChecksPerGrace.
 const (
-	Longest   = 60 * time.Second
-	Looks     = 5
-	leastRate = 1 << 10
+	MaxGrace       = 60 * time.Second
+	ChecksPerGrace = 5
+	leastRate      = 1 << 10
 )
 
 // A Progress measures how fast a peer receives data.
 type Progress struct {
-	begun   time.Duration
-	base    int64
-	started bool
+	startedAt time.Duration
+	base      int64
+	started   bool
 }
 
 // Enough records that the peer has received taken bytes in total by now. It
@@ -30,7 +30,7 @@ func (p *Progress) Enough(taken int64, now time.Duration) bool {
 		*p = Progress{now, taken, true}
 		return false
 	}
-	return float64(taken-p.base) >= leastRate*(now-p.begun).Seconds()
+	return float64(taken-p.base) >= leastRate*(now-p.startedAt).Seconds()
 }
 
 // Unsent returns the number of bytes that were written to conn but not

@@ -44,7 +44,7 @@ func NewResponse(conn *Conn) *Response {
 func Take(w http.ResponseWriter, held func() bool) (*Response, error) {
 	raw, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return nil, fmt.Errorf("cannot take the connection over: %w; is this HTTP/2, or does a middleware in front of the guard hide http.Hijacker?", err)
+		return nil, fmt.Errorf("cannot take over the connection: %w; is this HTTP/2, or does a middleware in front of the guard hide http.Hijacker?", err)
 	}
 	conn := &Conn{conn: raw}
 	conn.HoldWhile(held)
@@ -58,7 +58,7 @@ func Take(w http.ResponseWriter, held func() bool) (*Response, error) {
 
 // IsEarly reports whether the client sent data after the handshake. Clients
 // wait for the answer before they send (RFC 6455 §4.1); earlier data may be a
-// request that a proxy in front took for part of this one.
+// request that a proxy in front mistook for a part of this one.
 func (r *Response) IsEarly() bool { return r.early }
 
 // IsDirect reports whether the connection was hijacked from a [Direct].
@@ -73,8 +73,8 @@ type Owner interface {
 	Closed() // the connection is closed
 }
 
-// Attach sets the Owner to notify, once of each event. If the connection is
-// closed already, it is notified immediately.
+// Attach sets the Owner, which is notified once of each event, and immediately
+// if the connection is already closed.
 func (r *Response) Attach(o Owner) {
 	r.owner = o
 	r.conn.own(o)

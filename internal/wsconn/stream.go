@@ -25,7 +25,7 @@ type stream struct {
 }
 
 // begun reports whether anything was sent.
-func (s *stream) begun() bool { return s.nstatus > 0 }
+func (s *stream) started() bool { return s.nstatus > 0 }
 
 // boundary reports whether a close frame can be inserted here.
 func (s *stream) boundary() bool { return s.upgrade && !s.broken && s.frames.Boundary() }

@@ -30,7 +30,7 @@ type opening struct {
 	socket *wsauth.Socket
 	waits  bool // the client sends its token in the first message
 	begun  time.Time
-	asked  *upstream.Asked
+	asked  *upstream.PendingHandshake
 	watch  *watch // watches the client
 }
 
@@ -97,7 +97,7 @@ func (o *opening) fail(err error) {
 }
 
 // await waits for the upstream's answer, on an event loop if possible.
-func (o *opening) await(asked *upstream.Asked) {
+func (o *opening) await(asked *upstream.PendingHandshake) {
 	o.asked = asked
 	o.watch = watchClient(o.w.Conn(), o.socket)
 	if o.proxy.routes.config.Events.Await(asked.Conn, o.w.Conn(), eventloop.Wait{
