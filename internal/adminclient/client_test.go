@@ -18,8 +18,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// answers is a transport without a network. It returns the answers in turn,
-// the last one again and again, and records the requests.
+// answers is a transport without a network. It returns the answers in order,
+// repeats the last one, and records the requests.
 type answers struct {
 	bodies   []string
 	requests []string
@@ -31,7 +31,7 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, nil
 }
 
-// All pages of a list are read, each after the one before.
+// All pages of a list are read, one after another.
 func TestAllPages(t *testing.T) {
 	a := &answers{bodies: []string{
 		`{"sessions":[{"sid":"s1"}],"next":"r.1"}`, `{"sessions":[{"sid":"s2"}],"next":"r.2"}`, `{"sessions":[{"sid":"s3"}]}`,
@@ -48,7 +48,7 @@ func TestAllPages(t *testing.T) {
 	}
 }
 
-// The server may be another program, or answer too much.
+// The server may be another program, or send too large a response.
 func TestUnexpectedAnswers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		status int
@@ -114,7 +114,7 @@ func TestAwaitDrained(t *testing.T) {
 	})
 }
 
-// The token is sent to this machine, or by TLS.
+// The token is sent only to this machine or over TLS.
 func TestNewPort(t *testing.T) {
 	for address, ok := range map[string]bool{
 		"http://127.0.0.1:9091": true, "http://[::1]:9091/": true, "http://localhost:9091": true, "https://gateway.example": true,

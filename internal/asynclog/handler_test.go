@@ -16,11 +16,11 @@ import (
 	"time"
 )
 
-// A pipe is a writer whose reader may stop.
+// A pipe is a writer whose reader may stop reading.
 type pipe struct {
 	mu      sync.Mutex
 	text    bytes.Buffer
-	stopped chan struct{} // nil, or closed when the reader goes on
+	stopped chan struct{} // nil, or closed when the reader continues
 }
 
 func (p *pipe) Write(b []byte) (int, error) {
@@ -53,16 +53,16 @@ func byMessage(r slog.Record) Class {
 	return Ordinary
 }
 
-// TestReaderStops: nobody waits for the reader, what waits is bounded, a flood
-// of one class leaves the room of the others alone, and when the reader goes
-// on the log says how many lines were lost.
+// TestReaderStops: callers do not wait for the reader, the queue is bounded,
+// and a flood of one class leaves room for the others. When the reader
+// continues, the log reports how many lines were lost.
 func TestReaderStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipe{stopped: make(chan struct{})}
 		h := New(Config{Writer: p, Format: text, Classify: byMessage, Quota: 10_000})
 		log := slog.New(h).With("a", 1).WithGroup("g")
 		log.Info("first")
-		synctest.Wait() // the goroutine is stuck with it
+		synctest.Wait() // the goroutine is blocked in a write
 		for i := range 1000 {
 			log.Info("refused", "i", i)
 		}
@@ -87,8 +87,8 @@ func TestReaderStops(t *testing.T) {
 	})
 }
 
-// TestRoomOfAClass: each class has the room that docs/operations.md says, to
-// the byte, whatever the others hold.
+// TestRoomOfAClass: each class has exactly the space that docs/operations.md
+// gives, whatever the others hold.
 func TestRoomOfAClass(t *testing.T) {
 	page, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
@@ -150,8 +150,8 @@ func (d *disk) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// TestWriterFails: lines that the writer does not take are counted as dropped.
-// What it has taken of a line does not run into the next one.
+// TestWriterFails: lines that the writer does not accept count as dropped. A
+// partly written line does not run into the next one.
 func TestWriterFails(t *testing.T) {
 	for name, room := range map[string]int{"nothing": 0, "a whole line": len("msg=first\n"), "half a line": len("msg=first\nmsg=ref")} {
 		t.Run(name, func(t *testing.T) {
@@ -189,7 +189,7 @@ func TestWriterFails(t *testing.T) {
 					t.Errorf("%d lines kept, %d dropped: %q", kept, dropped, lines)
 				}
 				if !strings.Contains(d.text.String(), "audit=1") {
-					t.Errorf("the log does not say that lines are missing: %q", lines)
+					t.Errorf("the log does not report missing lines: %q", lines)
 				}
 			})
 		})
@@ -205,8 +205,7 @@ func untimed(w io.Writer) slog.Handler {
 	}})
 }
 
-// TestCloseIsBounded: a reader that never comes back does not keep the
-// process.
+// TestCloseIsBounded: Close returns even if the reader never continues.
 func TestCloseIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipe{stopped: make(chan struct{})}
@@ -214,7 +213,7 @@ func TestCloseIsBounded(t *testing.T) {
 		slog.New(h).Info("x")
 		begun := time.Now()
 		if h.Close(2 * time.Second) {
-			t.Error("Close says that all was written")
+			t.Error("Close reports that everything was written")
 		}
 		if took := time.Since(begun); took != 2*time.Second {
 			t.Errorf("Close took %v", took)
@@ -228,8 +227,8 @@ func TestCloseIsBounded(t *testing.T) {
 	})
 }
 
-// TestCloseWaitsForTheCount: what the timer of a second is about to tell of
-// refusals is told before the log closes.
+// TestCloseWaitsForTheCount: a pending report of refusals is written before the
+// log closes.
 func TestCloseWaitsForTheCount(t *testing.T) {
 	begun, proceed := make(chan struct{}), make(chan struct{})
 	var told atomic.Uint64
@@ -253,12 +252,12 @@ func TestCloseWaitsForTheCount(t *testing.T) {
 	}
 	close(proceed)
 	if n := <-closed; n != 2 {
-		t.Errorf("closed when %d of 2 were told of", n)
+		t.Errorf("closed when %d of 2 were reported", n)
 	}
 }
 
-// TestG14_RefusalsOfASecondAreBounded, and counted: in the figures, and in one
-// line for those that have none.
+// TestG14_RefusalsOfASecondAreBounded: refusals beyond the limit are counted,
+// in the metrics or, for those without a metric, in one line.
 func TestG14_RefusalsOfASecondAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipe{}
@@ -281,7 +280,7 @@ func TestG14_RefusalsOfASecondAreBounded(t *testing.T) {
 			t.Errorf("%d of 30000 other lines", n)
 		}
 		if n := strings.Count(got, "refusals=9900 limit_per_second=100"); n != 3 {
-			t.Errorf("%d lines say how many were not logged", n)
+			t.Errorf("%d lines report how many were not logged", n)
 		}
 		if h.Suppressed() != 29_700 {
 			t.Errorf("%d are counted", h.Suppressed())
@@ -289,8 +288,8 @@ func TestG14_RefusalsOfASecondAreBounded(t *testing.T) {
 	})
 }
 
-// TestLinesAreWhole: those of many goroutines come out one by one, in the
-// order of each.
+// TestLinesAreWhole: lines of many goroutines do not mix, and those of each
+// goroutine stay in order.
 func TestLinesAreWhole(t *testing.T) {
 	p := &pipe{}
 	h := New(Config{Writer: p, Format: text})

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// write puts a new certificate and its key into the folder, and returns the
+// write writes a new certificate and its key to the folder, and returns the
 // certificate.
 func write(t *testing.T, dir string) []byte {
 	t.Helper()
@@ -46,8 +46,8 @@ func put(t *testing.T, path string, data []byte) {
 	}
 }
 
-// TestReload: a pair is taken as a whole or not at all, and what is refused
-// never shows the key.
+// TestReload: a pair is loaded completely or not at all, and errors never show
+// the key.
 func TestReload(t *testing.T) {
 	dir := t.TempDir()
 	first := write(t, dir)
@@ -99,7 +99,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// chainOf is the certificate of another pair.
+// chainOf returns the certificate of another pair.
 func chainOf(t *testing.T) []byte {
 	t.Helper()
 	dir := t.TempDir()

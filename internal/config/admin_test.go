@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// A socket is relative to the folder of the file, unless there is to be none.
+// The socket's path is relative to the folder of the file, unless the socket is
+// off.
 func TestAdminSocketMayBeOff(t *testing.T) {
 	for text, want := range map[string]string{
 		"off":          Off,
@@ -28,7 +29,7 @@ func TestAdminSocketMayBeOff(t *testing.T) {
 			t.Errorf("%s is %q, want %q", text, got, want)
 		}
 		if got := d.Settings.Users; got != filepath.Join("folder", "off") {
-			t.Errorf("users: off is %q: there is no such word", got)
+			t.Errorf("users: off gives %q, want a file named off", got)
 		}
 	}
 }
@@ -56,7 +57,7 @@ func TestAdminHost(t *testing.T) {
 	}
 }
 
-// The token is looked at before a server starts.
+// The token file is checked before a server starts.
 func TestAdminTokenFileIsRead(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "wsauth.yaml")

@@ -29,9 +29,9 @@ import (
 	"wsauth/token"
 )
 
-// TestPagesHoldAgainstAttacks serves every combination of the routes that
-// the README, the pages and the example show, before servers that take any
-// path for a page and for a socket, and attacks it without a token.
+// TestPagesHoldAgainstAttacks serves every combination of the routes in the
+// README, the pages and the example, in front of servers that serve any path as
+// a page and as a socket, and attacks it without a token.
 func TestPagesHoldAgainstAttacks(t *testing.T) {
 	shown := map[string][]proxy.Route{"example": routesOf(Parse("example.yaml", []byte(whole(t))))}
 	pages, err := filepath.Glob("../../docs/*.md")
@@ -55,7 +55,7 @@ func TestPagesHoldAgainstAttacks(t *testing.T) {
 		t.Run(backend.name, func(t *testing.T) {
 			at, done := backend.start(t), map[string]bool{}
 			for name, routes := range shown {
-				if text := fmt.Sprint(routes); done[text] { // two pages show the same
+				if text := fmt.Sprint(routes); done[text] { // another page shows the same routes
 					continue
 				} else {
 					done[text] = true
@@ -75,7 +75,8 @@ func TestPagesHoldAgainstAttacks(t *testing.T) {
 	}
 }
 
-// routesOf returns the routes of a document as far as they say who may pass.
+// routesOf returns the routes of a document, with the settings that decide who
+// may pass.
 func routesOf(d *Document) (all []proxy.Route) {
 	for _, r := range d.Settings.Routes {
 		all = append(all, proxy.Route{Path: r.Path, Public: r.Public, Sockets: r.Sockets, Requirement: requirements[r.Requirement]})
@@ -83,8 +84,8 @@ func routesOf(d *Document) (all []proxy.Route) {
 	return all
 }
 
-// startAnyPath starts a server that answers every path, and upgrades whatever
-// asks for it.
+// startAnyPath starts a server that answers every path, and upgrades every
+// request that asks for it.
 func startAnyPath(t *testing.T) string {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		said := fmt.Sprintf("%s %s user=%s", r.Method, r.RequestURI, r.Header.Get("X-User"))
@@ -126,17 +127,17 @@ func startNode(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = in.Close() // which stops it
+		_ = in.Close() // stops it
 		_ = cmd.Wait()
 	})
 	lines := bufio.NewScanner(out)
 	if !lines.Scan() {
-		t.Fatal("node says nothing")
+		t.Fatal("node prints nothing")
 	}
 	return "http://127.0.0.1:" + lines.Text()
 }
 
-// An attacked gateway is one that is served.
+// An attacked is a running gateway that the tests attack.
 type attacked struct {
 	t      *testing.T
 	name   string
@@ -144,8 +145,7 @@ type attacked struct {
 	addr   string
 }
 
-// attackRoutes serves routes, and asks for each path that may lead around
-// them.
+// attackRoutes serves routes, and requests each path that may bypass them.
 func attackRoutes(t *testing.T, name string, routes []proxy.Route) {
 	t.Helper()
 	for _, r := range routes {
@@ -209,8 +209,8 @@ func attackRoutes(t *testing.T, name string, routes []proxy.Route) {
 	}
 }
 
-// around returns paths that some servers take for one of a route, or for one
-// below or beside it.
+// around returns paths that some servers treat as a route's path, or as one
+// below or next to it.
 func around(path string) []string {
 	bare := strings.TrimSuffix(path, "/")
 	if bare == "" {
@@ -228,8 +228,8 @@ func around(path string) []string {
 
 var upgradeLines = []string{"Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}
 
-// ask sends a request as it stands, and returns the status and the body, which
-// of a socket is nothing.
+// ask sends a request unchanged, and returns the status and the body, which is
+// empty for a socket.
 func (a *attacked) ask(path string, lines ...string) (status int, body string) {
 	a.t.Helper()
 	conn, err := net.Dial("tcp", a.addr)
@@ -259,8 +259,8 @@ func (a *attacked) ask(path string, lines ...string) (status int, body string) {
 	return resp.StatusCode, string(read)
 }
 
-// plain fails if a page opens without a token that a server which reads
-// loosely takes for a guarded one.
+// plain fails if a page that a lenient server treats as guarded opens without a
+// token.
 func (a *attacked) plain(path string) {
 	a.t.Helper()
 	if status, body := a.ask(path); status == http.StatusOK && strings.HasPrefix(body, "GET ") && a.guards(path) {
@@ -268,8 +268,8 @@ func (a *attacked) plain(path string) {
 	}
 }
 
-// socket fails if a socket opens without a token, unless its route says that
-// everybody may open it.
+// socket fails if a socket opens without a token, unless its route is open to
+// everybody.
 func (a *attacked) socket(path string) {
 	a.t.Helper()
 	status, _ := a.ask(path, upgradeLines...)
@@ -279,8 +279,8 @@ func (a *attacked) socket(path string) {
 	}
 }
 
-// guards reports whether the most exact route of a path is guarded for a
-// server that knows no capitals, no slash at the end and no escapes.
+// guards reports whether the most specific route of a path is guarded, for a
+// server that ignores case, a trailing slash and escapes.
 func (a *attacked) guards(path string) bool {
 	for range 4 {
 		if decoded, err := url.PathUnescape(path); err == nil {

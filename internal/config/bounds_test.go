@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A bound is what the page says of the values of a key.
+// A bound is a limit in the documentation of a key.
 type bound struct {
 	key      string
 	low, top string // "" is none
@@ -41,7 +41,7 @@ func boundsOf(t *testing.T) (all []bound) {
 			b.low, b.top = found[1], found[2]
 		}
 		switch {
-		case b.key == "admin.token_file": // the length of what is in it
+		case b.key == "admin.token_file": // the bound is for the content's length
 		case b.key == "store":
 			for _, key := range []string{"max_revocations", "max_sessions", "max_tickets"} {
 				all = append(all, bound{"store." + key, b.low, b.top})
@@ -53,7 +53,7 @@ func boundsOf(t *testing.T) (all []bound) {
 	return all
 }
 
-// beyond returns the next value of a bound in a direction.
+// beyond returns the next value outside a bound.
 func beyond(t *testing.T, value string, by int) string {
 	t.Helper()
 	if n, err := strconv.Atoi(value); err == nil {
@@ -67,13 +67,13 @@ func beyond(t *testing.T, value string, by int) string {
 		t.Fatal(err)
 	}
 	step := time.Millisecond
-	if d >= time.Minute { // some are whole seconds
+	if d >= time.Minute { // some must be whole seconds
 		step = time.Second
 	}
 	return (d + time.Duration(by)*step).String()
 }
 
-// withKey returns a file that has one key.
+// withKey returns a file with one key.
 func withKey(key, value string) string {
 	text := value
 	parts := strings.Split(key, ".")
@@ -92,15 +92,15 @@ func withKey(key, value string) string {
 	return text
 }
 
-// TestPageBounds: a value at a bound of docs/configuration.md is taken, and
-// the next one beyond it is a fault of that key.
+// TestPageBounds: a value at a bound in docs/configuration.md is accepted, and
+// the next one beyond it is an error of that key.
 func TestPageBounds(t *testing.T) {
 	bounds := boundsOf(t)
 	if len(bounds) < 17 {
 		t.Errorf("the page has only %d bounds: %v", len(bounds), bounds)
 	}
 	fails := func(b bound, value string) bool {
-		key, _, _ := strings.Cut(b.key, ".first_message.") // faults of an extractor name the extractor
+		key, _, _ := strings.Cut(b.key, ".first_message.") // errors of an extractor name the extractor
 		named := fmt.Sprintf(": %s: ", strings.ReplaceAll(key, "[]", "[0]"))
 		for _, f := range faultsOf(t, withKey(b.key, value)) {
 			if strings.Contains(f, named) {
@@ -119,10 +119,10 @@ func TestPageBounds(t *testing.T) {
 			}
 		}
 		if b.low != "" && !fails(b, beyond(t, b.low, -1)) {
-			t.Errorf("%s: %s is taken, though the page says at least %s", b.key, beyond(t, b.low, -1), b.low)
+			t.Errorf("%s: %s is accepted, although the page says at least %s", b.key, beyond(t, b.low, -1), b.low)
 		}
 		if b.top != "" && !fails(b, beyond(t, b.top, 1)) {
-			t.Errorf("%s: %s is taken, though the page says at most %s", b.key, beyond(t, b.top, 1), b.top)
+			t.Errorf("%s: %s is accepted, although the page says at most %s", b.key, beyond(t, b.top, 1), b.top)
 		}
 	}
 }

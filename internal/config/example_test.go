@@ -14,10 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// An index is no part of the name of a key in the documentation.
+// Indexes are not part of a key's name in the documentation.
 var index = regexp.MustCompile(`\[\d+\]`)
 
-// allKeys are the keys of a type, each with the way to it.
+// allKeys returns the keys of a type, each with its path.
 func allKeys(t reflect.Type, prefix string) (keys []string) {
 	switch {
 	case t == reflect.TypeFor[Extractor]():
@@ -36,7 +36,7 @@ func allKeys(t reflect.Type, prefix string) (keys []string) {
 	return keys
 }
 
-// The example as it is says what an empty file says.
+// The example sets the defaults.
 func TestExampleHasTheDefaults(t *testing.T) {
 	d := Parse("example.yaml", []byte(Example()))
 	if _, err := (&Maker{}).Make(d); err != nil {
@@ -47,10 +47,10 @@ func TestExampleHasTheDefaults(t *testing.T) {
 	}
 }
 
-// settingOff is a line of the example with a setting that is off.
+// settingOff matches a line of the example with a commented setting.
 var settingOff = regexp.MustCompile(`(?m)^#( *(?:- )?[a-z_]+:| +- | +#)`)
 
-// whole is the example with all that is off turned on.
+// whole returns the example with all commented settings enabled.
 func whole(t *testing.T) string {
 	t.Helper()
 	text := settingOff.ReplaceAllString(Example(), "$1")
@@ -62,8 +62,8 @@ func whole(t *testing.T) string {
 	return text
 }
 
-// With all that is off turned on, the example has every key, and is valid but
-// for what excludes each other.
+// With all commented settings enabled, the example has every key, and is valid
+// except for keys that exclude each other.
 func TestExampleHasEveryKey(t *testing.T) {
 	d := Parse("example.yaml", []byte(whole(t)))
 	for _, f := range d.faults {
@@ -91,12 +91,12 @@ func TestExampleHasEveryKey(t *testing.T) {
 	}
 }
 
-// What the example says of a route is what a route says that leaves it out.
+// The settings of the example's route are the defaults of a route.
 func TestExampleRouteHasTheDefaults(t *testing.T) {
 	shown := Parse("example.yaml", []byte(whole(t))).Settings
 	plain := Parse("plain.yaml", []byte("routes: [{path: /ws, upstream: 'http://127.0.0.1:9000'}]\n")).Settings.Routes[0]
 	route := shown.Routes[0]
-	// These have no default, or one that is not to be written.
+	// These have no default, or a default that cannot be written.
 	route.Host, route.Upstreams, route.TLS.CA, route.TLS.ServerName, route.Health.Path, route.Origins, route.Assertion = "", nil, "", "", "", nil, ""
 	route.Scopes, route.Claims, route.AppParameters = nil, nil, nil
 	route.CORS.Origins, route.CORS.Headers = nil, nil
@@ -107,7 +107,7 @@ func TestExampleRouteHasTheDefaults(t *testing.T) {
 		want := extractorKinds[l.Kind]()
 		switch o := l.Options.(type) {
 		case *headerOptions:
-			o.Scheme = "" // Bearer, unless there is none
+			o.Scheme = "" // Bearer, unless there is no scheme
 		case *cookieOptions:
 			o.Domain = ""
 		case *subprotocolOptions:
@@ -119,11 +119,11 @@ func TestExampleRouteHasTheDefaults(t *testing.T) {
 	}
 }
 
-// docRow is a row of the page: key, default.
+// A docRow is a row of the page: a key and its default.
 var docRow = regexp.MustCompile("(?m)^\\| `([a-z][^`]+)` \\|(.*?)\\| .+ \\|$")
 
-// The page about the configuration has every key, with its default, and no
-// other.
+// The page about the configuration has every key with its default, and no other
+// key.
 func TestPageHasEveryKey(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "configuration.md"))
 	if err != nil {
@@ -149,8 +149,8 @@ func TestPageHasEveryKey(t *testing.T) {
 	}
 }
 
-// compareDefaults compares what the page has for a default where the value is
-// not zero.
+// compareDefaults compares the documented defaults with values that are not
+// zero.
 func compareDefaults(t *testing.T, rows map[string]string, prefix string, v reflect.Value) {
 	t.Helper()
 	for f, value := range v.Fields() {
@@ -184,10 +184,10 @@ func compareDefaults(t *testing.T, rows map[string]string, prefix string, v refl
 			continue
 		}
 		if key == "routes[].path" || key == "routes[].upstream" || key == "routes[].limits.max_frame" {
-			continue // required, or as another is
+			continue // required, or the same as another key
 		}
 		if want != "" && rows[key] != "`"+want+"`" {
-			t.Errorf("%s: the page says %q, the default is %q", key, rows[key], want)
+			t.Errorf("%s: the documented default is %q, want %q", key, rows[key], want)
 		}
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// Whatever the text is, nothing panics, every fault has a line of the file and
-// is itself one line, and reading it once more says the same. A text without a
-// fault has settings that a gateway can have.
+// For any text, nothing panics, every error has a line of the file and is
+// itself one line, and parsing again gives the same result. A text without an
+// error yields settings that a gateway accepts.
 func FuzzParse(f *testing.F) {
 	files, err := filepath.Glob("testdata/faulty/*.yaml")
 	if err != nil || len(files) == 0 {

@@ -30,7 +30,7 @@ import (
 	"wsauth/token"
 )
 
-// faultsOf are the faults of a text, each as "LINE: KEY: TEXT".
+// faultsOf returns the errors of a text, each as "LINE: KEY: TEXT".
 func faultsOf(t *testing.T, text string) []string {
 	t.Helper()
 	_, err := (&Maker{}).Make(Parse("f.yaml", []byte(text)))
@@ -48,12 +48,12 @@ func faultsOf(t *testing.T, text string) []string {
 	return lines
 }
 
-// wanted is a comment that says which fault a line has: "#! KEY: part of the
+// wanted matches a comment that names the error of a line: "#! KEY: part of the
 // text".
 var wanted = regexp.MustCompile(`#! (.*)$`)
 
-// The files of faulty say in each line which faults it has. All of them are
-// found at once, and no other.
+// The files of faulty state the errors of each line. All of them are found at
+// once, and no others.
 func TestEveryErrorHasItsLine(t *testing.T) {
 	files, err := filepath.Glob("testdata/faulty/*.yaml")
 	if err != nil || len(files) == 0 {
@@ -88,8 +88,8 @@ func TestEveryErrorHasItsLine(t *testing.T) {
 	}
 }
 
-// What a person wrote into the wrong place is not repeated, and nor are
-// passwords in URLs.
+// Errors do not repeat a value written in the wrong place, nor passwords in
+// URLs.
 func TestFaultsShowNoSecrets(t *testing.T) {
 	const secret = "hunter2-canary"
 	for _, text := range []string{
@@ -112,7 +112,7 @@ func TestFaultsShowNoSecrets(t *testing.T) {
 	}
 }
 
-// A fault is about what was said over the file where that is to blame.
+// An error caused by an override names the override.
 func TestFaultsOfOverrides(t *testing.T) {
 	d := Parse("f.yaml", []byte("access_ttl: 1h\nlisten: [x]\nmax_sockets: 3\n"))
 	d.Settings.Listen = "127.0.0.1:0"
@@ -197,15 +197,15 @@ routes:
 	}
 	again, err := m.Make(d)
 	if err != nil || again.Routes[0].TLS != first.TLS {
-		t.Errorf("what stands as it did is not the same: %v", err)
+		t.Errorf("unchanged files are not equal: %v", err)
 	}
 	if w := d.Warnings(); len(w) != 2 || !strings.Contains(w[0], "insecure_no_csrf") || !strings.Contains(w[1], "routes[1].origins: any") {
 		t.Errorf("%q", w)
 	}
 }
 
-// TestDefaultsAreThoseOfTheGateway: a file that sets nothing but what must be
-// set, and one that sets nothing, get the gateway's own defaults.
+// TestDefaultsAreThoseOfTheGateway: a file with only the required settings, and
+// an empty one, get the gateway's own defaults.
 func TestDefaultsAreThoseOfTheGateway(t *testing.T) {
 	key, err := token.GenerateKey(token.ES256)
 	if err != nil {
@@ -235,10 +235,10 @@ func TestDefaultsAreThoseOfTheGateway(t *testing.T) {
 			t.Fatalf("%q: %v", text, err)
 		}
 		for _, c := range []*gateway.Config{&ours, &theirs} {
-			c.Store, c.Logger, c.Tokens.Keys = nil, nil, nil // not to be compared
+			c.Store, c.Logger, c.Tokens.Keys = nil, nil, nil // cannot be compared
 			c.Login.Store, c.Login.Logger, c.Login.Keys, c.Login.Users = nil, nil, nil, nil
 			for i := range c.Routes {
-				c.Routes[i].Extractors, c.Routes[i].Claims = nil, nil // the file spells them out
+				c.Routes[i].Extractors, c.Routes[i].Claims = nil, nil // the file states them
 			}
 		}
 		if !reflect.DeepEqual(ours, theirs) {
@@ -284,7 +284,7 @@ func settings(typ reflect.Type, part string) iter.Seq[string] {
 	}
 }
 
-// certificate is one in PEM form.
+// certificate returns a certificate in PEM form.
 func certificate(t *testing.T) []byte {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

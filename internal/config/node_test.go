@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What the parser would take long over is refused before it sees it, with the
+// Input that would keep the parser busy for long is refused first, with its
 // line.
 func TestUnreadable(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Each YAML file of the README and of the pages is a whole configuration. The
-// files that it names are others' business.
+// Each YAML block of the README and of the pages is a whole configuration. The
+// files that it names need not exist.
 func TestPagesHaveNoFault(t *testing.T) {
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil || len(pages) == 0 {
@@ -27,7 +27,7 @@ func TestPagesHaveNoFault(t *testing.T) {
 			d := Parse("f.yaml", []byte(text))
 			c, err := (&Maker{}).Make(d)
 			if err != nil {
-				continue // told above
+				continue // reported above
 			}
 			for _, warning := range append(d.Warnings(), d.RouteWarnings(c)...) {
 				t.Errorf("%s: %s\n%s", page, warning, text)
@@ -36,7 +36,7 @@ func TestPagesHaveNoFault(t *testing.T) {
 	}
 }
 
-// yamlOf is what stands between the fences of YAML in a page.
+// yamlOf returns the YAML blocks of a page.
 func yamlOf(t *testing.T, page string) (all []string) {
 	t.Helper()
 	text, err := os.ReadFile(page)

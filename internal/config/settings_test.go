@@ -20,7 +20,7 @@ func TestPlainHTTP(t *testing.T) {
 		"192.0.2.1:80":            true,
 		"app.example:80":          true,
 		"localhost.example:80":    true,
-		"nonsense":                false, // which is a fault
+		"nonsense":                false, // an error
 	} {
 		text := "listen: '" + address + "'\n"
 		for settings, warns := range map[string]bool{

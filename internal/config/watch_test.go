@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// watched is a folder with a file "f.yaml" that a watcher looks at.
+// A watched is a folder with a file "f.yaml" and a watcher.
 type watched struct {
 	t   *testing.T
 	dir string
@@ -21,10 +21,10 @@ type watched struct {
 	changes []Change
 }
 
-// path is a path in the folder.
+// path returns a path in the folder.
 func (w *watched) path(name string) string { return filepath.Join(w.dir, name) }
 
-// write writes a file where it is.
+// write writes a file in place.
 func (w *watched) write(name, text string) {
 	w.t.Helper()
 	if err := os.WriteFile(w.path(name), []byte(text), 0o600); err != nil {
@@ -40,7 +40,7 @@ func (w *watched) do(steps ...error) {
 	}
 }
 
-// rename puts another file in the place of f.yaml, written a while before.
+// rename replaces f.yaml by another file, written a while before.
 func (w *watched) rename(text string) {
 	w.t.Helper()
 	w.write("next", text)
@@ -48,7 +48,7 @@ func (w *watched) rename(text string) {
 }
 
 // TestWatcher: only a rename onto the path, or another target of a link on the
-// way, is a change that counts by itself.
+// way, is reported at once as a change.
 func TestWatcher(t *testing.T) {
 	type step = func(w *watched)
 	stop := func(d time.Duration) step { return func(*watched) { time.Sleep(d) } }
@@ -83,8 +83,8 @@ func TestWatcher(t *testing.T) {
 			func(w *watched) { w.do(os.Rename(w.path("f.yaml"), w.path("g"))) }, stop(time.Second),
 			func(w *watched) { w.do(os.Rename(w.path("g"), w.path("f.yaml"))) },
 		}, nil},
-		// As cp --remove-destination, git checkout, tar and mv between file
-		// systems do: the name is there before the content is.
+		// As cp --remove-destination, git checkout, tar, and mv between file systems
+		// do: the file exists before its content.
 		"created in its place": {[]step{func(w *watched) {
 			w.do(os.Remove(w.path("f.yaml")))
 			w.write("f.yaml", "bb")
@@ -123,7 +123,7 @@ func TestWatcher(t *testing.T) {
 			w.write("other", "b")
 			w.do(os.Symlink("other", w.path("l")), os.Rename(w.path("l"), w.path("f.yaml")))
 		}}, []Change{Replaced}},
-		// As Kubernetes mounts a ConfigMap: f.yaml leads through ..data.
+		// As Kubernetes mounts a ConfigMap: the path of f.yaml leads through ..data.
 		"another link on the way": {[]step{func(w *watched) {
 			w.do(os.Mkdir(w.path("..1"), 0o700), os.Mkdir(w.path("..2"), 0o700))
 			w.write("..1/f.yaml", "b")
@@ -181,7 +181,7 @@ func TestWatcher(t *testing.T) {
 	}
 }
 
-// expect checks which changes there were.
+// expect checks which changes were reported.
 func (w *watched) expect(want []Change, when string) {
 	w.t.Helper()
 	synctest.Wait()

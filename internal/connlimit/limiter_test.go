@@ -36,8 +36,8 @@ func TestWithin(t *testing.T) {
 	}
 }
 
-// TestEnter: who waits longest makes room, of the same address first; who is
-// busy does not, and the next few are let in to be told.
+// TestEnter: the connection that has waited longest is evicted, of the same
+// address first. A busy one is not, and a few more are let in to get an answer.
 func TestEnter(t *testing.T) {
 	l := New(Limits{Connections: 4, PerAddress: 3, Upstreams: 10, Excess: 2}, nil)
 	enter := func(from string, want bool) *Place {
@@ -92,7 +92,7 @@ func TestEnter(t *testing.T) {
 	}
 }
 
-// TestUpgrade: the last eighth opens no sockets.
+// TestUpgrade: the last eighth of the connections may not become sockets.
 func TestUpgrade(t *testing.T) {
 	l := New(Limits{Connections: 16, PerAddress: 8, Upstreams: 9, Excess: 1}, nil)
 	var places []*Place
@@ -128,7 +128,7 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// TestTold: at most every ten seconds, with how many there were.
+// TestTold: refusals are reported at most every ten seconds, with their number.
 func TestTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told []int
@@ -143,12 +143,13 @@ func TestTold(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		if len(told) != 2 || told[0] != 1 || told[1] != 10 {
-			t.Errorf("told %v", told)
+			t.Errorf("reported %v", told)
 		}
 	})
 }
 
-// TestCounts: whatever happens, no limit is passed, and nothing is left.
+// TestCounts: after any sequence of calls, no limit is exceeded, and all counts
+// return to zero.
 func TestCounts(t *testing.T) {
 	limits := Limits{Connections: 12, PerAddress: 5, Upstreams: 8, Excess: 3}
 	for seed := range uint64(200) {
@@ -197,7 +198,7 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// TestNil: without a limiter there are no limits.
+// TestNil: a nil limiter has no limits.
 func TestNil(t *testing.T) {
 	p, ok := (*Limiter)(nil).Enter(addr("192.0.2.1:1"))
 	p.Wait(func() { t.Error("evicted") })
@@ -207,8 +208,8 @@ func TestNil(t *testing.T) {
 	p.Release()
 }
 
-// TestListener: connections of TCP and others have a place until they are
-// closed; those for which there is none are closed.
+// TestListener: connections hold a slot until they are closed. Those without a
+// slot are closed at once.
 func TestListener(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		address := "127.0.0.1:0"
@@ -257,8 +258,8 @@ func TestListener(t *testing.T) {
 	}
 }
 
-// TestBound: who only connects to the address of operators keeps no operator
-// out.
+// TestBound: clients that only connect to the operators' address cannot keep
+// operators out.
 func TestBound(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

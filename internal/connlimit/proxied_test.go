@@ -17,7 +17,7 @@ type refused struct {
 	err  error
 }
 
-// proxied listens for connections that begin with a PROXY header.
+// proxied returns a listener for connections that begin with a PROXY header.
 func proxied(t *testing.T, limiter *Limiter, network, address string, rules proxyproto.Rules) (l net.Listener, closed chan refused) {
 	t.Helper()
 	inner, err := net.Listen(network, address)
@@ -50,8 +50,8 @@ func dial(t *testing.T, l net.Listener, first string) net.Conn {
 
 const header = "PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n"
 
-// TestProxied: nobody waits for another's header, and a connection is the
-// client's after its own, with every byte that follows.
+// TestProxied: no connection waits for another's header. After its own header,
+// a connection has the client's address and returns every following byte.
 func TestProxied(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
@@ -81,7 +81,7 @@ func TestProxied(t *testing.T) {
 				t.Errorf("read %q, %v", got, err)
 			}
 			if n := Of(near).network; n.prefix != prefix("192.0.2.1") || n.places != 1 {
-				t.Errorf("it counts for %v", n.prefix)
+				t.Errorf("counted for %v", n.prefix)
 			}
 			if network == "tcp" {
 				if err := near.(interface{ SetLinger(int) error }).SetLinger(0); err != nil {
@@ -95,8 +95,8 @@ func TestProxied(t *testing.T) {
 	}
 }
 
-// TestProxiedRefused: a connection without a header is closed, and so is one
-// of a peer that may not send any.
+// TestProxiedRefused: a connection without a header is closed, and so is one of
+// a peer that may not send a header.
 func TestProxiedRefused(t *testing.T) {
 	strangers := proxyproto.Rules{Timeout: time.Minute, Trusted: func(net.Addr) bool { return false }}
 	for name, tt := range map[string]struct {
@@ -115,7 +115,7 @@ func TestProxiedRefused(t *testing.T) {
 			l, closed := proxied(t, limiter, "tcp", "127.0.0.1:0", tt.rules)
 			far := dial(t, l, tt.first)
 			if rest, err := io.ReadAll(far); len(rest) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("it got %q, %v", rest, err)
+				t.Errorf("the peer got %q, %v", rest, err)
 			}
 			got := <-closed
 			if got.peer != far.LocalAddr().String() || got.err == nil || tt.want != nil && !errors.Is(got.err, tt.want) {
@@ -134,8 +134,8 @@ func TestProxiedRefused(t *testing.T) {
 	}
 }
 
-// TestProxiedClosed: Accept returns, and what was on its way in is
-// closed.
+// TestProxiedClosed: after Close, Accept returns, and connections whose header
+// is incomplete are closed.
 func TestProxiedClosed(t *testing.T) {
 	limiter := New(Limits{Connections: 2, PerAddress: 2}, nil)
 	l, _ := proxied(t, limiter, "tcp", "127.0.0.1:0", proxyproto.Rules{Timeout: time.Minute})
@@ -147,7 +147,7 @@ func TestProxiedClosed(t *testing.T) {
 	go func() {
 		for range 2 {
 			conn, err := l.Accept()
-			if err == nil { // it may have come first
+			if err == nil { // it may have been accepted before Close
 				_ = conn.Close()
 			}
 			ended <- err
@@ -160,6 +160,6 @@ func TestProxiedClosed(t *testing.T) {
 		t.Errorf("Accept: %v", err)
 	}
 	if rest, err := io.ReadAll(far); len(rest) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("it got %q, %v", rest, err)
+		t.Errorf("the peer got %q, %v", rest, err)
 	}
 }

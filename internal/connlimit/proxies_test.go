@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// behindProxy makes a limiter for which 10.0.0.1 is a proxy.
+// behindProxy returns a limiter that knows 10.0.0.1 as a proxy.
 func behindProxy(l Limits) *Limiter {
 	limiter := New(l, nil)
 	limiter.Exempt(func(peer net.Addr) bool { return peer.(*net.TCPAddr).IP.Equal(net.IPv4(10, 0, 0, 1)) })
@@ -16,7 +16,8 @@ func behindProxy(l Limits) *Limiter {
 
 const proxy = "10.0.0.1:1"
 
-// source is what a PROXY header says; "" for one of the proxy itself.
+// A source is the address in a PROXY header, or "" for a connection of the
+// proxy itself.
 func source(client string) netip.AddrPort {
 	if client == "" {
 		return netip.AddrPort{}
@@ -32,8 +33,8 @@ func prefix(address string) netip.Prefix {
 	return p
 }
 
-// TestExempt: a proxy has as many connections as there may be in all, and each
-// of its clients as many sockets as one address may have.
+// TestExempt: a proxy may have as many connections as the total limit, and each
+// of its clients as many sockets as the limit per address.
 func TestExempt(t *testing.T) {
 	l := behindProxy(Limits{Connections: 32, PerAddress: 8, Upstreams: 32, Excess: 1})
 	var places []*Place
@@ -46,10 +47,10 @@ func TestExempt(t *testing.T) {
 	}
 	for i, p := range places[:9] {
 		if got := p.Upgrade(prefix("192.0.2.1")); got != (i < 7) {
-			t.Errorf("socket %d of a client behind it: %v", i, got)
+			t.Errorf("socket %d of a client behind the proxy: %v", i, got)
 		}
 	}
-	for range 2 { // the second time, it is one
+	for range 2 { // the second time, the limit is reached
 		if !places[9].Upgrade(prefix("192.0.2.2")) {
 			t.Error("another client opens no socket")
 		}
@@ -82,7 +83,7 @@ func TestExempt(t *testing.T) {
 	isEmpty(t, l)
 }
 
-// TestBegin: a connection of a proxy is that of a client while it carries a
+// TestBegin: a proxy's connection counts for a client while it carries a
 // request of the client.
 func TestBegin(t *testing.T) {
 	l := behindProxy(Limits{Connections: 32, PerAddress: 2, Upstreams: 32, Excess: 1})
@@ -127,7 +128,7 @@ func TestBegin(t *testing.T) {
 	none.End()
 }
 
-// TestMove: a connection whose client is known counts for the client.
+// TestMove: a connection whose client was determined counts for the client.
 func TestMove(t *testing.T) {
 	l := behindProxy(Limits{Connections: 32, PerAddress: 2, Upstreams: 32, Excess: 2})
 	enter := func(client string, want bool) *Place {
@@ -145,7 +146,7 @@ func TestMove(t *testing.T) {
 	enter("192.0.2.1:3", false).Release()
 	other := enter("192.0.2.2:1", true)
 	for range 3 {
-		defer enter("", true).Release() // of its own
+		defer enter("", true).Release() // a connection of the proxy itself
 	}
 	for i := range 3 { // of clients at its address
 		defer enter(proxy, i < 2).Release()
@@ -154,7 +155,7 @@ func TestMove(t *testing.T) {
 	first.Wait(func() { evicted = true })
 	third := enter("192.0.2.1:4", true)
 	if !evicted || first.Busy() {
-		t.Error("who waits has kept its place")
+		t.Error("a waiting connection has kept its slot")
 	}
 	moved, _ := l.Enter(addr(proxy))
 	evicted = false
@@ -163,9 +164,9 @@ func TestMove(t *testing.T) {
 		t.Error("a connection that waits is not moved")
 	}
 	defer enter("192.0.2.3:2", true).Release()
-	defer enter("192.0.2.3:3", true).Release() // in the place of moved
+	defer enter("192.0.2.3:3", true).Release() // uses the slot of moved
 	if !evicted || moved.Move(source("192.0.2.4:1")) {
-		t.Error("it is not one of those that wait, or was moved after it was evicted")
+		t.Error("the connection is not waiting, or was moved after its eviction")
 	}
 	for _, p := range []*Place{first, second, third, other, moved} {
 		p.Release()
@@ -179,7 +180,8 @@ func TestMove(t *testing.T) {
 	}
 }
 
-// TestPlacesAddUp: whatever connections do, nothing is left when all are gone.
+// TestPlacesAddUp: after any sequence of calls, all counts are zero once all
+// connections are closed.
 func TestPlacesAddUp(t *testing.T) {
 	for range 200 {
 		l := behindProxy(Limits{Connections: 6, PerAddress: 2, Upstreams: 4, Excess: 2})
@@ -234,20 +236,20 @@ func isEmpty(t *testing.T, l *Limiter) {
 	}
 }
 
-// TestUpgradeUndone: a connection of a proxy that did not become a socket is
-// the proxy's again, and may be the socket of another client.
+// TestUpgradeUndone: a connection of a proxy that did not become a socket
+// counts for the proxy again, and may become the socket of another client.
 func TestUpgradeUndone(t *testing.T) {
 	l := behindProxy(Limits{Connections: 32, PerAddress: 1, Upstreams: 1, Excess: 1})
 	p, _ := l.Enter(addr(proxy))
 	ada, bob := prefix("192.0.2.1"), prefix("192.0.2.2")
 	for range 2 {
 		if !p.Upgrade(ada) || l.ReserveUpstream() {
-			t.Fatal("it is not a socket")
+			t.Fatal("the connection did not become a socket")
 		}
 		p.End()
 	}
 	if !l.ReserveUpstream() {
-		t.Error("the upstream of a socket that there is not is kept")
+		t.Error("the upstream of a socket that was not opened is counted")
 	}
 	l.ReleaseUpstream()
 	other, _ := l.Enter(addr(proxy))
@@ -255,7 +257,7 @@ func TestUpgradeUndone(t *testing.T) {
 		t.Error("the connection still counts for the client")
 	}
 	if !p.Upgrade(bob) || p.network.prefix != bob {
-		t.Error("the socket of another client counts for somebody else")
+		t.Error("the socket of another client counts for the wrong client")
 	}
 	p.Release()
 	p.End()
@@ -270,8 +272,8 @@ func TestUpgradeUndone(t *testing.T) {
 	}
 }
 
-// TestStreams: requests that share a connection have the limit of their
-// client, and leave nothing behind.
+// TestStreams: requests that share a connection count toward the limit of their
+// client, and all counts return to zero.
 func TestStreams(t *testing.T) {
 	l := behindProxy(Limits{Connections: 32, PerAddress: 2, Upstreams: 32, Excess: 1})
 	ada, bob := prefix("192.0.2.1"), prefix("192.0.2.2")
@@ -290,7 +292,7 @@ func TestStreams(t *testing.T) {
 	if p.Excess() {
 		t.Error("streams take the places of connections")
 	}
-	p.Release() // and the streams are counted still
+	p.Release() // the streams still count
 	if l.BeginStream(ada) {
 		t.Error("one more after a connection has ended")
 	}

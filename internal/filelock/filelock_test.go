@@ -26,7 +26,8 @@ func mustLock(t *testing.T, path string) (unlock func()) {
 	return unlock
 }
 
-// TestLockExcludes: of many that come and go, one at a time is in.
+// TestLockExcludes: many goroutines lock and unlock, and only one at a time
+// holds the lock.
 func TestLockExcludes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	var inside, entered atomic.Int64
@@ -95,7 +96,7 @@ func TestLockGivesUp(t *testing.T) {
 	})
 }
 
-// TestUnlockAgain: it does not take the lock away from the next one.
+// TestUnlockAgain: a second Unlock does not release the next holder's lock.
 func TestUnlockAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	unlock := mustLock(t, path)

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// What is not a lock is left alone.
+// A file that is not a lock stays unchanged.
 func TestLockRefusesOtherFiles(t *testing.T) {
 	dir := t.TempDir()
 	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
@@ -36,7 +36,8 @@ func TestLockRefusesOtherFiles(t *testing.T) {
 
 const childEnv = "FILELOCK_TEST_CHILD"
 
-// TestLockOfAKilledProgram: it is free at once, though its file is there.
+// TestLockOfAKilledProgram: the lock is free at once, although its file still
+// exists.
 func TestLockOfAKilledProgram(t *testing.T) {
 	if path := os.Getenv(childEnv); path != "" {
 		mustLock(t, path)
@@ -65,7 +66,7 @@ func TestLockOfAKilledProgram(t *testing.T) {
 		t.Error("the child was not killed")
 	}
 	if readErr != nil || string(said) != "locked" || !errors.Is(tryErr, ErrHeld) {
-		t.Errorf("said %q, %v; while it lives: %v", said, readErr, tryErr)
+		t.Errorf("printed %q, %v; while the program runs: %v", said, readErr, tryErr)
 	}
 	if _, err := os.Stat(path); err != nil {
 		t.Error(err)

@@ -20,7 +20,7 @@ func policy(t testing.TB, source Source) *Policy {
 	return &Policy{Trusted: trusted, Source: source, Host: true, Port: source == XForwardedFor}
 }
 
-// request is one of a peer. Each field is "Name: value".
+// request returns a request of a peer. Each field is "Name: value".
 func request(peer string, fields ...string) *http.Request {
 	r := &http.Request{RemoteAddr: peer, Host: "backend.internal", Header: http.Header{}}
 	for _, f := range fields {
@@ -167,7 +167,8 @@ func TestForwarded(t *testing.T) {
 	}
 }
 
-// check compares the client of a request, and that the peer stays the peer.
+// check compares the client of a request, and checks that the peer is
+// unchanged.
 func check(t *testing.T, p *Policy, r *http.Request, addr, origin string) {
 	t.Helper()
 	c, proxied := p.Client(r)
@@ -182,8 +183,8 @@ func check(t *testing.T, p *Policy, r *http.Request, addr, origin string) {
 	}
 }
 
-// TestHostAndPortNeedTheirSettings: what chooses the route is read only where
-// the configuration says so.
+// TestHostAndPortNeedTheirSettings: fields that choose the route are read only
+// if configured.
 func TestHostAndPortNeedTheirSettings(t *testing.T) {
 	r := request(proxy, "X-Forwarded-Host: app.example", "X-Forwarded-Port: 8443", "Forwarded: for=192.0.2.1;host=app.example")
 	for _, source := range []Source{XForwardedFor, Forwarded} {
@@ -200,7 +201,8 @@ func TestHostAndPortNeedTheirSettings(t *testing.T) {
 	}
 }
 
-// TestSchemeOfTheProxy: it counts more than that of its own connection.
+// TestSchemeOfTheProxy: the scheme that a proxy reports takes precedence over
+// that of its own connection.
 func TestSchemeOfTheProxy(t *testing.T) {
 	for fields, want := range map[string]string{"X-Forwarded-Proto: http": "http", "X-Forwarded-Proto: https": "https", "X-Forwarded-For: 192.0.2.1": "https"} {
 		r := request(proxy, fields)
@@ -211,8 +213,8 @@ func TestSchemeOfTheProxy(t *testing.T) {
 	}
 }
 
-// TestFixedScheme: what is fixed does not depend on what a proxy says, and
-// means nothing for those who come without it.
+// TestFixedScheme: a fixed scheme overrides what a proxy reports, and does not
+// apply to clients that connect directly.
 func TestFixedScheme(t *testing.T) {
 	for _, source := range []Source{XForwardedFor, Forwarded} {
 		for scheme, host := range map[string]string{"https": "app.example", "http": "app.example:443"} {
@@ -223,11 +225,11 @@ func TestFixedScheme(t *testing.T) {
 				r := request(proxy, append(fields, "X-Forwarded-Proto: "+says, "Forwarded: for=192.0.2.1;proto="+says)...)
 				c, _ := p.Client(r)
 				if c.Scheme != scheme || source == XForwardedFor && c.Host != host {
-					t.Errorf("%s, and the proxy says %s in %s: %+v", scheme, says, source, c)
+					t.Errorf("%s, and the proxy reports %s in %s: %+v", scheme, says, source, c)
 				}
 			}
 			if c, _ := p.Client(request(proxy)); c.Scheme != scheme {
-				t.Errorf("%s, and the proxy says nothing: %s", scheme, c.Scheme)
+				t.Errorf("%s, and the proxy reports nothing: %s", scheme, c.Scheme)
 			}
 			if c, _ := p.Client(request(stranger, fields...)); c.Scheme != "http" {
 				t.Errorf("%s for a stranger: %s", scheme, c.Scheme)
@@ -241,8 +243,8 @@ func TestFixedScheme(t *testing.T) {
 	}
 }
 
-// TestUnixPeer: peers on Unix sockets have no address, and are trusted by
-// name.
+// TestUnixPeer: peers on Unix sockets have no address, and are trusted by the
+// name "unix".
 func TestUnixPeer(t *testing.T) {
 	r := request("@", "X-Forwarded-For: 192.0.2.1")
 	p := policy(t, XForwardedFor)
@@ -260,8 +262,8 @@ func TestUnixPeer(t *testing.T) {
 	}
 }
 
-// TestProxyProtocolReadsNoFields: the address of the request is the client's
-// then, who may well be in a trusted network.
+// TestProxyProtocolReadsNoFields: the address of the request is then the
+// client's, which may be in a trusted network.
 func TestProxyProtocolReadsNoFields(t *testing.T) {
 	r := request(proxy, "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: evil.example", "Forwarded: for=192.0.2.1;proto=https")
 	if c, proxied := policy(t, ProxyProtocol).Client(r); proxied || c != direct(r) {
@@ -280,9 +282,9 @@ func TestWithAndScheme(t *testing.T) {
 	}
 }
 
-// FuzzClient: whatever a client puts before what its proxy adds, in the same
-// line or in one of its own, is without effect, and what comes out is fit for
-// logs and for a URL.
+// FuzzClient: fields that a client sends before its proxy adds its own, in the
+// same line or another, have no effect, and the result is safe for logs and
+// URLs.
 func FuzzClient(f *testing.F) {
 	for _, seed := range []string{"", "127.0.0.1", "10.0.0.2, ", `for="`, `for="10.0.0.2`, `for=10.0.0.2;x="\`, "unknown", "10.0.0.2,,", "[::1]:80", "fe80::1%x", "https", `for=a;proto=https;host=b`} {
 		f.Add(seed, seed, seed, true)
@@ -308,14 +310,14 @@ func FuzzClient(f *testing.F) {
 			if got, _ := p.Client(withField(r, x.field, lines...)); got != honest {
 				t.Fatalf("%s: %q makes the client %+v", x.field, lines, got)
 			}
-			// Without a proxy that adds something, it is at most garbage.
+			// Without a proxy that adds a field, the result may be garbage.
 			r = withField(r, x.field, forged)
 			r.Header["X-Forwarded-Proto"], r.Header["X-Forwarded-Host"], r.Header["X-Forwarded-Port"] = []string{proto}, []string{host}, []string{host}
 			c, _ := p.Client(r)
 			if _, err := netip.ParseAddrPort(c.Addr); err != nil || c.Scheme != "http" && c.Scheme != "https" || strings.ContainsAny(c.Host, "/\\@?#% \t\r\n\"'<>,;") || c.Host == "" {
 				t.Fatalf("%+v", c)
 			}
-			// What a stranger says counts for nothing.
+			// Fields of an untrusted peer have no effect.
 			r.RemoteAddr = stranger
 			if c, proxied := p.Client(r); proxied || c != direct(r) {
 				t.Fatalf("of a stranger: %+v", c)
@@ -330,8 +332,8 @@ func withField(r *http.Request, name string, lines ...string) *http.Request {
 	return r
 }
 
-// FuzzElement: reading the members of a valid field from the right finds what
-// reading it from the left does.
+// FuzzElement: parsing the members of a valid field from the right gives the
+// same result as parsing from the left.
 func FuzzElement(f *testing.F) {
 	f.Add(`for=192.0.2.1, for="a,b";x="\"", proto=https`)
 	f.Add(`for="a\\",for="\,"`)
@@ -352,8 +354,8 @@ func FuzzElement(f *testing.F) {
 	})
 }
 
-// splitFromLeft splits a line as its grammar reads. ok is false if a member is
-// not an element.
+// splitFromLeft splits a line by its grammar. ok is false if a member is not an
+// element.
 func splitFromLeft(line string) (members []string, ok bool) {
 	quoted, begin := false, 0
 	add := func(m string) bool {

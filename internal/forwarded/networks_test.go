@@ -46,7 +46,7 @@ func TestContains(t *testing.T) {
 		{[]string{"private"}, "172.31.255.255", true},
 		{[]string{"private"}, "172.32.0.0", false},
 		{[]string{"private"}, "fd00::1", true},
-		{[]string{"private"}, "100.64.0.1", false}, // what a provider's customers share
+		{[]string{"private"}, "100.64.0.1", false}, // shared by the customers of a provider (CGNAT)
 		{[]string{"private"}, "169.254.169.254", false},
 		{[]string{"private"}, "fe80::1", false},
 	} {
@@ -67,7 +67,7 @@ func TestContains(t *testing.T) {
 		t.Error("peers on Unix sockets are those of unix, and of nothing else")
 	}
 	if unix.ContainsAddr(&net.IPAddr{IP: net.IPv4(127, 0, 0, 1)}) || unix.ContainsAddr(nil) {
-		t.Error("what is not known is trusted")
+		t.Error("an unknown address is trusted")
 	}
 }
 

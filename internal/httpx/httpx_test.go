@@ -33,7 +33,7 @@ func TestItems(t *testing.T) {
 		{[]string{" , ,\t"}, nil},
 		{[]string{"a, b", "c"}, []string{"a", "b", "c"}},
 		{[]string{" \ta\t ,B ,, c d"}, []string{"a", "B", "c d"}},
-		{[]string{"\u00a0a\v"}, []string{"\u00a0a\v"}}, // is no white space of HTTP
+		{[]string{"\u00a0a\v"}, []string{"\u00a0a\v"}}, // not whitespace in HTTP
 	} {
 		if got := slices.Collect(Items(tt.lines)); !slices.Equal(got, tt.want) {
 			t.Errorf("%q: %q, want %q", tt.lines, got, tt.want)
@@ -47,8 +47,8 @@ func TestItems(t *testing.T) {
 	}
 }
 
-// TestFoldsASCIIOnly: a letter beyond ASCII that Unicode folds into ASCII is
-// another one in a token.
+// TestFoldsASCIIOnly: tokens differ if one has a non-ASCII letter that Unicode
+// folds to ASCII.
 func TestFoldsASCIIOnly(t *testing.T) {
 	const kelvin = "WebSoc\u212aet"
 	if !strings.EqualFold(kelvin, "websocket") {

@@ -58,7 +58,7 @@ func TestReadFaults(t *testing.T) {
 		}
 	}
 	if got := Read(" bearer  " + raw(`{}`, `{"sub":"a"}`) + "\r\n"); Text(got.Claims, "sub") != "a" || got.Fault != nil {
-		t.Errorf("as it is copied from a header: %+v", got)
+		t.Errorf("as copied from a header: %+v", got)
 	}
 }
 
@@ -94,8 +94,8 @@ func TestEscape(t *testing.T) {
 	}
 }
 
-// FuzzWrite: whatever the text, what is printed is bounded, has nothing that a
-// terminal obeys, and is not the token.
+// FuzzWrite: for any text, the output is bounded, has no control sequences, and
+// does not contain the token.
 func FuzzWrite(f *testing.F) {
 	f.Add(raw(`{"alg":"HS256","kid":"a"}`, `{"sub":"a\u202e","exp":1e9,"sub":"b"}`))
 	f.Add("Bearer a.b.c.d.e")
@@ -119,7 +119,7 @@ func FuzzWrite(f *testing.F) {
 			t.Fatalf("a token has the fault %v", read.Fault)
 		}
 		if signed := strings.Count(read.Raw, ".") == 2 && len(read.Raw) > 60; signed && strings.Contains(b.String(), read.Raw) {
-			t.Fatal("the token is in what is printed")
+			t.Fatal("the output contains the token")
 		}
 	})
 }

@@ -35,7 +35,7 @@ func TestWarningsOfUnsignedTokens(t *testing.T) {
 		{`{"alg":null}`, ".c2ln", []string{guess}},
 		{`{"alg":["none"]}`, ".c2ln", []string{guess}},
 		{`{"ALG":"none"}`, ".c2ln", []string{guess}},
-		{`no JSON`, ".", nil}, // nothing of it can be read, which is said
+		{`no JSON`, ".", nil}, // unreadable, which is reported
 	} {
 		raw := base64.RawURLEncoding.EncodeToString([]byte(c.header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"ada"}`)) + c.signature
 		got := Read("Bearer " + raw + "\n").Warnings()

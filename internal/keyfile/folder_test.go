@@ -18,8 +18,8 @@ import (
 
 const secret = "the-secret-of-this-test"
 
-// files fills a new folder: a name that ends in a slash is a folder, a text
-// that begins with "->" a link.
+// files fills a new folder: a name that ends in a slash is a folder, and a text
+// that begins with "->" is a link.
 func files(t *testing.T, content ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -50,8 +50,8 @@ func read(t *testing.T, dir, name string) ([]byte, error) {
 	return f.Read(name)
 }
 
-// A secret that an orchestrator mounts is a link to a link to a folder, which
-// it swaps as a whole.
+// A secret mounted by an orchestrator is a link to a link to a folder, which is
+// replaced as a whole.
 func TestFolderReads(t *testing.T) {
 	dir := files(t, "..2026/", "", "..2026/a.pem", secret, "..data", "->..2026", "a.pem", "->..data/a.pem", "b.jwk", secret)
 	f, err := OpenFolder(dir)
@@ -149,7 +149,7 @@ func TestS2_FolderOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if data, err := read(t, dir, "key"); err != nil || string(data) != secret {
-		t.Errorf("a folder as mounts have it: %q, %v", data, err)
+		t.Errorf("a folder as mounts have it: got %q, %v", data, err)
 	}
 }
 
@@ -160,21 +160,21 @@ func TestCreateAndReplace(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := Create(path, []byte(secret)); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("a file was created where there is one: %v", err)
+		t.Errorf("created a file that exists: %v", err)
 	}
 	if err := errors.Join(os.Chmod(path, 0o644), Replace(path, []byte("second"))); err != nil {
 		t.Fatal(err)
 	}
 	if data, err := read(t, dir, "key"); err != nil || !bytes.Equal(data, []byte("second")) {
-		t.Errorf("%q, %v", data, err) // mode 0600 again, or it would be refused
+		t.Errorf("%q, %v", data, err) // mode 0600 again, otherwise it is refused
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 		t.Errorf("the folder holds %v, %v", entries, err)
 	}
 }
 
-// Who renews certificates keeps the files in one folder, and links to the
-// newest in another.
+// Programs that renew certificates keep the files in one folder, and links to
+// the newest in another.
 func TestReadFile(t *testing.T) {
 	dir := files(t, "archive/", "", "archive/key1.pem", secret, "live/", "", "live/key.pem", "->../archive/key1.pem", "plain.pem", secret)
 	for _, name := range []string{"live/key.pem", "plain.pem", "archive/key1.pem"} {

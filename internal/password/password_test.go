@@ -11,7 +11,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// cheap is a hash of "secret" that takes little time.
+// cheap is a hash of "secret" that takes little time to check.
 func cheap(t testing.TB) string {
 	t.Helper()
 	text, err := argon2id.CreateHash("secret", &argon2id.Params{Memory: minMemory, Iterations: 1, Parallelism: 1, SaltLength: 8, KeyLength: 16})
@@ -47,7 +47,7 @@ func TestMatches(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !h.Matches("secret") || h.Matches("Secret") || h.Matches("") {
-				t.Error("it matches another password, or not its own")
+				t.Error("the hash matches another password, or not its own")
 			}
 		})
 	}
@@ -105,9 +105,9 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// TestBoundsOfAHash: the memory of a hash is at most what docs/security.md
-// says. A hash that asks for that much is taken, one that asks for more is
-// refused, in a file of users too.
+// TestBoundsOfAHash: a hash may use at most the memory that docs/security.md
+// gives. A hash with exactly that much is accepted, and one with more is
+// refused, also in a file of users.
 func TestBoundsOfAHash(t *testing.T) {
 	page, err := os.ReadFile("../../docs/security.md")
 	if err != nil {
@@ -156,7 +156,7 @@ func TestR6_HashesDoNotPrint(t *testing.T) {
 	}
 }
 
-// Whatever is accepted is bounded in cost, and is written as it was read.
+// An accepted hash has a bounded cost, and is written as it was read.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{cheap(f), bcryptOf(f, "secret"), "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b+dWRWJTmaaJObG", "$2y$14$", "$argon2id$", "$argon2id$v=1", ""} {
 		f.Add(seed)

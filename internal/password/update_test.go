@@ -17,8 +17,7 @@ import (
 	"wsauth/internal/filelock"
 )
 
-// Of many changes at once none is lost, whichever name of the file each goes
-// by.
+// Many concurrent changes are all kept, under any name of the file.
 func TestUpdateFileLosesNothing(t *testing.T) {
 	dir := t.TempDir()
 	path, link := filepath.Join(dir, "users"), filepath.Join(dir, "link")
@@ -68,7 +67,7 @@ func TestUpdateFileLosesNothing(t *testing.T) {
 	}
 }
 
-// A change that fails changes nothing, and neither does one that may not begin.
+// A change that fails changes nothing, and neither does one that is refused.
 func TestUpdateFileThatFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
 	list, err := ParseList([]byte("anna:" + cheap(t)))

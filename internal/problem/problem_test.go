@@ -32,7 +32,7 @@ func TestWrite(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			response := New(tt.d)
-			for range 2 { // the same each time
+			for range 2 { // the same result each time
 				w := httptest.NewRecorder()
 				w.Header().Set("Content-Type", "text/html")
 				response.Write(w)
@@ -55,7 +55,7 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// TestRetryAfter: a wait is told in whole seconds, and never too short.
+// TestRetryAfter: a delay is rounded up to whole seconds.
 func TestRetryAfter(t *testing.T) {
 	for wait, want := range map[time.Duration]string{
 		0: "", -time.Second: "", time.Nanosecond: "1", time.Second: "1", time.Second + 1: "2", time.Minute: "60",
@@ -68,8 +68,8 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestNewMux: an endpoint answers its method, and HEAD beside GET; any other
-// path or spelling of one is 404, without a redirect.
+// TestNewMux: an endpoint answers its method, and HEAD if that is GET. Any
+// other path or spelling is 404, without a redirect.
 func TestNewMux(t *testing.T) {
 	ok := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { WriteJSON(w, r.PathValue("id")) })
 	mux := NewMux([]Endpoint{{Method: "GET", Path: "/a/{id}", Handler: ok}, {Method: "POST", Path: "/b", Handler: ok}}, func(w http.ResponseWriter, _ *http.Request, d Document) {
@@ -119,8 +119,8 @@ func TestCheckHead(t *testing.T) {
 	}
 }
 
-// TestStoreFailure checks that a failure of a store is answered without its
-// cause, which is logged.
+// TestStoreFailure checks that the answer to a failure of a store does not
+// contain its cause, which is logged.
 func TestStoreFailure(t *testing.T) {
 	for err, want := range map[error]struct {
 		status int

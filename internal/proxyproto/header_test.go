@@ -17,14 +17,14 @@ const (
 	server = "198.51.100.7:443"
 )
 
-// v2 makes a header of version 2.
+// v2 returns a header of version 2.
 func v2(command, protocol byte, rest ...string) string {
 	body := strings.Join(rest, "")
 	head := signature + string([]byte{command, protocol})
 	return string(binary.BigEndian.AppendUint16([]byte(head), uint16(len(body)))) + body
 }
 
-// addresses are two addresses with their ports, as version 2 has them.
+// addresses returns two addresses and their ports in the format of version 2.
 func addresses(source, destination string) string {
 	s, d := netip.MustParseAddrPort(source), netip.MustParseAddrPort(destination)
 	b := append(s.Addr().AsSlice(), d.Addr().AsSlice()...)
@@ -32,15 +32,15 @@ func addresses(source, destination string) string {
 	return string(binary.BigEndian.AppendUint16(b, d.Port()))
 }
 
-// value is one of those behind the addresses.
+// value returns a TLV, which follows the addresses.
 func value(kind byte, content string) string {
 	return string(binary.BigEndian.AppendUint16([]byte{kind}, uint16(len(content)))) + content
 }
 
-// unsummed is the checksum of a header before it is known.
+// unsummed is a placeholder for the checksum.
 var unsummed = value(kindCRC, "\x00\x00\x00\x00")
 
-// summed puts the checksum into a header that has unsummed.
+// summed replaces the placeholder unsummed by the checksum.
 func summed(header string) string {
 	sum := crc32.Checksum([]byte(header), crc32.MakeTable(crc32.Castagnoli))
 	return strings.Replace(header, unsummed, value(kindCRC, string(binary.BigEndian.AppendUint32(nil, sum))), 1)
@@ -175,8 +175,8 @@ func TestHostileHeaders(t *testing.T) {
 			if _, _, err := Parse([]byte(header)); !errors.Is(err, errMalformed) {
 				t.Errorf("Parse: %v", err)
 			}
-			// No more is read than a header may be long, and nothing waits for
-			// what cannot make it right.
+			// Read stops at the maximum length of a header, and at the first byte that
+			// makes it invalid.
 			in := strings.NewReader(header + strings.Repeat("x", 1<<17))
 			if _, err := Read(in); !errors.Is(err, errMalformed) {
 				t.Errorf("Read: %v", err)
@@ -188,7 +188,7 @@ func TestHostileHeaders(t *testing.T) {
 	}
 }
 
-// TestReadEnds: a connection that ends before its header has come as a whole.
+// TestReadEnds: a connection that ends within its header is an error.
 func TestReadEnds(t *testing.T) {
 	for in, want := range map[string]error{"": io.EOF, "PROXY": io.ErrUnexpectedEOF, "GET / HTTP/1.1": errMalformed, signature: io.ErrUnexpectedEOF} {
 		if _, err := Read(strings.NewReader(in)); !errors.Is(err, want) {
@@ -197,9 +197,9 @@ func TestReadEnds(t *testing.T) {
 	}
 }
 
-// FuzzParse: no bytes make it panic, what it has read depends on nothing
-// behind it, Read takes the same and no more, and a proxy's own library reads
-// the same.
+// FuzzParse: no input causes a panic, the result does not depend on the bytes
+// after the header, Read agrees and reads no more, and a library for proxies
+// agrees.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n",
@@ -233,7 +233,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		if again, m, err := Parse(data[:n]); err != nil || m != n || again != h {
-			t.Fatalf("without what follows: %+v, %d, %v", again, m, err)
+			t.Fatalf("without the following bytes: %+v, %d, %v", again, m, err)
 		}
 		compare(t, data, h, n)
 	})

@@ -10,14 +10,14 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// compare has another library read a header that was read as h.
+// compare parses with another library a header that was parsed as h.
 func compare(t *testing.T, data []byte, h Header, n int) {
 	t.Helper()
 	in := bufio.NewReaderSize(bytes.NewReader(data), 1<<17)
 	theirs, err := proxyproto.Read(in)
 	if err != nil {
-		// It wants more of what is to be ignored: of LOCAL and UNSPEC the
-		// protocol and the addresses.
+		// The other library is stricter about parts to ignore: the protocol and the
+		// addresses of LOCAL and UNSPEC.
 		if data[0] == signature[0] && !h.Source.IsValid() {
 			return
 		}
@@ -44,7 +44,7 @@ func sameAddr(a, b net.Addr) bool {
 	return ok && also && x.IP.Equal(y.IP) && x.Port == y.Port
 }
 
-// TestHeadersOfAnotherLibrary: what go-proxyproto writes is read.
+// TestHeadersOfAnotherLibrary: headers written by go-proxyproto can be parsed.
 func TestHeadersOfAnotherLibrary(t *testing.T) {
 	for _, version := range []byte{1, 2} {
 		for _, addrs := range [][2]string{{client, server}, {"[2001:db8::1]:56324", "[2001:db8::2]:443"}} {

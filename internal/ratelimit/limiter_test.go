@@ -10,7 +10,7 @@ import (
 
 var began = time.Unix(1_700_000_000, 0)
 
-// takes counts how many tries of a key are granted in a row.
+// takes returns how many consecutive tries of a key are granted.
 func takes(l *Limiter, key string, now time.Time) int {
 	for n := 0; ; n++ {
 		if wait := l.Take(key, now); wait > 0 {
@@ -40,8 +40,7 @@ func TestLimiter(t *testing.T) {
 	}
 }
 
-// TestRefusedTriesCostNothing: however many are refused at once, the next one
-// is granted when its time has come.
+// TestRefusedTriesCostNothing: refused tries do not delay the next granted one.
 func TestRefusedTriesCostNothing(t *testing.T) {
 	l := New(1, time.Minute, 10)
 	takes(l, "a", began)
@@ -59,8 +58,8 @@ func TestRefusedTriesCostNothing(t *testing.T) {
 	}
 }
 
-// TestFullTable: keys beyond the table share few buckets until there is room,
-// and the keys in it stay limited.
+// TestFullTable: keys that do not fit in the table share a few buckets until
+// there is room, and the keys in the table stay limited.
 func TestFullTable(t *testing.T) {
 	l := New(2, time.Second, 100)
 	for i := range 100 {
@@ -83,7 +82,7 @@ func TestFullTable(t *testing.T) {
 	}
 }
 
-// TestHeldInASweep: a try that is held keeps its bucket, however long.
+// TestHeldInASweep: a held try keeps its bucket, for any time.
 func TestHeldInASweep(t *testing.T) {
 	l := New(1, time.Second, 1)
 	h, _ := Hold(began, Claim{l, "a"})
@@ -97,8 +96,8 @@ func TestHeldInASweep(t *testing.T) {
 	}
 }
 
-// TestGiveBackAfterARefusal: 20 tries are under way, one is refused, and the
-// 20 are given back. Then all are there again, in whichever order it happens.
+// TestGiveBackAfterARefusal: 20 tries are held, one is refused, and the 20 are
+// given back. Then all are available again, in any order of calls.
 func TestGiveBackAfterARefusal(t *testing.T) {
 	const burst = 20
 	for name, order := range map[string]func(i int) int{
@@ -121,7 +120,7 @@ func TestGiveBackAfterARefusal(t *testing.T) {
 		}
 		for i := range held {
 			held[order(i)].GiveBack()
-			held[order(i)].GiveBack() // the second time counts nothing
+			held[order(i)].GiveBack() // the second call has no effect
 			held[order(i)].Spend(now)
 		}
 		if n := takes(l, "a", now); n != burst {
@@ -130,8 +129,8 @@ func TestGiveBackAfterARefusal(t *testing.T) {
 	}
 }
 
-// TestGiveBackGainsNothing: what was given back leaves no trace, also where
-// others were spent and came back with time meanwhile.
+// TestGiveBackGainsNothing: a try that was given back has no effect, even if
+// others were spent and refilled meanwhile.
 func TestGiveBackGainsNothing(t *testing.T) {
 	l := New(20, 3*time.Second, 10)
 	h, _ := Hold(began, Claim{l, "a"})
@@ -140,7 +139,7 @@ func TestGiveBackGainsNothing(t *testing.T) {
 	}
 	later := began.Add(3 * time.Second)
 	if n := takes(l, "a", later); n != 1 {
-		t.Errorf("%d more after one has come back", n)
+		t.Errorf("%d more after one was given back", n)
 	}
 	h.GiveBack()
 	if n := takes(l, "a", later); n != 1 {
@@ -148,7 +147,7 @@ func TestGiveBackGainsNothing(t *testing.T) {
 	}
 }
 
-// TestHoldTakesAllOrNone: where one limiter refuses, the others lose nothing.
+// TestHoldTakesAllOrNone: if one limiter refuses, the others lose nothing.
 func TestHoldTakesAllOrNone(t *testing.T) {
 	var g Group
 	address, name := g.New(5, time.Second, 10), g.New(1, time.Minute, 10)
@@ -171,8 +170,8 @@ func TestHoldTakesAllOrNone(t *testing.T) {
 	}
 }
 
-// TestHoldAtOnce: however many hold, spend and give back at once, what is left
-// is what was not spent.
+// TestHoldAtOnce: after concurrent calls of hold, spend and give back, exactly
+// the tries that were not spent are left.
 func TestHoldAtOnce(t *testing.T) {
 	var g Group
 	a, b := g.New(100, time.Minute, 10), g.New(100, time.Minute, 10)

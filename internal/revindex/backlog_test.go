@@ -18,7 +18,7 @@ import (
 	"wsauth/token"
 )
 
-// failing is a log that cannot be written while it has a fault.
+// A failing log cannot be written while fault is set.
 type failing struct {
 	store.Revocations
 	mu    sync.Mutex
@@ -54,7 +54,7 @@ func (f *failing) Revoke(ctx context.Context, r ...store.Revocation) error {
 
 var errDisk = errors.New("no space left on device")
 
-// logged is a logger and what it was told.
+// logLines is a logger and its output.
 type logLines struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -83,9 +83,9 @@ func mustIndex(t *testing.T, c Config) *Index {
 	return x
 }
 
-// TestIndexHoldsWhatTheLogCannotTake: whatever keeps the log from taking a
-// revocation, this node refuses its token at once and says that it is not
-// durable.
+// TestIndexHoldsWhatTheLogCannotTake: if the log cannot take a revocation for
+// any reason, this node still refuses the token at once, and reports that the
+// revocation is not durable.
 func TestIndexHoldsWhatTheLogCannotTake(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -111,14 +111,14 @@ func TestIndexHoldsWhatTheLogCannotTake(t *testing.T) {
 				}
 			}
 			if !x.Revoked(&token.Claims{SessionID: "s"}) || told != 1 || x.Held() != 1 {
-				t.Errorf("revoked %v, told %d times, %d held", x.Revoked(&token.Claims{SessionID: "s"}), told, x.Held())
+				t.Errorf("revoked %v, notified %d times, %d held", x.Revoked(&token.Claims{SessionID: "s"}), told, x.Held())
 			}
 		})
 	}
 }
 
-// TestIndexWritesWhatItHolds: once the log takes revocations again, it gets
-// all that was held, and the operator is told of the begin and the end.
+// TestIndexWritesWhatItHolds: once the log accepts revocations again, it gets
+// all held ones, and both the start and the end are logged.
 func TestIndexWritesWhatItHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kept := memory.New(store.Limits{})
@@ -145,7 +145,7 @@ func TestIndexWritesWhatItHolds(t *testing.T) {
 		if x.Held() != 0 {
 			t.Errorf("%d are held", x.Held())
 		}
-		// What has expired meanwhile, but not long ago, is written as well.
+		// Recently expired revocations are written too.
 		usage, err := kept.RevocationUsage(t.Context())
 		if err != nil || usage.Entries != 2*store.MaxPage+1 {
 			t.Errorf("the log has %d, %v", usage.Entries, err)
@@ -156,8 +156,8 @@ func TestIndexWritesWhatItHolds(t *testing.T) {
 	})
 }
 
-// TestIndexWritesWhatFits: a full log gets what it has room for, and the
-// revocation of everything before all else.
+// TestIndexWritesWhatFits: a full log gets as many revocations as fit, that of
+// everything first.
 func TestIndexWritesWhatFits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := memory.New(store.Limits{Revocations: 3})
@@ -180,13 +180,13 @@ func TestIndexWritesWhatFits(t *testing.T) {
 		}
 		time.Sleep(store.ClockSlack + time.Minute)
 		if x.Held() != 0 {
-			t.Errorf("%d are held after the others were gone", x.Held())
+			t.Errorf("%d are held after the others expired", x.Held())
 		}
 	})
 }
 
-// TestIndexHoldsEverythingFirst: what is held of a failing log is written in
-// an order in which everything comes first, without what it covers.
+// TestIndexHoldsEverythingFirst: held revocations are written with that of
+// everything first, and without those that it covers.
 func TestIndexHoldsEverythingFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kept := memory.New(store.Limits{})
@@ -217,8 +217,8 @@ func TestIndexHoldsEverythingFirst(t *testing.T) {
 	})
 }
 
-// TestIndexHoldsNoMoreThanItMay: beyond the limit nothing is revoked that the
-// log does not take, and the error does not say that it was.
+// TestIndexHoldsNoMoreThanItMay: beyond the limit, a revocation that the log
+// does not accept is refused, with an error that says so.
 func TestIndexHoldsNoMoreThanItMay(t *testing.T) {
 	log := &failing{Revocations: memory.New(store.Limits{}), fault: errDisk}
 	x := mustIndex(t, Config{Log: log, MaxHeld: 2})
@@ -248,7 +248,8 @@ func TestIndexHoldsNoMoreThanItMay(t *testing.T) {
 	}
 }
 
-// TestIndexKeepsRoom: what the log took leaves room for what it does not take.
+// TestIndexKeepsRoom: revocations in the log do not count toward the limit of
+// held ones.
 func TestIndexKeepsRoom(t *testing.T) {
 	log := &failing{Revocations: memory.New(store.Limits{})}
 	x := mustIndex(t, Config{Log: log, MaxHeld: 2})
@@ -265,8 +266,8 @@ func TestIndexKeepsRoom(t *testing.T) {
 	}
 }
 
-// TestFlushWritesWhatFits: what a log that is nearly full has room for is
-// written, one by one, and the rest is reported.
+// TestFlushWritesWhatFits: a nearly full log gets as many revocations as fit,
+// one by one, and the rest is reported.
 func TestFlushWritesWhatFits(t *testing.T) {
 	kept := memory.New(store.Limits{Revocations: 3})
 	log := &failing{Revocations: kept, fault: errDisk}
@@ -291,8 +292,8 @@ func TestFlushWritesWhatFits(t *testing.T) {
 	}
 }
 
-// TestIndexTriesFewer: a log that fails gets half as many each time, ever more
-// rarely, and twice as many once it is back.
+// TestIndexTriesFewer: a failing log gets half as many revocations each time,
+// at growing intervals, and twice as many once it works again.
 func TestIndexTriesFewer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &failing{Revocations: memory.New(store.Limits{}), fault: errDisk}
@@ -335,8 +336,8 @@ func TestIndexTriesFewer(t *testing.T) {
 	})
 }
 
-// TestUsage: a log without a limit is never full. The warning comes where the
-// pages and the example of a configuration say.
+// TestUsage: a log without a limit is never full. The warning comes at the
+// level that the pages and the example configuration give.
 func TestUsage(t *testing.T) {
 	for name, sentence := range map[string]string{
 		"docs/sessions.md":             fmt.Sprintf("entries, and the server logs a warning at %d %%", warnAt),
@@ -362,7 +363,8 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// TestIndexWarnsOfAFullLog: once each time that the log reaches 80 percent.
+// TestIndexWarnsOfAFullLog: the warning is logged once each time that the log
+// reaches 80 percent.
 func TestIndexWarnsOfAFullLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, lines := memory.New(store.Limits{Revocations: 10}), &logLines{}
@@ -395,8 +397,8 @@ func TestIndexWarnsOfAFullLog(t *testing.T) {
 	})
 }
 
-// An overfillable log is full, and can be made to take more. What it has not
-// taken before, it refuses.
+// An overfillable log is full, but accepts overfilling. It refuses everything
+// else.
 type overfillable struct {
 	*failing
 	fault error // of Overfill
@@ -411,8 +413,8 @@ func (o *overfillable) Overfill(ctx context.Context, revocations ...store.Revoca
 	return o.Revoke(ctx, revocations...)
 }
 
-// TestFlushOverfills: what a full log has not taken is not forgotten at the
-// end of the process, and until then its limit holds.
+// TestFlushOverfills: revocations that a full log refused are written when the
+// process ends, and its limit applies until then.
 func TestFlushOverfills(t *testing.T) {
 	kept := memory.New(store.Limits{})
 	log := &overfillable{failing: &failing{Revocations: kept, fault: store.ErrFull}}

@@ -12,10 +12,10 @@ import (
 	"wsauth/token"
 )
 
-// BenchmarkRevoked asks an index of a million entries, most of them tokens,
-// for tokens of which one in eight is revoked. B/entry is the memory that it
-// holds, the names included. The claims lie in a row, as if just verified, and
-// the entries that they are looked up among do not.
+// BenchmarkRevoked looks up tokens in an index of a million entries, most of
+// them tokens. One in eight is revoked. B/entry is the memory of an entry,
+// including its names. The claims are close together in memory, as if just
+// verified, and the entries are not.
 func BenchmarkRevoked(b *testing.B) {
 	const n = 1_000_000
 	moment := time.UnixMilli(1_700_000_000_000)

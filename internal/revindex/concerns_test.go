@@ -10,7 +10,7 @@ import (
 	"wsauth/token"
 )
 
-// sidAt is a UUIDv7 of a moment.
+// sidAt returns a UUIDv7 of a time.
 func sidAt(t *testing.T, at time.Time) string {
 	t.Helper()
 	const digits = "0123456789abcdef"
@@ -83,8 +83,8 @@ func TestConcerns(t *testing.T) {
 	}
 }
 
-// TestConcernsWithClocksAhead: the leeway of the verifier is taken off an iat,
-// and off no sid that tells when its session started. It survives a store.
+// TestConcernsWithClocksAhead: the verifier's leeway is subtracted from an iat,
+// but not from the start time in a sid. This survives a store.
 func TestConcernsWithClocksAhead(t *testing.T) {
 	cut := time.Date(2026, 1, 2, 3, 4, 5, 500e6, time.UTC)
 	second := cut.Truncate(time.Second)
@@ -121,8 +121,8 @@ func TestConcernsWithClocksAhead(t *testing.T) {
 	}
 }
 
-// FuzzCovers: a revocation that covers another concerns each token that the
-// other does.
+// FuzzCovers: a revocation that covers another one concerns each token that the
+// other concerns.
 func FuzzCovers(f *testing.F) {
 	for _, sid := range []string{"s", "", "00000000-03e8-7000-8000-000000000000", "00000000-07d0-7000-8000-000000000000"} {
 		for target := byte(store.TargetToken); target < byte(targets); target++ {
@@ -151,7 +151,7 @@ func FuzzCovers(f *testing.F) {
 			return
 		}
 		if r.Expires.Before(other.Expires) {
-			t.Errorf("%v covers %v, and is forgotten before it", r, other)
+			t.Errorf("%v covers %v, but expires before it", r, other)
 		}
 		for _, claims := range []token.Claims{{ID: id}, {SessionID: id}, {Subject: id}, {ID: id, SessionID: id, Subject: id}} {
 			for _, at := range []int64{issued, before / 1000, otherBefore / 1000, otherBefore/1000 + 1} {

@@ -11,8 +11,8 @@ import (
 	"wsauth/token"
 )
 
-// A node follows the log, asks its index about each token, and trusts it only
-// while it is in contact with the store.
+// A node follows the log, looks up each token in its index, and trusts the
+// index only while it is in contact with the store.
 func ExampleIndex() {
 	log := memory.New(store.Limits{})
 	ended := make(chan store.Revocation, 1)
@@ -44,15 +44,15 @@ func ExampleIndex() {
 	// true token 4711
 }
 
-// Logout everywhere: what the subject started until now ends, what it begins
-// afterwards does not, even within the same second.
+// Logout everywhere: sessions that the subject has started so far end, and
+// later ones do not, even within the same second.
 func ExampleConcerns() {
 	session := store.NewSessionID()
 	everywhere := store.Revocation{
 		Target:  store.TargetSubject,
 		ID:      "ann",
 		Before:  time.Now(),
-		Expires: time.Now().Add(30 * 24 * time.Hour), // as long as refresh tokens live
+		Expires: time.Now().Add(30 * 24 * time.Hour), // the lifetime of refresh tokens
 	}
 	for everywhere.Before.UnixMilli() == time.Now().UnixMilli() {
 		continue // the next millisecond

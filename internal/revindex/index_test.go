@@ -17,8 +17,8 @@ import (
 	"wsauth/token"
 )
 
-// startIndex runs an index until the end of the test, and waits until it has
-// nothing more to do.
+// startIndex runs an index until the end of the test, and waits until it is
+// idle.
 func startIndex(t *testing.T, c Config) *Index {
 	t.Helper()
 	x, err := New(c)
@@ -71,7 +71,7 @@ func inAMinute(id string) store.Revocation {
 	return store.Revocation{Target: store.TargetToken, ID: id, Expires: time.Now().Add(time.Minute)}
 }
 
-// broken is a log that can fail, hang, or say that cursors are unknown.
+// A broken log can fail, hang, or report an unknown cursor.
 type broken struct {
 	store.Revocations
 	fault atomic.Pointer[error]
@@ -102,7 +102,7 @@ func TestIndexFollows(t *testing.T) {
 		var told []string
 		x, err := New(Config{Log: log, OnRevoke: func(r store.Revocation) {
 			if !x.Revoked(&token.Claims{ID: r.ID}) {
-				t.Errorf("told of %s before it counts", r.ID)
+				t.Errorf("notified of %s before it is in effect", r.ID)
 			}
 			told = append(told, r.ID)
 		}})
@@ -129,10 +129,10 @@ func TestIndexFollows(t *testing.T) {
 			t.Errorf("news took %v", time.Since(started))
 		}
 		if !x.Revoked(&token.Claims{ID: "new"}) || x.Revoked(&token.Claims{ID: "other", Subject: "new", SessionID: "new"}) {
-			t.Error("the index does not know what was revoked")
+			t.Error("the index does not have the revocation")
 		}
 		if want := []string{"old", "new", "newer"}; !slices.Equal(told, want) || x.Len() != len(want) {
-			t.Errorf("told of %v, holds %d, want %v", told, x.Len(), want)
+			t.Errorf("notified of %v, has %d, want %v", told, x.Len(), want)
 		}
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
@@ -141,7 +141,7 @@ func TestIndexFollows(t *testing.T) {
 	})
 }
 
-// TestIndexScopes: the index answers as each revocation does.
+// TestIndexScopes: the index answers as each revocation would.
 func TestIndexScopes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
@@ -169,13 +169,13 @@ func TestIndexScopes(t *testing.T) {
 		mustRevoke(t, log, store.Revocation{Target: store.TargetAll, Before: now, Expires: expires})
 		synctest.Wait()
 		if !x.Revoked(&token.Claims{Subject: "x", IssuedAt: past}) || x.Revoked(&token.Claims{Subject: "x", IssuedAt: now.Add(time.Second)}) {
-			t.Error("everything: not what started before alone")
+			t.Error("everything: does not concern exactly the tokens issued before")
 		}
 	})
 }
 
-// TestIndexForgets: an entry stays until it is gone, also when that moved, and
-// vanishes then by itself.
+// TestIndexForgets: an entry is kept until it expires, even if its expiry was
+// extended, and is then removed.
 func TestIndexForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := memory.New(store.Limits{})
@@ -191,12 +191,12 @@ func TestIndexForgets(t *testing.T) {
 		time.Sleep(time.Minute + store.ClockSlack - time.Millisecond)
 		synctest.Wait()
 		if x.Len() != n || !x.Revoked(&token.Claims{ID: "1"}) {
-			t.Errorf("%d entries before they are gone, want %d", x.Len(), n)
+			t.Errorf("%d entries before they expire, want %d", x.Len(), n)
 		}
 		time.Sleep(contactEvery)
 		synctest.Wait()
 		if x.Len() != 1 || x.Revoked(&token.Claims{ID: "1"}) || !x.Revoked(&token.Claims{ID: "0"}) {
-			t.Errorf("%d entries when all but one are gone", x.Len())
+			t.Errorf("%d entries when all but one have expired", x.Len())
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
@@ -206,8 +206,9 @@ func TestIndexForgets(t *testing.T) {
 	})
 }
 
-// TestIndexKnowsItsAge: contact is never older than a second while the store
-// answers, stands still while it fails or hangs, and comes back soon after it.
+// TestIndexKnowsItsAge: contact is at most a second old while the store
+// answers, does not advance while it fails or hangs, and recovers soon
+// afterwards.
 func TestIndexKnowsItsAge(t *testing.T) {
 	for name, fault := range map[string]func(*broken, bool){
 		"fails": func(b *broken, on bool) {
@@ -243,7 +244,7 @@ func TestIndexKnowsItsAge(t *testing.T) {
 				time.Sleep(readTimeout + maxBackoff + contactEvery)
 				synctest.Wait()
 				if age := time.Since(x.Contact()); age > contactEvery || !x.Revoked(&token.Claims{ID: "missed"}) {
-					t.Errorf("contact %v ago after the store came back", age)
+					t.Errorf("contact %v ago after the store recovered", age)
 				}
 				if text := logged.String(); strings.Count(text, "the store fails") != 1 || strings.Count(text, "the store is back") != 1 {
 					t.Errorf("logged %s", text)
@@ -253,7 +254,8 @@ func TestIndexKnowsItsAge(t *testing.T) {
 	}
 }
 
-// TestIndexIsNotReadyWithoutAStore: not before the first full read.
+// TestIndexIsNotReadyWithoutAStore: an index is not ready before the first full
+// read.
 func TestIndexIsNotReadyWithoutAStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &broken{Revocations: memory.New(store.Limits{})}
@@ -274,7 +276,7 @@ func TestIndexIsNotReadyWithoutAStore(t *testing.T) {
 	})
 }
 
-// swap is a log that another one can take the place of.
+// A swap is a log that can be replaced by another one.
 type swap struct{ atomic.Pointer[memory.Store] }
 
 func (s *swap) Revoke(ctx context.Context, r ...store.Revocation) error {
@@ -285,8 +287,8 @@ func (s *swap) Read(ctx context.Context, c store.Cursor) (store.Page, error) {
 }
 func (s *swap) Wait(ctx context.Context, c store.Cursor) error { return s.Load().Wait(ctx, c) }
 
-// TestIndexReadsAnotherLogAnew: after a reset it learns what the new log has,
-// and keeps what it had from the old one.
+// TestIndexReadsAnotherLogAnew: after a reset, the index has the entries of the
+// new log, and keeps those of the old one.
 func TestIndexReadsAnotherLogAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &swap{}

@@ -15,8 +15,8 @@ import (
 	"wsauth/token"
 )
 
-// TestIndexRevokes: what the index revokes itself is in the log, and the index
-// knows it and has told of it at once, though it follows no log.
+// TestIndexRevokes: a revocation by the index is written to the log, and is in
+// effect and notified at once, even if the index does not follow the log.
 func TestIndexRevokes(t *testing.T) {
 	log := memory.New(store.Limits{})
 	told := map[string]int{}
@@ -37,20 +37,20 @@ func TestIndexRevokes(t *testing.T) {
 	if !x.Revoked(&token.Claims{ID: "a"}) || !x.Revoked(&token.Claims{ID: "b"}) || x.Len() != 2 {
 		t.Errorf("the index holds %d", x.Len())
 	}
-	// The times of the second call are later: it is news again, once.
+	// The times of the second call are later, so each is notified again, once.
 	for _, id := range []string{"a", "b"} {
 		if told[id] < 1 || told[id] > 2 {
-			t.Errorf("told of %s %d times", id, told[id])
+			t.Errorf("notified of %s %d times", id, told[id])
 		}
 	}
 	if told["gone"] != 0 {
-		t.Error("told of what is gone")
+		t.Error("notified of an expired revocation")
 	}
 }
 
-// TestIndexRevokeInvalid: what no log could take is not revoked.
+// TestIndexRevokeInvalid: a revocation that no log accepts has no effect.
 func TestIndexRevokeInvalid(t *testing.T) {
-	x, err := New(Config{Log: memory.New(store.Limits{}), OnRevoke: func(r store.Revocation) { t.Errorf("told of %v", r) }})
+	x, err := New(Config{Log: memory.New(store.Limits{}), OnRevoke: func(r store.Revocation) { t.Errorf("notified of %v", r) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,8 +62,8 @@ func TestIndexRevokeInvalid(t *testing.T) {
 	}
 }
 
-// TestIndexRevokeWaits: it does not return while Run still tells of the same
-// revocation, unless it must.
+// TestIndexRevokeWaits: Revoke does not return while Run still notifies of the
+// same revocation, except when called by OnRevoke.
 func TestIndexRevokeWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := memory.New(store.Limits{})
@@ -94,8 +94,9 @@ func TestIndexRevokeWaits(t *testing.T) {
 	})
 }
 
-// TestIndexTellsOnce: of whatever Run and many calls of Revoke learn at the
-// same time, OnRevoke is told once, and before Revoke returns.
+// TestIndexTellsOnce: OnRevoke is called once for each revocation, before
+// Revoke returns, even if Run and many calls of Revoke learn of it at the same
+// time.
 func TestIndexTellsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
@@ -115,7 +116,7 @@ func TestIndexTellsOnce(t *testing.T) {
 					}
 					mu.Lock()
 					if told[r.ID] != 1 {
-						t.Errorf("told of %s %d times", r.ID, told[r.ID])
+						t.Errorf("notified of %s %d times", r.ID, told[r.ID])
 					}
 					mu.Unlock()
 				}
@@ -124,7 +125,7 @@ func TestIndexTellsOnce(t *testing.T) {
 		wg.Wait()
 		synctest.Wait()
 		if len(told) != 1000 || len(x.notifying) != 0 {
-			t.Errorf("told of %d, still telling %d", len(told), len(x.notifying))
+			t.Errorf("notified of %d, %d notifications in progress", len(told), len(x.notifying))
 		}
 	})
 }

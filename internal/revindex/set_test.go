@@ -13,8 +13,8 @@ import (
 	"wsauth/token"
 )
 
-// TestSetRefilters: when enough was forgotten the filter is made anew, holds
-// what the set holds, and no longer what it forgot.
+// TestSetRefilters: when enough entries were removed, the filter is rebuilt
+// with exactly the entries of the set.
 func TestSetRefilters(t *testing.T) {
 	now := time.Now()
 	s := newSet()
@@ -53,8 +53,8 @@ func TestSetRefilters(t *testing.T) {
 	}
 }
 
-// TestSweepKeepsWhatWasExtended: a revocation that was put again with a later
-// expiry is kept until then, however often the set is swept before.
+// TestSweepKeepsWhatWasExtended: a revocation that was added again with a later
+// expiry is kept until then, even after earlier sweeps.
 func TestSweepKeepsWhatWasExtended(t *testing.T) {
 	now := time.Now()
 	s := newSet()
@@ -67,15 +67,16 @@ func TestSweepKeepsWhatWasExtended(t *testing.T) {
 	claims := &token.Claims{SessionID: "s1"}
 	for _, at := range []time.Duration{time.Minute, 2 * time.Minute, time.Hour - time.Millisecond} {
 		if s.sweep(now.Add(at+store.ClockSlack), 10); !s.revokes(claims) || s.len() != 1 {
-			t.Errorf("%v later it is forgotten", at)
+			t.Errorf("removed %v later", at)
 		}
 	}
 	if s.sweep(now.Add(time.Hour+store.ClockSlack), 10); s.revokes(claims) || s.len() != 0 {
-		t.Error("it is not forgotten at its end")
+		t.Error("not removed at its expiry")
 	}
 }
 
-// TestFilterIsRarelyWrong: it holds all that was added, and few of the others.
+// TestFilterIsRarelyWrong: the filter contains every added name, and few
+// others.
 func TestFilterIsRarelyWrong(t *testing.T) {
 	f := newFilter()
 	const n = 100_000
@@ -103,8 +104,8 @@ func TestFilterIsRarelyWrong(t *testing.T) {
 	}
 }
 
-// TestIndexAnswersWhileItLearns: what was revoked is seen from the moment at
-// which Revoke returns, by readers who never stop.
+// TestIndexAnswersWhileItLearns: concurrent readers see a revocation once
+// Revoke has returned.
 func TestIndexAnswersWhileItLearns(t *testing.T) {
 	x, err := New(Config{Log: memory.New(store.Limits{})})
 	if err != nil {

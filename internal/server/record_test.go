@@ -66,7 +66,7 @@ func TestRecordWithoutKeyFolder(t *testing.T) {
 			run := run
 			if beside := filepath.Join(t.TempDir(), recordName); stale != "" {
 				// Root may write everywhere, so the file is moved to where it would
-				// be written otherwise.
+				// otherwise be written.
 				in.keys = filepath.Dir(beside)
 				writable := run
 				run = func(t *testing.T, in folders, revoke string) bool {

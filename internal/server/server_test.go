@@ -38,7 +38,7 @@ func newServer(t *testing.T, change func(*config.Settings)) *Server {
 }
 
 // Run closes everything that it opened, whether it is stopped or fails.
-// TestMain finds goroutines that are left.
+// TestMain detects remaining goroutines.
 func TestRunCloses(t *testing.T) {
 	s := newServer(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -60,7 +60,7 @@ func TestRunCloses(t *testing.T) {
 	wantClosed(t, s)
 }
 
-// onMessage is a slog.Handler that calls a function at a message.
+// An onMessage is a slog.Handler that calls a function for a message.
 type onMessage struct {
 	message string
 	call    func()
@@ -83,7 +83,7 @@ func (h onMessage) WithGroup(string) slog.Handler { return h }
 func wantClosed(t *testing.T, s *Server) {
 	t.Helper()
 	if s.listener == nil {
-		t.Fatal("it did not listen")
+		t.Fatal("the server did not listen")
 	}
 	if _, err := s.listener.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("the listener: %v", err)
@@ -93,7 +93,8 @@ func wantClosed(t *testing.T, s *Server) {
 	}
 }
 
-// A server refuses to let the well-known user log in from other machines.
+// A server does not let the demo user, whose password is public, log in from
+// other machines.
 func TestDemoUserIsLocal(t *testing.T) {
 	for want, change := range map[string]func(*config.Settings){
 		"other machines can reach 0.0.0.0:0": func(c *config.Settings) { c.Listen = "0.0.0.0:0" },

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// pending returns the notification that waits in conn, or "". It does not wait
-// for one.
+// pending returns the notification that is waiting in conn, or "". It does not
+// block.
 func pending(t *testing.T, conn *net.UnixConn) string {
 	t.Helper()
 	raw, err := conn.SyscallConn()
@@ -32,9 +32,9 @@ func pending(t *testing.T, conn *net.UnixConn) string {
 	return string(message[:max(n, 0)])
 }
 
-// TestNotifyStopping: the service manager is told before the process can exit,
-// however fast the server stops. It is not told of a server that stops because
-// of an error.
+// TestNotifyStopping: the service manager is notified before the process can
+// exit, however fast the server stops. It is not notified of a server that
+// stops because of an error.
 func TestNotifyStopping(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -50,11 +50,11 @@ func TestNotifyStopping(t *testing.T) {
 		cancel()
 		stop()
 		if got := pending(t, conn); got != "STOPPING=1\nEXTEND_TIMEOUT_USEC=6000000" {
-			t.Fatalf("told %q", got)
+			t.Fatalf("notified %q", got)
 		}
 	}
 	notifyStopping(t.Context(), log, time.Second)()
 	if got := pending(t, conn); got != "" {
-		t.Errorf("told %q", got)
+		t.Errorf("notified %q", got)
 	}
 }

@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// A watched is a server whose health checks are counted. It runs in memory, so
-// that time can be that of synctest.
+// A watched server counts its health checks. It runs in memory, so that its
+// clock can be that of synctest.
 type watched struct {
 	checks atomic.Int64
-	down   atomic.Bool // it accepts no connections
+	down   atomic.Bool // accepts no connections
 	sick   atomic.Bool // it answers 503
 }
 
@@ -80,8 +80,8 @@ func TestHealthChecksAreShared(t *testing.T) {
 	})
 }
 
-// TestWhichHealthChecksAreShared: two pools share a check only where the same
-// server is reached in the same way and asked the same thing.
+// TestWhichHealthChecksAreShared: two pools share a check only if they reach
+// the same server in the same way and send it the same request.
 func TestWhichHealthChecksAreShared(t *testing.T) {
 	trust := &tls.Config{MinVersion: tls.VersionTLS13}
 	secure := func(c *Config) { c.Addresses = []string{"https://server"} }
@@ -126,16 +126,16 @@ func TestWhichHealthChecksAreShared(t *testing.T) {
 	}
 }
 
-// TestSharedHealthCheckLives: what a check has found out counts for a pool
-// that comes later, and is kept as long as one pool is left, through closes
-// that come twice. Afterwards nothing is asked any more.
+// TestSharedHealthCheckLives: the result of a check applies to a pool that is
+// added later. The check runs until the last pool is closed, even if Close is
+// called twice, and not afterwards.
 func TestSharedHealthCheckLives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, all := &watched{}, newChecks()
 		isHealthy := func(p *Pool) bool { return healthy(p) == 1 }
 		first := newPoolUntilEnd(t, w.config(all))
 		if !isHealthy(first) {
-			t.Error("a server that was not asked yet is passed over")
+			t.Error("a server without a check result is avoided")
 		}
 		w.sick.Store(true)
 		time.Sleep(time.Second + checkEvery)
@@ -143,7 +143,7 @@ func TestSharedHealthCheckLives(t *testing.T) {
 		first.Close()
 		first.Close()
 		if isHealthy(first) || isHealthy(second) {
-			t.Error("the second pool does not know what the first has found out")
+			t.Error("the second pool does not have the result of the first")
 		}
 		w.sick.Store(false)
 		before := w.checks.Load()
@@ -165,8 +165,8 @@ func TestSharedHealthCheckLives(t *testing.T) {
 	})
 }
 
-// TestFailedConnectionsAreShared: pools that share a check also share that the
-// server could not be reached, until a check finds that it can be.
+// TestFailedConnectionsAreShared: if one pool cannot connect, other pools with
+// the same check avoid the server too, until a check succeeds.
 func TestFailedConnectionsAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, all := &watched{}, newChecks()
@@ -186,13 +186,13 @@ func TestFailedConnectionsAreShared(t *testing.T) {
 		w.down.Store(false)
 		time.Sleep(checkEvery)
 		if healthy(one) != 1 {
-			t.Error("the server is passed over after a check that found it healthy")
+			t.Error("the server is avoided after a successful check")
 		}
 	})
 }
 
-// TestClosedHealthCheckSaysNothing: a check that is cut short since its last
-// pool is closed is no failure.
+// TestClosedHealthCheckSaysNothing: a check that is interrupted because its
+// last pool is closed is not a failure.
 func TestClosedHealthCheckSaysNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder

@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-var errGone = errors.New("the client is gone")
+var errGone = errors.New("the client has left")
 
-// inPipe opens a socket to serve, by a pipe, and ends its context when it has
-// waited for some time.
+// inPipe opens a socket to serve over a pipe, and cancels its context after
+// some time.
 func inPipe(t *testing.T, waits time.Duration, serve func(net.Conn)) (*Socket, context.CancelCauseFunc, error) {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// TestHealthChecksAreSpread: servers that are watched from the same moment on
-// are asked at different times, each as often as it should be.
+// TestHealthChecksAreSpread: servers whose checks start together are checked at
+// different times, each at the right interval.
 func TestHealthChecksAreSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const pools, every = 1000, 10 * time.Second
@@ -53,7 +53,7 @@ func TestHealthChecksAreSpread(t *testing.T) {
 	})
 }
 
-// TestHealthOfAnAddressWithAZone: a server at a link-local address is asked.
+// TestHealthOfAnAddressWithAZone: a server at a link-local address is checked.
 func TestHealthOfAnAddressWithAZone(t *testing.T) {
 	hosts := make(chan string, 1)
 	p, err := New(Config{
@@ -87,6 +87,6 @@ func TestHealthOfAnAddressWithAZone(t *testing.T) {
 			t.Errorf("asked for %s", got)
 		}
 	case <-time.After(10 * time.Second):
-		t.Error("it is not asked")
+		t.Error("the server is not checked")
 	}
 }

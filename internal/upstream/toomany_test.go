@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// TestTooManyOpen: that this process may open no more is not the server's
-// fault. It is not passed over, and a body is closed.
+// TestTooManyOpen: if this process cannot open more connections, the server is
+// not avoided, and the body is closed.
 func TestTooManyOpen(t *testing.T) {
 	for name, c := range map[string]Config{
 		"own limit":    {Dial: func(context.Context) (net.Conn, error) { return nil, limitOf(syscall.EMFILE) }},

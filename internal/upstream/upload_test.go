@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// zeros is a body without an end.
+// zeros is an endless body.
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) {
@@ -25,8 +25,8 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestUploadsAreAnswered: an answer arrives whole, whenever the server sends
-// it and whether it reads the body or not.
+// TestUploadsAreAnswered: a response arrives whole, whenever the server sends
+// it and whether or not it reads the body.
 func TestUploadsAreAnswered(t *testing.T) {
 	const size = 4 << 20
 	const head, body = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "hello"
@@ -74,7 +74,7 @@ func TestUploadsAreAnswered(t *testing.T) {
 								step(conn, r)
 							}
 							if n, _ := r.Body.Read(make([]byte, 1)); n > 0 {
-								return // which resets the connection
+								return // closing now resets the connection
 							}
 						}
 					})
@@ -99,7 +99,8 @@ func TestUploadsAreAnswered(t *testing.T) {
 	}
 }
 
-// countedBody counts how often it is closed, and fails if it is read after it.
+// A countedBody counts how often it is closed, and fails the test if it is read
+// afterwards.
 type countedBody struct {
 	t  *testing.T
 	mu sync.Mutex
@@ -112,7 +113,7 @@ func (b *countedBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed > 0 {
-		b.t.Error("read after it was closed")
+		b.t.Error("read after Close")
 	}
 	return b.Reader.Read(p)
 }
@@ -126,8 +127,8 @@ func (b *countedBody) Close() error {
 	return nil
 }
 
-// TestBodiesAreClosed: each body is closed in the end, and whole for the
-// server that gets it after another could not be reached.
+// TestBodiesAreClosed: each body is eventually closed, and the server that gets
+// it after another could not be reached gets all of it.
 func TestBodiesAreClosed(t *testing.T) {
 	got := make(chan string, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -161,8 +162,8 @@ func TestBodiesAreClosed(t *testing.T) {
 	}
 }
 
-// TestStalledUploads: a server that neither reads nor answers is given up, but
-// not one that has answered, nor one whose client is slow.
+// TestStalledUploads: the pool gives up a server that neither reads nor
+// answers, but not one that has answered, nor one whose client is slow.
 func TestStalledUploads(t *testing.T) {
 	const within = time.Minute
 	ask := func(t *testing.T, body io.Reader, serve func(net.Conn)) (*http.Response, error) {
@@ -222,7 +223,7 @@ func TestStalledUploads(t *testing.T) {
 	})
 }
 
-// slow is a body of some bytes that take their time.
+// slow is a body that arrives slowly.
 type slow struct {
 	parts int
 	every time.Duration

@@ -35,7 +35,7 @@ func healthy(p *Pool) (n int) {
 	return n
 }
 
-// newPool makes a pool with short times.
+// newPool returns a pool with short timeouts.
 func newPool(t *testing.T, addresses ...string) *Pool {
 	t.Helper()
 	return newPoolOf(t, Config{Addresses: addresses})
@@ -55,7 +55,7 @@ func newPoolOf(t *testing.T, c Config) *Pool {
 	return p
 }
 
-// speak serves connections with one function, on the network and address of l.
+// speak serves connections with serve, on the network and address of l.
 func speak(t *testing.T, network, address string, serve func(net.Conn)) net.Listener {
 	t.Helper()
 	l, err := net.Listen(network, address)
@@ -80,14 +80,14 @@ func speak(t *testing.T, network, address string, serve func(net.Conn)) net.List
 	return l
 }
 
-// answering reads a request's head and writes text; then it hangs up.
+// answering reads a request's header, writes text and closes the connection.
 func answering(text string) func(net.Conn) {
 	return func(conn net.Conn) {
 		defer conn.Close()
 		if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
 			return
 		}
-		_, _ = io.WriteString(conn, text) // a client that has seen enough is gone
+		_, _ = io.WriteString(conn, text) // fails if the client has already closed
 	}
 }
 
@@ -142,8 +142,8 @@ func TestOpenOverUnixSocket(t *testing.T) {
 	_ = s.Close()
 }
 
-// TestR15_BadAnswers: no client is told that a socket is open which is none,
-// and no answer takes up more than it may.
+// TestR15_BadAnswers: an invalid response opens no socket, and the size of a
+// response is limited.
 func TestR15_BadAnswers(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer string
@@ -172,8 +172,8 @@ func TestR15_BadAnswers(t *testing.T) {
 	}
 }
 
-// TestR15_Hang: an upstream that says nothing is waited for as long as
-// configured, and no longer than its client stays.
+// TestR15_Hang: the pool waits for a silent server until its timeout, or until
+// the client leaves.
 func TestR15_Hang(t *testing.T) {
 	held := make(chan net.Conn, 4)
 	l := speak(t, "tcp", "127.0.0.1:0", func(conn net.Conn) { held <- conn })
@@ -193,14 +193,14 @@ func TestR15_Hang(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(gone)
 	if _, err := p.Open(ctx, handshake(t)); !errors.Is(err, gone) {
-		t.Errorf("who asked is gone: %v", err)
+		t.Errorf("after the client left: %v", err)
 	}
 	if healthy(p) != 1 {
 		t.Error("a client that leaves makes the upstream look ill")
 	}
 }
 
-// TestUnaskedSwitch: a plain request never becomes something else.
+// TestUnaskedSwitch: a plain request is never upgraded.
 func TestUnaskedSwitch(t *testing.T) {
 	l := speak(t, "tcp", "127.0.0.1:0", answering(switching()))
 	if _, err := newPool(t, "http://"+l.Addr().String()).RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil)); !errors.Is(err, ErrAnswer) {
@@ -208,7 +208,7 @@ func TestUnaskedSwitch(t *testing.T) {
 	}
 }
 
-// counting is a server that counts its requests, and their bodies' bytes.
+// A counting server counts its requests and the bytes of their bodies.
 func counting(t *testing.T) (address string, requests, bytes *atomic.Int64) {
 	t.Helper()
 	requests, bytes = new(atomic.Int64), new(atomic.Int64)
@@ -221,8 +221,8 @@ func counting(t *testing.T) (address string, requests, bytes *atomic.Int64) {
 	return s.URL, requests, bytes
 }
 
-// TestFailOver: a server that cannot be reached is passed over, and no request
-// or body is lost by it.
+// TestFailOver: a server that cannot be reached is skipped, and no request or
+// body is lost.
 func TestFailOver(t *testing.T) {
 	a, na, bytesA := counting(t)
 	b, nb, bytesB := counting(t)
@@ -242,32 +242,32 @@ func TestFailOver(t *testing.T) {
 		t.Errorf("%d of %d are healthy", healthy(p), len(p.targets))
 	}
 	none := newPool(t, "http://127.0.0.1:1", "unix:/nowhere/s")
-	for range 2 { // also when both are known to be down
+	for range 2 { // the second time, both are avoided
 		if _, err := none.RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil)); !errors.Is(err, ErrUnreachable) {
 			t.Errorf("none: %v", err)
 		}
 	}
 }
 
-// TestR15_EachServerIsDialledOnce for one request, however many fail: else a
-// client waits twice as long as it may.
+// TestR15_EachServerIsDialledOnce: each server is dialled once for a request,
+// even if all fail: otherwise a client would wait twice as long as allowed.
 func TestR15_EachServerIsDialledOnce(t *testing.T) {
 	dials := 0
 	p := newPoolOf(t, Config{Addresses: []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}, Dial: func(context.Context) (net.Conn, error) {
 		dials++
 		return nil, errors.New("down")
 	}})
-	for want := 2; want <= 4; want += 2 { // the second time both are passed over already
+	for want := 2; want <= 4; want += 2 { // the second time, both are avoided
 		if _, err := p.Open(t.Context(), handshake(t)); !errors.Is(err, ErrUnreachable) || dials != want {
 			t.Errorf("%d dials, want %d: %v", dials, want, err)
 		}
 	}
 }
 
-// TestR15_AskNow passes over who cannot be reached, as Ask does, and asks the
-// next, whoever's turn it is.
+// TestR15_AskNow: AskNow skips servers that cannot be reached, as Ask does, and
+// continues with the next.
 func TestR15_AskNow(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") // the kernel takes whom nobody accepts
+	l, err := net.Listen("tcp", "127.0.0.1:0") // the kernel completes connections that are never accepted
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,13 +288,14 @@ func TestR15_AskNow(t *testing.T) {
 	}
 }
 
-// TestHealth: a server that says that it is not well gets nothing until it is.
+// TestHealth: a server whose health check fails gets no requests until a check
+// succeeds.
 func TestHealth(t *testing.T) {
 	var ill atomic.Bool
 	asked := make(chan struct{}, 100)
 	sick := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/healthz" {
-			t.Errorf("%s was sent to who is ill", r.URL)
+			t.Errorf("%s was sent to an unhealthy server", r.URL)
 		}
 		if ill.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -309,7 +310,7 @@ func TestHealth(t *testing.T) {
 	well, n, _ := counting(t)
 	p := newPoolOf(t, Config{Addresses: []string{sick.URL, well}, Health: Health{Path: "/healthz", Every: 100 * time.Millisecond, Timeout: time.Second}})
 	<-asked
-	<-asked // the first answer was seen when the second question came
+	<-asked // the second request shows that the first response was handled
 	for range 10 {
 		resp, err := p.RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil))
 		if err != nil {

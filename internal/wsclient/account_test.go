@@ -69,7 +69,7 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
-// A session that the client began, and no socket came of, is ended.
+// A session that the client started is ended if no socket opens.
 func TestLogoutAfterARefusal(t *testing.T) {
 	handlers := logins("900")
 	bearers := make(chan string, 1)
@@ -93,8 +93,8 @@ func TestLogoutAfterARefusal(t *testing.T) {
 	}
 }
 
-// Where the access token is over, the refresh token logs out; a session that
-// the server has forgotten need not be ended.
+// If the access token has expired, the refresh token logs out. A session that
+// the server does not have need not be ended.
 func TestLogoutLate(t *testing.T) {
 	var got string
 	r := newRig(t, map[string]http.HandlerFunc{"POST /auth/logout": func(w http.ResponseWriter, r *http.Request) {
@@ -112,8 +112,8 @@ func TestLogoutLate(t *testing.T) {
 	}
 }
 
-// TestAnswersOfProxies: what a proxy answers in the server's place says
-// nothing about the session. A renewal is tried again, and a logout fails.
+// TestAnswersOfProxies: the response of a proxy says nothing about the session.
+// A renewal is tried again, and a logout fails.
 func TestAnswersOfProxies(t *testing.T) {
 	for name, c := range map[string]struct {
 		status     int
@@ -187,14 +187,14 @@ func TestAddHeader(t *testing.T) {
 	}
 }
 
-// A refresh whose answer is lost is repeated with the same key, within the
-// call and in the next; the one after it has another. net/http repeats
-// requests with a key by itself, so how often is left open.
+// A refresh without a response is repeated with the same key, within the call
+// and in the next; the one after it has another. net/http itself repeats
+// requests with a key, so the number is not checked.
 func TestRefreshRepeatsItsKey(t *testing.T) {
 	handlers := logins("900")
 	renew := handlers["POST /auth/refresh"]
 	var mu sync.Mutex
-	var fates []string // the last one stays
+	var fates []string // the last one repeats
 	keys := map[string]bool{}
 	next := func(key string) (fate string) {
 		mu.Lock()
@@ -232,7 +232,7 @@ func TestRefreshRepeatsItsKey(t *testing.T) {
 	for _, step := range []struct {
 		fates []string
 		fails bool
-		keys  int // that were used until then
+		keys  int // used so far
 	}{
 		{[]string{"cut", "cut in its body", "500", "200"}, false, 1},
 		{[]string{"cut"}, true, 2},

@@ -10,8 +10,8 @@ import (
 	"wsauth"
 )
 
-// advices are the words of docs/close-codes.md for what the browser module
-// does.
+// advices maps the words in docs/close-codes.md to the reactions of the browser
+// module.
 var advices = map[string]wsauth.Advice{
 	"`done`":    "",
 	"`refresh`": wsauth.AdviceRenew,
@@ -20,8 +20,7 @@ var advices = map[string]wsauth.Advice{
 	"`wait`":    wsauth.AdviceWait,
 }
 
-// What this client says of a close code is what the page about close codes
-// says.
+// This client explains a close code as the page about close codes does.
 func TestAdviceIsThatOfTheDocumentation(t *testing.T) {
 	page, err := os.ReadFile("../../docs/close-codes.md")
 	if err != nil {
@@ -40,14 +39,14 @@ func TestAdviceIsThatOfTheDocumentation(t *testing.T) {
 		}
 		rows++
 		reason, means := "", cells[2]
-		if len(cells) == 5 { // one of the guard's, whose reasons say what they mean
+		if len(cells) == 5 { // one of the guard's, with a reason of its own
 			reason = regexp.MustCompile("`(\\w+)`").FindStringSubmatch(cells[1])[1]
 			means = wsauth.Reason(reason).Outcome().Text
 		}
 		gotMeans, gotAdvice := explain(code, reason)
 		want, known := advices[cells[len(cells)-1]]
 		if !known || gotMeans != means || gotAdvice != want {
-			t.Errorf("%d %s: %q and %q; the page says %q and %s", code, reason, gotMeans, gotAdvice, means, cells[len(cells)-1])
+			t.Errorf("%d %s: got %q and %q; the page says %q and %s", code, reason, gotMeans, gotAdvice, means, cells[len(cells)-1])
 		}
 		if _, advice := explain(code, "a word that nobody knows"); advice != want {
 			t.Errorf("%d with another reason: %q, want %q", code, advice, want)
@@ -58,15 +57,15 @@ func TestAdviceIsThatOfTheDocumentation(t *testing.T) {
 	}
 }
 
-// A reason counts only with the code that belongs to it.
+// A reason is explained only with its own code.
 func TestReasonOfAnotherCode(t *testing.T) {
 	if means, advice := explain(3003, "token_expired"); means != "" || advice != wsauth.AdviceStop {
 		t.Errorf("%q, %q", means, advice)
 	}
 }
 
-// The status of a refused request says the same as the close code of a refused
-// socket.
+// The status of a refused request and the close code of a refused socket are
+// explained alike.
 func TestAdviceOfStatus(t *testing.T) {
 	for _, reason := range wsauth.Reasons() {
 		o := reason.Outcome()

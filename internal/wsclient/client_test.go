@@ -23,7 +23,7 @@ func TestMessagesAreShown(t *testing.T) {
 				return
 			}
 		}
-		_ = conn.Close(websocket.StatusNormalClosure, "done") // the client tells
+		_ = conn.Close(websocket.StatusNormalClosure, "done") // the client reports it
 	})}
 	for _, c := range []struct {
 		json, escape bool
@@ -96,8 +96,8 @@ func TestNoCodeIsNormal(t *testing.T) {
 	}
 }
 
-// A server that echoes waits until the client reads, and so must not be made
-// to wait until it has read all.
+// A server that echoes blocks until the client reads, so the client must read
+// while it writes.
 func TestMuchInputComesBack(t *testing.T) {
 	r := newRig(t, map[string]http.HandlerFunc{"/ws": onSocket(func(ctx context.Context, conn *websocket.Conn) {
 		for {
@@ -111,7 +111,7 @@ func TestMuchInputComesBack(t *testing.T) {
 	lines := make(chan Line)
 	r.config.Input = lines
 	r.config.Count = many
-	line := strings.Repeat("0123456789abcdef", 8<<10) // 128 KiB: with all others more than the kernel holds
+	line := strings.Repeat("0123456789abcdef", 8<<10) // 128 KiB: together they exceed the kernel's buffers
 	done := make(chan struct{})
 	defer close(done)
 	go func() {
@@ -127,11 +127,11 @@ func TestMuchInputComesBack(t *testing.T) {
 		t.Error(err)
 	}
 	if got := len(r.out.String()); got != many*(len(line)+1) {
-		t.Errorf("%d bytes came back", got)
+		t.Errorf("%d bytes were echoed", got)
 	}
 }
 
-// stay is a socket that is there until the client closes it, and tells how.
+// stay is a socket that stays open until the client closes it, and reports how.
 func stay(ends chan<- error) http.HandlerFunc {
 	return onSocket(func(ctx context.Context, conn *websocket.Conn) {
 		_, _, err := conn.Read(ctx)
@@ -196,7 +196,7 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// What a server repeats of a credential is not printed.
+// A credential that a server repeats is not printed.
 func TestR6_RepeatedSecrets(t *testing.T) {
 	handlers := logins("900")
 	handlers["/ws"] = func(w http.ResponseWriter, r *http.Request) {
@@ -232,7 +232,7 @@ func TestR6_RepeatedSecrets(t *testing.T) {
 
 func TestRenewal(t *testing.T) {
 	for name, c := range map[string]struct {
-		refresh http.HandlerFunc // instead of the one that goes well
+		refresh http.HandlerFunc // replaces the successful one
 		want    string
 	}{
 		"well":    {nil, "session renewed: the access token is valid for 15m0s\n"},
@@ -268,15 +268,15 @@ func TestFirstMessageWithoutAnAnswer(t *testing.T) {
 	})})
 	r.config.Token, r.config.Via, r.config.Timeout = "secretsecret", Via{InFirstMessage, "auth"}, time.Second
 	if err := r.run(); err == nil || !strings.Contains(err.Error(), "did not answer the first message in 1s") {
-		t.Fatal(err) // the handshake may have taken too long, and then there is no end
+		t.Fatal(err) // if the handshake took too long, there is no end
 	}
 	if err := <-ends; err == nil {
-		t.Error("another message came")
+		t.Error("got another message")
 	}
 }
 
-// A first message that the server does not answer, but lets pass, is as good
-// as one that it does.
+// A first message that the server accepts without an answer is as good as one
+// that it answers.
 func TestFirstMessageOfAnApplication(t *testing.T) {
 	for reply, want := range map[string]string{
 		"welcome": "welcome\nmore\n",

@@ -11,8 +11,8 @@ import (
 	"wsauth"
 )
 
-// The page about the command shows errors as they are, and names the members
-// of the events, all of them and no other.
+// The page about the command shows the errors unchanged, and names exactly the
+// members of the events.
 func TestConnectPage(t *testing.T) {
 	text, err := os.ReadFile("../../docs/connect.md")
 	if err != nil {
@@ -39,7 +39,7 @@ func TestConnectPage(t *testing.T) {
 		}
 	}
 	for _, value := range []string{"text", "binary", "server", "client", "nobody", "login", "ticket", "handshake", "logout"} {
-		if value != "text" { // it is a member, too
+		if value != "text" { // a member too
 			delete(documented, value)
 		}
 	}
@@ -56,8 +56,7 @@ func TestConnectPage(t *testing.T) {
 	}
 }
 
-// TestRenewalInPages: the moments of a renewal are those that the pages say,
-// all of them.
+// TestRenewalInPages: the pages give the times of a renewal.
 func TestRenewalInPages(t *testing.T) {
 	for page, sentence := range map[string]string{
 		"connect.md":     "after a random 50 to 80 % of its time",
@@ -78,6 +77,6 @@ func TestRenewalInPages(t *testing.T) {
 		first, last = min(first, in), max(last, in)
 	}
 	if first < left*50/100 || first > left*51/100 || last > left*80/100 || last < left*79/100 {
-		t.Errorf("with %v left it is renewed after %v to %v", left, first, last)
+		t.Errorf("with %v left the renewal is after %v to %v", left, first, last)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"unicode"
 )
 
-// obeyed reports whether a terminal may do something with r but show it.
+// obeyed reports whether a terminal may interpret r instead of showing it.
 func obeyed(r rune) bool {
 	return !unicode.IsPrint(r) && r != '\n' && r != '\t'
 }
@@ -32,9 +32,8 @@ func TestEscape(t *testing.T) {
 	}
 }
 
-// What is printed for a terminal has nothing that a terminal obeys, in
-// whatever form it came: as a message, as a reason, as a word of a problem
-// document.
+// Output for a terminal has no control sequences, whether it comes from a
+// message, a reason or a member of a problem document.
 func FuzzPrinted(f *testing.F) {
 	for _, seed := range []string{"hello", "\x1b[31mred\x1b[0m", "a\r\nb\tc", "\u202e\u2066\x85", "\xff\xfe\x9b", "\x1b]52;c;AAAA\x07", "{\"a\":\"\x7f\"}"} {
 		f.Add(seed, true)

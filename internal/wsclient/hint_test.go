@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// TestAnswersToAHandshake: an answer that opens no socket is explained, with
-// what may be wrong.
+// TestAnswersToAHandshake: a response that opens no socket is explained, with
+// possible causes.
 func TestAnswersToAHandshake(t *testing.T) {
 	redirect := func(status int, to string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Location", to); w.WriteHeader(status) }
@@ -75,7 +75,8 @@ func TestAnswersToAHandshake(t *testing.T) {
 	}
 }
 
-// TestNoCredentialHint: who has sent a credential is not told to send one.
+// TestNoCredentialHint: a client that sent a credential gets no advice to send
+// one.
 func TestNoCredentialHint(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"token":  func(c *Config) { c.Token, c.Via = "secretsecret", Via{InHeader, "Authorization"} },
@@ -90,7 +91,8 @@ func TestNoCredentialHint(t *testing.T) {
 	}
 }
 
-// listenRaw answers each connection with some bytes, once it has sent any.
+// listenRaw answers each connection with the given bytes, once the client has
+// sent any.
 func listenRaw(t *testing.T, reply string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed below
@@ -115,7 +117,7 @@ func listenRaw(t *testing.T, reply string) string {
 }
 
 // TestServersThatCannotBeReached: an error of the connection is explained, for
-// a login as for a handshake.
+// a login and for a handshake.
 func TestServersThatCannotBeReached(t *testing.T) {
 	gone := listenRaw(t, "")
 	closed, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
@@ -160,7 +162,7 @@ func TestServersThatCannotBeReached(t *testing.T) {
 	}
 }
 
-// TestHintsOfDialErrors: the rest, which a test cannot bring about.
+// TestHintsOfDialErrors: the errors that a test cannot cause.
 func TestHintsOfDialErrors(t *testing.T) {
 	u := &url.URL{Scheme: "https", Host: "app.example"}
 	for want, err := range map[string]error{
@@ -175,8 +177,9 @@ func TestHintsOfDialErrors(t *testing.T) {
 	}
 }
 
-// TestBasicBesideALogin: HTTP Basic for a proxy in front goes with each
-// request that has no token in the same field, and never beside one.
+// TestBasicBesideALogin: HTTP Basic credentials for a proxy in front are sent
+// with each request that has no token in the same field, and never together
+// with one.
 func TestBasicBesideALogin(t *testing.T) {
 	seen := map[string][]string{}
 	record := func(next http.HandlerFunc) http.HandlerFunc {
@@ -233,7 +236,7 @@ func TestBasicBesideALogin(t *testing.T) {
 	})
 }
 
-// TestProxyRefuses: the answer of a proxy is told from that of the server.
+// TestProxyRefuses: the response of a proxy is distinguished from the server's.
 func TestProxyRefuses(t *testing.T) {
 	proxy := &url.URL{Scheme: "http", Host: "proxy.example:3128", User: url.UserPassword("ada", "secretsecret")}
 	if err := onProxyConnect(t.Context(), proxy, nil, &http.Response{StatusCode: 200}); err != nil {

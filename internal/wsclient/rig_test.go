@@ -16,7 +16,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// patience is how long a test waits for what should come at once.
+// patience is how long a test waits for an event that should come at once.
 const patience = 20 * time.Second
 
 // A rig is a server of a test, and a client's config for it.
@@ -26,11 +26,11 @@ type rig struct {
 	out, err *printed
 }
 
-// printed is what was printed, to be read meanwhile.
+// printed is the output so far, which can be read at any time.
 type printed struct {
 	mu   sync.Mutex
 	text bytes.Buffer
-	more chan struct{} // has a value when there is more
+	more chan struct{} // receives a value when there is more
 }
 
 func newPrinted() *printed { return &printed{more: make(chan struct{}, 1)} }
@@ -64,14 +64,14 @@ func (p *printed) wait(t *testing.T, text string) {
 	}
 }
 
-// newRig starts a server of plain handlers.
+// newRig starts a server with plain handlers.
 func newRig(t *testing.T, handlers map[string]http.HandlerFunc) *rig {
 	mux := http.NewServeMux()
 	for pattern, handler := range handlers {
 		mux.Handle(pattern, handler)
 	}
 	server := httptest.NewUnstartedServer(mux)
-	server.Config.ConnContext = func(ctx context.Context, conn net.Conn) context.Context { // so that little waits in the kernel
+	server.Config.ConnContext = func(ctx context.Context, conn net.Conn) context.Context { // so that the kernel buffers little
 		if err := errors.Join(conn.(*net.TCPConn).SetReadBuffer(64<<10), conn.(*net.TCPConn).SetWriteBuffer(64<<10)); err != nil {
 			t.Error(err)
 		}
@@ -119,8 +119,7 @@ func (r *rig) wantEnd(err error, by Side, code int, text string) {
 	}
 }
 
-// onSocket is a handler that accepts a socket, and is done with it when f
-// returns.
+// onSocket is a handler that accepts a socket, and returns when f does.
 func onSocket(f func(ctx context.Context, conn *websocket.Conn)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		conn, err := websocket.Accept(w, r, nil)
@@ -133,13 +132,13 @@ func onSocket(f func(ctx context.Context, conn *websocket.Conn)) http.HandlerFun
 	}
 }
 
-// answer is a handler that answers with JSON.
+// answer returns a handler that answers with JSON.
 func answer(status int, contentType, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // whatever it is
+		_, _ = io.Copy(io.Discard, r.Body) // discard the body
 		w.Header().Set("Content-Type", contentType)
 		w.WriteHeader(status)
-		_, _ = io.WriteString(w, body) // a client that is gone needs no answer
+		_, _ = io.WriteString(w, body) // fails if the client has left
 	}
 }
 
@@ -149,8 +148,8 @@ const (
 	secondAccess = "access-2.secretsecret"
 )
 
-// logins are the endpoints of a login whose access token lives for so many
-// seconds.
+// logins returns the endpoints of a login whose access token lives for the
+// given number of seconds.
 func logins(seconds string) map[string]http.HandlerFunc {
 	const jsonType = "application/json"
 	return map[string]http.HandlerFunc{

@@ -46,8 +46,8 @@ func TestParseTarget(t *testing.T) {
 	}
 }
 
-// TestAddressesAsPeopleTypeThem: an address that lacks its scheme, or has
-// another one, is answered with how to write it, and nothing secret of it.
+// TestAddressesAsPeopleTypeThem: an address without a scheme or with another
+// one is refused with the right spelling, which shows no secret.
 func TestAddressesAsPeopleTypeThem(t *testing.T) {
 	const secret = "secretsecret"
 	for address, want := range map[string]string{
@@ -139,7 +139,7 @@ func TestExposed(t *testing.T) {
 		"ws://sub.localhost/":      true, // a resolver may send it anywhere
 		"ws://192.0.2.1/":          true,
 		"ws://127.0.0.1.example/":  true,
-		"ws://2130706433/":         true, // some resolvers know it as 127.0.0.1; the others are asked for a name
+		"ws://2130706433/":         true, // some resolvers return 127.0.0.1; others look it up as a name
 		"ws://[::ffff:192.0.2.1]/": true,
 	} {
 		target, err := ParseTarget(address, "/auth")

@@ -12,8 +12,8 @@ import (
 
 const testToken = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
 
-// What this client sends is what the extractors of the library read, and they
-// alone.
+// The extractors of the library read what this client sends, and no other
+// extractor does.
 func TestViaIsReadByTheLibrary(t *testing.T) {
 	for via, extractor := range map[string]wsauth.Extractor{
 		"header":               wsauth.Header{},

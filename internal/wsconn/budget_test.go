@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// TestBudget: the handler gets what the budget allows to the byte, and the end
-// instead of the next one.
+// TestBudget: the handler gets exactly the bytes that the budget allows. The
+// next byte ends the connection.
 func TestBudget(t *testing.T) {
-	for _, size := range []int{1, 7, 100, 1000} { // of the handler's reads
+	for _, size := range []int{1, 7, 100, 1000} { // sizes of the handler's reads
 		synctest.Test(t, func(t *testing.T) {
 			g := newRig(false)
 			g.send(t, []byte(head))
@@ -23,25 +23,25 @@ func TestBudget(t *testing.T) {
 			var got bytes.Buffer
 			_, err := io.CopyBuffer(&got, struct{ io.Reader }{g}, make([]byte, size))
 			if got.Len() != 100 || told != 1 || !errors.Is(err, errEnd) {
-				t.Errorf("%d bytes, told %d times, %v", got.Len(), told, err)
+				t.Errorf("got %d bytes, %d calls, %v", got.Len(), told, err)
 			}
 			begun := time.Now()
 			g.check(t, []byte(head), bye)
 			if d := time.Since(begun); d != 0 {
-				t.Errorf("drained for %v what is over the budget", d)
+				t.Errorf("drained bytes over the budget for %v", d)
 			}
 		})
 	}
 }
 
-// TestBudgetLifted: what comes after the limit has ended is not counted, also
-// if a read waits meanwhile.
+// TestBudgetLifted: bytes that arrive after the limit has ended do not count,
+// even if a read was waiting before.
 func TestBudgetLifted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)
 		g.send(t, []byte(head))
 		var lifted atomic.Bool
-		g.Limit(10, func() bool { return !lifted.Load() }, func() { t.Error("told of a budget that was lifted") })
+		g.Limit(10, func() bool { return !lifted.Load() }, func() { t.Error("called back for a budget that was lifted") })
 		send := func(n int) {
 			t.Helper()
 			go func() { _, _ = g.peer.Write(make([]byte, n)) }()

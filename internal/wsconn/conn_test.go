@@ -23,7 +23,7 @@ const head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
 
 var bye = wsframe.AppendClose(nil, 3000, "token_expired")
 
-// text is a frame with a payload of n bytes.
+// text returns a frame with a payload of n bytes.
 func text(n int) []byte {
 	return append([]byte{0x82, 126, byte(n >> 8), byte(n)}, make([]byte, n)...)
 }
@@ -36,17 +36,18 @@ type half struct {
 
 func (h half) CloseWrite() error { close(h.shut); return nil }
 
-// A rig is a Conn whose peer keeps what it is sent.
+// A rig is a Conn whose peer records the bytes that it receives.
 type rig struct {
 	*Conn
 	peer     net.Conn
-	got      chan []byte // all that the peer read, once the stream has ended
+	got      chan []byte // all bytes that the peer read, at the end of the stream
 	released int
 	canceled bool
-	ended    chan struct{} // closed when the connection has come to its end
+	ended    chan struct{} // closed when the connection is closed
 }
 
-// newRig makes a peer that hangs up after the half-close, if it is polite.
+// newRig returns a rig whose peer closes the connection after the half-close,
+// if polite is true.
 func newRig(polite bool) *rig {
 	server, client := net.Pipe()
 	shut := make(chan struct{})
@@ -69,13 +70,13 @@ func (g *rig) end() {
 	g.End(errEnd, bye, func() { g.canceled = true })
 }
 
-// endAndWait also waits for the connection to be closed.
+// endAndWait calls End and waits until the connection is closed.
 func (g *rig) endAndWait() {
 	g.end()
 	<-g.ended
 }
 
-// send writes as a handler does, and must succeed.
+// send writes as a handler does, and fails the test on an error.
 func (g *rig) send(t *testing.T, p []byte) {
 	t.Helper()
 	if n, err := g.Write(p); err != nil || n != len(p) {
@@ -83,7 +84,8 @@ func (g *rig) send(t *testing.T, p []byte) {
 	}
 }
 
-// check compares what the peer got, and what every end leaves behind.
+// check compares the bytes that the peer got, and checks the state after every
+// end.
 func (g *rig) check(t *testing.T, want ...[]byte) {
 	t.Helper()
 	<-g.ended
@@ -116,8 +118,8 @@ func TestEndBetweenFrames(t *testing.T) {
 	})
 }
 
-// TestReadWhileThePeerIsDrained: a handler that reads when the end has begun
-// does not wait for the peer to hang up.
+// TestReadWhileThePeerIsDrained: a handler that reads during an end does not
+// wait for the peer to close the connection.
 func TestReadWhileThePeerIsDrained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(false)
@@ -137,7 +139,7 @@ func TestReadWhileThePeerIsDrained(t *testing.T) {
 }
 
 // TestHeld: nothing passes in either direction while the connection is held,
-// and nothing passes at all if it ends meanwhile.
+// and nothing at all if it ends meanwhile.
 func TestHeld(t *testing.T) {
 	for _, ends := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -175,12 +177,12 @@ func TestEndInsideAFrame(t *testing.T) {
 		g := newRig(true)
 		frame := text(300)
 		g.send(t, []byte(head))
-		g.send(t, frame[:2]) // not even the head is whole
+		g.send(t, frame[:2]) // not even a complete header
 		g.end()
 		synctest.Wait()
 		g.send(t, frame[2:100])
-		// The handler goes on with two more frames in one write: the first
-		// byte after the boundary is refused.
+		// The handler writes two more frames at once: the first byte after the
+		// boundary is refused.
 		n, err := g.Write(append(frame[100:len(frame):len(frame)], text(5)...))
 		if n != len(frame)-100 || !errors.Is(err, errEnd) {
 			t.Errorf("Write over the boundary = %d, %v; want %d", n, err, len(frame)-100)
@@ -219,7 +221,7 @@ func TestEndOfAHandlerThatHangsInsideAFrame(t *testing.T) {
 	})
 }
 
-// TestEndOfAPeerThatDoesNotHangUp is P11.
+// TestEndOfAPeerThatDoesNotHangUp: the connection is closed after Grace (P11).
 func TestEndOfAPeerThatDoesNotHangUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(false)
@@ -234,8 +236,8 @@ func TestEndOfAPeerThatDoesNotHangUp(t *testing.T) {
 }
 
 // TestEndOfAPeerThatDoesNotRead: the handler is blocked in a write that holds
-// the lock, and the end must not wait for it. The clock is the real one, since
-// a bubble's does not move while somebody waits for a lock.
+// the lock, and the end must not wait for it. This test uses real time, because
+// the clock of a bubble stands still while a goroutine waits for a lock.
 func TestEndOfAPeerThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	server, client := net.Pipe()
@@ -261,7 +263,7 @@ func TestEndOfAPeerThatDoesNotRead(t *testing.T) {
 	}
 }
 
-// A firstWrite tells when a write has begun.
+// A firstWrite reports when a write has started.
 type firstWrite struct {
 	half
 	started chan struct{}
@@ -314,7 +316,8 @@ func TestEndAfterTheHandlersOwnCloseFrame(t *testing.T) {
 	})
 }
 
-// TestEndInsideTheHandlersOwnCloseFrame: the handler finishes it.
+// TestEndInsideTheHandlersOwnCloseFrame: the handler finishes its close frame,
+// and no other follows.
 func TestEndInsideTheHandlersOwnCloseFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)
@@ -328,8 +331,8 @@ func TestEndInsideTheHandlersOwnCloseFrame(t *testing.T) {
 	})
 }
 
-// TestCloseWriteDoesNotHoldUpTheEnd: over TLS it waits for a write that a slow
-// peer blocks.
+// TestCloseWriteDoesNotHoldUpTheEnd: over TLS, CloseWrite waits for a write
+// that a slow peer blocks, and the end does not wait for CloseWrite.
 func TestCloseWriteDoesNotHoldUpTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, client := net.Pipe()
@@ -350,7 +353,7 @@ func TestCloseWriteDoesNotHoldUpTheEnd(t *testing.T) {
 	})
 }
 
-// A stuckHalf does not come back from CloseWrite until it is let go.
+// A stuckHalf blocks in CloseWrite until it is released.
 type stuckHalf struct {
 	net.Conn
 	let chan struct{}
@@ -358,8 +361,8 @@ type stuckHalf struct {
 
 func (s stuckHalf) CloseWrite() error { <-s.let; return nil }
 
-// TestAnswersAreBounded: a peer that does not read holds up an answer before
-// the upgrade for Grace, and no handler that has the socket.
+// TestAnswersAreBounded: a peer that does not read can block a response before
+// the upgrade for Grace at most. Later, writes of the handler have no deadline.
 func TestAnswersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, client := net.Pipe()
@@ -406,7 +409,7 @@ func TestTheHandlerClosesFirst(t *testing.T) {
 		if err := g.Close(); err != nil {
 			t.Fatal(err)
 		}
-		g.end() // does nothing
+		g.end() // no effect
 		if got := <-g.got; string(got) != head {
 			t.Errorf("the peer got %q", got)
 		}
@@ -417,8 +420,8 @@ func TestTheHandlerClosesFirst(t *testing.T) {
 }
 
 // FuzzEnd: wherever in the handler's stream the end comes, and however the
-// handler cuts its writes, the peer reads whole frames, in order, then one
-// close frame, then nothing.
+// handler splits its writes, the peer reads whole frames in order, one close
+// frame, and nothing more.
 func FuzzEnd(f *testing.F) {
 	f.Add([]byte{0, 10, 200}, uint16(3), uint8(7))
 	f.Add([]byte{255, 1}, uint16(0), uint8(1))
@@ -458,26 +461,26 @@ func FuzzEnd(f *testing.F) {
 			}
 			got := <-g.got
 			if closed > 0 && len(got) == closed && bytes.Equal(got, stream) {
-				return // the handler said its own goodbye, whole
+				return // the handler sent its own close frame, whole
 			}
 			rest, found := bytes.CutSuffix(got, bye)
 			if !found {
 				t.Fatalf("%d bytes without a close frame at the end", len(got))
 			}
 			if !bytes.HasPrefix(stream, rest) {
-				t.Fatal("not what the handler sent")
+				t.Fatal("the peer got different bytes than the handler sent")
 			}
 			for _, end := range ends {
 				if len(rest) == end {
 					return
 				}
 			}
-			t.Fatalf("the close frame came at %d, between %v", len(rest), ends)
+			t.Fatalf("the close frame is at %d, want one of the boundaries %v", len(rest), ends)
 		})
 	})
 }
 
-// discard is a connection to nowhere.
+// A discard is a connection that discards writes.
 type discard struct{ net.Conn }
 
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
@@ -490,8 +493,8 @@ func TestWriteAllocatesNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkWrite1KiB is what a frame of 1 KiB costs more than on the bare
-// connection, which costs nothing here.
+// BenchmarkWrite1KiB measures the overhead of a 1 KiB frame. The underlying
+// connection costs nothing here.
 func BenchmarkWrite1KiB(b *testing.B) {
 	c, frame := New(discard{}, func() {}), text(1024)
 	_, _ = c.Write([]byte(head))

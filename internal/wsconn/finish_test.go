@@ -10,8 +10,9 @@ import (
 
 const refusal = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno"
 
-// TestFinishLingers: a peer that does not hang up has half a second to read a
-// plain answer, in which what it sends is taken, and no more.
+// TestFinishLingers: a peer that does not close the connection has half a
+// second to read a plain response. Bytes that it sends in this time are
+// discarded.
 func TestFinishLingers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(false)
@@ -22,7 +23,7 @@ func TestFinishLingers(t *testing.T) {
 		select {
 		case <-g.conn.(half).shut:
 		default:
-			t.Error("the peer is not told that nothing more comes")
+			t.Error("the connection was not half-closed")
 		}
 		time.Sleep(500*time.Millisecond - time.Nanosecond)
 		synctest.Wait()
@@ -41,7 +42,8 @@ func TestFinishLingers(t *testing.T) {
 	})
 }
 
-// TestFinishOfAPeerThatHangsUp: there is nothing to wait for.
+// TestFinishOfAPeerThatHangsUp: Finish returns at once when the peer has closed
+// the connection.
 func TestFinishOfAPeerThatHangsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)
@@ -55,7 +57,8 @@ func TestFinishOfAPeerThatHangsUp(t *testing.T) {
 	})
 }
 
-// TestFinishAfterTheEnd: what is ending, or closed, is left to that.
+// TestFinishAfterTheEnd: Finish does not disturb a connection that is ending or
+// closed.
 func TestFinishAfterTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(false)
@@ -71,8 +74,8 @@ func TestFinishAfterTheEnd(t *testing.T) {
 	})
 }
 
-// TestEndBeforeAnAnswer: a handler that has sent nothing knows of the end at
-// once, in its context and where it reads, and what it then answers goes out
+// TestEndBeforeAnAnswer: a handler that has sent nothing learns of the end at
+// once, by its context and its reads. A response that it then sends arrives
 // whole, with nothing after it.
 func TestEndBeforeAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -87,7 +90,7 @@ func TestEndBeforeAnAnswer(t *testing.T) {
 		g.end()
 		synctest.Wait()
 		if !g.canceled {
-			t.Error("the handler is not told")
+			t.Error("the handler was not notified")
 		}
 		select {
 		case err := <-read:
@@ -107,8 +110,8 @@ func TestEndBeforeAnAnswer(t *testing.T) {
 	})
 }
 
-// TestEndBeforeAnAnswerThatDoesNotEnd: it is cut when the time of a handler is
-// over.
+// TestEndBeforeAnAnswerThatDoesNotEnd: the response is cut off when the
+// handler's time is over.
 func TestEndBeforeAnAnswerThatDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)
@@ -123,20 +126,20 @@ func TestEndBeforeAnAnswerThatDoesNotEnd(t *testing.T) {
 	})
 }
 
-// TestFinishBeforeTheEndHasBegun: who ends and finishes in one moment still
-// says farewell.
+// TestFinishBeforeTheEndHasBegun: Finish right after End still sends the close
+// frame.
 func TestFinishBeforeTheEndHasBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)
 		g.send(t, []byte(head))
 		g.end()
-		g.Finish() // the goroutine of the end has not run yet, or has
+		g.Finish() // the goroutine of End may or may not have run
 		g.check(t, []byte(head), bye)
 	})
 }
 
-// finished checks what Finish leaves behind: the answer alone, and a connection
-// that is at its end.
+// finished checks the state after Finish: only the response was sent, and the
+// connection is closed.
 func (g *rig) finished(t *testing.T) {
 	t.Helper()
 	g.Finish()

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 )
 
-// A heir is who takes a connection over.
+// A heir takes over a connection.
 type heir struct {
 	conn   net.Conn
 	closed func()
@@ -20,8 +20,8 @@ func (h *heir) End(frame []byte, said func()) {
 	said()
 }
 
-// TestHandover: from the handover on the connection is the heir's alone, and
-// an end is told to it.
+// TestHandover: after Handover the connection belongs to the new owner, which
+// also gets the call of End.
 func TestHandover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(false)
@@ -53,10 +53,10 @@ func TestHandover(t *testing.T) {
 		g.end()
 		synctest.Wait()
 		if len(h.frames) != 1 || !bytes.Equal(h.frames[0], bye) || !g.canceled {
-			t.Errorf("told %q, canceled %v", h.frames, g.canceled)
+			t.Errorf("got frames %q, canceled %v", h.frames, g.canceled)
 		}
 		if g.released != 0 {
-			t.Error("released before it was closed")
+			t.Error("released before Close")
 		}
 		_ = h.conn.Close()
 		h.closed()
@@ -69,7 +69,7 @@ func TestHandover(t *testing.T) {
 	})
 }
 
-// TestHandoverTooLate: who is ending is not handed over.
+// TestHandoverTooLate: a connection that is ending is not handed over.
 func TestHandoverTooLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)

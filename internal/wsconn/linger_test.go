@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// closedOver has a handler write much and close, while the client reads slowly
-// and goes on sending.
+// closedOver makes a handler write much and close, while the client reads
+// slowly and keeps sending.
 func closedOver(t *testing.T, sent []byte) (c *Conn, client net.Conn, closed chan struct{}) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -49,7 +49,7 @@ func TestG15_CloseOverUnreadInput(t *testing.T) {
 	var got bytes.Buffer
 	for {
 		_, err := io.CopyN(&got, client, 1<<14)
-		_, _ = client.Write([]byte("pong")) // nobody may be there to take it
+		_, _ = client.Write([]byte("pong")) // fails if the connection is closed
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -68,13 +68,13 @@ func TestG15_CloseOverUnreadInput(t *testing.T) {
 	}
 }
 
-// TestReadWhileItLingers: a handler that reads after it has closed does not
-// wait for the client.
+// TestReadWhileItLingers: a handler that reads after Close does not wait for
+// the client.
 func TestReadWhileItLingers(t *testing.T) {
 	c, client, closed := closedOver(t, make([]byte, 1<<20))
 	for begun := time.Now(); !c.lingers.Load(); time.Sleep(time.Millisecond) {
 		if time.Since(begun) > 20*time.Second {
-			t.Fatal("it does not linger")
+			t.Fatal("the connection does not linger")
 		}
 	}
 	read := make(chan error)
@@ -91,7 +91,7 @@ func TestReadWhileItLingers(t *testing.T) {
 	<-closed
 }
 
-// TestL4_EndCutsWhatLingers at once.
+// TestL4_EndCutsWhatLingers: End closes a lingering connection at once.
 func TestL4_EndCutsWhatLingers(t *testing.T) {
 	c, client, closed := closedOver(t, make([]byte, 1<<16))
 	if _, err := io.ReadFull(client, make([]byte, 1<<10)); err != nil {
@@ -110,7 +110,7 @@ func TestL4_EndCutsWhatLingers(t *testing.T) {
 }
 
 // TestCloseAfterReset: a connection that the peer has reset is closed at once,
-// without asking how much is unsent.
+// without checking how much is unsent.
 func TestCloseAfterReset(t *testing.T) {
 	for _, cause := range []error{syscall.ECONNRESET, io.EOF} {
 		conn := &failing{cause: &net.OpError{Op: "read", Err: cause}}
@@ -127,7 +127,7 @@ func TestCloseAfterReset(t *testing.T) {
 	}
 }
 
-// failing is a connection whose reads fail, and which has nothing unsent.
+// A failing connection has reads that fail, and nothing unsent.
 type failing struct {
 	net.Conn
 	cause error

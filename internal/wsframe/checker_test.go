@@ -10,8 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// head writes the head of a frame, with a length in as many bytes as asked: 0,
-// 2 or 8. A mask is 4 bytes of any kind.
+// head returns a frame header with a length in 0, 2 or 8 bytes and a mask.
 func head(first byte, mask bool, size uint64, extended int) []byte {
 	b := []byte{first, 0}
 	switch extended {
@@ -33,7 +32,7 @@ func head(first byte, mask bool, size uint64, extended int) []byte {
 	return b
 }
 
-// masks is a client's frame of n bytes.
+// masks returns a client's frame of n bytes.
 func masks(first byte, n int) []byte {
 	extended := 0
 	switch {
@@ -45,7 +44,7 @@ func masks(first byte, n int) []byte {
 	return append(head(first, true, uint64(n), extended), make([]byte, n)...)
 }
 
-// closing is a close frame of a client.
+// closing returns a client's close frame.
 func closing(code uint16, reason string) []byte {
 	b := head(0x88, true, uint64(2+len(reason)), 0)
 	key := b[len(b)-4:]
@@ -132,8 +131,8 @@ func TestCheckerOfAServer(t *testing.T) {
 	}
 }
 
-// TestCheckerControlRate: who keeps to a hundred a second may go on for ever,
-// and one who was silent has a hundred at once.
+// TestCheckerControlRate: a client may send a hundred control frames a second
+// without end, and a hundred at once after a silence.
 func TestCheckerControlRate(t *testing.T) {
 	c := Checker{Client: true}
 	ping := masks(0x89, 0)
@@ -151,7 +150,7 @@ func TestCheckerControlRate(t *testing.T) {
 	}
 }
 
-// TestP10_CloseInPieces: wherever it is cut, a close frame is judged before
+// TestP10_CloseInPieces: however a close frame is split, it is checked before
 // its last byte passes.
 func TestP10_CloseInPieces(t *testing.T) {
 	for _, tc := range []struct {
@@ -197,9 +196,9 @@ func TestAppendMasked(t *testing.T) {
 	}
 }
 
-// wellFormed is what a Checker knows, written the other way round: it takes the
-// whole stream, reads one frame after the other, and looks at every rule
-// apart. It returns what may pass.
+// wellFormed is another implementation of Checker, for comparison: it gets the
+// whole stream, reads one frame after another, and checks each rule separately.
+// It returns the bytes that may pass.
 func wellFormed(s []byte, c Checker) (pass int, fault *Fault) {
 	pings, frames, sum := 0, 0, 0.0
 	at := 0
@@ -283,9 +282,9 @@ func wellFormed(s []byte, c Checker) (pass int, fault *Fault) {
 	return at, nil
 }
 
-// FuzzChecker: any stream, however it is cut, gets the verdict of a parser that
-// sees the whole of it, and passes just as far; a Tracker that follows what has
-// passed stands at a boundary where the Checker does.
+// FuzzChecker: for any stream, however it is split, the Checker returns the
+// same fault as wellFormed and passes the same bytes. A Tracker of the passed
+// bytes is at a boundary whenever the Checker is.
 func FuzzChecker(f *testing.F) {
 	for _, seed := range [][]byte{
 		masks(0x81, 5), append(masks(0x01, 5), masks(0x80, 300)...), masks(0xC1, 5), frame(2, false, 130),
@@ -302,7 +301,7 @@ func FuzzChecker(f *testing.F) {
 		want, wantFault := wellFormed(stream, c)
 		var tracker Tracker
 		var fault *Fault
-		passed := 0 // the bytes that were
+		passed := 0 // bytes passed so far
 		for end := 0; end < len(stream) && fault == nil; {
 			end = min(end+int(cut)+1, len(stream))
 			var n int
@@ -320,10 +319,10 @@ func FuzzChecker(f *testing.F) {
 			}
 		}
 		if wantFault != nil && want < len(stream) && stream[want] == 0x88 && passed > want && passed < want+2+4+maxControl {
-			passed = want // a close frame that came in pieces: its last one never passes, which the fault shows
+			passed = want // a close frame in pieces: its last piece never passes, which the fault shows
 		}
 		if passed != want || fault != wantFault {
-			t.Fatalf("%d bytes pass, %v; a whole look says %d, %v", passed, fault, want, wantFault)
+			t.Fatalf("passed %d bytes, %v; want %d, %v", passed, fault, want, wantFault)
 		}
 	})
 }
@@ -340,7 +339,7 @@ func benchmarkChecker(b *testing.B, size int) {
 	}
 }
 
-// withoutPongs is a stream of whole client frames without its pongs.
+// withoutPongs returns a stream of whole client frames without its pongs.
 func withoutPongs(s []byte) (rest []byte) {
 	for len(s) > 0 {
 		n, _ := payloadLen(s)
@@ -353,8 +352,8 @@ func withoutPongs(s []byte) (rest []byte) {
 	return rest
 }
 
-// FuzzSkipPongs: of any frames in any pieces exactly the pongs are left out,
-// and what is passed on ends at a boundary where the Checker says so.
+// FuzzSkipPongs: for any frames in any pieces, exactly the pongs are dropped,
+// and the passed bytes end at a boundary whenever the Checker says so.
 func FuzzSkipPongs(f *testing.F) {
 	f.Add([]byte{0x8A, 4, 0x82, 200, 0x8A, 0, 0x8A, 125, 0x89, 3, 0x8A, 1}, uint8(0))
 	f.Add([]byte{0x01, 9, 0x8A, 125, 0x80, 9, 0x8A, 0}, uint8(6))
@@ -392,7 +391,7 @@ func FuzzSkipPongs(f *testing.F) {
 				}
 				tracker.Advance(waiting[:pass])
 				if tracker.Boundary() != c.Boundary() || tracker.Boundary() != (c.Tracker() == Tracker{}) {
-					t.Fatalf("boundary %v, a Tracker says %v", c.Boundary(), tracker.Boundary())
+					t.Fatalf("boundary %v, want %v as in a Tracker", c.Boundary(), tracker.Boundary())
 				}
 				passed = append(passed, waiting[:pass]...)
 				skip = c.Skip()

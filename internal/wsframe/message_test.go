@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// frame is a client's frame, masked.
+// clientFrame returns a masked frame of a client.
 func clientFrame(first byte, payload string) []byte {
 	b := appendHead(nil, first, masked, len(payload))
 	key := []byte{1, 2, 3, 4}
@@ -64,8 +64,8 @@ func TestReadText(t *testing.T) {
 	}
 }
 
-// FuzzReadText: what is read was allowed by the rules, byte for byte, and no
-// length makes room for what does not come.
+// FuzzReadText: the bytes read were allowed by the rules, and no memory is
+// allocated for bytes that do not arrive.
 func FuzzReadText(f *testing.F) {
 	f.Add(clientFrame(fin|opText, "hello"))
 	f.Add(join(clientFrame(opText, "he"), clientFrame(fin|opPing, ""), clientFrame(fin, "llo")))
@@ -95,7 +95,7 @@ func TestAppendMaskedText(t *testing.T) {
 		a, b := AppendMaskedText(nil, []byte(text)), AppendMaskedText(nil, []byte(text))
 		got, fault, err := ReadText(bufio.NewReader(bytes.NewReader(a)), io.Discard, 1<<20)
 		if err != nil || fault != nil || string(got) != text {
-			t.Errorf("%d bytes come back as %d, %v", n, len(got), err)
+			t.Errorf("read %d bytes as %d, %v", n, len(got), err)
 		}
 		if n > 0 && bytes.Equal(a, b) {
 			t.Errorf("the same key twice")

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// TestAcceptKey is the worked example of RFC 6455 section 1.3.
+// TestAcceptKey checks the example of RFC 6455 section 1.3.
 func TestAcceptKey(t *testing.T) {
 	if got, want := AcceptKey("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="; got != want {
 		t.Errorf("AcceptKey = %q, want %q", got, want)
@@ -44,7 +44,8 @@ func TestAppendClose(t *testing.T) {
 	}
 }
 
-// frame writes a frame by RFC 6455 section 5.2, apart from the code under test.
+// frame returns a frame by RFC 6455 section 5.2, independently of the code
+// under test.
 func frame(op byte, mask bool, size int) []byte {
 	b := []byte{fin | op}
 	var m byte
@@ -88,7 +89,7 @@ func TestTrackerFindsEveryBoundary(t *testing.T) {
 	}
 }
 
-func TestTrackerLength63(t *testing.T) { // P5: a length that no memory holds
+func TestTrackerLength63(t *testing.T) { // P5: a length that exceeds any memory
 	var tr Tracker
 	tr.Advance([]byte{0x82, 127, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF})
 	tr.Advance(make([]byte, 1<<16))
@@ -97,8 +98,8 @@ func TestTrackerLength63(t *testing.T) { // P5: a length that no memory holds
 	}
 }
 
-// FuzzTracker: however a stream of frames is cut into writes, the tracker
-// stands at a boundary exactly between frames, and ToBoundary points there.
+// FuzzTracker: however a stream of frames is split into writes, the Tracker is
+// at a boundary exactly between frames, and ToBoundary returns it.
 func FuzzTracker(f *testing.F) {
 	f.Add([]byte{0, 5, 200}, uint8(3), uint8(1))
 	f.Add([]byte{255, 130, 7, 8}, uint8(1), uint8(2))
