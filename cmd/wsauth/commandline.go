@@ -12,8 +12,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// flagKinds parse flags that take durations or numbers. Their errors tell how
-// to write one.
+// flagKinds parse flags that take durations or numbers. Their errors show the
+// right form.
 var flagKinds = []kong.Option{
 	kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(func(c *kong.DecodeContext, target reflect.Value) error {
 		return decodeFlag(c, func(text string) error {

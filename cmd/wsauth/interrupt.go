@@ -96,7 +96,7 @@ func runUntilSignal(run func(context.Context) error) (status int, err error) {
 	return 1, nil
 }
 
-// wait waits for the command to end, as long as it may continue.
+// wait waits for the command to end, at most interruptGrace.
 func (i *interruption) wait(done <-chan error) (err error, ended bool) { //nolint:revive // the error is the value
 	select {
 	case err := <-done:

@@ -48,7 +48,7 @@ func (c *reloadCmd) Run(ctx context.Context) error {
 	case len(done.Errors) > 0:
 		return fmt.Errorf("%s; the settings concerned are unchanged", errtext.Count(len(done.Errors), "error"))
 	case len(done.Unconfirmed) > 0:
-		return errors.New("what waits for confirmation stays as it was: check the file, then run wsauth reload --confirm")
+		return errors.New("these changes were not applied: check the file, then run wsauth reload --confirm")
 	case len(done.Changed) == 0 && !c.JSON:
 		fmt.Println("The server has no files to read.")
 	}

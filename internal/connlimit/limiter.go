@@ -32,8 +32,8 @@ type Limiter struct {
 	places    int
 	sockets   int // included in places
 	upstreams int // without those of sockets
-	// Connections beyond places: those that only get an error response, and
-	// evicted ones that are not closed yet.
+	// Connections in excess of the limit: those that only get an error response,
+	// and evicted ones that are not closed yet.
 	excess  int
 	waiting line
 	refused int       // since the last report
@@ -141,9 +141,9 @@ func (l *Limiter) networkAt(prefix netip.Prefix) *network {
 // must be held.
 func (l *Limiter) isFull(n *network) bool { return n != l.shared && n.places >= l.limits.PerAddress }
 
-// BeginStream counts a request on a connection that carries several requests
-// at once, until EndStream. It returns false, and counts nothing, if the
-// client has reached the limit per address: each request may need a connection
+// BeginStream counts a request on a connection that carries several requests at
+// once, until EndStream. It returns false, and counts nothing, if the client
+// has reached the limit per address: each request may need its own connection
 // to an upstream. It does nothing if client is the zero Prefix.
 func (l *Limiter) BeginStream(client netip.Prefix) bool {
 	if l == nil || !client.IsValid() {

@@ -116,8 +116,8 @@ func (p *Place) Excess() bool {
 }
 
 // Move counts the connection for the client that a PROXY header named as its
-// source, even if the address is exempt. If source is invalid, the proxy
-// speaks for itself and nothing changes. Move returns false if the client may
+// source, even if the address is exempt. If source is invalid, the connection
+// is the proxy's own and nothing changes. Move returns false if the client may
 // not have more connections; then the caller closes it.
 func (p *Place) Move(source netip.AddrPort) bool {
 	if p == nil {

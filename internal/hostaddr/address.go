@@ -71,8 +71,8 @@ func Reaches(upstream, listen string) bool {
 	case isUnspecified(own):
 		return true
 	}
-	// localhost stands for both loopback addresses, and a client that dials an
-	// unspecified address reaches them.
+	// localhost is both loopback addresses, and dialling an unspecified address
+	// reaches them.
 	wide := func(name string) bool { return isUnspecified(name) || isLocalhost(name) }
 	if IsThisMachine(own) && IsThisMachine(asked) && (wide(own) || wide(asked)) {
 		return true

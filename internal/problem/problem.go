@@ -41,7 +41,7 @@ func New(d Document) Response {
 	d.Title = http.StatusText(d.Status)
 	body, err := json.Marshal(d)
 	if err != nil {
-		// A detail that is not UTF-8 is a bug. Respond as well as possible.
+		// A detail that is not UTF-8 is a bug. Answer without it.
 		return New(Document{Status: d.Status, Reason: "internal_error", RetryAfter: d.RetryAfter})
 	}
 	p := Response{status: d.Status, body: append(body, '\n')}

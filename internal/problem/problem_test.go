@@ -129,7 +129,7 @@ func TestStoreFailure(t *testing.T) {
 	}{
 		errors.New("no disk"): {503, "store_unavailable", `level=ERROR msg="cannot revoke" user=ada reason=store_unavailable error="no disk"`},
 		store.ErrInvalid:      {422, "invalid_request", `level=WARN msg="cannot revoke" user=ada reason=invalid_request error=`},
-		store.ErrNotDurable:   {503, "store_unavailable", `level=ERROR msg="ended on this node only, and not written yet" user=ada reason=store_unavailable error=`},
+		store.ErrNotDurable:   {503, "store_unavailable", `level=ERROR msg="ended on this node only, and not yet written" user=ada reason=store_unavailable error=`},
 	} {
 		var log strings.Builder
 		d := StoreFailure(slog.New(slog.NewTextHandler(&log, nil)), "cannot revoke", fmt.Errorf("%w", err), "user", "ada")

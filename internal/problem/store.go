@@ -54,7 +54,7 @@ var notDurable = Document{
 func StoreFailure(log *slog.Logger, what string, err error, attrs ...any) Document {
 	switch {
 	case errors.Is(err, store.ErrNotDurable):
-		log.Error("ended on this node only, and not written yet", append(attrs, "reason", notDurable.Reason, "error", err)...)
+		log.Error("ended on this node only, and not yet written", append(attrs, "reason", notDurable.Reason, "error", err)...)
 		return notDurable
 	case errors.Is(err, store.ErrInvalid): // and will be later
 		log.Warn(what, append(attrs, "reason", unstorable.Reason, "error", err)...)

@@ -29,7 +29,7 @@ func parseV1(data []byte) (h Header, n int, err error) {
 	}
 	line, ok := strings.CutSuffix(string(data[:end]), "\r")
 	if !ok || end >= maxV1 || strings.Contains(line, "\r") || len(line) < len(beginV1) {
-		return Header{}, 0, fmt.Errorf("%w: its line does not end as it should", errMalformed)
+		return Header{}, 0, fmt.Errorf("%w: its line does not end with CRLF", errMalformed)
 	}
 	if h, err = parseLine(line[len(beginV1):]); err != nil {
 		return Header{}, 0, err

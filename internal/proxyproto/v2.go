@@ -118,7 +118,7 @@ func parseValues(data []byte, offset int) (isTLS bool, err error) {
 		switch {
 		case kind != kindTLS && kind != kindCRC:
 		case seen[kind]:
-			return false, fmt.Errorf("%w: a value stands twice", errMalformed)
+			return false, fmt.Errorf("%w: a value occurs twice", errMalformed)
 		case kind == kindTLS && size < 5, kind == kindCRC && size != 4:
 			return false, fmt.Errorf("%w: a value has another length", errMalformed)
 		case kind == kindCRC && !hasChecksum(data, at):

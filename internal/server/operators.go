@@ -29,7 +29,7 @@ func (s *Server) openOperators(ctx context.Context) error {
 }
 
 // serveMetrics serves metrics and health checks, on the socket of the service
-// manager or at the configured address, if there is one.
+// manager or at the configured address, if either is set.
 func (s *Server) serveMetrics(ctx context.Context) (err error) {
 	listener, address := s.metrics, s.settings.Metrics.Listen
 	if listener == nil && address == "" {

@@ -44,8 +44,8 @@ type check struct {
 	done      chan struct{} // closed when the check has stopped
 }
 
-// A condition is the last known state of a server. Targets that use the same check
-// share it: if one cannot connect, the others avoid the server, too.
+// A condition is the last known state of a server. Targets that use the same
+// check share it: if one cannot connect, the others avoid the server, too.
 type condition struct {
 	failedCheck atomic.Bool // the last check failed
 	// After a failed connection; nanoseconds since 1970.

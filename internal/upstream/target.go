@@ -172,8 +172,8 @@ func isTimeout(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// markFailed makes the pool avoid the server for a while. It logs only the first
-// of several failures.
+// markFailed makes the pool avoid the server for a while. It logs only the
+// first of several failures.
 func (t *target) markFailed(pause time.Duration, log *slog.Logger, err error) {
 	now := time.Now()
 	if before := t.condition.avoidUntil.Swap(now.Add(pause).UnixNano()); before <= now.UnixNano() {

@@ -48,9 +48,9 @@ func (p *Pool) Open(ctx context.Context, r *http.Request) (*Socket, error) {
 	return a.Answer(ctx, nil)
 }
 
-// Ask sends the handshake r, which must be valid, to one of the servers. It sends all fields
-// of r.Header except those of a single connection; the caller must have
-// removed the fields listed in the client's Connection field. Of the
+// Ask sends the handshake r, which must be valid, to one of the servers. It
+// sends all fields of r.Header except those of a single connection; the caller
+// must have removed the fields listed in the client's Connection field. Of the
 // extensions offered by r, it offers only permessage-deflate.
 func (p *Pool) Ask(ctx context.Context, r *http.Request) (*PendingHandshake, error) {
 	var a *PendingHandshake

@@ -15,7 +15,7 @@ type ending struct {
 	cancel    func()
 	// It began before the handler's response. guarded by writeMu.
 	early bool
-	// The close frame has been sent or can no longer be sent. guarded by writeMu.
+	// The close frame has been sent or can no longer be sent. Guarded by writeMu.
 	over bool
 	// It interrupted a plain response. guarded by writeMu.
 	cut bool

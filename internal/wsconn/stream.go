@@ -24,7 +24,7 @@ type stream struct {
 	broken  bool // not a stream of frames: a close frame cannot be inserted
 }
 
-// begun reports whether anything was sent.
+// started reports whether anything was sent.
 func (s *stream) started() bool { return s.nstatus > 0 }
 
 // boundary reports whether a close frame can be inserted here.

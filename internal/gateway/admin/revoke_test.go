@@ -50,7 +50,7 @@ func TestStoreThatFails(t *testing.T) {
 		if got := w.Body.String(); w.Code != 503 || !strings.Contains(got, `"ended":true,"durable":false`) || strings.Contains(got, "disk") {
 			t.Errorf("%s: %d %s", body, w.Code, got)
 		}
-		if got := strings.Count(r.log.String(), `msg="ended on this node only, and not written yet" target=`); got != i+1 {
+		if got := strings.Count(r.log.String(), `msg="ended on this node only, and not yet written" target=`); got != i+1 {
 			t.Errorf("%s: %d lines in the log: %s", body, got, &r.log)
 		}
 	}

@@ -31,7 +31,7 @@ func newLimiter(c Config, isProxy func(net.Addr) bool) *connlimit.Limiter {
 // upstreams.
 func (s *Server) Limiter() *connlimit.Limiter { return s.limiter }
 
-// An Admission is the room for one request, until End.
+// An Admission is the capacity reserved for one request, until End.
 type Admission struct {
 	// OK reports whether the request may be served. If it may not, Close
 	// reports whether its connection must be closed after the refusal.
@@ -44,9 +44,9 @@ type Admission struct {
 	network netip.Prefix // to which a stream is charged
 }
 
-// Admit reserves room for a request of the connection at place. It refuses the
-// request if there are too many connections, or too many sockets for another
-// upgrade.
+// Admit reserves capacity for a request of the connection at place. It refuses
+// the request if there are too many connections, or too many sockets for
+// another upgrade.
 func (s *Server) Admit(r *http.Request, place *connlimit.Place, upgrade bool) Admission {
 	a := Admission{limiter: s.limiter, place: place, upgrade: upgrade}
 	switch {

@@ -139,8 +139,8 @@ func checkExtractors(extractors []wsauth.Extractor) fault.List {
 	return wrong
 }
 
-// checkAppParameters checks the application's parameters, by themselves and
-// beside those of the extractors.
+// checkAppParameters checks the application's parameters, on their own and
+// together with those of the extractors.
 func (r *Route) checkAppParameters() fault.List {
 	var wrong fault.List
 	if r.Public && len(r.AppParameters) > 0 {

@@ -49,8 +49,8 @@ func warnOfInsecureOrigins(to *fault.List, field string, c *CORS) {
 }
 
 // warnOfSpeechless warns of origins whose pages may open sockets but cannot
-// fetch tickets for them. It takes the hosts of the routes and of the issuer
-// for those of this server, or else the host of s.Origins[0].
+// fetch tickets for them. It treats the hosts of the routes and of the issuer,
+// or else the host of s.Origins[0], as those of this server.
 func (s *Site) warnOfSpeechless(to *fault.List, routes []Route) {
 	own := s.hosts(routes)
 	if s.Own.Prefix == "" || len(own) == 0 {

@@ -8,8 +8,7 @@ import (
 	"wsauth"
 )
 
-// unasked is the extractor of public routes. It finds and removes
-// nothing.
+// unasked is the extractor of public routes. It finds and removes nothing.
 type unasked struct{}
 
 // Extract returns the zero Credential.

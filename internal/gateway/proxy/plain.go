@@ -39,8 +39,7 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, claims *token
 	// long.
 	limits.read(time.Time{})
 	if r.ProtoMajor > 1 {
-		// When it passes, HTTP/2 resets the stream even if nothing is being
-		// written.
+		// When it passes, HTTP/2 resets the stream even if nothing is being written.
 		limits.write(time.Time{})
 	}
 	body := NewRequestBody(r)
@@ -71,7 +70,7 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, claims *token
 	}
 	p.plain.ServeHTTP(out, r)
 	whole = true
-	// For what the server still has to send; without a body, the whole answer.
+	// Time for the server to send the rest; without a body, the whole answer.
 	limits.write(time.Now().Add(Patience))
 }
 
@@ -201,7 +200,7 @@ func (b *patientBody) Read(p []byte) (int, error) {
 		if isTimeout(err) && time.Since(begun) >= Patience {
 			b.limits.silent.Store(true)
 		}
-		// The server goes on reading, to notice when the client disconnects.
+		// The server keeps reading, to notice when the client disconnects.
 		b.limits.read(time.Time{})
 		b.pass.received()
 	}
@@ -225,7 +224,7 @@ type patientWriter struct {
 // WriteHeader writes the head of an interim or final answer.
 //
 // If the answer comes before the end of the request's body, it closes the
-// connection afterwards: the server could take the rest of the body for
+// connection afterwards: the server could mistake the rest of the body for
 // another request.
 func (w *patientWriter) WriteHeader(status int) {
 	h := w.Header()

@@ -119,7 +119,7 @@ func mergeSlashes(path string) string {
 }
 
 // leadsUp reports whether a segment of path consists of dots and spaces only.
-// Some servers ignore such a segment or take it for the parent.
+// Some servers ignore such a segment or treat it as the parent.
 func leadsUp(path string) bool {
 	for part := range strings.SplitSeq(path, "/") {
 		if part != "" && strings.Trim(part, ". ") == "" {
