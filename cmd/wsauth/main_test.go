@@ -129,7 +129,7 @@ func bearer(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // portOf finds the port for operators in a log.
-var portOf = regexp.MustCompile(`operators are served" at=(127\.0\.0\.1:[0-9]+)`)
+var portOf = regexp.MustCompile(`operators are served" addr=(127\.0\.0\.1:[0-9]+)`)
 
 func ids(ts *testscript.TestScript, _ bool, args []string) {
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(theServer(ts).clients[args[0]].access, ".")[1])

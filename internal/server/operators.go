@@ -95,10 +95,10 @@ func (s *Server) serveAdmin(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var serving sync.WaitGroup
 	for _, l := range listeners {
-		s.log.Info("operators are served", "at", l.Addr().String())
+		s.log.Info("operators are served", "addr", l.Addr().String())
 		serving.Go(func() {
 			if err := api.Serve(ctx, l); err != nil {
-				s.log.Error("operators are no longer served", "at", l.Addr().String(), "error", err)
+				s.log.Error("operators are no longer served", "addr", l.Addr().String(), "error", err)
 			}
 		})
 	}

@@ -177,6 +177,6 @@ func isTimeout(err error) bool {
 func (t *target) markFailed(pause time.Duration, log *slog.Logger, err error) {
 	now := time.Now()
 	if before := t.condition.avoidUntil.Swap(now.Add(pause).UnixNano()); before <= now.UnixNano() {
-		log.Warn("upstream cannot be reached", "upstream", t.address, "passed_over", pause, "error", err)
+		log.Warn("upstream cannot be reached", "upstream", t.address, "skipped_for", pause, "error", err)
 	}
 }
