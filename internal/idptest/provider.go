@@ -41,11 +41,18 @@ type Provider struct {
 
 // New starts a provider over HTTP on a loopback address. It stops at the end
 // of the test. It has one key, "key-1" for ES256.
-func New(t testing.TB) *Provider { return start(t, (*httptest.Server).Start, "http://") }
-
-// NewTLS is New over HTTPS. Only the Transport of the provider trusts its
-// certificate.
-func NewTLS(t testing.TB) *Provider { return start(t, (*httptest.Server).StartTLS, "https://") }
+func New(t testing.TB) *Provider {
+	t.Helper()
+	p := newProvider(t)
+	server := httptest.NewUnstartedServer(p)
+	server.Listener = refusing{server.Listener, &p.down}
+	server.Start()
+	t.Cleanup(server.Close)
+	p.issuer = server.URL
+	p.transport = server.Client().Transport
+	p.hangUp = server.CloseClientConnections
+	return p
+}
 
 // NewInMemory is New without a network, for tests in a synctest bubble. It is
 // reached only through its Transport, at any host.
@@ -63,27 +70,13 @@ func newProvider(t testing.TB) *Provider {
 	return p
 }
 
-func start(t testing.TB, listen func(*httptest.Server), scheme string) *Provider {
-	t.Helper()
-	p := newProvider(t)
-	server := httptest.NewUnstartedServer(p)
-	server.Listener = refusing{server.Listener, &p.down}
-	p.issuer = scheme + server.Listener.Addr().String()
-	listen(server)
-	t.Cleanup(server.Close)
-	p.transport = server.Client().Transport
-	p.hangUp = server.CloseClientConnections
-	return p
-}
-
 // Issuer returns the iss of the provider's tokens, which is also its URL.
 func (p *Provider) Issuer() string { return p.issuer }
 
 // KeysURL returns the URL of its keys.
 func (p *Provider) KeysURL() string { return p.issuer + JWKS }
 
-// Transport returns a transport that reaches the provider and trusts its
-// certificate.
+// Transport returns a transport that reaches the provider.
 func (p *Provider) Transport() http.RoundTripper { return p.transport }
 
 // Fetches returns the number of requests for a path, without those while the
