@@ -44,11 +44,11 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, t Tokens) {
 	if t.Refresh != nil {
 		answer.RefreshCSRFToken = t.Refresh.Claims.CSRF
 	}
-	if err := s.setCookies(w, r, t); err != nil {
+	if err := s.cookies.set(w, r, t); err != nil {
 		s.cannotIssue(w, r, err)
 		return
 	}
-	if s.dropsCookies(r) {
+	if s.cookies.areDropped(r) {
 		answer.Warning = cookiesWarning
 		s.lostCookies.add(s.log, r)
 	}
@@ -78,9 +78,15 @@ func (s *Service) answerProblem(w http.ResponseWriter, r *http.Request, d proble
 // never be valid again, which the page cannot.
 func (s *Service) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if isDead(err) {
-		s.clearCookies(w, r)
+		s.cookies.clear(w, r)
 	}
 	s.guard.Refuse(w, r, err)
+}
+
+// isDead reports whether err refuses a token that was valid once, and will
+// never be valid again.
+func isDead(err error) bool {
+	return errors.Is(err, wsauth.TokenRevoked) || errors.Is(err, wsauth.TokenExpired) || errors.Is(err, wsauth.SessionEnded)
 }
 
 // fail answers a request for tokens that failed with err. what failed is for

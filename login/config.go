@@ -148,22 +148,6 @@ func (f AuthenticatorFunc) Authenticate(ctx context.Context, name, password stri
 	return f(ctx, name, password)
 }
 
-// A CrossOrigin says what a page of another origin may do.
-type CrossOrigin int
-
-const (
-	// CrossOriginNothing refuses every request that may change something.
-	CrossOriginNothing CrossOrigin = iota
-
-	// CrossOriginTokens allows requests without cookies of this service. A token
-	// that a page adds itself needs no protection from other pages; cookies do. A
-	// login of such a page cannot ask for cookies.
-	CrossOriginTokens
-
-	// CrossOriginCookies allows every request.
-	CrossOriginCookies
-)
-
 // Limits of a [Config].
 const (
 	// MaxTTL is the maximum lifetime of a token. Verifiers accept no longer

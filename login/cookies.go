@@ -1,7 +1,6 @@
 package login
 
 import (
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -14,64 +13,64 @@ import (
 	"wsauth/internal/logtext"
 )
 
-// setCookies sets the cookies of tokens.
-func (s *Service) setCookies(w http.ResponseWriter, r *http.Request, t Tokens) error {
+// cookies are the cookies in which browsers have their tokens.
+type cookies struct {
+	tokens  wsauth.Cookies     // of the guard, or the default
+	enabled bool               // the guard accepts them
+	others  []wsauth.Extractor // of the guard, beside tokens
+}
+
+// set sets the cookies of tokens.
+func (c *cookies) set(w http.ResponseWriter, r *http.Request, t Tokens) error {
 	if t.Refresh == nil {
-		return s.cookies.SetTokens(w, r, t.Access)
+		return c.tokens.SetTokens(w, r, t.Access)
 	}
-	return s.cookies.SetTokens(w, r, t.Access, t.Refresh)
+	return c.tokens.SetTokens(w, r, t.Access, t.Refresh)
 }
 
-// clearCookies deletes the cookies of a request whose credential is one of
-// them. Other cookies are left: they belong to another session of the same
-// browser, which would remain valid but could no longer be ended.
-func (s *Service) clearCookies(w http.ResponseWriter, r *http.Request) {
-	if s.isByCookie(r) {
-		s.cookies.Clear(w, r)
+// clear deletes the cookies of a request whose credential is one of them. Other
+// cookies are left: they belong to another session of the same browser, which
+// would remain valid but could no longer be ended.
+func (c *cookies) clear(w http.ResponseWriter, r *http.Request) {
+	if c.areCredential(r) {
+		c.tokens.Clear(w, r)
 	}
 }
 
-// isByCookie reports whether the credential of r, which has one, is a cookie.
-// If r has another, that was used, or r was refused for having two.
-func (s *Service) isByCookie(r *http.Request) bool {
-	if !s.hasCookies {
+// areCredential reports whether the credential of r, which has one, is a
+// cookie. If r has another, that was used, or r was refused for having two.
+func (c *cookies) areCredential(r *http.Request) bool {
+	if !c.enabled {
 		return false
 	}
-	for _, l := range s.others {
-		if c, err := l.Extract(r, wsauth.Access); err != nil || c.Token != "" {
+	for _, l := range c.others {
+		if found, err := l.Extract(r, wsauth.Access); err != nil || found.Token != "" {
 			return false
 		}
 	}
 	return true
 }
 
-// hasCookie reports whether r has a cookie of the service.
-func (s *Service) hasCookie(r *http.Request) bool {
+// in reports whether r has one of the cookies.
+func (c *cookies) in(r *http.Request) bool {
 	for _, requirement := range [...]wsauth.Requirement{wsauth.Access, wsauth.Refresh} {
-		if c, err := s.cookies.Extract(r, requirement); err != nil || c.Token != "" {
+		if found, err := c.tokens.Extract(r, requirement); err != nil || found.Token != "" {
 			return true
 		}
 	}
 	return false
 }
 
-// isDead reports whether err refuses a token that was valid once, and will
-// never be valid again.
-func isDead(err error) bool {
-	return errors.Is(err, wsauth.TokenRevoked) || errors.Is(err, wsauth.TokenExpired) || errors.Is(err, wsauth.SessionEnded)
-}
-
-// StripCookies removes the cookies of the service from the header of a
-// request: those of tokens, and those by which devices are recognized. It is
-// for servers that forward requests.
-func (s *Service) StripCookies(h http.Header) {
+// strip removes the cookies, and those of devices, from the header of a
+// request.
+func (c *cookies) strip(h http.Header) {
 	if len(h["Cookie"]) == 0 {
 		return
 	}
 	// Only the cookies: the headers and parameters that repeat their CSRF values
 	// have names that another server may use itself.
 	r := &http.Request{URL: &url.URL{}, Header: http.Header{"Cookie": h["Cookie"]}}
-	s.cookies.Strip(r)
+	c.tokens.Strip(r)
 	deviceCookie.Strip(r)
 	if len(r.Header["Cookie"]) == 0 {
 		delete(h, "Cookie")
@@ -80,21 +79,15 @@ func (s *Service) StripCookies(h http.Header) {
 	h["Cookie"] = r.Header["Cookie"]
 }
 
-// losesCookies reports whether r was sent by a page whose browser drops the
-// cookies of the answer, because CORS allows it no credentials.
-func (s *Service) losesCookies(r *http.Request) bool {
-	return s.origins.Check(r) != nil && s.crossOrigin(r) == CrossOriginTokens
-}
-
 // cookiesWarning is in the answer to a login whose cookies the browser drops.
 const cookiesWarning = "Browsers drop the cookies of this answer: they are for HTTPS, and this request came over plain HTTP"
 
-// dropsCookies reports whether the client of r drops the cookies of a login,
+// areDropped reports whether the client of r drops the cookies of a login,
 // because they are Secure and the client used plain HTTP. An untrusted proxy,
 // or a browser on a page over TLS, may make this wrong; only the warning relies
 // on it.
-func (s *Service) dropsCookies(r *http.Request) bool {
-	if !s.cookies.IsSecure(r) || forwarded.Scheme(r) == "https" {
+func (c *cookies) areDropped(r *http.Request) bool {
+	if !c.tokens.IsSecure(r) || forwarded.Scheme(r) == "https" {
 		return false
 	}
 	// Browsers send Sec-Fetch-Site to trustworthy addresses only.

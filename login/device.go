@@ -41,6 +41,13 @@ var deviceText = base64.RawURLEncoding.Strict()
 // Browsers send it to the login only. Another host of the site could plant
 // one, but only one that it got for its own name.
 
+// devices recognizes devices by these cookies.
+type devices struct {
+	keys   Keys
+	tokens wsauth.Cookies // Secure where these are
+	path   string         // of the cookie
+}
+
 // macOf returns the MAC of an entry. key must be able to sign.
 func macOf(key *token.Key, name string, entry []byte) []byte {
 	secret := sha256.New()
@@ -52,9 +59,9 @@ func macOf(key *token.Key, name string, entry []byte) []byte {
 	return mac.Sum(nil)[:deviceMAC]
 }
 
-// deviceKeys returns the keys with which device cookies are checked.
-func (s *Service) deviceKeys() (keys []*token.Key) {
-	set, err := s.config.Keys.KeySet(context.Background(), "")
+// verifyingKeys returns the keys with which device cookies are checked.
+func (d *devices) verifyingKeys() (keys []*token.Key) {
+	set, err := d.keys.KeySet(context.Background(), "")
 	if err != nil {
 		return nil
 	}
@@ -66,9 +73,9 @@ func (s *Service) deviceKeys() (keys []*token.Key) {
 	return keys
 }
 
-// deviceEntries returns the entries that may be devices in the cookies of r.
-func (s *Service) deviceEntries(r *http.Request) (all []string) {
-	for _, c := range r.CookiesNamed(s.deviceCookieName(r)) {
+// entries returns the entries that may be devices in the cookies of r.
+func (d *devices) entries(r *http.Request) (all []string) {
+	for _, c := range r.CookiesNamed(d.cookieName(r)) {
 		for entry := range strings.SplitSeq(c.Value, ".") {
 			if len(entry) != deviceText.EncodedLen(deviceExpiry+deviceID+deviceMAC) {
 				continue
@@ -81,27 +88,26 @@ func (s *Service) deviceEntries(r *http.Request) (all []string) {
 	return all
 }
 
-func (s *Service) deviceCookieName(r *http.Request) string {
-	if s.cookies.IsSecure(r) {
+func (d *devices) cookieName(r *http.Request) string {
+	if d.tokens.IsSecure(r) {
 		return "__Secure-" + deviceName // it has a path, so "__Host-" is not possible
 	}
 	return deviceName
 }
 
-// deviceOf returns the ID of the device of r if someone logged in with it
-// under the name before, or "".
-func (s *Service) deviceOf(r *http.Request, name string, now time.Time) string {
-	id, _ := s.findDevice(s.deviceEntries(r), name, now)
+// of returns the ID of the device of r if someone logged in with it under the
+// name before, or "".
+func (d *devices) of(r *http.Request, name string, now time.Time) string {
+	id, _ := d.find(d.entries(r), name, now)
 	return id
 }
 
-// findDevice returns the ID of the device of a name and its index in entries,
-// or -1.
-func (s *Service) findDevice(entries []string, name string, now time.Time) (id string, at int) {
+// find returns the ID of the device of a name and its index in entries, or -1.
+func (d *devices) find(entries []string, name string, now time.Time) (id string, at int) {
 	if len(entries) == 0 {
 		return "", -1
 	}
-	keys := s.deviceKeys()
+	keys := d.verifyingKeys()
 	for i, text := range entries {
 		entry, err := deviceText.DecodeString(text)
 		if err != nil {
@@ -121,16 +127,16 @@ func (s *Service) findDevice(entries []string, name string, now time.Time) (id s
 	return "", -1
 }
 
-// setDevice sets the cookie after a login. The device keeps its ID if it has
-// one for the name.
-func (s *Service) setDevice(w http.ResponseWriter, r *http.Request, name string, now time.Time) {
-	key, err := s.config.Keys.SigningKey()
+// set sets the cookie after a login. The device keeps its ID if it has one for
+// the name.
+func (d *devices) set(w http.ResponseWriter, r *http.Request, name string, now time.Time) {
+	key, err := d.keys.SigningKey()
 	if err != nil {
 		return // the login has failed already
 	}
-	entries := s.deviceEntries(r)
+	entries := d.entries(r)
 	entry := binary.BigEndian.AppendUint64(nil, uint64(now.Add(deviceLife).Unix())) //nolint:gosec // after 1970
-	if id, at := s.findDevice(entries, name, now); at >= 0 {
+	if id, at := d.find(entries, name, now); at >= 0 {
 		raw, _ := hex.DecodeString(id) // it was encoded just now
 		entry = append(entry, raw...)
 		entries = append(entries[:at:at], entries[at+1:]...)
@@ -141,7 +147,7 @@ func (s *Service) setDevice(w http.ResponseWriter, r *http.Request, name string,
 	entry = append(entry, macOf(key, name, entry)...)
 	entries = append([]string{deviceText.EncodeToString(entry)}, entries...)
 	http.SetCookie(w, &http.Cookie{
-		Name: s.deviceCookieName(r), Value: strings.Join(entries[:min(len(entries), maxDevices)], "."), Path: s.config.Prefix + "/login",
-		MaxAge: int(deviceLife / time.Second), HttpOnly: true, Secure: s.cookies.IsSecure(r), SameSite: http.SameSiteLaxMode,
+		Name: d.cookieName(r), Value: strings.Join(entries[:min(len(entries), maxDevices)], "."), Path: d.path,
+		MaxAge: int(deviceLife / time.Second), HttpOnly: true, Secure: d.tokens.IsSecure(r), SameSite: http.SameSiteLaxMode,
 	})
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"wsauth"
 	"wsauth/token"
 )
 
@@ -118,7 +117,7 @@ func TestDeviceIsNotLockedOut(t *testing.T) {
 		req := httptest.NewRequest(http.MethodPost, "http://app.example/", nil)
 		req.AddCookie(device)
 		for after, want := range map[time.Duration]bool{0: true, deviceLife - 2*time.Second: true, deviceLife: false, -time.Hour: false} {
-			if id := r.s.deviceOf(req, "anna", time.Now().Add(after)); (id != "") != want {
+			if id := r.s.devices.of(req, "anna", time.Now().Add(after)); (id != "") != want {
 				t.Errorf("after %v the device is %q", after, id)
 			}
 		}
@@ -133,7 +132,7 @@ func TestDeviceOfSeveralNames(t *testing.T) {
 	of := func(name string) string {
 		req := httptest.NewRequest(http.MethodPost, "http://app.example/", nil)
 		req.AddCookie(device)
-		return r.s.deviceOf(req, name, time.Now())
+		return r.s.devices.of(req, name, time.Now())
 	}
 	ids := map[string]string{}
 	for i := range 5 {
@@ -165,23 +164,20 @@ func TestDeviceOfSeveralNames(t *testing.T) {
 func TestDeviceCookieIsSecure(t *testing.T) {
 	r := start(t)
 	req := httptest.NewRequest(http.MethodPost, "http://localhost:8000/", nil)
-	if name := r.s.deviceCookieName(req); name != deviceName {
+	if name := r.s.devices.cookieName(req); name != deviceName {
 		t.Errorf("on this machine it is %s", name)
 	}
 	req.TLS = &tls.ConnectionState{}
-	if name := r.s.deviceCookieName(req); name != "__Secure-"+deviceName {
+	if name := r.s.devices.cookieName(req); name != "__Secure-"+deviceName {
 		t.Errorf("over TLS it is %s", name)
 	}
 }
 
 // FuzzDevice: no value is a device of a name that did not log in with it.
 func FuzzDevice(f *testing.F) {
-	s := &Service{
-		config:  Config{Prefix: "/auth", Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256))))},
-		cookies: wsauth.Cookies{},
-	}
+	d := &devices{keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), path: "/auth/login"}
 	w := httptest.NewRecorder()
-	s.setDevice(w, httptest.NewRequest(http.MethodPost, "http://localhost/", nil), "anna", time.Now())
+	d.set(w, httptest.NewRequest(http.MethodPost, "http://localhost/", nil), "anna", time.Now())
 	good := w.Result().Cookies()[0].Value
 	for _, seed := range []string{good, good + "." + good, "." + good, good[:10], "", "a.b", strings.ToLower(good)} {
 		f.Add(seed, "anna")
@@ -190,15 +186,15 @@ func FuzzDevice(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value, name string) {
 		r := httptest.NewRequest(http.MethodPost, "http://localhost/", nil)
 		r.Header.Set("Cookie", deviceName+"="+value)
-		id := s.deviceOf(r, name, time.Now())
+		id := d.of(r, name, time.Now())
 		if id != "" && (name != "anna" || !strings.Contains(value, good)) {
 			t.Errorf("%q is a device of %q", value, name)
 		}
 		w := httptest.NewRecorder()
-		s.setDevice(w, r, name, time.Now())
+		d.set(w, r, name, time.Now())
 		made := w.Result().Cookies()[0]
 		r.Header.Set("Cookie", made.String())
-		if again := s.deviceOf(r, name, time.Now()); again == "" || id != "" && again != id {
+		if again := d.of(r, name, time.Now()); again == "" || id != "" && again != id {
 			t.Errorf("%q of %q becomes %q, with the ID %q after %q", value, name, made.Value, again, id)
 		}
 	})

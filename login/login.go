@@ -50,11 +50,11 @@ func (s *Service) login(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, http.StatusUnprocessableEntity, "invalid_request", fault)
 		return
 	}
-	if body.Cookies && !s.hasCookies {
+	if body.Cookies && !s.cookies.enabled {
 		s.problem(w, r, http.StatusUnprocessableEntity, "invalid_request", "cookies: this server accepts none; log in without them")
 		return
 	}
-	if body.Cookies && s.losesCookies(r) {
+	if body.Cookies && s.origins.losesCookies(r) {
 		s.problem(w, r, http.StatusForbidden, "origin_not_allowed", "Pages of this origin cannot have cookies here: log in without them, or set auth.cors.credentials")
 		return
 	}
@@ -63,7 +63,7 @@ func (s *Service) login(w http.ResponseWriter, r *http.Request) {
 	// among them.
 	session := s.newSession(r, *body.Username)
 	log := s.loginLog(r, session.Subject)
-	if !s.checkPassword(w, r, newCaller(r.RemoteAddr, session.Subject, s.deviceOf(r, session.Subject, session.Started)), *body.Password, log) {
+	if !s.checkPassword(w, r, newCaller(r.RemoteAddr, session.Subject, s.devices.of(r, session.Subject, session.Started)), *body.Password, log) {
 		return
 	}
 	tokens, err := s.start(r, session, body.Cookies, log)
@@ -71,7 +71,7 @@ func (s *Service) login(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, log, "login failed", err)
 		return
 	}
-	s.setDevice(w, r, session.Subject, time.Now())
+	s.devices.set(w, r, session.Subject, time.Now())
 	s.answer(w, r, tokens)
 }
 
@@ -143,13 +143,13 @@ func (s *Service) makeRoom(ctx context.Context, subject string) error {
 // [Service.Answer] answers it with the tokens or the error.
 func (s *Service) Start(r *http.Request, subject string, cookies bool) (Tokens, error) {
 	r = s.proxies.Identify(r)
-	if err := s.CheckOrigin(r); err != nil {
+	if err := s.origins.check(r); err != nil {
 		return Tokens{}, err
 	}
 	if subject == "" || len(subject) > maxName {
 		return Tokens{}, fmt.Errorf("login: Start: a subject of %d bytes: %w", len(subject), store.ErrInvalid)
 	}
-	if cookies && !s.hasCookies {
+	if cookies && !s.cookies.enabled {
 		return Tokens{}, errors.New("login: Start: Config.Guard has no wsauth.Cookies among its Extractors")
 	}
 	if wait := s.attempts.login(newCaller(r.RemoteAddr, subject, ""), time.Now()); wait > 0 {
@@ -175,5 +175,5 @@ func (s *Service) SetCookies(w http.ResponseWriter, r *http.Request, t Tokens) e
 	if !t.cookies {
 		return errors.New("login: SetCookies: the tokens are not for cookies")
 	}
-	return s.setCookies(w, s.proxies.Identify(r), t)
+	return s.cookies.set(w, s.proxies.Identify(r), t)
 }

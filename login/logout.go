@@ -23,7 +23,7 @@ func (s *Service) logout(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	sockets, err := s.guard.Revoke(ctx, s.revocationOf(ctx, claims))
 	if hasEnded(err) {
-		s.clearCookies(w, r)
+		s.cookies.clear(w, r)
 		if claims.SessionID != "" {
 			s.unlist(ctx, claims.SessionID)
 		}
@@ -61,7 +61,7 @@ func (s *Service) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 		sockets, err = sockets+ahead, errors.Join(err, failed)
 	}
 	if hasEnded(err) {
-		s.clearCookies(w, r)
+		s.cookies.clear(w, r)
 	}
 	attrs := []any{"user", logtext.Short(claims.Subject), "sessions", sessions, "sockets", sockets}
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *Service) anyToken(r *http.Request) (*token.Claims, error) {
 		defer cancel()
 		return claims, s.presentToEnd(ctx, claims, "remote", r.RemoteAddr)
 	}
-	return nil, anyRefusal(err, refreshErr, s.isByCookie(r))
+	return nil, anyRefusal(err, refreshErr, s.cookies.areCredential(r))
 }
 
 // anyRefusal returns the refusal that the client receives, of those of both

@@ -30,11 +30,9 @@ type Service struct {
 	store    store.Sessions
 	log      *slog.Logger
 
-	cookies    wsauth.Cookies     // of guard, or the default
-	hasCookies bool               // guard has them
-	others     []wsauth.Extractor // of guard, beside cookies
-
-	origins     *http.CrossOriginProtection
+	cookies     *cookies
+	devices     *devices
+	origins     *origins
 	proxies     *forwarded.Policy // of guard
 	endpoints   []problem.Endpoint
 	mux         http.Handler // of endpoints
@@ -68,11 +66,9 @@ func New(c Config) (*Service, error) {
 	if err := s.tryKeys(); err != nil {
 		return nil, &FieldError{"Keys", err}
 	}
-	s.origins = http.NewCrossOriginProtection()
-	for _, o := range c.Origins {
-		if err := s.origins.AddTrustedOrigin(o); err != nil {
-			return nil, &FieldError{"Origins", err}
-		}
+	s.devices = &devices{keys: c.Keys, tokens: s.cookies.tokens, path: c.Prefix + "/login"}
+	if s.origins, err = newOrigins(c, s.cookies); err != nil {
+		return nil, err
 	}
 	s.tickets = newTicketLimiter(c)
 	s.endpoints = s.newEndpoints(hasTickets)
@@ -87,13 +83,14 @@ func (s *Service) readGuard() (hasTickets bool, err error) {
 		return false, &FieldError{"Guard", errors.New("required; wsauth.New makes one")}
 	}
 	var missing error
+	s.cookies = &cookies{}
 	s.ending, err = s.guard.With(func(c *wsauth.Config) {
 		s.verifier, hasTickets = c.Verifier, c.Tickets != nil
 		for _, l := range c.Extractors {
 			if cookies, ok := l.(wsauth.Cookies); !ok {
-				s.others = append(s.others, l)
-			} else if !s.hasCookies {
-				s.cookies, s.hasCookies = cookies, true
+				s.cookies.others = append(s.cookies.others, l)
+			} else if !s.cookies.enabled {
+				s.cookies.tokens, s.cookies.enabled = cookies, true
 			}
 		}
 		trusted, _ := forwarded.ParseNetworks(c.TrustedProxies) // the guard has checked them
@@ -171,41 +168,22 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r = r.Clone(r.Context())
 		delete(r.Header, "Upgrade")
 	}
-	if err := s.CheckOrigin(r); err != nil {
+	if err := s.origins.check(r); err != nil {
 		s.problem(w, r, http.StatusForbidden, "origin_not_allowed", crossOriginDetail)
 		return
 	}
 	s.mux.ServeHTTP(w, r)
 }
 
-const crossOriginDetail = "Pages of other sites may not send this request"
-
 // CheckOrigin returns an error if r may change something and was sent by a
 // page of another origin that may not send it, by [Config.Origins] and
 // [Config.CrossOrigin]. ServeHTTP and [Service.Start] call it.
-func (s *Service) CheckOrigin(r *http.Request) error {
-	err := s.origins.Check(r)
-	if err == nil {
-		return nil
-	}
-	switch s.crossOrigin(r) {
-	case CrossOriginCookies:
-		return nil
-	case CrossOriginTokens:
-		if !s.hasCookie(r) {
-			return nil
-		}
-	}
-	return &wsauth.Error{Reason: wsauth.OriginNotAllowed, Message: crossOriginDetail, Err: err}
-}
+func (s *Service) CheckOrigin(r *http.Request) error { return s.origins.check(r) }
 
-// crossOrigin returns what the page of another origin that sent r may do.
-func (s *Service) crossOrigin(r *http.Request) CrossOrigin {
-	if s.config.CrossOrigin == nil {
-		return CrossOriginNothing
-	}
-	return s.config.CrossOrigin(r)
-}
+// StripCookies removes the cookies of the service from the header of a
+// request: those of tokens, and those by which devices are recognized. It is
+// for servers that forward requests.
+func (s *Service) StripCookies(h http.Header) { s.cookies.strip(h) }
 
 // members describes the members of all bodies, for [problem.ReadJSON].
 var members = map[jsontext.Pointer]string{

@@ -163,7 +163,7 @@ func (s *Service) endOne(w http.ResponseWriter, r *http.Request) {
 	}
 	sockets, err := s.endSession(ctx, sessions[at])
 	if sid == claims.SessionID && hasEnded(err) {
-		s.clearCookies(w, r)
+		s.cookies.clear(w, r)
 	}
 	attrs := []any{"user", logtext.Short(claims.Subject), "session", logtext.Short(sid), "sockets", sockets}
 	if err != nil {

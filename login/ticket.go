@@ -82,7 +82,7 @@ func (s *Service) ticket(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := problem.Storing(r)
 	defer cancel()
-	ticket, err := s.guard.IssueTicket(ctx, claims, wsauth.TicketFor{Path: path, Origin: r.Header.Get("Origin"), AllowedOrigins: !s.isByCookie(r)})
+	ticket, err := s.guard.IssueTicket(ctx, claims, wsauth.TicketFor{Path: path, Origin: r.Header.Get("Origin"), AllowedOrigins: !s.cookies.areCredential(r)})
 	if refused, ok := errors.AsType[*wsauth.Error](err); ok && refused.Reason == wsauth.InvalidRequest && !errors.Is(err, store.ErrInvalid) {
 		s.problem(w, r, http.StatusUnprocessableEntity, "invalid_request", refused.Message)
 		return
