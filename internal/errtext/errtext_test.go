@@ -59,7 +59,7 @@ func TestOf(t *testing.T) {
 		{errors.New(`"token: x" is unknown: token: y`), `"token: x" is unknown: token: y`},
 		{errors.New(`the keys of issuer "a: b": jwks: nope`), `the keys of issuer "a: b": jwks: nope`},
 		{errors.New(`the keys of issuer "": jwks: nope`), `the keys of issuer "": nope`},
-		{errors.New("users: nope"), "users: nope"}, // the key of a file
+		{errors.New("users: nope"), "users: nope"}, // file, a key of the configuration
 		{errors.New("idp: Config.Issuer: required"), "Config.Issuer: required"},
 		{errors.New(""), ""},
 	} {

@@ -39,9 +39,9 @@ func TestReaches(t *testing.T) {
 	}
 }
 
-// TestReachesByOwnAddresses: what listens on all addresses is reached by those
-// of the interfaces, by the name of the machine, and by what the file of hosts
-// says.
+// TestReachesByOwnAddresses: a listener on all addresses is reached by the
+// addresses of the interfaces, by the machine's name, and by names in the hosts
+// file.
 func TestReachesByOwnAddresses(t *testing.T) {
 	own := []string{"[::1%25lo]"}
 	for _, ip := range ownAddresses() {
@@ -64,7 +64,7 @@ func TestReachesByOwnAddresses(t *testing.T) {
 			t.Errorf("%s is taken for another port", upstream)
 		}
 	}
-	for _, ip := range addressesOf("localhost.localdomain") { // where the file of hosts has it
+	for _, ip := range addressesOf("localhost.localdomain") { // where the hosts file has this name
 		if !ip.IsLoopback() {
 			t.Errorf("localhost.localdomain is %s", ip)
 		}
@@ -80,7 +80,7 @@ func TestReachesByOwnAddresses(t *testing.T) {
 	}
 }
 
-// TestCheckListen: an address to listen on has a host that can be one.
+// TestCheckListen: an address to listen on must have a valid host.
 func TestCheckListen(t *testing.T) {
 	for _, good := range []string{
 		":8000", "0.0.0.0:8000", "127.0.0.1:0", "[::1]:8000", "[::]:8000", "[fe80::1%eth0]:8000", "[::ffff:1.2.3.4]:80", "localhost:8000",
@@ -133,7 +133,7 @@ func TestCollide(t *testing.T) {
 	}
 }
 
-// TestCheckUpstreamHost: an upstream has a host or a socket that can be one.
+// TestCheckUpstreamHost: an upstream must have a valid host or socket path.
 func TestCheckUpstreamHost(t *testing.T) {
 	for _, good := range []string{
 		"http://a_b:80", "http://X.example", "https://[fe80::1%25eth0]:80", "http://x:", "http://x:080", "http://app-1.web.:80", "http://127.0.0.1/",
@@ -154,8 +154,8 @@ func TestCheckUpstreamHost(t *testing.T) {
 	}
 }
 
-// TestReachesThroughLinks: a socket is the same one by every path, also before
-// it is there.
+// TestReachesThroughLinks: every path of a socket is recognized, even before
+// the socket exists.
 func TestReachesThroughLinks(t *testing.T) {
 	folder := t.TempDir()
 	real, linked := filepath.Join(folder, "run"), filepath.Join(folder, "var-run")
@@ -174,7 +174,7 @@ func TestReachesThroughLinks(t *testing.T) {
 			}
 		}
 		if Reaches("unix:"+filepath.Join(real, "other.sock"), filepath.Join(linked, "admin.sock")) {
-			t.Error("another socket is taken for it")
+			t.Error("another socket is treated as the same")
 		}
 		if Reaches("unix:"+filepath.Join(real, "app.sock"), filepath.Join(linked, "admin.sock")) != made {
 			t.Error("a link to the socket itself")
@@ -182,8 +182,8 @@ func TestReachesThroughLinks(t *testing.T) {
 	}
 }
 
-// TestCheckASCII: a host that is not ASCII is refused, with the name that
-// clients send for it.
+// TestCheckASCII: a non-ASCII host is refused, and the error names the form
+// that clients send.
 func TestCheckASCII(t *testing.T) {
 	for host, want := range map[string]string{
 		"*.münchen.example": "*.xn--mnchen-3ya.example",
@@ -218,8 +218,8 @@ func TestCheckPattern(t *testing.T) {
 	}
 }
 
-// TestServersInAllSpellings: each group is one server, and no two groups are
-// the same one.
+// TestServersInAllSpellings: each group has the spellings of one server, and
+// different groups are different servers.
 func TestServersInAllSpellings(t *testing.T) {
 	groups := [][]string{
 		{"http://127.0.0.1:9000", "http://localhost:9000", "http://LOCALHOST:9000/", "http://[::1]:9000", "http://[::ffff:127.0.0.1]:9000", "http://127.0.0.2:9000", "http://0.0.0.0:9000", "http://[::]:9000", "https://127.0.0.1:9000", "http://localhost.:09000", "http://app.localhost:9000"},

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// shortDir returns a folder whose name leaves room for that of a socket.
+// shortDir returns a folder whose path is short enough for a socket in it.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "p")
@@ -26,7 +26,7 @@ func shortDir(t *testing.T) string {
 func TestListen(t *testing.T) {
 	dir := shortDir(t)
 	path := filepath.Join(dir, "admin.sock")
-	defer syscall.Umask(syscall.Umask(0)) // which lets a socket be open to everybody
+	defer syscall.Umask(syscall.Umask(0)) // so that a socket could be open to everybody
 	l, err := Listen(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func TestListen(t *testing.T) {
 	go func() {
 		conn, err := l.Accept()
 		if err == nil {
-			err = conn.Close() // that of the server that looked whether there is one
+			err = conn.Close() // the other server checks whether a server is running
 		}
 		accepted <- err
 	}()

@@ -28,11 +28,11 @@ func TestCanonical(t *testing.T) {
 	}
 }
 
-// The length is that of what the path stands for, however it is spelled.
+// The length is that of the decoded path, in any spelling.
 func TestCanonicalLength(t *testing.T) {
 	for _, c := range []struct {
 		part string
-		n    int // bytes that it stands for
+		n    int // bytes of the decoded path
 	}{{"a", 1}, {"|", 1}, {"%7c", 1}, {"%41", 1}, {"%2F", 1}, {"日", 3}, {"%E6%97%A5", 3}, {"%", 1}, {"..", 2}} {
 		most := strings.Repeat(c.part, (MaxLength-1)/c.n)
 		if _, err := Canonical("/" + most); err != nil {
@@ -75,7 +75,7 @@ func TestSent(t *testing.T) {
 	}
 }
 
-// setPath sets a path as net/url does when it parses one.
+// setPath sets a path as net/url does when it parses a URL.
 func setPath(u *url.URL, path string) error {
 	parsed, err := url.ParseRequestURI(strings.ReplaceAll(path, " ", "%20"))
 	if err == nil {
@@ -105,8 +105,8 @@ func TestHasDots(t *testing.T) {
 	}
 }
 
-// FuzzCanonical: a canonical path is its own, stands for the same bytes as the
-// path unless that had dots, and net/url sends it as it is.
+// FuzzCanonical: a canonical path is its own canonical form, decodes to the
+// same bytes as the path unless that has dots, and net/url sends it unchanged.
 func FuzzCanonical(f *testing.F) {
 	for _, v := range vectors(f) {
 		f.Add(v.Path)
@@ -138,7 +138,7 @@ func FuzzCanonical(f *testing.F) {
 	})
 }
 
-// TestClean: a path is clean whether or not it begins with a slash.
+// TestClean: the result does not depend on a leading slash.
 func TestClean(t *testing.T) {
 	for p, want := range map[string]string{
 		"": "/", "/": "/", "//": "/", "a": "/a", "/a": "/a", "//a": "/a", "/a/": "/a/", "a/": "/a/", "/a//b": "/a/b",

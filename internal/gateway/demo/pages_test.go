@@ -103,13 +103,13 @@ func TestPageExplainsEveryReason(t *testing.T) {
 	}
 }
 
-// TestPageExplainsNothingElse checks that the page has no text for what never
-// happens.
+// TestPageExplainsNothingElse checks that the page has no text for reasons that
+// never end a socket.
 func TestPageExplainsNothingElse(t *testing.T) {
 	text := mustLoad(t)["closecodes.js"].String()
 	known := map[string]bool{
-		"1000": true, "1001": true, "1006": true, // of RFC 6455, without a reason of ours
-		"unreachable": true, "no_welcome": true, "no_answer": true, "slept": true, "other_user": true, // of the client
+		"1000": true, "1001": true, "1006": true, // codes of RFC 6455, without a reason of ours
+		"unreachable": true, "no_welcome": true, "no_answer": true, "slept": true, "other_user": true, // reasons of the page itself
 	}
 	for _, reason := range wsauth.Reasons() {
 		code := reason.Outcome().Code

@@ -23,7 +23,7 @@ type firstBytes struct {
 	data string
 }
 
-// refusedConn is a connection that was closed for its PROXY header.
+// A refusedConn is a connection that was closed for its PROXY header.
 type refusedConn struct {
 	peer string
 	err  error
@@ -38,8 +38,7 @@ type acceptorRig struct {
 	refused chan refusedConn
 }
 
-// accepting has loops accept clients, until the test is over. rules may be
-// nil.
+// accepting makes loops accept clients until the test ends. rules may be nil.
 func accepting(t *testing.T, limiter *connlimit.Limiter, rules *proxyproto.Rules, patience time.Duration) *acceptorRig {
 	t.Helper()
 	loops, err := eventloop.New(eventloop.Options{Loops: 2})
@@ -85,13 +84,13 @@ func (r *acceptorRig) connect() *net.TCPConn {
 	return conn.(*net.TCPConn)
 }
 
-// next returns what comes on c, and fails the test if nothing does.
+// next returns the next value of c, and fails the test if none comes.
 func next[T any](t *testing.T, c <-chan T) (v T) {
 	t.Helper()
 	select {
 	case v = <-c:
 	case <-time.After(10 * time.Second):
-		t.Fatal("nothing has come in ten seconds")
+		t.Fatal("nothing received within ten seconds")
 	}
 	return v
 }
@@ -106,7 +105,7 @@ func (r *acceptorRig) reads(conn net.Conn, text string) {
 	}
 }
 
-// isCut fails the test unless the stream of conn ends or breaks.
+// isCut fails the test unless the stream of conn ends or is reset.
 func (r *acceptorRig) isCut(conn net.Conn, whose string) {
 	r.t.Helper()
 	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -115,8 +114,8 @@ func (r *acceptorRig) isCut(conn net.Conn, whose string) {
 	}
 }
 
-// carry carries a tunnel between a client and a new upstream, whose end it
-// returns.
+// carry carries a tunnel between a client and a new upstream, and returns the
+// upstream's end.
 func (r *acceptorRig) carry(client net.Conn) (far net.Conn, closed chan relay.Result) {
 	r.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -137,11 +136,11 @@ func (r *acceptorRig) carry(client net.Conn) (far net.Conn, closed chan relay.Re
 	return far, closed
 }
 
-// clientFrame is a frame of a client.
+// clientFrame is a frame as a client sends it.
 const clientFrame = "\x82\x83\x00\x00\x00\x00abc"
 
-// TestAcceptor: the first bytes are passed on with the connection. A client
-// that sends nothing for too long, or leaves, is closed.
+// TestAcceptor: the connection is passed on with its first bytes. A client that
+// sends nothing for too long, or leaves, is closed.
 func TestAcceptor(t *testing.T) {
 	r := accepting(t, nil, nil, 100*time.Millisecond)
 	for range 4 { // by both loops
@@ -162,12 +161,12 @@ func TestAcceptor(t *testing.T) {
 	_ = far.CloseWrite()
 	r.isCut(far, "a client that leaves")
 	if len(r.clients) > 0 {
-		t.Errorf("%q came", next(t, r.clients).data)
+		t.Errorf("got %q", next(t, r.clients).data)
 	}
 }
 
-// TestAcceptorLimits: a client takes a place until its tunnel is over. Another
-// for which there is none is closed.
+// TestAcceptorLimits: a client occupies a slot until its tunnel ends. Another
+// client without a slot is closed.
 func TestAcceptorLimits(t *testing.T) {
 	limiter := connlimit.New(connlimit.Limits{Connections: 1, PerAddress: 1}, nil)
 	r := accepting(t, limiter, nil, time.Minute)
@@ -189,8 +188,8 @@ func TestAcceptorLimits(t *testing.T) {
 	}
 }
 
-// TestAcceptorEvicts: a client that sends nothing gives way to another. One
-// that has sent something does not.
+// TestAcceptorEvicts: a silent client is evicted in favor of another one. A
+// client that has sent something is not.
 func TestAcceptorEvicts(t *testing.T) {
 	limiter := connlimit.New(connlimit.Limits{Connections: 2, PerAddress: 2, Excess: 1}, nil)
 	r := accepting(t, limiter, nil, time.Minute)
@@ -213,7 +212,7 @@ func TestAcceptorEvicts(t *testing.T) {
 	last := next(t, r.clients)
 	defer last.conn.Close()
 	if last.data != "another" || last.conn.Place().Excess() {
-		t.Errorf("%q came, in excess %v", last.data, last.conn.Place().Excess())
+		t.Errorf("got %q, in excess: %v", last.data, last.conn.Place().Excess())
 	}
 	_, _ = io.WriteString(busy, " still")
 	r.reads(came.conn, " still")
@@ -225,8 +224,8 @@ const (
 	preambleLocal = "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
 )
 
-// TestPreamble: what follows the header is what comes first, however the
-// header was split, and the connection is the client's from then on.
+// TestPreamble: the first bytes are those after the header, however it is
+// split, and from then on the connection counts for the client.
 func TestPreamble(t *testing.T) {
 	r := accepting(t, nil, &proxyproto.Rules{Timeout: time.Minute}, time.Minute)
 	for name, pieces := range map[string][]string{
@@ -244,7 +243,7 @@ func TestPreamble(t *testing.T) {
 			r.t = t
 			far := r.connect()
 			for _, p := range pieces {
-				_, _ = io.WriteString(far, p) // not joined: TCP_NODELAY is the default
+				_, _ = io.WriteString(far, p) // sent separately: TCP_NODELAY is the default
 			}
 			came := next(t, r.clients)
 			defer came.conn.Close()
@@ -252,7 +251,7 @@ func TestPreamble(t *testing.T) {
 			if came.conn.RemoteAddr().String() != "192.0.2.1:56324" || h == nil || h.Peer.String() != far.LocalAddr().String() || h.Destination != netip.MustParseAddrPort("198.51.100.7:443") {
 				t.Errorf("from %v, with %+v", came.conn.RemoteAddr(), h)
 			}
-			came.conn.Unread([]byte(came.data)) // it may have been split, too
+			came.conn.Unread([]byte(came.data)) // the rest may follow later
 			_, _ = io.WriteString(far, " and second")
 			r.reads(came.conn, "first and second")
 		})
@@ -271,7 +270,7 @@ func TestPreamble(t *testing.T) {
 }
 
 // TestPreambleRefused: a connection without a header is closed, and the reason
-// is told, unless the connection just ends.
+// is reported, unless the connection just ends.
 func TestPreambleRefused(t *testing.T) {
 	r := accepting(t, nil, &proxyproto.Rules{Timeout: time.Minute}, time.Minute)
 	for _, first := range []string{"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01", "PROXY TCP4 a b c d\r\n", preambleV2[:12] + "\x11", preambleV1[1:], "PROXY UNKNOWN " + strings.Repeat("x", 100)} {
@@ -289,12 +288,11 @@ func TestPreambleRefused(t *testing.T) {
 		r.isCut(far, "a client that leaves")
 	}
 	if len(r.refused) > 0 || len(r.clients) > 0 {
-		t.Errorf("%d refused, %d came in", len(r.refused), len(r.clients))
+		t.Errorf("%d refused, %d accepted", len(r.refused), len(r.clients))
 	}
 }
 
-// TestPreambleOfStrangers: a peer that is not trusted gets no place, whatever
-// it sends.
+// TestPreambleOfStrangers: an untrusted peer is refused, whatever it sends.
 func TestPreambleOfStrangers(t *testing.T) {
 	limiter := connlimit.New(connlimit.Limits{Connections: 1, PerAddress: 1}, nil)
 	r := accepting(t, limiter, &proxyproto.Rules{Timeout: time.Minute, Trusted: func(net.Addr) bool { return false }}, time.Minute)
@@ -302,15 +300,15 @@ func TestPreambleOfStrangers(t *testing.T) {
 	_, _ = io.WriteString(far, preambleV1+"first")
 	r.isCut(far, "a stranger")
 	if got := next(t, r.refused); !errors.Is(got.err, proxyproto.ErrNotTrusted) || len(r.clients) > 0 {
-		t.Errorf("%+v, and %d came in", got, len(r.clients))
+		t.Errorf("%+v, and %d accepted", got, len(r.clients))
 	}
 	if open, _ := limiter.Usage(); open != 0 {
 		t.Errorf("%d places are taken", open)
 	}
 }
 
-// TestPreambleTakesTooLong: a header has its own time, and does not delay
-// others.
+// TestPreambleTakesTooLong: a header has a time limit of its own, and does not
+// delay other connections.
 func TestPreambleTakesTooLong(t *testing.T) {
 	r := accepting(t, nil, &proxyproto.Rules{Timeout: 300 * time.Millisecond}, time.Minute)
 	silent, slow := r.connect(), r.connect()
@@ -323,7 +321,7 @@ func TestPreambleTakesTooLong(t *testing.T) {
 	}
 	r = accepting(t, nil, &proxyproto.Rules{Timeout: time.Minute}, time.Minute)
 	for range 20 {
-		r.connect() // and send nothing
+		r.connect() // clients that send nothing
 	}
 	far := r.connect()
 	_, _ = io.WriteString(far, preambleV1+"first")
@@ -334,7 +332,7 @@ func TestPreambleTakesTooLong(t *testing.T) {
 	}
 }
 
-// TestPreambleAndTunnel: a tunnel begins with the first byte after the header,
+// TestPreambleAndTunnel: a tunnel starts with the first byte after the header,
 // and the connection counts for the client.
 func TestPreambleAndTunnel(t *testing.T) {
 	limiter := connlimit.New(connlimit.Limits{Connections: 9, PerAddress: 1}, nil)
@@ -372,8 +370,8 @@ func TestPreambleAndTunnel(t *testing.T) {
 	}
 }
 
-// TestPreambleTime: the time for the header does not begin again with each of
-// its bytes, and the client's own begins after it.
+// TestPreambleTime: the time limit of the header does not restart with each of
+// its bytes, and the client's own limit starts after the header.
 func TestPreambleTime(t *testing.T) {
 	a := &acceptor{patience: time.Hour, proxies: &proxyproto.Rules{}}
 	until := time.Now().Add(time.Minute)
@@ -394,6 +392,6 @@ func TestPreambleTime(t *testing.T) {
 	var got string
 	a.received = func(_ *clientConn, data []byte, idle bool) { got = string(data) }
 	if more := c.Received([]byte(preambleV1[9:]+"first"), true, nil); more != 0 || got != "first" {
-		t.Errorf("%v for more, %q came first", more, got)
+		t.Errorf("%v for more, first bytes %q", more, got)
 	}
 }

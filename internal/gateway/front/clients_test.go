@@ -51,7 +51,7 @@ func TestDirectClientsCostNothing(t *testing.T) {
 		r.RemoteAddr = "192.0.2.1:5000"
 		if n := testing.AllocsPerRun(100, func() {
 			if c.identify(r, nil) != r {
-				t.Fatal("it is another request")
+				t.Fatal("got another request")
 			}
 		}); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)

@@ -15,7 +15,7 @@ import (
 const handshakeHead = "GET /chat?a=b HTTP/1.1\r\nHost: app.example:8080\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n" +
 	"Sec-WebSocket-Version: 13\r\nsec-websocket-key:dGhlIHNhbXBsZSBub25jZQ==\t\r\nCookie: a=1\r\nCookie: b=2\r\nX-Empty:\r\n\r\n"
 
-// strangeHeads are heads that are left to net/http, whatever it makes of them.
+// strangeHeads are heads that are left to net/http, valid or not.
 var strangeHeads = map[string]string{
 	"a part":                 handshakeHead[:len(handshakeHead)-2],
 	"the end of no head":     "\r\n\r\n",
@@ -56,7 +56,7 @@ var strangeHeads = map[string]string{
 	"a bad escape":           strings.Replace(handshakeHead, "/chat", "/ch%zzat", 1),
 }
 
-// TestReadHandshake checks that handshakes as clients write them are read, and
+// TestReadHandshake checks that handshakes in their usual form are parsed, and
 // nothing else.
 func TestReadHandshake(t *testing.T) {
 	r := ReadHandshake([]byte(handshakeHead))
@@ -73,7 +73,8 @@ func TestReadHandshake(t *testing.T) {
 	}
 }
 
-// seenByNetHTTP is what net/http hands to a handler for data; nil if nothing.
+// seenByNetHTTP returns the request that net/http passes to a handler for data,
+// or nil.
 func seenByNetHTTP(t *testing.T, data []byte) *http.Request {
 	t.Helper()
 	near, far := net.Pipe()
@@ -103,7 +104,7 @@ func seenByNetHTTP(t *testing.T, data []byte) *http.Request {
 	}
 }
 
-// one is a listener with one connection.
+// A one is a listener with one connection.
 type one struct {
 	conn   net.Conn
 	closed chan struct{}
@@ -129,7 +130,7 @@ func (l *one) Close() error {
 
 func (l *one) Addr() net.Addr { return &net.TCPAddr{} }
 
-// FuzzReadHandshake: what is read here is read by net/http in the same way.
+// FuzzReadHandshake: ReadHandshake parses a handshake exactly as net/http does.
 func FuzzReadHandshake(f *testing.F) {
 	f.Add([]byte(handshakeHead), "", "", "")
 	for _, head := range strangeHeads {
@@ -139,7 +140,7 @@ func FuzzReadHandshake(f *testing.F) {
 	f.Add([]byte(nil), "/;?%zz", "content-Length", " 0")
 	f.Add([]byte(nil), "/", "Pragma", "no-cache")
 	f.Fuzz(func(t *testing.T, data []byte, target, name, value string) {
-		if len(data) == 0 { // mutations of a whole head seldom leave it one
+		if len(data) == 0 { // mutations of a complete head are seldom complete
 			data = []byte("GET " + target + " HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n" + name + ":" + value + "\r\n\r\n")
 		}
 		got := ReadHandshake(data)
@@ -163,7 +164,7 @@ func FuzzReadHandshake(f *testing.F) {
 			}
 		}
 		if diff := cmp.Diff(of(want), of(got)); diff != "" {
-			t.Errorf("net/http (-) reads it in another way (+):\n%s", diff)
+			t.Errorf("net/http (-) parses it differently (+):\n%s", diff)
 		}
 	})
 }

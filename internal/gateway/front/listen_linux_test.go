@@ -87,6 +87,6 @@ func acceptedBy(t *testing.T, l net.Listener) (option func(level, name int) int)
 // that is documented.
 func TestDeadPeer(t *testing.T) {
 	if probed := probes.Idle + probes.Interval*time.Duration(probes.Count); probed != DeadPeer {
-		t.Errorf("probes detect it after %v, want %v", probed, DeadPeer)
+		t.Errorf("probes detect a dead peer after %v, want %v", probed, DeadPeer)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestClaimsOfARoute: who has another role or scope is told that it may not.
+// TestClaimsOfARoute: a client without the required role or scope is refused.
 func TestClaimsOfARoute(t *testing.T) {
 	p := &proxy{routes: &Routes{}, route: Route{Scopes: []string{"chat:read", "chat:write"}, Claims: map[string][]string{"realm.roles": {"admin", "ops"}}}}
 	for name, c := range map[string]struct {

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// FuzzBypass: no path reaches a public route that a server which decodes
-// once more, and knows no capitals and no slash at the end, takes for a
-// guarded one.
+// FuzzBypass: no path reaches a public route if a server that decodes once
+// more, and ignores case and a trailing slash, treats it as the path of a
+// guarded route.
 func FuzzBypass(f *testing.F) {
 	for _, seed := range append(hostilePaths(f), "/ADMIN", "/Admin/", "/%61DMIN", "/admin%3f", "/admin%23", "/admin.", "/admin%20", "/ａdmin", "/admin\uff0f", "/ⓐdmin", "/\u200cadmin", "/a/b", "/A/B/", "/admin", "/ws", "/ws/x", "/%25%37%33") {
 		f.Add(seed)

@@ -12,11 +12,11 @@ import (
 	"wsauth/token"
 )
 
-// refused stands for a claim that no header can carry.
+// refused marks a claim that no header can carry.
 const refused = "\x00"
 
-// TestG6_ListsInHeaders: no claim is told so that the upstream reads another
-// list than the token has.
+// TestG6_ListsInHeaders: an upstream reads the same list from a header as is in
+// the claim, or the request is refused.
 func TestG6_ListsInHeaders(t *testing.T) {
 	list := func(all ...any) []any { return append([]any{}, all...) }
 	for _, test := range []struct {
@@ -81,7 +81,7 @@ func TestG6_ListsInHeaders(t *testing.T) {
 	}
 }
 
-// wantItems holds a header against the claim that it tells.
+// wantItems compares a header with the claim in it.
 func wantItems(t *testing.T, header string, claim any) {
 	t.Helper()
 	var items []any
@@ -93,25 +93,26 @@ func wantItems(t *testing.T, header string, claim any) {
 	}
 }
 
-// TestG6_TheNameOfAUserIsNoList: a subject may have what separates lists.
+// TestG6_TheNameOfAUserIsNoList: a subject may contain list separators.
 func TestG6_TheNameOfAUserIsNoList(t *testing.T) {
 	for _, lists := range []HeaderLists{ListsByComma, ListsAsJSON} {
 		for _, name := range []string{"Doe, Jane", "[ada]"} {
 			h := http.Header{}
 			if err := newIdentityHeaders(Route{Headers: map[string]string{"X-User": "sub"}, HeaderLists: lists}, nil).add(h, claimsWith(t, name, nil)); err != nil || h.Get("X-User") != name {
-				t.Errorf("%s: %q is told as %q, %v", lists, name, h.Get("X-User"), err)
+				t.Errorf("%s: %q is written as %q, %v", lists, name, h.Get("X-User"), err)
 			}
 		}
 	}
 }
 
-// TestG6_MappedRolesAreAList: a profile reads one role from a string.
+// TestG6_MappedRolesAreAList: a profile reads one role from a string, which is
+// written as a list.
 func TestG6_MappedRolesAreAList(t *testing.T) {
 	claims := &token.Claims{Subject: "ada", Roles: []string{"staff,admin"}, Scopes: []string{"a,b"}}
 	for _, claim := range []string{"roles", "scope"} {
 		h := http.Header{}
 		if err := newIdentityHeaders(Route{Headers: map[string]string{"X-X": claim}}, nil).add(h, claims); err == nil {
-			t.Errorf("%s is told as %q", claim, h.Get("X-X"))
+			t.Errorf("%s is written as %q", claim, h.Get("X-X"))
 		}
 	}
 }
@@ -123,8 +124,7 @@ func TestHeaderListsFault(t *testing.T) {
 	}
 }
 
-// FuzzJSONArray: what is written is printable ASCII, and a reader of JSON
-// finds the texts in it.
+// FuzzJSONArray: the output is printable ASCII, and decodes to the same texts.
 func FuzzJSONArray(f *testing.F) {
 	for _, text := range []string{"staff,admin", `a"b\c`, "Zoë 😀", "a\nb", "\xff", "\u2028", ""} {
 		f.Add(text, "x")

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestPlainRequestsAllocateNothing: what every handshake passes allocates
-// nothing for the usual path and host.
+// TestPlainRequestsAllocateNothing: the steps for every handshake allocate
+// nothing for a usual path and host.
 func TestPlainRequestsAllocateNothing(t *testing.T) {
 	for name, f := range map[string]func(){
 		"path":           func() { isPlain("/chat/room", "/chat/room") },

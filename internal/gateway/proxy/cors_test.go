@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestIsPreflight: what is no preflight is a request like any other.
+// TestIsPreflight: only preflights are treated as such.
 func TestIsPreflight(t *testing.T) {
 	whole := []string{"Origin: https://app.example.com", "Access-Control-Request-Method: PUT"}
 	for name, c := range map[string]struct {

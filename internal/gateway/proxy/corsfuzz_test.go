@@ -10,9 +10,9 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// FuzzOriginPattern: a pattern that is accepted covers nothing but origins of
-// https with exactly one more label, of a domain that somebody owns, and the
-// port of the pattern: as a slow reading of both says.
+// FuzzOriginPattern: an accepted pattern covers only https origins with exactly
+// one more label, below a registrable domain, and with the pattern's port. A
+// simple implementation agrees.
 func FuzzOriginPattern(f *testing.F) {
 	for _, s := range [][2]string{
 		{"https://*.example.com", "https://a.example.com"}, {"https://*.example.com", "https://a.b.example.com"}, {"https://*.example.com", "http://a.example.com"},
@@ -33,7 +33,7 @@ func FuzzOriginPattern(f *testing.F) {
 		if got, want := p.matches(origin), coversSlowly(t, pattern, origin); got != want {
 			t.Errorf("%q covers %q: %v, want %v", pattern, origin, got, want)
 		}
-		// A policy with only this pattern agrees, and echoes no other origin.
+		// A policy with only this pattern agrees, and allows no other origin.
 		policy := newCORSPolicy("", &CORS{Origins: []string{pattern}}, nil)
 		h := http.Header{}
 		policy.write(h, []string{origin})
@@ -43,7 +43,8 @@ func FuzzOriginPattern(f *testing.F) {
 	})
 }
 
-// coversSlowly reports whether a valid pattern covers an origin, by labels.
+// coversSlowly reports whether a valid pattern covers an origin, by comparing
+// labels.
 func coversSlowly(t *testing.T, pattern, origin string) bool {
 	t.Helper()
 	rest, ok := strings.CutPrefix(pattern, "https://*.")

@@ -7,8 +7,8 @@ import (
 	"wsauth"
 )
 
-// TestCORSWarnings names what pages may do that is easily not meant, or cannot
-// do that is easily expected.
+// TestCORSWarnings checks the warnings of policies that probably allow more, or
+// less, than intended.
 func TestCORSWarnings(t *testing.T) {
 	const (
 		at       = "http://127.0.0.1:9000"

@@ -8,7 +8,7 @@ import (
 	"wsauth/token"
 )
 
-// claimsWith are the claims of a token with these claims beside its own.
+// claimsWith returns the claims of a token, plus the given ones.
 func claimsWith(t *testing.T, subject string, extra map[string]any) *token.Claims {
 	t.Helper()
 	issuer := must(token.NewIssuer(token.IssuerConfig{Key: must(token.GenerateKey(token.HS256))}))
@@ -44,11 +44,12 @@ func TestIdentityHeaders(t *testing.T) {
 		t.Error("a claim that is absent has a header")
 	}
 	if err := teller.add(h, nil); err != nil {
-		t.Errorf("nobody: %v", err)
+		t.Errorf("nil claims: %v", err)
 	}
 }
 
-// TestR8_ClaimsThatNoHeaderCanCarry: they would arrive as something else.
+// TestR8_ClaimsThatNoHeaderCanCarry: claims that a header would change are
+// refused.
 func TestR8_ClaimsThatNoHeaderCanCarry(t *testing.T) {
 	for name, value := range map[string]any{
 		"line break": "a\r\nX-Admin: 1", "newline": "a\nb", "control": "a\x00b", "tab": "a\tb", "space before": " admin", "space after": "admin ",
@@ -59,7 +60,7 @@ func TestR8_ClaimsThatNoHeaderCanCarry(t *testing.T) {
 		teller := newIdentityHeaders(Route{Upstreams: []string{"http://x"}, Headers: map[string]string{"X-X": "x"}}, nil)
 		h := http.Header{}
 		if err := teller.add(h, claims); err == nil {
-			t.Errorf("%s: told as %q", name, h.Get("X-X"))
+			t.Errorf("%s: written as %q", name, h.Get("X-X"))
 		}
 	}
 }
@@ -80,7 +81,7 @@ func TestAssertion(t *testing.T) {
 	var told struct {
 		Email string `json:"email"`
 		Scope string `json:"scope"`
-		Aud   string `json:"aud"` // one is no list
+		Aud   string `json:"aud"` // a single audience is not a list
 	}
 	if err := claims.Decode(&told); err != nil {
 		t.Fatal(err)
@@ -93,7 +94,7 @@ func TestAssertion(t *testing.T) {
 	}
 }
 
-// TestR9_Spellings: servers take all of these for one header.
+// TestR9_Spellings: servers treat all of these as the same header.
 func TestR9_Spellings(t *testing.T) {
 	of := newRouteTable(&Routes{}, []*proxy{{route: Route{Path: "/", Headers: map[string]string{"X-User": "sub"}, Assertion: "X-Wsauth-Assertion"}}})
 	h := http.Header{}

@@ -11,7 +11,7 @@ import (
 	"wsauth/token"
 )
 
-// countedKeys counts how often they are asked for.
+// countedKeys counts how often its keys are requested.
 type countedKeys struct {
 	Keys
 	asked int
@@ -22,8 +22,8 @@ func (k *countedKeys) KeySet(ctx context.Context, kid string) (*token.KeySet, er
 	return k.Keys.KeySet(ctx, kid)
 }
 
-// TestOwnTokensAreFoundCheaply: whatever a request holds, the keys are asked
-// for once, and where only signatures tell, few of them are verified.
+// TestOwnTokensAreFoundCheaply: for any request, the keys are requested once,
+// and few signatures are verified if only they can identify a token.
 func TestOwnTokensAreFoundCheaply(t *testing.T) {
 	named := must(token.GenerateKey(token.HS256))
 	nameless := must(token.NewKey(token.HS256, []byte("01234567890123456789012345678901"), token.KeyOptions{}))
@@ -52,8 +52,8 @@ func TestOwnTokensAreFoundCheaply(t *testing.T) {
 	}
 }
 
-// FuzzOwnTokens: a token of ours is gone from wherever it stood, and a request
-// without one stays as it was.
+// FuzzOwnTokens: a token of ours is removed wherever it is, and a request
+// without one is unchanged.
 func FuzzOwnTokens(f *testing.F) {
 	key := must(token.GenerateKey(token.HS256))
 	set := must(token.NewKeySet(key))

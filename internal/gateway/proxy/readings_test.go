@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// FuzzReadings: a path that is passed on leads to the same route for servers
-// that decode it or not, cut parameters or not, see backslashes as slashes or
-// not, and merge slashes or not; and for none of them up.
+// FuzzReadings: a path that is passed on belongs to the same route whether or
+// not a server decodes it, cuts parameters, treats backslashes as slashes, or
+// merges slashes; and no server reads it as a path to the parent.
 func FuzzReadings(f *testing.F) {
 	for _, p := range append(hostilePaths(f), "/a", "/app/x", "/app//x", "/app/a;b", `/app/a\b`, "/app/a%2fb") {
 		f.Add(p)

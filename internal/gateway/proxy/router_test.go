@@ -91,8 +91,8 @@ func TestLookUpIsBounded(t *testing.T) {
 	}
 }
 
-// TestMatchIsLazy checks that a match does not look for a bypassed route, nor
-// for a policy of CORS, before it is needed.
+// TestMatchIsLazy checks that a match looks for a bypassed route or a CORS
+// policy only when needed.
 func TestMatchIsLazy(t *testing.T) {
 	p := &proxy{route: Route{Path: "/"}}
 	rs := new(Routes)
@@ -100,7 +100,7 @@ func TestMatchIsLazy(t *testing.T) {
 	r := &http.Request{Host: "x", URL: &url.URL{Path: "/a"}}
 	m := rs.Match(r)
 	if rs.CORSOf(r, &m, false) != nil || m.lookedUp {
-		t.Error("without a policy, the route is looked up for it")
+		t.Error("looked up a route although there is no policy")
 	}
 	if m.IsQuick(r) || !m.lookedUp || m.compared {
 		t.Errorf("IsQuick: looked up %t, compared %t", m.lookedUp, m.compared)
@@ -110,7 +110,7 @@ func TestMatchIsLazy(t *testing.T) {
 	}
 }
 
-// decodable is an escape, wherever it stands.
+// decodable matches an escape.
 var decodable = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 
 // hostilePaths returns paths that two servers may read in two ways.
@@ -163,7 +163,7 @@ func FuzzIsPlain(f *testing.F) {
 			t.Errorf("%q has other parts as %q", raw, once)
 		}
 		if strings.ContainsAny(once, "\\;\x00\r\n") {
-			t.Errorf("%q holds what other servers cut at", raw)
+			t.Errorf("%q contains a character at which other servers cut the path", raw)
 		}
 	})
 }

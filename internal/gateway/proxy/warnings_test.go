@@ -8,7 +8,8 @@ import (
 	"wsauth"
 )
 
-// TestWarnings names what routes let in that is easily not meant.
+// TestWarnings checks the warnings of routes that probably admit more than
+// intended.
 func TestWarnings(t *testing.T) {
 	const at = "http://127.0.0.1:9000"
 	public := func(path string, sockets bool, upstreams ...string) Route {
@@ -21,7 +22,7 @@ func TestWarnings(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		routes []Route
-		want   []string // field and a part of the text
+		want   []string // field, and a part of the text
 	}{
 		"none":                     {[]Route{public("/", false, at), guarded("/ws/", at)}, nil},
 		"guarded alone":            {[]Route{guarded("/", at), guarded("/ws", at)}, nil},

@@ -30,7 +30,7 @@ func TestClassify(t *testing.T) {
 }
 
 // TestClassifiedLinesExist checks that the code logs each message that has a
-// class: a message that was reworded would lose its class unnoticed.
+// class: a reworded message would silently lose its class.
 func TestClassifiedLinesExist(t *testing.T) {
 	var source strings.Builder
 	for _, pattern := range []string{"", "gateway", "idp", "login", "cmd/wsauth", "internal/server", "token/keyring", "internal/gateway/*"} {

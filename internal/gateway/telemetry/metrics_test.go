@@ -16,7 +16,7 @@ import (
 	"wsauth/store"
 )
 
-// newRecorder returns a recorder that reports a state.
+// newRecorder returns a recorder that reports a fixed state.
 func newRecorder() *Recorder {
 	c := New(slog.New(slog.DiscardHandler), false)
 	c.Report(State{
