@@ -25,7 +25,7 @@
 //	                subprotocol.go, ticket.go, firstmessage.go)
 //	authorize.go    ask the application, also when a socket is renewed
 //	admit.go        Admit: register the socket, check revocations again
-//	                (registry.go, limits.go, order.go)
+//	                (registry.go, rings.go, anonymous.go, order.go, limits.go)
 //	refusal.go      answer a refused request (refuseclose.go)
 //
 // The other files:

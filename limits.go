@@ -127,27 +127,3 @@ func (g *Guard) checkRate(r *http.Request) error {
 	}
 	return nil
 }
-
-// anonymous counts sockets whose clients have not authenticated, in total or
-// in one network.
-type anonymous struct {
-	waiting int // for a first message
-	refused int // opened by RefuseClose only to be closed
-	leaving int // ended while they waited; their connections are closing
-}
-
-// full reports whether there is no room for one more socket. Ended sockets do
-// not count against the maximum, but their connections are open until their
-// clients disconnect: in total, at most twice the maximum are open.
-func (a anonymous) full(most int) bool {
-	return a.waiting+a.refused >= most || a.waiting+a.refused+a.leaving-most >= most // 2*most may overflow
-}
-
-// fullOfRefused reports whether there is no room for one more socket that is
-// opened only to be closed. These sockets may be at most half of the maximum,
-// so that many of them leave room for sockets that wait for a token.
-func (a anonymous) fullOfRefused(most int) bool {
-	return a.full(most) || a.refused >= max(most/2, 1)
-}
-
-func (a anonymous) none() bool { return a == anonymous{} }

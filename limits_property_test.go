@@ -51,8 +51,8 @@ func TestLimitsHoldAfterAnySequence(t *testing.T) {
 					t.Errorf("seed %d: %d names of kind %d are left", seed, len(names), g)
 				}
 			}
-			if !r.anonymous.none() || len(r.networks) != 0 || r.order.open != 0 {
-				t.Errorf("seed %d: %+v, %d networks, %d sockets are left", seed, r.anonymous, len(r.networks), r.order.open)
+			if !r.anonymous.all.none() || len(r.anonymous.networks) != 0 || r.order.open != 0 {
+				t.Errorf("seed %d: %+v, %d networks, %d sockets are left", seed, r.anonymous.all, len(r.anonymous.networks), r.order.open)
 			}
 			if err := x.guard.Shutdown(context.Background()); err != nil {
 				t.Error(err)
@@ -275,8 +275,8 @@ func (x *crowd) check(t *testing.T, when string) {
 			t.Errorf("%s: anonymous sockets of %s: %+v; want %+v, at a limit of %d", when, who, have, want, most)
 		}
 	}
-	within("everybody", r.anonymous, all, r.limits.Unauthenticated)
+	within("everybody", r.anonymous.all, all, r.limits.Unauthenticated)
 	for network, want := range networks {
-		within(network, r.networks[network], want, r.limits.UnauthenticatedPerAddress)
+		within(network, r.anonymous.networks[network], want, r.limits.UnauthenticatedPerAddress)
 	}
 }

@@ -62,8 +62,8 @@ func TestEndBeforeAdmission(t *testing.T) {
 	if _, err := r.admit(late); err != nil {
 		t.Fatal(err)
 	}
-	if want := (anonymous{leaving: 1}); r.anonymous != want {
-		t.Errorf("counted as %+v, want %+v", r.anonymous, want)
+	if want := (anonymous{leaving: 1}); r.anonymous.all != want {
+		t.Errorf("counted as %+v, want %+v", r.anonymous.all, want)
 	}
 	next := &Socket{waits: true, remote: "192.0.2.1:2"}
 	if evicted, err := r.admit(next); err != nil || len(evicted) > 0 {
@@ -81,6 +81,6 @@ func TestEndBeforeAdmission(t *testing.T) {
 	select {
 	case <-r.idle:
 	default:
-		t.Errorf("not idle: %+v of %d networks are left", r.anonymous, len(r.networks))
+		t.Errorf("not idle: %+v of %d networks are left", r.anonymous.all, len(r.anonymous.networks))
 	}
 }

@@ -12,18 +12,6 @@ import (
 	"wsauth/token"
 )
 
-// A nameKind is a kind of name by which sockets are found.
-type nameKind int
-
-const (
-	byToken   nameKind = iota // jti
-	bySession                 // sid
-	bySubject                 // sub
-	byIssuer                  // the sub of the issuer, if a profile uses another claim as the subject
-	byAddress                 // the network of the client, if a limit needs it
-	nameKinds
-)
-
 // An entry is a registry's record of one socket. registry.mu guards it.
 type entry struct {
 	links     [nameKinds]link
@@ -32,26 +20,6 @@ type entry struct {
 	leaving   bool   // it has been ended, or is about to be
 	anonymous bool   // counted in registry.anonymous
 }
-
-// A link is the position of a socket in the ring of one name. A ring is in the
-// order in which its sockets were opened.
-type link struct {
-	name       string
-	prev, next *Socket // nil if in no ring
-}
-
-// A ring contains the sockets of one name. A socket is leaving once it has
-// been ended or chosen for eviction: its connection may take a while to close,
-// but it no longer counts against a limit.
-type ring struct {
-	oldest    *Socket
-	all       int
-	leaving   int
-	evictions time.Duration // until when the eviction budget is used up, as registry.age
-}
-
-// staying returns how many sockets of the ring count against a limit.
-func (o ring) staying() int { return o.all - o.leaving }
 
 // A quota is the maximum number of open sockets of a name; 0 means no limit.
 type quota struct {
@@ -75,20 +43,16 @@ type registry struct {
 	drain    context.CancelFunc
 
 	mu        sync.Mutex // guards the following fields, and the entry of each socket
-	rings     [nameKinds]map[string]ring
-	order     order                // all sockets
-	anonymous anonymous            // sockets whose clients have not authenticated
-	networks  map[string]anonymous // the same, by network
+	rings     rings
+	order     order           // all sockets
+	anonymous anonymousCounts // sockets whose clients have not authenticated
 	closing   bool
 	idle      chan struct{} // closed once closing is set and the last socket is gone
 }
 
 func newRegistry(limits Limits) *registry {
-	r := &registry{limits: limits, created: time.Now(), networks: map[string]anonymous{}, idle: make(chan struct{})}
+	r := &registry{limits: limits, created: time.Now(), rings: newRings(), anonymous: newAnonymousCounts(limits), idle: make(chan struct{})}
 	r.draining, r.drain = context.WithCancel(context.Background())
-	for kind := range r.rings {
-		r.rings[kind] = map[string]ring{}
-	}
 	return r
 }
 
@@ -108,7 +72,7 @@ func (r *registry) admit(s *Socket) (evicted []*Socket, err error) {
 		return nil, refuse(Restarting, nil)
 	}
 	if s.waits {
-		if err := r.checkAnonymous(s.entry.network, anonymous.full); err != nil {
+		if err := r.anonymous.check(s.entry.network, anonymous.full); err != nil {
 			return nil, err
 		}
 	}
@@ -116,7 +80,7 @@ func (r *registry) admit(s *Socket) (evicted []*Socket, err error) {
 		return nil, err
 	}
 	if s.waits {
-		r.reserveAnonymous(s)
+		r.anonymous.reserve(&s.entry)
 	}
 	r.order.add(s)
 	s.entry.admitted = true
@@ -137,7 +101,7 @@ func (r *registry) authenticate(s *Socket, claims *token.Claims) (evicted []*Soc
 	if evicted, err = r.enter(s, claims); err != nil {
 		return nil, err
 	}
-	r.releaseAnonymous(s)
+	r.anonymous.release(&s.entry)
 	return evicted, nil
 }
 
@@ -148,9 +112,9 @@ func (r *registry) rename(s *Socket, claims *token.Claims) error {
 	if !s.entry.admitted {
 		return s.over()
 	}
-	r.remove(byToken, s)
+	r.rings.remove(byToken, s)
 	if claims.ID != "" {
-		r.add(byToken, claims.ID, s)
+		r.rings.add(byToken, claims.ID, s)
 	}
 	return nil
 }
@@ -167,10 +131,10 @@ func (r *registry) forget(s *Socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for kind := range nameKinds {
-		r.remove(kind, s)
+		r.rings.remove(kind, s)
 	}
 	r.order.remove(s)
-	r.releaseAnonymous(s)
+	r.anonymous.release(&s.entry)
 	r.closeIdle()
 	s.entry.admitted = false
 }
@@ -184,10 +148,10 @@ func (r *registry) reserveRefused(network string) error {
 	if r.closing {
 		return refuse(Restarting, nil)
 	}
-	if err := r.checkAnonymous(network, anonymous.fullOfRefused); err != nil {
+	if err := r.anonymous.check(network, anonymous.fullOfRefused); err != nil {
 		return err
 	}
-	r.countAnonymous(network, func(a *anonymous) { a.refused++ })
+	r.anonymous.change(network, func(a *anonymous) { a.refused++ })
 	return nil
 }
 
@@ -195,7 +159,7 @@ func (r *registry) reserveRefused(network string) error {
 func (r *registry) releaseRefused(network string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.countAnonymous(network, func(a *anonymous) { a.refused-- })
+	r.anonymous.change(network, func(a *anonymous) { a.refused-- })
 	r.closeIdle()
 }
 
@@ -249,12 +213,7 @@ func (r *registry) part(number uint64) (sockets []*Socket, last uint64) {
 func (r *registry) named(kind nameKind, name string) []*Socket {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	of := r.rings[kind][name]
-	all := make([]*Socket, 0, of.all)
-	for s := of.oldest; len(all) < of.all; s = s.entry.links[kind].next {
-		all = append(all, s)
-	}
-	return all
+	return r.rings.named(kind, name)
 }
 
 // concerned returns the sockets whose tokens v revokes, and those of its
@@ -313,7 +272,7 @@ func (r *registry) enter(s *Socket, claims *token.Claims) ([]*Socket, error) {
 	}
 	evicted := r.evict(evictions)
 	for _, q := range quotas {
-		r.add(q.kind, q.name, s)
+		r.rings.add(q.kind, q.name, s)
 	}
 	return evicted, nil
 }
@@ -367,7 +326,7 @@ func (r *registry) makeRoom(quotas []quota, authenticated bool) (evictions []evi
 		if r.limits.WhenFull != EndOldest || !authenticated || r.afterEviction(q) > r.age()+evictionPeriod {
 			return nil, errFull()
 		}
-		evictions = append(evictions, eviction{q, r.oldest(q.kind, q.name)})
+		evictions = append(evictions, eviction{q, r.rings.oldest(q.kind, q.name)})
 	}
 	return evictions, nil
 }
@@ -396,18 +355,6 @@ func (r *registry) afterEviction(q quota) time.Duration {
 	return max(r.rings[q.kind][q.name].evictions, r.age()) + every
 }
 
-// oldest returns the oldest socket of a name that is not leaving; there must
-// be one. It makes that socket the first of the ring, so that the leaving ones
-// before it are not skipped again and again.
-func (r *registry) oldest(kind nameKind, name string) *Socket {
-	of := r.rings[kind][name]
-	for of.oldest.entry.leaving {
-		of.oldest = of.oldest.entry.links[kind].next
-	}
-	r.rings[kind][name] = of
-	return of.oldest
-}
-
 // leave marks s as leaving under all its names, so that it no longer counts
 // against limits. The caller must end it.
 func (r *registry) leave(s *Socket) {
@@ -416,7 +363,7 @@ func (r *registry) leave(s *Socket) {
 	}
 	s.entry.leaving = true
 	if s.entry.anonymous {
-		r.countAnonymous(s.entry.network, func(a *anonymous) { a.waiting--; a.leaving++ })
+		r.anonymous.change(s.entry.network, func(a *anonymous) { a.waiting--; a.leaving++ })
 	}
 	for kind, l := range s.entry.links {
 		if l.next != nil {
@@ -427,102 +374,9 @@ func (r *registry) leave(s *Socket) {
 	}
 }
 
-// add appends s to the ring of a name.
-func (r *registry) add(kind nameKind, name string, s *Socket) {
-	of := r.rings[kind][name]
-	l := &s.entry.links[kind]
-	l.name = name
-	if of.oldest == nil {
-		of.oldest = s
-		l.prev, l.next = s, s
-	} else {
-		newest := of.oldest.entry.links[kind].prev
-		l.prev, l.next = newest, of.oldest
-		newest.entry.links[kind].next, of.oldest.entry.links[kind].prev = s, s
-	}
-	of.all++
-	if s.entry.leaving {
-		of.leaving++
-	}
-	r.rings[kind][name] = of
-}
-
-// remove removes s from its ring, if it is in one.
-func (r *registry) remove(kind nameKind, s *Socket) {
-	l := s.entry.links[kind]
-	if l.next == nil {
-		return
-	}
-	s.entry.links[kind] = link{}
-	if l.next == s {
-		delete(r.rings[kind], l.name)
-		return
-	}
-	l.prev.entry.links[kind].next, l.next.entry.links[kind].prev = l.next, l.prev
-	of := r.rings[kind][l.name]
-	of.all--
-	if s.entry.leaving {
-		of.leaving--
-	}
-	if of.oldest == s {
-		of.oldest = l.next
-	}
-	r.rings[kind][l.name] = of
-}
-
-// checkAnonymous fails with RateLimited if there is no room for one more
-// anonymous socket, in total or in the network.
-func (r *registry) checkAnonymous(network string, full func(a anonymous, most int) bool) error {
-	if full(r.anonymous, r.limits.Unauthenticated) || full(r.networks[network], r.limits.UnauthenticatedPerAddress) {
-		return refuseWith(RateLimited, "Too many connections wait to be authenticated")
-	}
-	return nil
-}
-
-// reserveAnonymous counts s as waiting for a first message, or as leaving if
-// its time has run out already.
-func (r *registry) reserveAnonymous(s *Socket) {
-	s.entry.anonymous = true
-	r.countAnonymous(s.entry.network, func(a *anonymous) {
-		if s.entry.leaving {
-			a.leaving++
-		} else {
-			a.waiting++
-		}
-	})
-}
-
-// releaseAnonymous undoes reserveAnonymous when the client has authenticated
-// or its connection is closed.
-func (r *registry) releaseAnonymous(s *Socket) {
-	if !s.entry.anonymous {
-		return
-	}
-	s.entry.anonymous = false
-	r.countAnonymous(s.entry.network, func(a *anonymous) {
-		if s.entry.leaving {
-			a.leaving--
-		} else {
-			a.waiting--
-		}
-	})
-}
-
-// countAnonymous changes the counts of all sockets and of those in a network.
-func (r *registry) countAnonymous(network string, change func(*anonymous)) {
-	change(&r.anonymous)
-	of := r.networks[network]
-	change(&of)
-	if of.none() {
-		delete(r.networks, network)
-		return
-	}
-	r.networks[network] = of
-}
-
 // closeIdle closes r.idle if the registry is closing and no socket is left.
 func (r *registry) closeIdle() {
-	if r.closing && r.order.open == 0 && r.anonymous.none() {
+	if r.closing && r.order.open == 0 && r.anonymous.all.none() {
 		select {
 		case <-r.idle:
 		default:
