@@ -56,7 +56,7 @@ func (g *Guard) Admit(r *http.Request, q Requirement, claims *token.Claims, ende
 // found the registered socket, or is found here.
 func (g *Guard) admit(s *Socket) error {
 	s.startTimer()
-	evicted, err := g.sockets.admit(s)
+	evicted, err := g.open.sockets.admit(s)
 	if err == nil {
 		if s.Claims() != nil {
 			g.startPulse()
@@ -66,7 +66,7 @@ func (g *Guard) admit(s *Socket) error {
 	}
 	if err != nil {
 		s.timer.Stop()
-		g.sockets.forget(s)
+		g.open.sockets.forget(s)
 	}
 	return err
 }

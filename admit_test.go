@@ -207,7 +207,7 @@ func TestAdmitWithoutClaims(t *testing.T) {
 
 // isEmpty reports whether nothing is registered in g.
 func (g *Guard) isEmpty() bool {
-	sockets, sessions, subjects := g.sockets.counts()
-	requests, _, _ := g.requests.counts()
+	sockets, sessions, subjects := g.open.sockets.counts()
+	requests, _, _ := g.open.requests.counts()
 	return sockets+sessions+subjects+requests == 0
 }

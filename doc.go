@@ -38,7 +38,7 @@
 //	shutdown.go     drains the guard: ends all sockets
 //	hold.go         plain requests that count as sockets
 //	follow.go       plain requests that end with their session
-//	sockets.go      lists the open sockets
+//	sockets.go      lists the open sockets (registries.go)
 //	observer.go     the interface for metrics and audit logs
 //	errors.go       the table of reasons, statuses and close codes
 package wsauth

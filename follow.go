@@ -92,7 +92,7 @@ func (s *Socket) SetTransfer(t Transfer) {
 // not endless or not followed when the guard started to drain. s.mu must be
 // held.
 func (s *Socket) endIfDraining() {
-	if f := s.followed; f.registered && f.transfer == Endless && s.guard.sockets.isClosing() {
+	if f := s.followed; f.registered && f.transfer == Endless && s.guard.open.sockets.isClosing() {
 		s.End(Restarting)
 	}
 }
@@ -125,7 +125,7 @@ func (s *Socket) follow() {
 	}
 	s.timer = time.AfterFunc(s.untilDue(), s.timedOut)
 	f.registered = true
-	_, _ = s.guard.requests.admit(s) // g.requests has no limits, and is never closed
+	_, _ = s.guard.open.requests.admit(s) // it has no limits, and is never closed
 	s.guard.startPulse()
 	if err := s.guard.lookAgain(s.Claims()); err != nil {
 		s.EndWith(&EndError{Reason: TokenRevoked, Err: err})
@@ -149,7 +149,7 @@ func (s *Socket) unfollow() {
 	if !f.registered {
 		return
 	}
-	s.guard.requests.forget(s)
+	s.guard.open.requests.forget(s)
 	s.end.CompareAndSwap(nil, closedEnd())
 	end := s.end.Load()
 	if !errors.Is(end, net.ErrClosed) {

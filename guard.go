@@ -21,8 +21,7 @@ type Guard struct {
 	promptRefusals *ratelimit.Limiter // see refuseByClose
 	proxies        *forwarded.Policy
 
-	sockets     *registry
-	requests    *registry       // long ones; see Follow
+	open        registries
 	revocations *revindex.Index // nil without Config.Revocations
 	now         func() time.Time
 	pulse       *pulse
@@ -54,13 +53,11 @@ func newGuard(c Config, now func() time.Time) (*Guard, error) {
 		pulse:          new(pulse),
 		maxLife:        new(maxLife),
 
-		sockets:  newRegistry(c.Limits),
-		requests: newRegistry(Limits{}),
-		stop:     func() {},
+		open: newRegistries(c.Limits),
+		stop: func() {},
 	}
 	g.held = g.Paused
 	g.maxLife.raise(c.MaxTokenLife)
-	g.requests.order.numbers = &g.sockets.order.own
 	if c.Revocations != nil {
 		if err := g.follow(c.Revocations); err != nil {
 			return nil, err
@@ -115,7 +112,7 @@ func same(a, b Verifier) bool {
 // Config.Revocations for longer than Config.Staleness (StoreUnavailable). It
 // returns nil if the guard is ready. It does not block.
 func (g *Guard) Ready() error {
-	if g.sockets.isClosing() {
+	if g.open.sockets.isClosing() {
 		return refuse(Restarting, nil)
 	}
 	if g.revocations == nil {

@@ -45,7 +45,7 @@ func TestLimitsHoldAfterAnySequence(t *testing.T) {
 			time.Sleep(2 * wsconn.Grace)
 			x.open = nil
 			x.check(t, "the end")
-			r := x.guard.sockets
+			r := x.guard.open.sockets
 			for g, names := range r.rings {
 				if len(names) > 0 {
 					t.Errorf("seed %d: %d names of kind %d are left", seed, len(names), g)
@@ -224,7 +224,7 @@ func (x *crowd) ended() (n int) {
 // check compares the registry with the open sockets.
 func (x *crowd) check(t *testing.T, when string) {
 	t.Helper()
-	r := x.guard.sockets
+	r := x.guard.open.sockets
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	most := [nameKinds]int{bySession: r.limits.PerSession, bySubject: r.limits.PerSubject, byAddress: r.limits.PerAddress}

@@ -12,25 +12,25 @@ import (
 func TestOrderIsAsAList(t *testing.T) {
 	for seed := range uint64(20) {
 		random := rand.New(rand.NewPCG(seed, 0))
-		g := &Guard{sockets: newRegistry(Limits{}), requests: newRegistry(Limits{})}
+		g := &Guard{open: newRegistries(Limits{})}
 		var open, gone []*Socket
 		for range 40 {
 			for range random.IntN(2 * chunk) {
 				s := &Socket{}
-				g.sockets.order.add(s)
+				g.open.sockets.order.add(s)
 				open = append(open, s)
 			}
 			g.checkOrder(t, random, open)
 			for range random.IntN(len(open) + 1) {
 				i := random.IntN(len(open))
 				gone = append(gone, open[i])
-				g.sockets.order.remove(open[i])
+				g.open.sockets.order.remove(open[i])
 				open = slices.Delete(open, i, i+1)
 			}
 			for _, s := range gone { // a second time does nothing
-				g.sockets.order.remove(s)
+				g.open.sockets.order.remove(s)
 			}
-			g.sockets.order.remove(&Socket{})
+			g.open.sockets.order.remove(&Socket{})
 			g.checkOrder(t, random, open)
 		}
 	}
@@ -38,10 +38,10 @@ func TestOrderIsAsAList(t *testing.T) {
 
 func (g *Guard) checkOrder(t *testing.T, random *rand.Rand, open []*Socket) {
 	t.Helper()
-	if got := g.sockets.all(); !slices.Equal(got, open) || g.Stats().Sockets != len(open) {
+	if got := g.open.sockets.all(); !slices.Equal(got, open) || g.Stats().Sockets != len(open) {
 		t.Fatalf("%d sockets, counted %d, want %d", len(got), g.Stats().Sockets, len(open))
 	}
-	if holes := len(g.sockets.order.places) - len(open); holes > len(open)+chunk {
+	if holes := len(g.open.sockets.order.places) - len(open); holes > len(open)+chunk {
 		t.Fatalf("%d holes beside %d sockets", holes, len(open))
 	}
 	after, want := uint64(0), open
@@ -57,10 +57,10 @@ func (g *Guard) checkOrder(t *testing.T, random *rand.Rand, open []*Socket) {
 // TestAllWhileSocketsComeAndGo checks that an iteration over all sockets, while
 // others come and go, yields those that stay, once each.
 func TestAllWhileSocketsComeAndGo(t *testing.T) {
-	g := &Guard{sockets: newRegistry(Limits{}), requests: newRegistry(Limits{})}
+	g := &Guard{open: newRegistries(Limits{})}
 	enter := func() *Socket {
 		s := &Socket{}
-		if _, err := g.sockets.admit(s); err != nil {
+		if _, err := g.open.sockets.admit(s); err != nil {
 			t.Error(err)
 		}
 		return s
@@ -87,7 +87,7 @@ func TestAllWhileSocketsComeAndGo(t *testing.T) {
 			default:
 			}
 			at := i % len(others)
-			g.sockets.forget(others[at])
+			g.open.sockets.forget(others[at])
 			others[at] = enter()
 			if i == 0 {
 				close(begun)
@@ -122,15 +122,15 @@ func TestAllWhileSocketsComeAndGo(t *testing.T) {
 // BenchmarkPart measures how long the lock is held for one part of an iteration
 // over 100,000 sockets.
 func BenchmarkPart(b *testing.B) {
-	g := &Guard{sockets: newRegistry(Limits{})}
+	g := &Guard{open: newRegistries(Limits{})}
 	for range 100_000 {
-		if _, err := g.sockets.admit(&Socket{}); err != nil {
+		if _, err := g.open.sockets.admit(&Socket{}); err != nil {
 			b.Fatal(err)
 		}
 	}
 	var number uint64
 	for b.Loop() {
-		sockets, last := g.sockets.part(number)
+		sockets, last := g.open.sockets.part(number)
 		if number = last; len(sockets) == 0 {
 			number = 0
 		}
@@ -140,9 +140,8 @@ func BenchmarkPart(b *testing.B) {
 // TestEmptyFilter checks that a filter without a name selects no socket: the
 // names often come from a token, which may lack the claim.
 func TestEmptyFilter(t *testing.T) {
-	g := &Guard{sockets: newRegistry(Limits{}), requests: newRegistry(Limits{})}
-	g.requests.order.numbers = &g.sockets.order.own
-	if _, err := g.sockets.admit(&Socket{}); err != nil {
+	g := &Guard{open: newRegistries(Limits{})}
+	if _, err := g.open.sockets.admit(&Socket{}); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(slices.Collect(g.Sockets(Filter{}))) + len(slices.Collect(g.Sockets(Filter{After: 0, Session: ""}))); n != 0 {

@@ -33,17 +33,17 @@ func newPromptRefusals() *ratelimit.Limiter {
 // open.
 func (g *Guard) refuseByClose(w http.ResponseWriter, r *http.Request, e *Error) bool {
 	network := ratelimit.Network(g.client(r).Addr)
-	if g.sockets.reserveRefused(network) != nil {
+	if g.open.sockets.reserveRefused(network) != nil {
 		return false
 	}
 	raw, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		g.sockets.releaseRefused(network)
+		g.open.sockets.releaseRefused(network)
 		return false
 	}
 	hold := g.holdFor(e.Reason, network)
 	end := &EndError{Code: e.Reason.Outcome().Code, Reason: e.Reason}
-	conn := wsconn.New(raw, func() { g.sockets.releaseRefused(network) })
+	conn := wsconn.New(raw, func() { g.open.sockets.releaseRefused(network) })
 	conn.Limit(maxFirstMessage, func() bool { return true }, func() {})
 	response := wsconn.NewResponse(conn)
 	g.agree(response.Header(), r)
@@ -74,7 +74,7 @@ func (g *Guard) holdFor(reason Reason, network string) time.Duration {
 // disconnected.
 func (g *Guard) hold(conn *wsconn.Conn, d time.Duration) (left bool) {
 	_ = conn.SetReadDeadline(time.Now().Add(d))
-	stop := context.AfterFunc(g.sockets.draining, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(g.open.sockets.draining, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	_, err := io.Copy(io.Discard, conn)
 	return err == nil // the client has closed its side

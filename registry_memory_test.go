@@ -30,13 +30,13 @@ func TestSocketMemory(t *testing.T) {
 		}
 	}
 	sockets := make([]*Socket, n)
-	g := &Guard{now: time.Now, sockets: newRegistry(Limits{PerSubject: 10})}
+	g := &Guard{now: time.Now, open: newRegistries(Limits{PerSubject: 10})}
 	before := heap()
 	for i := range sockets {
 		s := &Socket{guard: g, remote: "192.0.2.1:1234"}
 		s.claims.Store(claims[i])
 		s.startTimer()
-		if _, err := g.sockets.admit(s); err != nil {
+		if _, err := g.open.sockets.admit(s); err != nil {
 			t.Fatal(err)
 		}
 		sockets[i] = s
@@ -48,9 +48,9 @@ func TestSocketMemory(t *testing.T) {
 	}
 	for _, s := range sockets {
 		s.timer.Stop()
-		g.sockets.forget(s)
+		g.open.sockets.forget(s)
 	}
-	for kind, names := range g.sockets.rings {
+	for kind, names := range g.open.sockets.rings {
 		if len(names) > 0 {
 			t.Errorf("%d names of kind %d are left", len(names), kind)
 		}
@@ -60,20 +60,20 @@ func TestSocketMemory(t *testing.T) {
 // TestRenewedSocketHasOneName checks that a renewed socket is found by its new
 // token, not by the old one, and that nothing is left of it after its end.
 func TestRenewedSocketHasOneName(t *testing.T) {
-	g := &Guard{now: time.Now, sockets: newRegistry(Limits{})}
+	g := &Guard{now: time.Now, open: newRegistries(Limits{})}
 	var all []*Socket
 	for range 3 { // with one token
 		s := &Socket{guard: g, remote: "192.0.2.1:1234"}
 		s.claims.Store(&token.Claims{Subject: "ada", ID: "old", SessionID: "s", ExpiresAt: time.Now().Add(time.Hour)})
 		s.startTimer()
-		if _, err := g.sockets.admit(s); err != nil {
+		if _, err := g.open.sockets.admit(s); err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, s)
 	}
 	names := func() map[string]int {
 		sizes := map[string]int{}
-		for id, of := range g.sockets.rings[byToken] {
+		for id, of := range g.open.sockets.rings[byToken] {
 			sizes[id] = of.all
 		}
 		return sizes
@@ -81,27 +81,27 @@ func TestRenewedSocketHasOneName(t *testing.T) {
 	for i, want := range []map[string]int{{"old": 2, "new": 1}, {"old": 1, "new": 2}, {"new": 3}} {
 		next := *all[i].Claims()
 		next.ID = "new"
-		if err := g.sockets.rename(all[i], &next); err != nil {
+		if err := g.open.sockets.rename(all[i], &next); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, names()); diff != "" {
 			t.Errorf("after %d renewals (- want, + found):\n%s", i+1, diff)
 		}
 	}
-	g.sockets.leave(all[0])
+	g.open.sockets.leave(all[0])
 	last := *all[0].Claims()
 	last.ID = "last"
-	if err := g.sockets.rename(all[0], &last); err != nil {
+	if err := g.open.sockets.rename(all[0], &last); err != nil {
 		t.Fatal(err)
 	}
 	for id, leaving := range map[string]int{"new": 0, "last": 1} {
-		if got := g.sockets.rings[byToken][id].leaving; got != leaving {
+		if got := g.open.sockets.rings[byToken][id].leaving; got != leaving {
 			t.Errorf("%d of %s are leaving, want %d", got, id, leaving)
 		}
 	}
 	for _, s := range all {
 		s.timer.Stop()
-		g.sockets.forget(s)
+		g.open.sockets.forget(s)
 	}
 	if len(names()) > 0 {
 		t.Errorf("%v is left", names())
@@ -111,12 +111,12 @@ func TestRenewedSocketHasOneName(t *testing.T) {
 // TestSocketHasTwoNames checks that a socket whose user has a second name is
 // found under both, once each, and that nothing is left of it after its end.
 func TestSocketHasTwoNames(t *testing.T) {
-	g := &Guard{now: time.Now, sockets: newRegistry(Limits{})}
+	g := &Guard{now: time.Now, open: newRegistries(Limits{})}
 	open := func(subject, issuer, sid string) *Socket {
 		s := &Socket{guard: g, remote: "192.0.2.1:1234"}
 		s.claims.Store(&token.Claims{Subject: subject, IssuerSubject: issuer, SessionID: sid, IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)})
 		s.startTimer()
-		if _, err := g.sockets.admit(s); err != nil {
+		if _, err := g.open.sockets.admit(s); err != nil {
 			t.Fatal(err)
 		}
 		return s
@@ -130,7 +130,7 @@ func TestSocketHasTwoNames(t *testing.T) {
 					wanted = append(wanted, all[i])
 				}
 			}
-			got := g.sockets.concerned(store.Revocation{Target: target, ID: id, Before: time.Now(), Expires: time.Now().Add(time.Hour)})
+			got := g.open.sockets.concerned(store.Revocation{Target: target, ID: id, Before: time.Now(), Expires: time.Now().Add(time.Hour)})
 			if !slices.Equal(got, wanted) {
 				t.Errorf("%v of %q: %d sockets, want %d", target, id, len(got), len(wanted))
 			}
@@ -143,9 +143,9 @@ func TestSocketHasTwoNames(t *testing.T) {
 	}
 	for _, s := range all {
 		s.timer.Stop()
-		g.sockets.forget(s)
+		g.open.sockets.forget(s)
 	}
-	for kind, names := range g.sockets.rings {
+	for kind, names := range g.open.sockets.rings {
 		if len(names) > 0 {
 			t.Errorf("%d names of kind %d are left", len(names), kind)
 		}

@@ -66,7 +66,7 @@ func (g *Guard) Renew(ctx context.Context, raw string) (sockets int, err error) 
 	if claims.SessionID == "" {
 		return 0, nil
 	}
-	for _, s := range g.named(bySession, claims.SessionID) {
+	for _, s := range g.open.named(bySession, claims.SessionID) {
 		if ctx.Err() != nil {
 			return sockets, refuse(StoreUnavailable, ctx.Err())
 		}
@@ -135,9 +135,9 @@ func (s *Socket) store(claims *token.Claims) (first bool, err error) {
 // register registers the socket under its new claims. s.mu must be held.
 func (s *Socket) register(claims *token.Claims) error {
 	if s.Claims() != nil {
-		return s.guard.registryOf(s).rename(s, claims)
+		return s.guard.open.of(s).rename(s, claims)
 	}
-	evicted, err := s.guard.sockets.authenticate(s, claims)
+	evicted, err := s.guard.open.sockets.authenticate(s, claims)
 	if err != nil {
 		return err
 	}

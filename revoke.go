@@ -15,7 +15,7 @@ import (
 
 // follow starts to follow the log of revocations.
 func (g *Guard) follow(log store.Revocations) error {
-	index, err := revindex.New(revindex.Config{Log: log, OnRevoke: g.endRevoked, Logger: g.config.Logger, Now: g.now})
+	index, err := revindex.New(revindex.Config{Log: log, OnRevoke: g.open.endRevoked, Logger: g.config.Logger, Now: g.now})
 	if err != nil {
 		return fmt.Errorf("wsauth: Config.Revocations: %w", err)
 	}
@@ -88,7 +88,7 @@ func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (so
 		}
 	}
 	concerned := map[*Socket]struct{}{}
-	g.addConcerned(concerned, revocations)
+	g.open.addConcerned(concerned, revocations)
 	if err = g.revocations.Revoke(ctx, revocations...); err != nil {
 		err = fmt.Errorf("wsauth: Revoke: %w", err)
 		if !errors.Is(err, store.ErrNotDurable) {
@@ -97,9 +97,9 @@ func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (so
 	}
 	// The reader of the log may have ended some of them already, and others
 	// may have been opened in the meantime.
-	g.addConcerned(concerned, revocations)
+	g.open.addConcerned(concerned, revocations)
 	for _, r := range revocations {
-		g.endRevoked(r)
+		g.open.endRevoked(r)
 	}
 	g.config.Observer.Revoked(revocations, len(concerned), time.Since(begun))
 	return len(concerned), err
@@ -118,23 +118,6 @@ func (m *maxLife) raise(d time.Duration) {
 			return
 		}
 	}
-}
-
-func (g *Guard) addConcerned(concerned map[*Socket]struct{}, revocations []store.Revocation) {
-	for _, r := range revocations {
-		for _, s := range g.concerned(r) {
-			concerned[s] = struct{}{}
-		}
-	}
-}
-
-// endRevoked ends the sockets that a revocation concerns.
-func (g *Guard) endRevoked(r store.Revocation) {
-	reason := SessionEnded
-	if r.Target == store.TargetToken {
-		reason = TokenRevoked
-	}
-	endAll(g.concerned(r), &EndError{Reason: reason, Err: errors.New("revoked by " + r.Target.String())})
 }
 
 // Revoked reports whether the log of Config.Revocations revokes tokens with

@@ -3,7 +3,6 @@ package wsauth
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 )
 
@@ -18,10 +17,10 @@ import (
 // requests that are [Endless] end like sockets, but Drain does not wait for
 // them. Draining cannot be undone: the guard never admits sockets again.
 func (g *Guard) Drain(ctx context.Context) error {
-	g.sockets.close()
-	g.drain(ctx)
+	g.open.sockets.close()
+	g.open.drain(ctx)
 	select {
-	case <-g.sockets.idle:
+	case <-g.open.sockets.idle:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -43,23 +42,6 @@ func (g *Guard) Shutdown(ctx context.Context) error {
 		return err
 	}
 	return errors.Join(err, g.revocations.Flush(ctx))
-}
-
-// endEvery is the time between the ends of two sockets when all of them end.
-const endEvery = time.Millisecond
-
-// drain ends the open sockets and the endless responses one after another.
-func (g *Guard) drain(ctx context.Context) {
-	open := append(g.sockets.all(), slices.DeleteFunc(g.requests.all(), func(s *Socket) bool { return !s.isEndless() })...)
-	every := endEvery
-	if deadline, ok := ctx.Deadline(); ok {
-		every = min(every, time.Until(deadline)/2/time.Duration(max(len(open), 1)))
-	}
-	begun := time.Now()
-	for i, s := range open {
-		wait(ctx, time.Until(begun.Add(time.Duration(i)*every)))
-		s.End(Restarting)
-	}
 }
 
 // wait returns after d, or when ctx is done.

@@ -138,7 +138,7 @@ func (s *Socket) EndWith(e *EndError) {
 	if !s.end.CompareAndSwap(nil, e) {
 		return
 	}
-	s.guard.registryOf(s).ended(s)
+	s.guard.open.of(s).ended(s)
 	if s.ender == nil {
 		s.context.end(e)
 		return
@@ -189,7 +189,7 @@ func (s *Socket) Closed() {
 	e := s.end.Load()
 	s.context.end(e)
 	s.timer.Stop()
-	s.guard.sockets.forget(s)
+	s.guard.open.sockets.forget(s)
 	if s.stage.Swap(stageClosed) == stageOpen {
 		s.guard.reportEnded(s, e)
 	}

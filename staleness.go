@@ -84,7 +84,7 @@ func (g *Guard) watch(ctx context.Context) {
 		}
 		if now := g.now(); between(*g.pulse.last.Load(), now) >= pauseAfter {
 			g.catchUp(ctx, now)
-			g.endOverdue()
+			g.open.endOverdue(g.now())
 		}
 		g.endStale(ctx)
 		g.pulse.beat(g.now())
@@ -121,14 +121,14 @@ func (g *Guard) startPulse() {
 func (g *Guard) lookAtClock() {
 	p := g.pulse
 	if between(*p.last.Load(), g.now()) >= pauseAfter {
-		g.endOverdue()
+		g.open.endOverdue(g.now())
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.last.Store(nil)
 	// What opened before this Store has relied on the running pulse, and is
 	// found here; what opens later waits for the lock.
-	if !g.sockets.hasClaims() && !g.requests.hasClaims() {
+	if !g.open.hasClaims() {
 		return
 	}
 	p.beat(g.now())
@@ -144,19 +144,6 @@ func (g *Guard) catchUp(ctx context.Context, after time.Time) {
 	}
 }
 
-// endOverdue ends the sockets whose tokens have expired by the wall clock,
-// since their timers may have been suspended.
-func (g *Guard) endOverdue() {
-	now := g.now().Round(0)
-	for _, s := range g.all() {
-		s.mu.Lock()
-		if claims := s.Claims(); claims != nil && !now.Before(claims.ValidUntil()) {
-			s.expire()
-		}
-		s.mu.Unlock()
-	}
-}
-
 // endStale ends the sockets of a guard that has lost contact with its store,
 // until the store answers again. It ends them one after another, so that their
 // clients do not all reconnect at once.
@@ -168,7 +155,7 @@ func (g *Guard) endStale(ctx context.Context) {
 	if !stale() {
 		return
 	}
-	open := g.all()
+	open := g.open.all()
 	every := min(endEvery, endStaleWithin/time.Duration(max(len(open), 1)))
 	begun := time.Now()
 	for i, s := range open {
