@@ -132,7 +132,7 @@ func bareSync(b *testing.B) time.Duration {
 // thousand sessions.
 func BenchmarkRead(b *testing.B) {
 	s := open(b, newPath(b), store.Limits{})
-	s.db.NoSync = true
+	s.db.bolt.NoSync = true
 	end := time.Now().Add(time.Hour)
 	var all []store.Session
 	for n := range 10_000 {
@@ -142,7 +142,7 @@ func BenchmarkRead(b *testing.B) {
 		}
 		all = append(all, f)
 	}
-	err := s.update(func(t *transaction) error {
+	err := s.writer.update(func(t *transaction) error {
 		var err error
 		for _, f := range all {
 			err = errors.Join(err, t.sessions.begin(f, time.Now(), len(all)))

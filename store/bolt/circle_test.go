@@ -42,7 +42,7 @@ func grow(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.db.NoSync = true
+	s.db.bolt.NoSync = true
 	now := time.Now()
 	for round := range 3 {
 		all := make([]store.Revocation, store.MaxPage)
@@ -234,7 +234,7 @@ func testCircles(t *testing.T) {
 				t.Fatal(err)
 			}
 			synctest.Wait()
-			s.db.NoSync = true
+			s.db.bolt.NoSync = true
 			f := readForest(t, path)
 			kinds[kind](rand.New(rand.NewPCG(uint64(n), 1)), f) //nolint:gosec // seeded, to be repeated
 			overwrite(t, path, f.image)
@@ -286,7 +286,7 @@ func useTrees(t *testing.T, kind string, n int, s *Store) (failed bool) {
 		func() error { _, err := s.TakeTicket(ctx, store.TicketKey{byte(n)}); return err },
 		// Many entries are deleted at once, so that pages are merged.
 		func() error {
-			return s.update(func(tr *transaction) error { return tr.sweep(end.Add(time.Hour), end, 700) })
+			return s.writer.update(func(tr *transaction) error { return tr.sweep(end.Add(time.Hour), end, 700) })
 		},
 		func() error {
 			return s.Revoke(ctx, store.Revocation{Target: store.TargetAll, Before: time.Now().Add(-time.Hour), Expires: end})

@@ -27,7 +27,7 @@ func openAhead(t *testing.T, path string) *Store {
 
 func ticketCount(t *testing.T, s *Store) (n uint64) {
 	t.Helper()
-	if err := s.db.View(func(tx *bbolt.Tx) error { n = openTickets(s.db.checked(tx, nil)).count.n; return nil }); err != nil {
+	if err := s.db.bolt.View(func(tx *bbolt.Tx) error { n = openTickets(s.db.checked(tx, nil)).count.n; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return n

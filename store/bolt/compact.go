@@ -26,8 +26,8 @@ const (
 // The new file is locked before it is renamed, and the old one stays locked
 // until then. So a process that opens the file by its name always finds it
 // locked; see [openFile] for processes that wait for the lock.
-func compact(path string, db *database) (*database, error) {
-	temporary := path + ".compact"
+func compact(db *database) (*database, error) {
+	temporary := db.path + ".compact"
 	err := os.Remove(temporary) //nolint:gosec // the path that our caller has chosen
 	// Windows cannot rename an open file.
 	if runtime.GOOS == "windows" || err != nil && !errors.Is(err, fs.ErrNotExist) || !sparse(db) {
@@ -38,11 +38,12 @@ func compact(path string, db *database) (*database, error) {
 		_ = os.Remove(temporary) //nolint:gosec // the path that our caller has chosen
 		return db, nil           //nolint:nilerr // compaction can wait
 	}
-	if err := os.Rename(temporary, path); err != nil { //nolint:gosec // the path that our caller has chosen
-		return nil, errors.Join(fmt.Errorf("store/bolt: %w", err), fresh.Close(), db.Close())
+	if err := os.Rename(temporary, db.path); err != nil { //nolint:gosec // the path that our caller has chosen
+		return nil, errors.Join(fmt.Errorf("store/bolt: %w", err), fresh.close(), db.close())
 	}
-	if err := errors.Join(db.Close(), syncDirectory(path)); err != nil {
-		return nil, errors.Join(fmt.Errorf("store/bolt: %w", err), fresh.Close())
+	fresh.path = db.path
+	if err := errors.Join(db.close(), syncDirectory(db.path)); err != nil {
+		return nil, errors.Join(fmt.Errorf("store/bolt: %w", err), fresh.close())
 	}
 	return fresh, nil
 }
@@ -51,9 +52,9 @@ func compact(path string, db *database) (*database, error) {
 // have been committed since the file was opened, because that counts the free
 // pages.
 func sparse(db *database) (worth bool) {
-	stats := db.Stats()
-	free := int64(stats.FreePageN+stats.PendingPageN) * int64(db.Info().PageSize)
-	err := db.View(func(tx *bbolt.Tx) error {
+	stats := db.bolt.Stats()
+	free := int64(stats.FreePageN+stats.PendingPageN) * int64(db.bolt.Info().PageSize)
+	err := db.bolt.View(func(tx *bbolt.Tx) error {
 		worth = tx.Size() > compactSize && free > tx.Size()/4*3
 		return nil
 	})
@@ -66,18 +67,18 @@ func copyTo(path string, db *database) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
-	fresh.NoSync = true // sync once, at the end
+	fresh.bolt.NoSync = true // sync once, at the end
 	err = guarded(path, func() error {
-		return errors.Join(bbolt.Compact(fresh.DB, db.DB, compactStep), fresh.Update(func(tx *bbolt.Tx) error {
+		return errors.Join(bbolt.Compact(fresh.bolt, db.bolt, compactStep), fresh.bolt.Update(func(tx *bbolt.Tx) error {
 			return openTransaction(fresh.checked(tx, &sum{})).close()
 		}))
 	})
-	fresh.NoSync = false
+	fresh.bolt.NoSync = false
 	if err == nil {
 		_, err = verify(path, fresh.file)
 	}
-	if err := errors.Join(err, fresh.Sync()); err != nil {
-		return nil, errors.Join(err, fresh.Close())
+	if err := errors.Join(err, fresh.bolt.Sync()); err != nil {
+		return nil, errors.Join(err, fresh.close())
 	}
 	return fresh, nil
 }

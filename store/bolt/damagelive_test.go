@@ -45,7 +45,7 @@ func testDamagedWhileOpen(t *testing.T) {
 				t.Fatal(err)
 			}
 			synctest.Wait()
-			s.db.NoSync = true // the machine does not fail here
+			s.db.bolt.NoSync = true // the machine does not fail here
 			image, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -111,7 +111,7 @@ func TestFirstPages(t *testing.T) {
 					t.Fatal(err)
 				}
 				pages := [][]byte{image[:testPage], image[testPage : 2*testPage]}
-				newer := s.committed.Load() % 2
+				newer := s.db.committed.Load() % 2
 				change(pages[newer], pages[1-newer])
 				overwrite(t, path, image)
 				if page, err := s.Read(t.Context(), store.Cursor{}); !errors.Is(err, ErrDamaged) {

@@ -11,14 +11,6 @@ import (
 	bberrors "go.etcd.io/bbolt/errors"
 )
 
-// A database is an open and locked file.
-type database struct {
-	*bbolt.DB
-	file     *os.File // the file that DB uses
-	pageSize uint64
-	log      *engineLog
-}
-
 // openFile opens, locks and verifies the file at path. It creates the file if
 // it does not exist.
 //
@@ -43,11 +35,12 @@ func openFile(path string) (*database, verified, error) {
 		if err != nil {
 			return nil, verified{}, err
 		}
-		same, err := db.is(path, v)
+		same, err := db.is(v)
 		if err == nil && same {
+			db.committed.Store(v.tx)
 			return db, v, nil
 		}
-		if err := errors.Join(err, db.Close()); err != nil {
+		if err := errors.Join(err, db.close()); err != nil {
 			return nil, verified{}, fmt.Errorf("store/bolt: %w", err)
 		}
 	}
@@ -55,18 +48,18 @@ func openFile(path string) (*database, verified, error) {
 
 // is reports whether db is the verified file, unchanged, and still has its
 // name.
-func (db *database) is(path string, v verified) (bool, error) {
+func (db *database) is(v verified) (bool, error) {
 	held, err := db.file.Stat()
 	if err != nil {
 		return false, err
 	}
-	named, err := os.Stat(path) //nolint:gosec // the path that our caller has chosen
+	named, err := os.Stat(db.path) //nolint:gosec // the path that our caller has chosen
 	if err != nil || !os.SameFile(held, named) || !os.SameFile(held, v.info) {
 		return false, nil //nolint:nilerr // it has lost its name
 	}
 	unchanged := false
-	err = guarded(path, func() error {
-		return db.View(func(tx *bbolt.Tx) error { unchanged = uint64(tx.ID()) == v.tx; return nil })
+	err = guarded(db.path, func() error {
+		return db.bolt.View(func(tx *bbolt.Tx) error { unchanged = uint64(tx.ID()) == v.tx; return nil })
 	})
 	return unchanged, err
 }
@@ -83,10 +76,10 @@ const (
 
 // lock opens and locks the database at path. It waits for the lock.
 func lock(path string, mode lockMode) (*database, error) {
-	db := &database{log: &engineLog{}}
+	db := &database{path: path, log: &engineLog{}}
 	var opening error
 	err := guarded(path, func() (err error) {
-		db.DB, err = bbolt.Open(path, 0o600, &bbolt.Options{
+		db.bolt, err = bbolt.Open(path, 0o600, &bbolt.Options{
 			Timeout: lockTimeout,
 			// Open rebuilds the list of free pages, instead of writing it with
 			// every commit: it is long after a large sweep.
@@ -103,7 +96,7 @@ func lock(path string, mode lockMode) (*database, error) {
 			},
 		})
 		if err == nil {
-			db.pageSize = uint64(db.Info().PageSize)
+			db.pageSize = uint64(db.bolt.Info().PageSize)
 			db.log.file, db.log.pageSize = db.file, db.pageSize
 		}
 		return err
@@ -175,7 +168,7 @@ func createFile(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(db.Update(create), db.Close()); err != nil {
+	if err := errors.Join(db.bolt.Update(create), db.close()); err != nil {
 		return fmt.Errorf("store/bolt: %w", err)
 	}
 	err = os.Link(name, path)

@@ -141,7 +141,7 @@ func killedChild(t *testing.T, path string) (lines []string) {
 // checkPages checks that bbolt accepts the file.
 func checkPages(t *testing.T, s *Store) {
 	t.Helper()
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.db.bolt.View(func(tx *bbolt.Tx) error {
 		for err := range tx.Check() {
 			t.Errorf("pages: %v", err)
 		}

@@ -33,16 +33,16 @@ func (s *Store) revoke(ctx context.Context, revocations []store.Revocation, limi
 	if err != nil || len(prepared) == 0 {
 		return err
 	}
-	return s.write(ctx, func(t *transaction) error { return t.log.add(prepared, time.Now(), limit) })
+	return s.writer.write(ctx, func(t *transaction) error { return t.log.add(prepared, time.Now(), limit) })
 }
 
 // RevocationUsage implements [store.UsageReporter].
 func (s *Store) RevocationUsage(ctx context.Context) (store.Usage, error) {
-	usage := store.Usage{Limit: s.limits.Revocations, ReadOnly: s.preparation.pending()}
+	usage := store.Usage{Limit: s.limits.Revocations, ReadOnly: s.writer.preparation.pending()}
 	if err := ctx.Err(); err != nil {
 		return usage, err
 	}
-	err := s.view(func(tx *checkedTx) error {
+	err := s.db.view(func(tx *checkedTx) error {
 		usage.Entries = int(openLog(tx).counted())
 		return nil
 	})
@@ -55,7 +55,7 @@ func (s *Store) Read(ctx context.Context, after store.Cursor) (store.Page, error
 		return store.Page{}, err
 	}
 	var page store.Page
-	err := s.view(func(tx *checkedTx) (err error) {
+	err := s.db.view(func(tx *checkedTx) (err error) {
 		l := openLog(tx)
 		if err := s.check(after, l.log.bucket.Sequence()); err != nil {
 			return err
@@ -72,7 +72,7 @@ func (s *Store) Wait(ctx context.Context, after store.Cursor) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		more := s.news() // before reading the log, so that no growth is missed
+		more := s.writer.growth.notified() // before reading the log, so that no growth is missed
 		last, err := s.last()
 		if err != nil {
 			return err
@@ -83,7 +83,7 @@ func (s *Store) Wait(ctx context.Context, after store.Cursor) error {
 		select {
 		case <-more:
 		case <-ctx.Done():
-		case <-s.stop:
+		case <-s.writer.stop:
 			return store.ErrClosed
 		}
 	}
@@ -91,7 +91,7 @@ func (s *Store) Wait(ctx context.Context, after store.Cursor) error {
 
 // last returns the sequence number of the newest entry.
 func (s *Store) last() (last uint64, err error) {
-	err = s.view(func(tx *checkedTx) error {
+	err = s.db.view(func(tx *checkedTx) error {
 		last = openTable(tx, logBucket).bucket.Sequence()
 		return nil
 	})

@@ -18,7 +18,7 @@ func (s *Store) BeginSession(ctx context.Context, session store.Session) error {
 	if err != nil {
 		return err
 	}
-	return s.write(ctx, func(t *transaction) error {
+	return s.writer.write(ctx, func(t *transaction) error {
 		return t.sessions.begin(session, time.Now(), s.limits.Sessions)
 	})
 }
@@ -52,7 +52,7 @@ func (s *Store) changeSession(ctx context.Context, id string, always bool, next 
 	}
 	var session store.Session
 	writes := false
-	err := s.view(func(tx *checkedTx) error {
+	err := s.db.view(func(tx *checkedTx) error {
 		old, err := openSessions(tx).get([]byte(id))
 		if err == nil {
 			session, err = next(old, time.Now())
@@ -63,7 +63,7 @@ func (s *Store) changeSession(ctx context.Context, id string, always bool, next 
 	if !writes {
 		return session, wrap(err)
 	}
-	err = s.write(ctx, func(t *transaction) (err error) {
+	err = s.writer.write(ctx, func(t *transaction) (err error) {
 		session, err = t.sessions.change(id, next, time.Now())
 		return err
 	})
@@ -79,7 +79,7 @@ func (s *Store) EndSession(ctx context.Context, id string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return s.write(ctx, func(t *transaction) error { return t.sessions.end(id) })
+	return s.writer.write(ctx, func(t *transaction) error { return t.sessions.end(id) })
 }
 
 // ListSessions implements [store.Sessions].
@@ -87,7 +87,7 @@ func (s *Store) ListSessions(ctx context.Context, subject string) (all []store.S
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	err = s.view(func(tx *checkedTx) (err error) {
+	err = s.db.view(func(tx *checkedTx) (err error) {
 		all, err = openSessions(tx).list(subject, time.Now())
 		return err
 	})

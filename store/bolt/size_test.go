@@ -39,7 +39,7 @@ func TestSizeOfAnEntry(t *testing.T) {
 		}
 	}
 	var disk int64
-	if err := s.db.View(func(tx *bbolt.Tx) error { disk = tx.Size(); return nil }); err != nil {
+	if err := s.db.bolt.View(func(tx *bbolt.Tx) error { disk = tx.Size(); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	x, err := revindex.New(revindex.Config{Log: s})

@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -71,25 +69,10 @@ var buckets = [][]byte{
 // A Store is an open file. It is safe for concurrent use.
 type Store struct {
 	db     *database
-	path   string
+	writer *writer
 	epoch  string
 	limits store.Limits
 	clock  clock // of tickets
-
-	writes chan *write   // received by the writer
-	stop   chan struct{} // closed by Close
-	done   chan struct{} // closed when the writer has returned
-	once   sync.Once     // for Close
-
-	mu   sync.Mutex
-	more chan struct{} // closed and replaced when the log grows
-
-	preparation preparation // work before the first write
-
-	damage    atomic.Pointer[DamageError] // known damage of the file, or nil
-	committed atomic.Uint64               // number of the last commit
-	beginning sync.Mutex                  // held while a transaction begins
-	stuck     atomic.Bool                 // bbolt has panicked with its locks held
 }
 
 var (
@@ -119,60 +102,35 @@ func Open(path string, limits store.Limits) (*Store, error) {
 }
 
 func openWith(path string, limits store.Limits, c clock) (*Store, error) {
-	s := &Store{
-		path:   path,
-		limits: storekit.Defaults(limits),
-		clock:  c,
-		writes: make(chan *write),
-		stop:   make(chan struct{}),
-		done:   make(chan struct{}),
-		more:   make(chan struct{}),
-	}
 	db, v, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
-	s.db = db
-	s.epoch = v.report.Next.Epoch
-	s.committed.Store(v.tx)
-	err = s.beginPreparation(v.report.Format)
+	p, err := newPreparation(db, v.report.Format, c.now())
 	if err := errors.Join(err, syncDirectory(path)); err != nil {
-		return nil, errors.Join(wrap(err), s.closeFile())
+		return nil, errors.Join(wrap(err), db.close())
 	}
-	if s.preparation.pending() {
-		go s.run()
-		return s, nil
+	if !p.pending() {
+		if db, err = compact(db); err != nil {
+			return nil, err
+		}
 	}
-	if s.db, err = compact(path, db); err != nil {
-		return nil, err
+	s := &Store{
+		db:     db,
+		writer: newWriter(db, p, c),
+		epoch:  v.report.Next.Epoch,
+		limits: storekit.Defaults(limits),
+		clock:  c,
 	}
-	if s.db != db { // commits in the new file are numbered from the start
-		s.committed.Store(0)
-		s.preparation.sealed.Store(0)
-	}
-	go s.run()
+	go s.writer.run()
 	return s, nil
 }
 
 // Close waits for pending calls and closes the file. Later calls of other
 // methods return [store.ErrClosed]. Close may be called again.
 func (s *Store) Close() error {
-	s.once.Do(func() { close(s.stop) })
-	<-s.done
-	return s.closeFile()
-}
-
-// closeFile closes the file. If bbolt would wait forever for its own locks,
-// its memory is not released, and the file stays locked until the process
-// ends.
-func (s *Store) closeFile() error {
-	if !s.stuck.Load() {
-		return s.db.Close()
-	}
-	if err := s.db.file.Close(); !errors.Is(err, os.ErrClosed) {
-		return err
-	}
-	return nil
+	s.writer.close()
+	return s.db.close()
 }
 
 // create creates the buckets of a new file.

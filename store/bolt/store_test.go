@@ -49,7 +49,7 @@ func TestStoreKeepsTheContract(t *testing.T) {
 				if err := s.Close(); err != nil {
 					t.Fatal(err)
 				}
-				return open(t, s.path, store.Limits{})
+				return open(t, s.db.path, store.Limits{})
 			},
 			Run: run,
 		}
@@ -231,7 +231,7 @@ func TestSweepAll(t *testing.T) {
 		time.Sleep(2*time.Minute + sweepEvery)
 		synctest.Wait()
 		entries(t, s)
-		err := s.db.View(func(tx *bbolt.Tx) error {
+		err := s.db.bolt.View(func(tx *bbolt.Tx) error {
 			for _, name := range [][]byte{ticketsBucket, sessionsBucket} {
 				if n := tx.Bucket(name).Stats().KeyN; n != 1 {
 					t.Errorf("%d %s are left, want 1", n, name)
@@ -249,7 +249,7 @@ func TestSweepAll(t *testing.T) {
 func entries(t *testing.T, s *Store) int {
 	t.Helper()
 	n := 0
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.db.bolt.View(func(tx *bbolt.Tx) error {
 		all := openTransaction(s.db.checked(tx, &sum{}))
 		n = all.log.log.bucket.Stats().KeyN
 		agree(t, "log", all.log.count, all.log.log, all.log.names, all.log.expiry)

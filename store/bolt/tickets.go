@@ -22,7 +22,7 @@ func (s *Store) PutTicket(ctx context.Context, key store.TicketKey, value []byte
 	if err != nil {
 		return err
 	}
-	return s.write(ctx, func(t *transaction) error {
+	return s.writer.write(ctx, func(t *transaction) error {
 		return t.tickets.put(key, kept, s.clock.now(), s.limits.Tickets)
 	})
 }
@@ -34,18 +34,18 @@ func (s *Store) TakeTicket(ctx context.Context, key store.TicketKey) (value []by
 		return nil, err
 	}
 	// Guessing tickets must not cost syncs.
-	err = s.view(func(tx *checkedTx) error {
+	err = s.db.view(func(tx *checkedTx) error {
 		_, err := openTickets(tx).get(key, s.clock.now())
 		return err
 	})
-	if err == nil && s.preparation.revived.Load() {
+	if err == nil && s.writer.preparation.revived.Load() {
 		return nil, store.ErrNotFound
 	}
 	if err != nil {
 		return nil, wrap(err)
 	}
 	var taken []byte
-	err = s.write(ctx, func(t *transaction) (err error) {
+	err = s.writer.write(ctx, func(t *transaction) (err error) {
 		taken, err = t.tickets.take(key, s.clock.now())
 		return err
 	})

@@ -4,139 +4,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"os"
 	"time"
-	"unsafe"
 
 	"go.etcd.io/bbolt"
 
 	"wsauth/store"
 )
-
-// view calls do within a read transaction. It fails if the file is known or
-// found to be damaged.
-func (s *Store) view(do func(*checkedTx) error) error {
-	return s.guard(func() error {
-		tx, err := s.begin(false)
-		if err != nil {
-			return err
-		}
-		defer tx.Rollback() //nolint:errcheck // it has no errors
-		checked := s.db.checked(tx, nil)
-		defer checked.trees.close()
-		checked.plain = uint64(tx.ID()) < s.preparation.sealed.Load()
-		return do(checked)
-	})
-}
-
-// update calls do within a write transaction, and commits it unless do fails.
-// It first prepares the file if necessary.
-func (s *Store) update(do func(*transaction) error) error {
-	if err := s.prepare(); err != nil {
-		return err
-	}
-	return s.updatePrepared(do)
-}
-
-func (s *Store) updatePrepared(do func(*transaction) error) error {
-	return s.commitWith(func(tx *bbolt.Tx) error {
-		checked := s.db.checked(tx, &sum{})
-		defer checked.trees.close()
-		t := openTransaction(checked)
-		if err := do(t); err != nil {
-			return err
-		}
-		return t.close()
-	})
-}
-
-// commitWith is update for callers that write the seal themselves.
-//
-// It does not use bbolt's Update, because that looks for free pages after a
-// panic on another goroutine, where a second panic would crash the process.
-func (s *Store) commitWith(do func(*bbolt.Tx) error) error {
-	return s.guard(func() error {
-		tx, err := s.begin(true)
-		if err != nil {
-			return err
-		}
-		defer tx.Rollback() //nolint:errcheck // after a commit it is one, which is meant
-		if err := do(tx); err != nil {
-			return err
-		}
-		id := uint64(tx.ID())
-		s.db.log.committing.Store(true)
-		err = tx.Commit()
-		s.db.log.committing.Store(false)
-		if err != nil {
-			return err
-		}
-		s.committed.Store(id)
-		// An extra safeguard; the commit is already durable.
-		_ = mirror(s.db.file, s.db.pageSize, id)
-		return nil
-	})
-}
-
-// guard calls do and returns its error. If do finds damage, all later calls
-// fail: a process that knows that the file is damaged must neither trust it
-// nor write to it.
-func (s *Store) guard(do func() error) error {
-	if d := s.damage.Load(); d != nil {
-		return d
-	}
-	err := guarded(s.path, do)
-	if d, ok := errors.AsType[*DamageError](err); ok {
-		s.damage.CompareAndSwap(nil, d)
-		return d
-	}
-	return err
-}
-
-// begin begins a transaction. If bbolt cannot read its first pages, it panics
-// with its locks held, so begin reads them first.
-func (s *Store) begin(writable bool) (*bbolt.Tx, error) {
-	s.beginning.Lock()
-	defer s.beginning.Unlock()
-	if d := s.damage.Load(); d != nil {
-		return nil, d
-	}
-	if err := s.db.readable(); err != nil {
-		return nil, err
-	}
-	last, returned := s.committed.Load(), false
-	defer func() {
-		if !returned {
-			s.stuck.Store(true)
-		}
-	}()
-	tx, err := s.db.Begin(writable)
-	returned = true
-	if err != nil {
-		return nil, err
-	}
-	at := uint64(tx.ID())
-	if writable { // it has the number of the next commit
-		at--
-	}
-	if at < last { // bbolt went back to an older commit
-		return nil, errors.Join(damaged("commit %d is lost", last), tx.Rollback())
-	}
-	return tx, nil
-}
-
-// readable fails if neither of the first two pages can be read. One of them
-// may just be being written.
-func (db *database) readable() (err error) {
-	for range 3 {
-		for number := range uint64(2) {
-			if _, err = readMeta(db.file, number, db.pageSize); err == nil || errors.Is(err, os.ErrClosed) {
-				return nil // bbolt reports that it is closed
-			}
-		}
-	}
-	return err
-}
 
 // A checkedTx is a bbolt transaction whose pages are checked before bbolt
 // follows them, unless it creates the file.
@@ -145,19 +18,6 @@ type checkedTx struct {
 	trees *trees
 	sum   *sum // of all records; nil if read-only
 	plain bool // the records have no checksums
-}
-
-// checked returns tx with checked pages. It panics like the methods of
-// [trees].
-//
-// It reads the memory to which bbolt has mapped the file. The mapping is
-// stable while the transaction is open and its commit has not begun. Copying
-// pages from there needs no system call and sees the same bytes as bbolt.
-func (db *database) checked(tx *bbolt.Tx, s *sum) *checkedTx {
-	info := db.Info()
-	first := *(*unsafe.Pointer)(unsafe.Pointer(&info.Data)) //nolint:gosec // the only way to that memory
-	mapped := unsafe.Slice((*byte)(first), tx.Size())       //nolint:gosec // see above
-	return &checkedTx{Tx: tx, trees: newTrees(bytes.NewReader(mapped), db.pageSize, tx), sum: s}
 }
 
 // transaction accesses the file within one write transaction.

@@ -19,45 +19,41 @@ const oldFormat = "wsauth store 1"
 // remain pending while there is no disk space.
 type preparation struct {
 	upgrading atomic.Bool // the file has no checksums yet
-	// The first commit whose records have or will have them.
-	sealed atomic.Uint64
-	// All tickets are invalid; see [ticketTable.revived].
-	revived atomic.Bool
+	revived   atomic.Bool // all tickets are invalid; see [ticketTable.revived]
 
 	// Used by the writer only.
 	next  time.Time // when to try again
 	fault error     // the error of the last attempt
 }
 
-// pending reports whether there is work to do.
-func (p *preparation) pending() bool { return p.upgrading.Load() || p.revived.Load() }
-
-// beginPreparation determines what must be done and tries to do it. It fails
-// only if the file is damaged.
-func (s *Store) beginPreparation(format int) error {
-	p := &s.preparation
+// newPreparation determines what must be done and tries to do it. It fails
+// only if the file is damaged. now is the time of the ticket clock.
+func newPreparation(db *database, format int, now time.Time) (*preparation, error) {
+	p := &preparation{}
 	if format == 1 {
 		p.upgrading.Store(true)
-		p.sealed.Store(math.MaxUint64)
+		db.sealed.Store(math.MaxUint64)
 	}
-	err := s.view(func(tx *checkedTx) error {
-		p.revived.Store(openTickets(tx).revived(s.clock.now()))
+	err := db.view(func(tx *checkedTx) error {
+		p.revived.Store(openTickets(tx).revived(now))
 		return nil
 	})
 	if err == nil {
-		err = s.prepare()
+		err = p.prepare(db)
 	}
 	if errors.Is(err, ErrDamaged) {
-		return err
+		return nil, err
 	}
-	return nil
+	return p, nil
 }
+
+// pending reports whether there is work to do.
+func (p *preparation) pending() bool { return p.upgrading.Load() || p.revived.Load() }
 
 // prepare does the pending work, or returns why that failed. An attempt may
 // write the whole file, so after a failure it waits ten times as long as the
 // attempt took, and at least a second.
-func (s *Store) prepare() error {
-	p := &s.preparation
+func (p *preparation) prepare(db *database) error {
 	if !p.pending() {
 		return nil
 	}
@@ -65,41 +61,44 @@ func (s *Store) prepare() error {
 	if p.fault != nil && started.Before(p.next) {
 		return p.fault
 	}
-	if p.fault = s.tryPrepare(); p.fault != nil {
+	if p.fault = p.tryPrepare(db); p.fault != nil {
 		p.next = time.Now().Add(max(time.Second, 10*time.Since(started)))
 	}
 	return p.fault
 }
 
-func (s *Store) tryPrepare() error {
-	p := &s.preparation
+func (p *preparation) tryPrepare(db *database) error {
 	if p.upgrading.Load() {
-		err := s.commitWith(func(tx *bbolt.Tx) error {
-			id := uint64(tx.ID())
-			// The last attempt failed, but its result is in the file.
-			if p.sealed.Load() < id {
-				checked := s.db.checked(tx, &sum{})
-				defer checked.trees.close()
-				return openTransaction(checked).close()
-			}
-			if err := s.db.verifyOld(tx); err != nil {
-				return err
-			}
-			p.sealed.Store(id)
-			return upgrade(tx)
-		})
-		if err != nil {
+		if err := db.upgrade(); err != nil {
 			return fmt.Errorf("upgrade the file: %w", err)
 		}
 		p.upgrading.Store(false)
 	}
 	if p.revived.Load() {
-		if err := s.updatePrepared((*transaction).dropTickets); err != nil {
+		if err := db.update((*transaction).dropTickets); err != nil {
 			return fmt.Errorf("remove the tickets of before the clock was set back: %w", err)
 		}
 		p.revived.Store(false)
 	}
 	return nil
+}
+
+// upgrade adds checksums and a seal to an old file.
+func (db *database) upgrade() error {
+	return db.commit(func(tx *bbolt.Tx) error {
+		id := uint64(tx.ID())
+		// The last attempt failed, but its result is in the file.
+		if db.sealed.Load() < id {
+			checked := db.checked(tx, &sum{})
+			defer checked.trees.close()
+			return openTransaction(checked).close()
+		}
+		if err := db.verifyOld(tx); err != nil {
+			return err
+		}
+		db.sealed.Store(id)
+		return addChecksums(tx)
+	})
 }
 
 // verifyOld verifies a file without checksums again, because it may have been
@@ -115,8 +114,8 @@ func (db *database) verifyOld(tx *bbolt.Tx) error {
 	return err
 }
 
-// upgrade adds checksums and a seal to an old file.
-func upgrade(tx *bbolt.Tx) error {
+// addChecksums adds checksums and a seal to an old file.
+func addChecksums(tx *bbolt.Tx) error {
 	var all sum
 	for _, name := range buckets {
 		b := tx.Bucket(name)

@@ -46,7 +46,7 @@ func verifyPath(path string) (v verified, err error) {
 		return verified{}, err
 	}
 	v, err = verify(path, db.file)
-	if closing := db.Close(); err == nil {
+	if closing := db.close(); err == nil {
 		err = closing
 	}
 	return v, err

@@ -3,6 +3,7 @@ package bolt
 import (
 	"context"
 	"math"
+	"sync"
 	"time"
 
 	"wsauth/store"
@@ -34,19 +35,52 @@ type write struct {
 	result chan error
 }
 
+// A writer changes the file, on a goroutine of its own.
+type writer struct {
+	db          *database
+	preparation *preparation // work before the first write
+	clock       clock        // of tickets
+	growth      notifier     // of the log
+
+	writes chan *write   // received by run
+	stop   chan struct{} // closed by close
+	done   chan struct{} // closed when run has returned
+	once   sync.Once     // for close
+}
+
+// newWriter returns a writer, whose run must be called.
+func newWriter(db *database, p *preparation, c clock) *writer {
+	return &writer{
+		db:          db,
+		preparation: p,
+		clock:       c,
+		growth:      notifier{next: make(chan struct{})},
+		writes:      make(chan *write),
+		stop:        make(chan struct{}),
+		done:        make(chan struct{}),
+	}
+}
+
+// close waits for the batch that is being written. Later writes return
+// [store.ErrClosed].
+func (w *writer) close() {
+	w.once.Do(func() { close(w.stop) })
+	<-w.done
+}
+
 // write runs do in the writer, and returns after the result has been synced to
 // disk. If ctx is done earlier, write returns its error, but do may still run.
-func (s *Store) write(ctx context.Context, do func(*transaction) error) error {
-	w := &write{ctx: ctx, do: do, result: make(chan error, 1)}
+func (w *writer) write(ctx context.Context, do func(*transaction) error) error {
+	call := &write{ctx: ctx, do: do, result: make(chan error, 1)}
 	select {
-	case s.writes <- w:
+	case w.writes <- call:
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-s.stop:
+	case <-w.stop:
 		return store.ErrClosed
 	}
 	select {
-	case err := <-w.result:
+	case err := <-call.result:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
@@ -55,39 +89,39 @@ func (s *Store) write(ctx context.Context, do func(*transaction) error) error {
 
 // run is the only writer. It commits all writes that arrived during the
 // previous commit together, so a single write waits only for its own sync.
-func (s *Store) run() {
-	defer close(s.done)
+func (w *writer) run() {
+	defer close(w.done)
 	sweep := time.NewTimer(0)
 	defer sweep.Stop()
 	for trimmed := uint64(0); ; {
 		select {
-		case first := <-s.writes:
-			if s.commit(s.gather(first)) {
+		case first := <-w.writes:
+			if w.commit(w.gather(first)) {
 				trimmed = 0
 				sweep.Reset(0)
 			}
 		case <-sweep.C:
-			_ = s.prepare() // retried next time
-			more := s.sweep(time.Now(), s.clock.now())
-			trimmed = s.trim(trimmed)
+			_ = w.preparation.prepare(w.db) // retried next time
+			more := w.sweep(time.Now(), w.clock.now())
+			trimmed = w.trim(trimmed)
 			if more || trimmed > 0 {
 				sweep.Reset(0)
 			} else {
 				sweep.Reset(sweepEvery)
 			}
-		case <-s.stop:
+		case <-w.stop:
 			return
 		}
 	}
 }
 
 // gather returns the first write and those waiting behind it.
-func (s *Store) gather(first *write) []*write {
+func (w *writer) gather(first *write) []*write {
 	batch := []*write{first}
 	for len(batch) < maxBatch {
 		select {
-		case w := <-s.writes:
-			batch = append(batch, w)
+		case call := <-w.writes:
+			batch = append(batch, call)
 		default:
 			return batch
 		}
@@ -98,16 +132,16 @@ func (s *Store) gather(first *write) []*write {
 // commit writes a batch in one transaction, syncs it and reports the results.
 // Errors for which refused is true concern a single write; other errors fail
 // the whole batch. trim reports whether there are entries to trim.
-func (s *Store) commit(batch []*write) (trim bool) {
+func (w *writer) commit(batch []*write) (trim bool) {
 	results := make([]error, len(batch))
 	grown := false
-	err := s.update(func(t *transaction) error {
+	err := w.update(func(t *transaction) error {
 		before := t.log.log.bucket.Sequence()
-		for i, w := range batch {
-			if results[i] = w.ctx.Err(); results[i] != nil {
+		for i, call := range batch {
+			if results[i] = call.ctx.Err(); results[i] != nil {
 				continue
 			}
-			err := w.do(t)
+			err := call.do(t)
 			if results[i] = err; err != nil && !refused(err) {
 				return err
 			}
@@ -117,44 +151,38 @@ func (s *Store) commit(batch []*write) (trim bool) {
 		return nil
 	})
 	if err == nil && grown {
-		s.announce()
+		w.growth.notify()
 	}
-	for i, w := range batch {
+	for i, call := range batch {
 		if err != nil {
 			results[i] = wrap(err)
 		}
-		w.result <- results[i]
+		call.result <- results[i]
 	}
 	return trim && err == nil
 }
 
-// announce wakes the readers when the log has grown.
-func (s *Store) announce() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	close(s.more)
-	s.more = make(chan struct{})
-}
-
-// news returns a channel that is closed when the log grows.
-func (s *Store) news() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.more
+// update prepares the file if necessary, and calls do within a write
+// transaction.
+func (w *writer) update(do func(*transaction) error) error {
+	if err := w.preparation.prepare(w.db); err != nil {
+		return err
+	}
+	return w.db.update(do)
 }
 
 // sweep deletes some expired entries and reports whether there may be more.
 // Entries that cannot be deleted now are left for the next sweep.
-func (s *Store) sweep(now, ticketNow time.Time) bool {
+func (w *writer) sweep(now, ticketNow time.Time) bool {
 	due := false
-	err := s.view(func(tx *checkedTx) error {
+	err := w.db.view(func(tx *checkedTx) error {
 		due = openLog(tx).due(now) || openTickets(tx).due(ticketNow) || openSessions(tx).due(now)
 		return nil
 	})
 	if err != nil || !due {
 		return false
 	}
-	err = s.update(func(t *transaction) error {
+	err = w.update(func(t *transaction) error {
 		if err := t.sweep(now, ticketNow, sweepSize); err != nil {
 			return err
 		}
@@ -168,16 +196,16 @@ func (s *Store) sweep(now, ticketNow time.Time) bool {
 // returns the sequence number to continue with, or 0 if there are no more.
 // Entries that cannot be deleted now are left for the next sweep; readers do
 // not see them.
-func (s *Store) trim(after uint64) (next uint64) {
+func (w *writer) trim(after uint64) (next uint64) {
 	trimmed := true
-	err := s.view(func(tx *checkedTx) error {
+	err := w.db.view(func(tx *checkedTx) error {
 		trimmed = openLog(tx).trimmed()
 		return nil
 	})
 	if err != nil || trimmed {
 		return 0
 	}
-	err = s.update(func(t *transaction) (err error) {
+	err = w.update(func(t *transaction) (err error) {
 		next, err = t.log.trim(after, sweepSize)
 		return err
 	})
@@ -185,4 +213,24 @@ func (s *Store) trim(after uint64) (next uint64) {
 		return 0
 	}
 	return next
+}
+
+// A notifier wakes all goroutines that wait for an event.
+type notifier struct {
+	mu   sync.Mutex
+	next chan struct{} // closed and replaced by notify
+}
+
+func (n *notifier) notify() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	close(n.next)
+	n.next = make(chan struct{})
+}
+
+// notified returns a channel that the next call of notify closes.
+func (n *notifier) notified() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.next
 }
