@@ -1,12 +1,14 @@
 package attack
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
-	"wsauth/internal/gateway/proxy"
-
 	"wsauth"
+	"wsauth/gateway"
+	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/proxy"
 )
 
 // wantLines checks that a request as the backend gets it has header lines.
@@ -98,6 +100,38 @@ func TestR12_LoginCookies(t *testing.T) {
 					}
 				})
 			}
+		}
+	}
+}
+
+// TestG7_StrangersHeaders sends headers of proxies as a peer that is not a
+// trusted proxy. They have no effect, and the log names once the setting that
+// may be missing.
+func TestG7_StrangersHeaders(t *testing.T) {
+	lines := []string{
+		"X-Forwarded-For: 127.0.0.1, 10.0.0.1", "X-Real-Ip: 127.0.0.1", "Forwarded: for=127.0.0.1;proto=http;host=evil.example", "X-Forwarded-Host: evil.example",
+		"X-Forwarded-Port: 1", "X-Forwarded-Proto: gopher", "X_Forwarded_For: 127.0.0.1", "X-Forwarded-Prefix: /x", "True-Client-Ip: 127.0.0.1",
+		"X-Client-Ip: 127.0.0.1", "X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.1;proto=https",
+	}
+	for _, trusted := range [][]string{nil, {"192.0.2.0/24", "unix"}} {
+		x := newGatewayOf(t, gateway.Config{Front: front.Config{TrustedProxies: trusted}}, respond)
+		for range 3 {
+			h := request(t, x.passed(t, plain("GET", "/public/x", lines...))).Header
+			for name, want := range map[string]string{
+				"X-Forwarded-For": "127.0.0.1", "X-Real-Ip": "127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Host": host, "Forwarded": "",
+			} {
+				if got := strings.Join(h[name], "|"); got != want {
+					t.Errorf("%s: %q, want %q", name, got, want)
+				}
+			}
+		}
+		x.wantRefused(t, upgrade("/public/ws", append(lines, "Origin: https://"+host)...), http.StatusForbidden)
+		logged := x.log.Take()
+		if n := strings.Count(logged, "add it to trusted_proxies"); n != 1 {
+			t.Errorf("the log names the setting %d times", n)
+		}
+		if strings.Contains(logged, "192.0.2.1") {
+			t.Error("the log has an address that a stranger has sent")
 		}
 	}
 }

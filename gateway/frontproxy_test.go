@@ -1,0 +1,258 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"wsauth/internal/forwarded"
+	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/tokens"
+	"wsauth/login"
+	"wsauth/token"
+)
+
+// A frontProxy describes a kind of proxy in front of a gateway.
+type frontProxy struct {
+	name    string
+	network string // of the listener
+	tls     bool   // between the proxy and the gateway
+	source  forwarded.Source
+	version int // of the PROXY protocol
+}
+
+var frontProxies = []frontProxy{
+	{"X-Forwarded-For", "tcp", false, forwarded.XForwardedFor, 0},
+	{"X-Forwarded-For over TLS", "tcp", true, forwarded.XForwardedFor, 0},
+	{"X-Forwarded-For on a Unix socket", "unix", false, forwarded.XForwardedFor, 0},
+	{"Forwarded", "tcp", false, forwarded.Forwarded, 0},
+	{"Forwarded over TLS", "tcp", true, forwarded.Forwarded, 0},
+	{"PROXY 1", "tcp", false, forwarded.ProxyProtocol, 1},
+	{"PROXY 1 over TLS", "tcp", true, forwarded.ProxyProtocol, 1},
+	{"PROXY 2", "tcp", false, forwarded.ProxyProtocol, 2},
+	{"PROXY 2 over TLS", "tcp", true, forwarded.ProxyProtocol, 2},
+	{"PROXY 2 on a Unix socket", "unix", false, forwarded.ProxyProtocol, 2},
+}
+
+// proxyHeader returns a header of the PROXY protocol for a connection of a
+// client.
+func proxyHeader(version int, client string) string {
+	from := netip.MustParseAddrPort(client)
+	if version == 1 {
+		return fmt.Sprintf("PROXY TCP4 %s 198.51.100.7 %d 443\r\n", from.Addr(), from.Port())
+	}
+	addrs := append(from.Addr().AsSlice(), 198, 51, 100, 7)
+	addrs = binary.BigEndian.AppendUint16(addrs, from.Port())
+	addrs = append(addrs, 1, 0xbb)
+	const usedTLS = "\x20\x00\x05\x01\x00\x00\x00\x00"
+	return "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x14" + string(addrs) + usedTLS
+}
+
+// A proxied is a gateway with a proxy in front.
+type proxied struct {
+	*rig
+	front frontProxy
+	addr  net.Addr
+	trust *tls.Config
+}
+
+// serve serves a gateway behind the proxy, which connects from this machine.
+func (f frontProxy) serve(t *testing.T, change ...func(*Config)) *proxied {
+	t.Helper()
+	p := &proxied{front: f}
+	log := &logBuffer{}
+	c := Config{
+		Tokens: tokens.Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256))))}, Login: login.Config{Users: anyone}, Logger: slog.New(slog.NewTextHandler(log, nil)),
+		Front: front.Config{TrustedProxies: []string{"127.0.0.1", "unix"}, ForwardedSource: f.source},
+	}
+	if f.tls {
+		lender := httptest.NewTLSServer(nil)
+		t.Cleanup(lender.Close)
+		c.Front.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &lender.TLS.Certificates[0], nil }
+		p.trust = lender.Client().Transport.(*http.Transport).TLSClientConfig
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	g, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.front.HeaderTimeout = time.Minute // for a busy machine
+	l, err := f.listen(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	p.rig = &rig{t: t, g: g, log: log, stop: stop, served: make(chan error, 1)}
+	p.addr = l.Addr()
+	go func() { p.served <- g.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-p.served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	p.awaitReady()
+	return p
+}
+
+func (f frontProxy) listen(t *testing.T) (net.Listener, error) {
+	if f.network == "unix" {
+		return net.Listen("unix", filepath.Join(shortDir(t), "s"))
+	}
+	return front.Listen(t.Context(), "127.0.0.1:0")
+}
+
+// dial connects as the proxy does for a client.
+func (p *proxied) dial(ctx context.Context, client string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, p.addr.Network(), p.addr.String())
+	if err == nil && p.front.version > 0 {
+		_, err = io.WriteString(conn, proxyHeader(p.front.version, client))
+	}
+	return conn, err
+}
+
+// of returns the client at an address behind the proxy. Its page is one of
+// https://app.example, and it sends forged fields.
+func (p *proxied) of(client string, forged ...string) *rig {
+	p.t.Helper()
+	r := *p.rig
+	r.url = "http://app.example"
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return p.dial(ctx, client) }}
+	if p.trust != nil {
+		r.url = "https://app.example"
+		transport.TLSClientConfig = p.trust.Clone()
+		transport.TLSClientConfig.ServerName = "example.com" // the name in the certificate
+	}
+	p.t.Cleanup(transport.CloseIdleConnections)
+	r.client = &http.Client{
+		Transport:     adding{transport, p.fields(client, forged)},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       time.Minute,
+	}
+	return &r
+}
+
+// fields returns the header fields that reach the gateway: those of a client
+// and those that the proxy adds.
+func (p *proxied) fields(client string, forged []string) http.Header {
+	h := http.Header{}
+	for _, line := range forged {
+		name, value, _ := strings.Cut(line, ": ")
+		h.Add(name, value)
+	}
+	addr := netip.MustParseAddrPort(client).Addr().String()
+	switch p.front.source {
+	case forwarded.XForwardedFor:
+		h.Set("X-Forwarded-For", strings.Join(append(h["X-Forwarded-For"], addr), ", ")) // appended
+		h.Set("X-Forwarded-Proto", "https")                                              // replaced
+	case forwarded.Forwarded:
+		h.Add("Forwarded", "for="+addr+";proto=https;host=app.example")
+	}
+	return h
+}
+
+// An adding adds fields to requests.
+type adding struct {
+	http.RoundTripper
+	fields http.Header
+}
+
+func (a adding) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	for name, lines := range a.fields {
+		r.Header[name] = lines
+	}
+	return a.RoundTripper.RoundTrip(r)
+}
+
+// scheme returns the scheme of the client, as far as the gateway can know it.
+func (f frontProxy) scheme() string {
+	if f.version == 1 && !f.tls {
+		return "http"
+	}
+	return "https"
+}
+
+// dialAt opens a socket at a path.
+func (r *rig) dialAt(path string, lines ...string) (*websocket.Conn, *http.Response, error) {
+	r.t.Helper()
+	h := http.Header{}
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, ": ")
+		h.Add(name, value)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	conn, response, err := websocket.Dial(ctx, r.url+path, &websocket.DialOptions{HTTPHeader: h, HTTPClient: r.client})
+	if conn != nil {
+		conn.SetReadLimit(-1)
+		r.t.Cleanup(func() { _ = conn.CloseNow() })
+	}
+	return conn, response, err
+}
+
+// isClosed checks that the gateway closes a connection that begins with the
+// given bytes.
+func (p *proxied) isClosed(first string) {
+	p.t.Helper()
+	conn, err := net.Dial(p.addr.Network(), p.addr.String())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	_, _ = io.WriteString(conn, first)
+	var timeout net.Error
+	if rest, err := io.ReadAll(conn); len(rest) > 0 || errors.As(err, &timeout) && timeout.Timeout() {
+		p.t.Errorf("%.20q: got %q, %v, want the end of the connection", first, rest, err)
+	}
+}
+
+// A kept is a connection of the proxy, which sends several requests on it.
+type kept struct {
+	*proxied
+	conn net.Conn
+	from *bufio.Reader
+}
+
+func (p *proxied) keep() *kept {
+	p.t.Helper()
+	conn, err := net.Dial(p.addr.Network(), p.addr.String())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	return &kept{p, conn, bufio.NewReader(conn)}
+}
+
+// get sends a request of a client and returns the status of the answer.
+func (k *kept) get(path, client, lines string) int {
+	k.t.Helper()
+	_, _ = fmt.Fprintf(k.conn, "GET %s HTTP/1.1\r\nHost: app.example\r\nX-Forwarded-For: %s\r\n%s\r\n", path, client, lines)
+	answer, err := http.ReadResponse(k.from, nil)
+	if err != nil {
+		k.t.Fatalf("%s for %s: %v", path, client, err)
+	}
+	if answer.StatusCode != http.StatusSwitchingProtocols {
+		_, _ = io.Copy(io.Discard, answer.Body)
+	}
+	return answer.StatusCode
+}
