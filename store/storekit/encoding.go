@@ -8,6 +8,41 @@ import (
 	"wsauth/store"
 )
 
+// encodedHead is the length of an encoded revocation without its ID.
+const encodedHead = 1 + 8 + 8
+
+// AppendRevocation appends the encoding of r, which must be canonical, to b
+// and returns the extended slice. The encoding is the target in one byte,
+// Before (0 if zero) and Expires as big-endian milliseconds since 1970, 8
+// bytes each, then the ID.
+func AppendRevocation(b []byte, r store.Revocation) []byte {
+	b = append(b, byte(r.Target))
+	b = binary.BigEndian.AppendUint64(b, milliseconds(r.Before))
+	b = binary.BigEndian.AppendUint64(b, milliseconds(r.Expires))
+	return append(b, r.ID...)
+}
+
+// DecodeRevocation decodes the output of [AppendRevocation]. For any other
+// data, it returns [store.ErrInvalid].
+func DecodeRevocation(data []byte) (store.Revocation, error) {
+	if len(data) < encodedHead {
+		return store.Revocation{}, fmt.Errorf("%w: a revocation of %d bytes", store.ErrInvalid, len(data))
+	}
+	before, expires := binary.BigEndian.Uint64(data[1:]), binary.BigEndian.Uint64(data[9:])
+	r := store.Revocation{Target: store.Target(data[0]), ID: string(data[encodedHead:]), Expires: time.UnixMilli(int64(expires))}
+	if before != 0 {
+		r.Before = time.UnixMilli(int64(before))
+	}
+	r, err := r.Canonical()
+	if err == nil && (milliseconds(r.Before) != before || milliseconds(r.Expires) != expires) {
+		err = fmt.Errorf("%w: a revocation with dates out of range", store.ErrInvalid)
+	}
+	if err != nil {
+		return store.Revocation{}, err
+	}
+	return r, nil
+}
+
 // AppendSession appends the encoding of s, which must be canonical, to b and
 // returns the extended slice. The encoding is Started, Rotated, Expires and
 // Ends as big-endian milliseconds since 1970, 8 bytes each; then ID, Subject,
@@ -56,4 +91,12 @@ func DecodeSession(data []byte) (store.Session, error) {
 		return store.Session{}, err
 	}
 	return s, nil
+}
+
+// milliseconds returns t in milliseconds since 1970, or 0 if t is zero.
+func milliseconds(t time.Time) uint64 {
+	if t.IsZero() {
+		return 0
+	}
+	return uint64(t.UnixMilli())
 }
