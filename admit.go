@@ -44,7 +44,7 @@ func (g *Guard) Admit(r *http.Request, q Requirement, claims *token.Claims, ende
 	}
 	s := g.newSocket(r, q, claims)
 	s.waits, s.ender = waits, ender
-	s.keep(r)
+	s.keepHandshake(r)
 	if err := g.admit(s); err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (g *Guard) admit(s *Socket) error {
 			g.startPulse()
 		}
 		endEvicted(evicted)
-		err = g.lookAgain(s.Claims())
+		err = g.recheckRevoked(s.Claims())
 	}
 	if err != nil {
 		s.timer.Stop()
@@ -71,8 +71,8 @@ func (g *Guard) admit(s *Socket) error {
 	return err
 }
 
-// lookAgain refuses claims that have been revoked since they were checked.
-func (g *Guard) lookAgain(claims *token.Claims) error {
+// recheckRevoked refuses claims that have been revoked since they were checked.
+func (g *Guard) recheckRevoked(claims *token.Claims) error {
 	if claims != nil && g.revocations != nil && g.revocations.Revoked(claims) {
 		return refuse(TokenRevoked, errors.New("revoked while the socket was being opened"))
 	}

@@ -28,8 +28,9 @@ func (g *Guard) authorize(r *http.Request, claims *token.Claims) error {
 // share a few of them, so that keeping one costs a socket eight bytes.
 type target struct{ host, path string }
 
-// keep records what Config.Authorize needs of the handshake at renewals.
-func (s *Socket) keep(r *http.Request) {
+// keepHandshake records what Config.Authorize needs of the handshake at
+// renewals.
+func (s *Socket) keepHandshake(r *http.Request) {
 	if s.guard.config.Authorize == nil {
 		return
 	}
@@ -45,10 +46,10 @@ func (s *Socket) keep(r *http.Request) {
 	s.target, s.peer = unique.Make(target{r.Host, path}), r.RemoteAddr
 }
 
-// keepPlain records what Config.Authorize needs of a plain HTTP request, since
-// a renewal calls it again if the response is held open. It copies stripped,
-// which the handler may change.
-func (s *Socket) keepPlain(stripped *http.Request) {
+// keepRequest records what Config.Authorize needs of a plain HTTP request,
+// since a renewal calls it again if the response is held open. It copies
+// stripped, which the handler may change.
+func (s *Socket) keepRequest(stripped *http.Request) {
 	if s.guard.config.Authorize != nil {
 		s.request = summary(stripped.Method, stripped.Host, stripped.URL.Path, stripped.RemoteAddr)
 	}

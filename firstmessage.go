@@ -88,11 +88,11 @@ func (s *Socket) Authenticate(ctx context.Context, message []byte) (reply []byte
 		return nil, errNoSocket
 	}
 	if len(message) > maxFirstMessage {
-		return nil, s.refused(refuse(MessageTooBig, nil))
+		return nil, s.endRefused(refuse(MessageTooBig, nil))
 	}
 	m, err := readAuthMessage(message)
 	if err != nil {
-		return nil, s.refused(&Error{Reason: TokenMissing, Message: "The first message carries no token", Err: err})
+		return nil, s.endRefused(&Error{Reason: TokenMissing, Message: "The first message carries no token", Err: err})
 	}
 	if err := s.Renew(ctx, m.token); err != nil {
 		s.EndWith(&EndError{Reason: reasonOf(err), Err: err}) // Renew does not end it with StoreUnavailable

@@ -127,7 +127,7 @@ func (s *Socket) follow() {
 	f.registered = true
 	_, _ = s.guard.open.requests.admit(s) // it has no limits, and is never closed
 	s.guard.startPulse()
-	if err := s.guard.lookAgain(s.Claims()); err != nil {
+	if err := s.guard.recheckRevoked(s.Claims()); err != nil {
 		s.EndWith(&EndError{Reason: TokenRevoked, Err: err})
 	}
 	s.endIfDraining()

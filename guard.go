@@ -26,7 +26,7 @@ type Guard struct {
 	now         func() time.Time
 	pulse       *pulse
 	maxLife     *maxLife        // of the tokens of all guards made by With
-	held        func() bool     // g.Paused, made once
+	paused      func() bool     // g.Paused, made once
 	stop        func()          // stops what New started
 	stopped     <-chan struct{} // closed by stop; nil if New started nothing
 }
@@ -56,7 +56,7 @@ func newGuard(c Config, now func() time.Time) (*Guard, error) {
 		open: newRegistries(c.Limits),
 		stop: func() {},
 	}
-	g.held = g.Paused
+	g.paused = g.Paused
 	g.maxLife.raise(c.MaxTokenLife)
 	if c.Revocations != nil {
 		if err := g.follow(c.Revocations); err != nil {
@@ -79,7 +79,7 @@ func newGuard(c Config, now func() time.Time) (*Guard, error) {
 func (g *Guard) With(change func(*Config)) (*Guard, error) {
 	c := g.config
 	change(&c)
-	if c.MaxTokenLife == g.config.MaxTokenLife && !same(c.Verifier, g.config.Verifier) {
+	if c.MaxTokenLife == g.config.MaxTokenLife && !sameVerifier(c.Verifier, g.config.Verifier) {
 		c.MaxTokenLife = 0 // the default of the other verifier
 	}
 	shared := c.Limits
@@ -101,9 +101,9 @@ func (g *Guard) With(change func(*Config)) (*Guard, error) {
 	return &derived, nil
 }
 
-// same reports whether two verifiers are equal, as far as they can be
+// sameVerifier reports whether two verifiers are equal, as far as they can be
 // compared.
-func same(a, b Verifier) bool {
+func sameVerifier(a, b Verifier) bool {
 	return a != nil && b != nil && reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
@@ -118,5 +118,5 @@ func (g *Guard) Ready() error {
 	if g.revocations == nil {
 		return nil
 	}
-	return g.trusted()
+	return g.checkContact()
 }

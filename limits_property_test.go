@@ -88,7 +88,7 @@ func TestRefusedNewcomerEndsNothing(t *testing.T) {
 			x.check(t, "refused")
 		}
 		for i, want := range []error{nil, nil, ConnectionLimit} {
-			if err := kept[i].over(); !errors.Is(err, want) {
+			if err := kept[i].checkOpen(); !errors.Is(err, want) {
 				t.Errorf("socket %d: %v; want %v", i, err, want)
 			}
 		}
@@ -214,7 +214,7 @@ func (x *crowd) step(rnd *rand.Rand) {
 
 func (x *crowd) ended() (n int) {
 	for _, s := range x.open {
-		if s.over() != nil {
+		if s.checkOpen() != nil {
 			n++
 		}
 	}

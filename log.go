@@ -26,7 +26,7 @@ func (g *Guard) reportRefusal(r *http.Request, e *Error) {
 
 func (g *Guard) reportOpened(s *Socket) {
 	if g.logs() {
-		g.log("socket opened", s.with(slog.String("remote", s.remote))...)
+		g.log("socket opened", s.withUser(slog.String("remote", s.remote))...)
 	}
 	g.config.Observer.Opened(s)
 }
@@ -49,18 +49,18 @@ func (g *Guard) logEnd(message string, s *Socket, e *EndError) {
 	if e.Err != nil {
 		attrs = append(attrs, slog.Any("error", e.Err))
 	}
-	g.log(message, s.with(attrs...)...)
+	g.log(message, s.withUser(attrs...)...)
 }
 
 // logAuthenticated logs the user of a socket that was opened anonymously.
 func (s *Socket) logAuthenticated() {
 	if s.guard.logs() {
-		s.guard.log("socket authenticated", s.with(slog.String("remote", s.remote))...)
+		s.guard.log("socket authenticated", s.withUser(slog.String("remote", s.remote))...)
 	}
 }
 
-// with appends the user and the session of the claims to attrs.
-func (s *Socket) with(attrs ...slog.Attr) []slog.Attr {
+// withUser appends the user and the session of the claims to attrs.
+func (s *Socket) withUser(attrs ...slog.Attr) []slog.Attr {
 	claims := s.Claims()
 	if claims == nil {
 		return attrs

@@ -48,7 +48,7 @@ func (g *Guard) refuseEnded(w http.ResponseWriter, r *http.Request, end *EndErro
 	clear(w.Header())
 	wsconn.Refuse(w)
 	if g.config.Refusal == RefuseClose && e.mayOpen() && wsframe.ValidKey(r.Header.Get("Sec-WebSocket-Key")) {
-		g.agree(w.Header(), r)
+		g.setUpgradeHeaders(w.Header(), r)
 		w.WriteHeader(http.StatusSwitchingProtocols)
 		return
 	}
@@ -91,9 +91,9 @@ func writeProblem(w http.ResponseWriter, e *Error) {
 	problem.New(problem.Document{Status: status, Detail: e.Message, Reason: string(e.Reason)}).Write(w)
 }
 
-// agree sets the headers of the 101 response to r for a socket on which only a
-// close frame follows.
-func (g *Guard) agree(h http.Header, r *http.Request) {
+// setUpgradeHeaders sets the headers of the 101 response to r for a socket on
+// which only a close frame follows.
+func (g *Guard) setUpgradeHeaders(h http.Header, r *http.Request) {
 	bare := r.Clone(r.Context())
 	g.stripAlways(bare)
 	wsframe.SetAccept(h, r.Header.Get("Sec-WebSocket-Key"), httpx.Subprotocol(bare.Header["Sec-Websocket-Protocol"]))

@@ -46,7 +46,7 @@ func (g *Guard) refuseByClose(w http.ResponseWriter, r *http.Request, e *Error) 
 	conn := wsconn.New(raw, func() { g.open.sockets.releaseRefused(network) })
 	conn.Limit(maxFirstMessage, func() bool { return true }, func() {})
 	response := wsconn.NewResponse(conn)
-	g.agree(response.Header(), r)
+	g.setUpgradeHeaders(response.Header(), r)
 	go func() {
 		response.WriteHeader(http.StatusSwitchingProtocols)
 		if hold > 0 && g.hold(conn, hold) {

@@ -93,7 +93,7 @@ func (r *registry) authenticate(s *Socket, claims *token.Claims) (evicted []*Soc
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !s.entry.admitted {
-		return nil, s.over()
+		return nil, s.checkOpen()
 	}
 	if s.entry.leaving { // maybe evicted, but not ended yet
 		return nil, refuse(ConnectionLimit, nil)
@@ -110,7 +110,7 @@ func (r *registry) rename(s *Socket, claims *token.Claims) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !s.entry.admitted {
-		return s.over()
+		return s.checkOpen()
 	}
 	r.rings.remove(byToken, s)
 	if claims.ID != "" {

@@ -36,7 +36,7 @@ func (s *Socket) Renew(ctx context.Context, raw string) error {
 	if s.ender == nil {
 		return errNoSocket
 	}
-	if err := s.mayTry(); err != nil {
+	if err := s.limitRenewals(); err != nil {
 		return err
 	}
 	claims, err := s.guard.verify(ctx, raw)
@@ -46,7 +46,7 @@ func (s *Socket) Renew(ctx context.Context, raw string) error {
 	if err == nil {
 		err = s.replace(claims)
 	}
-	return s.refused(err)
+	return s.endRefused(err)
 }
 
 // Renew extends the open sockets of a session to the lifetime of a new access
@@ -85,7 +85,7 @@ func (s *Socket) replace(claims *token.Claims) error {
 	if err := s.authorize(claims); err != nil { // may block, so s.mu is not held
 		return err
 	}
-	first, err := s.store(claims)
+	first, err := s.storeClaims(claims)
 	if err != nil {
 		return err
 	}
@@ -97,10 +97,10 @@ func (s *Socket) replace(claims *token.Claims) error {
 	return nil
 }
 
-// store stores new claims if they succeed the current ones, and reports
+// storeClaims stores new claims if they succeed the current ones, and reports
 // whether the socket had none before. As in admit, a revocation in the
 // meantime either finds the socket or is found here.
-func (s *Socket) store(claims *token.Claims) (first bool, err error) {
+func (s *Socket) storeClaims(claims *token.Claims) (first bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	first = s.Claims() == nil
@@ -118,11 +118,11 @@ func (s *Socket) store(claims *token.Claims) (first bool, err error) {
 		s.followed.overdue = false
 	}
 	s.resetTimer()
-	if err := s.guard.lookAgain(claims); err != nil {
+	if err := s.guard.recheckRevoked(claims); err != nil {
 		s.EndWith(&EndError{Reason: TokenRevoked, Err: err})
 		return first, err
 	}
-	if err := s.over(); err != nil {
+	if err := s.checkOpen(); err != nil {
 		return first, err
 	}
 	if s.renewed != nil {
@@ -168,8 +168,8 @@ func checkSuccessor(old, claims *token.Claims) error {
 	return nil
 }
 
-// mayTry limits how often a client may make the guard verify a token.
-func (s *Socket) mayTry() error {
+// limitRenewals limits how often a client may make the guard verify a token.
+func (s *Socket) limitRenewals() error {
 	s.mu.Lock()
 	if s.renewals == nil {
 		s.renewals = rate.NewLimiter(rate.Every(renewalEvery), renewalBurst)
@@ -179,12 +179,12 @@ func (s *Socket) mayTry() error {
 	if allowed {
 		return nil
 	}
-	return s.refused(refuseWith(RateLimited, "Too many renewals"))
+	return s.endRefused(refuseWith(RateLimited, "Too many renewals"))
 }
 
-// refused ends the socket with a refusal, unless it is StoreUnavailable, and
+// endRefused ends the socket with a refusal, unless it is StoreUnavailable, and
 // returns err.
-func (s *Socket) refused(err error) error {
+func (s *Socket) endRefused(err error) error {
 	if e, ok := errors.AsType[*Error](err); ok && e.Reason != StoreUnavailable {
 		s.EndWith(&EndError{Reason: e.Reason, Err: e})
 	}

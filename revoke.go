@@ -127,7 +127,7 @@ func (g *Guard) Revoked(ctx context.Context, claims *token.Claims) (bool, error)
 	if g.revocations == nil {
 		return false, errors.New("wsauth: Revoked: the guard has no Config.Revocations")
 	}
-	if err := g.inContact(ctx); err != nil {
+	if err := g.waitForContact(ctx); err != nil {
 		return false, err
 	}
 	return g.revocations.Revoked(claims), nil
@@ -141,7 +141,7 @@ const firstContact = time.Second
 // are unknown.
 func (g *Guard) checkRevoked(ctx context.Context, claims *token.Claims) error {
 	if g.revocations != nil {
-		if err := g.inContact(ctx); err != nil {
+		if err := g.waitForContact(ctx); err != nil {
 			return err
 		}
 		if g.revocations.Revoked(claims) {
@@ -161,9 +161,9 @@ func (g *Guard) checkRevoked(ctx context.Context, claims *token.Claims) error {
 	return nil
 }
 
-// inContact waits for the first contact with the store, and after a pause for
-// the reader of the log. It fails if the last contact is too long ago.
-func (g *Guard) inContact(ctx context.Context) error {
+// waitForContact waits for the first contact with the store, and after a pause
+// for the reader of the log. It fails if the last contact is too long ago.
+func (g *Guard) waitForContact(ctx context.Context) error {
 	select {
 	case <-g.revocations.Ready():
 	default:
@@ -175,5 +175,5 @@ func (g *Guard) inContact(ctx context.Context) error {
 		}
 	}
 	g.awaitReader(ctx, firstContact)
-	return g.trusted()
+	return g.checkContact()
 }

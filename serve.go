@@ -55,7 +55,7 @@ func (g *Guard) servePlain(w http.ResponseWriter, r *http.Request, q Requirement
 	s := g.newSocket(r, q, claims)
 	defer s.release()
 	r = g.stripped(s.context.get(context.WithValue(r.Context(), socketKey{}, s)), r)
-	s.keepPlain(r)
+	s.keepRequest(r)
 	httpx.StripUpgrade(r.Header)
 	next.ServeHTTP(w, r)
 }
@@ -66,7 +66,7 @@ func (g *Guard) servePlain(w http.ResponseWriter, r *http.Request, q Requirement
 // idle socket smaller ("go run ./bench memory" measures this). With a
 // wsconn.Direct there is nothing to save, and the handler is called directly.
 func (g *Guard) serveSocket(w http.ResponseWriter, r *http.Request, q Requirement, claims *token.Claims, next http.Handler) {
-	response, err := wsconn.Take(w, g.held)
+	response, err := wsconn.Take(w, g.paused)
 	if err != nil {
 		g.Refuse(w, r, err)
 		return

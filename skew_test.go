@@ -120,15 +120,15 @@ func TestSuspended(t *testing.T) {
 				for x.guard.Paused() {
 					time.Sleep(time.Millisecond)
 				}
-				if !errors.Is(expired.over(), TokenExpired) || good.over() != nil {
-					t.Errorf("%v and %v", expired.over(), good.over())
+				if !errors.Is(expired.checkOpen(), TokenExpired) || good.checkOpen() != nil {
+					t.Errorf("%v and %v", expired.checkOpen(), good.checkOpen())
 				}
 				if d := time.Since(resumed); d > readerTurn {
 					t.Errorf("paused for %v", d)
 				}
 				time.Sleep(3 * time.Hour)
-				if !errors.Is(good.over(), TokenExpired) {
-					t.Errorf("the other ends with %v", good.over())
+				if !errors.Is(good.checkOpen(), TokenExpired) {
+					t.Errorf("the other ends with %v", good.checkOpen())
 				}
 			})
 		})
@@ -163,14 +163,14 @@ func TestSuspendedAfterTheFirstMessage(t *testing.T) {
 			t.Error("the guard reads the clock for a socket without a token")
 		}
 		claims := &token.Claims{Subject: "ada", ExpiresAt: x.guard.now().Round(0).Add(30 * time.Minute)}
-		if _, err := s.store(claims); err != nil {
+		if _, err := s.storeClaims(claims); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Second)
 		x.setClock(time.Hour)
 		time.Sleep(pulseEvery + time.Millisecond)
-		if !errors.Is(s.over(), TokenExpired) {
-			t.Errorf("it ends with %v", s.over())
+		if !errors.Is(s.checkOpen(), TokenExpired) {
+			t.Errorf("it ends with %v", s.checkOpen())
 		}
 	})
 }
@@ -198,7 +198,7 @@ func TestSuspendedRequests(t *testing.T) {
 					time.Sleep(2 * followAfter)
 					x.setClock(time.Hour)
 					time.Sleep(readerTurn)
-					if err := s.over(); !errors.Is(err, c.want) {
+					if err := s.checkOpen(); !errors.Is(err, c.want) {
 						t.Errorf("it ends with %v, want %v", err, c.want)
 					}
 				})
@@ -219,12 +219,12 @@ func TestSuspendedWithoutStore(t *testing.T) {
 		if err := x.guard.Ready(); !errors.Is(err, StoreUnavailable) {
 			t.Errorf("ready: %v", err)
 		}
-		if err := x.guard.inContact(t.Context()); !errors.Is(err, StoreUnavailable) {
+		if err := x.guard.waitForContact(t.Context()); !errors.Is(err, StoreUnavailable) {
 			t.Errorf("a request: %v", err)
 		}
 		time.Sleep(readerTurn + endStaleWithin)
-		if !errors.Is(s.over(), StoreUnavailable) {
-			t.Errorf("the socket ends with %v", s.over())
+		if !errors.Is(s.checkOpen(), StoreUnavailable) {
+			t.Errorf("the socket ends with %v", s.checkOpen())
 		}
 	})
 }
@@ -242,12 +242,12 @@ func TestClockSetBack(t *testing.T) {
 					t.Error("paused")
 				}
 				time.Sleep(29*time.Minute - time.Millisecond)
-				if s.over() != nil {
-					t.Fatalf("ended early with %v", s.over())
+				if s.checkOpen() != nil {
+					t.Fatalf("ended early with %v", s.checkOpen())
 				}
 				time.Sleep(2 * time.Millisecond)
-				if !errors.Is(s.over(), TokenExpired) {
-					t.Errorf("after its time: %v", s.over())
+				if !errors.Is(s.checkOpen(), TokenExpired) {
+					t.Errorf("after its time: %v", s.checkOpen())
 				}
 				if err := x.guard.Ready(); err != nil {
 					t.Errorf("the guard: %v", err)
@@ -265,8 +265,8 @@ func TestStaleWhileTheClockIsSetBack(t *testing.T) {
 		x.log.fails.Store(true)
 		x.setClock(-time.Hour)
 		time.Sleep(x.guard.config.Staleness + endStaleWithin + pulseEvery)
-		if !errors.Is(s.over(), StoreUnavailable) || !errors.Is(x.guard.Ready(), StoreUnavailable) {
-			t.Errorf("the socket: %v, ready: %v", s.over(), x.guard.Ready())
+		if !errors.Is(s.checkOpen(), StoreUnavailable) || !errors.Is(x.guard.Ready(), StoreUnavailable) {
+			t.Errorf("the socket: %v, ready: %v", s.checkOpen(), x.guard.Ready())
 		}
 	})
 }

@@ -169,9 +169,9 @@ func (s *Socket) Err() error {
 	return nil
 }
 
-// over returns the refusal of an operation on an ended socket, or nil while
-// the socket is open.
-func (s *Socket) over() error {
+// checkOpen returns the refusal of an operation on an ended socket, or nil
+// while the socket is open.
+func (s *Socket) checkOpen() error {
 	end := s.end.Load()
 	if end == nil {
 		return nil

@@ -49,9 +49,9 @@ func (g *Guard) Paused() bool {
 	}
 }
 
-// trusted fails if the guard has been shut down, or its last contact with the
-// store is longer ago than Config.Staleness.
-func (g *Guard) trusted() error {
+// checkContact fails if the guard has been shut down, or its last contact with
+// the store is longer ago than Config.Staleness.
+func (g *Guard) checkContact() error {
 	select {
 	case <-g.stopped:
 		return refuse(Restarting, errors.New("the guard was shut down"))

@@ -65,7 +65,7 @@ func inStaleness(t *testing.T, n int, f func(t *testing.T, g *Guard, log *failin
 
 func countEnded(open []*Socket) (n int) {
 	for _, s := range open {
-		if s.over() != nil {
+		if s.checkOpen() != nil {
 			n++
 		}
 	}
@@ -97,8 +97,8 @@ func TestStaleEndsAreSpread(t *testing.T) {
 			t.Errorf("%d sockets ended within %v", len(open), d)
 		}
 		for _, s := range open {
-			if !errors.Is(s.over(), StoreUnavailable) {
-				t.Fatalf("ended with %v", s.over())
+			if !errors.Is(s.checkOpen(), StoreUnavailable) {
+				t.Fatalf("ended with %v", s.checkOpen())
 			}
 		}
 	})
@@ -139,8 +139,8 @@ func TestExpiredByTheWall(t *testing.T) {
 		if g.Paused() {
 			t.Error("still paused")
 		}
-		if !errors.Is(open[0].over(), TokenExpired) || open[1].over() != nil {
-			t.Errorf("%v and %v", open[0].over(), open[1].over())
+		if !errors.Is(open[0].checkOpen(), TokenExpired) || open[1].checkOpen() != nil {
+			t.Errorf("%v and %v", open[0].checkOpen(), open[1].checkOpen())
 		}
 	})
 }
