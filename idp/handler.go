@@ -40,11 +40,11 @@ type Guard interface {
 // [Handler.Logout] and [Handler.Event] are the handlers of the two URLs to
 // register at the provider.
 type Handler struct {
-	guard     Guard
-	providers map[string]*Provider // by the iss of logout tokens
-	events    map[string]*Provider // by the iss of events
-	log       *slog.Logger
-	obeying   sync.Mutex // serialises checks for replays
+	guard      Guard
+	providers  map[string]*Provider // by the iss of logout tokens
+	events     map[string]*Provider // by the iss of events
+	log        *slog.Logger
+	processing sync.Mutex // serialises checks for replays
 }
 
 // NewHandler returns a Handler that revokes sessions at guard. The providers
@@ -85,7 +85,7 @@ func (h *Handler) Logout(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusBadRequest, map[string]string{"error": "invalid_request", "error_description": "logout_token is required, once"})
 		return
 	}
-	switch err := h.obey(r.Context(), form.Get("logout_token"), logoutTokens); {
+	switch err := h.process(r.Context(), form.Get("logout_token"), logoutTokens); {
 	case err == nil:
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusOK)
@@ -105,7 +105,7 @@ func (h *Handler) Event(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	switch err := h.obey(r.Context(), string(body), eventTokens); {
+	switch err := h.process(r.Context(), string(body), eventTokens); {
 	case err == nil, errors.Is(err, errReplay):
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusAccepted)
@@ -158,9 +158,9 @@ var (
 	}
 )
 
-// obey verifies a statement by the rules of its issuer and ends the sessions
+// process verifies a statement by the rules of its issuer and ends the sessions
 // that it names.
-func (h *Handler) obey(ctx context.Context, raw string, kind statementKind) error {
+func (h *Handler) process(ctx context.Context, raw string, kind statementKind) error {
 	issuer, err := token.UnverifiedIssuer(raw)
 	provider := kind.providers(h)[issuer]
 	if err == nil && provider == nil {
@@ -212,8 +212,8 @@ func (h *Handler) end(ctx context.Context, e Ending) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
 	defer cancel()
-	h.obeying.Lock()
-	defer h.obeying.Unlock()
+	h.processing.Lock()
+	defer h.processing.Unlock()
 	// The hash bounds the length, and differs from the ID of any token.
 	sum := sha256.Sum256([]byte(e.ID))
 	id := "statement:" + hex.EncodeToString(sum[:])

@@ -33,8 +33,8 @@ const (
 	// https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles
 	Auth0 Preset = "auth0"
 
-	// Cognito requires the claim token_use to be access. Its tokens have no
-	// aud: the audience is the ID of the app client. The session is named by
+	// Cognito requires the claim token_use to be access. Its tokens have no aud:
+	// the audience is the ID of the app client. The session is named by
 	// origin_jti.
 	// https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
 	Cognito Preset = "cognito"
@@ -45,9 +45,9 @@ const (
 	Okta Preset = "okta"
 
 	// Entra requires version 2.0 tokens of one tenant, with the claim azp. The
-	// roles are app roles. Access tokens name the session only if the app
-	// requests the optional claim sid, so a logout ends all sessions of the
-	// user, unless a Profile with a SessionID is set.
+	// roles are app roles. Access tokens name the session only if the app requests
+	// the optional claim sid, so a logout ends all sessions of the user, unless a
+	// Profile with a SessionID is set.
 	// https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
 	Entra Preset = "entra"
 

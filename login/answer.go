@@ -77,15 +77,15 @@ func (s *Service) answerProblem(w http.ResponseWriter, r *http.Request, d proble
 // refuse answers r, which was refused with err. It deletes cookies that will
 // never be valid again, which the page cannot.
 func (s *Service) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	if isDead(err) {
+	if isPermanent(err) {
 		s.cookies.clear(w, r)
 	}
 	s.guard.Refuse(w, r, err)
 }
 
-// isDead reports whether err refuses a token that was valid once, and will
+// isPermanent reports whether err refuses a token that was valid once, and will
 // never be valid again.
-func isDead(err error) bool {
+func isPermanent(err error) bool {
 	return errors.Is(err, wsauth.TokenRevoked) || errors.Is(err, wsauth.TokenExpired) || errors.Is(err, wsauth.SessionEnded)
 }
 
@@ -100,7 +100,7 @@ func (s *Service) fail(w http.ResponseWriter, r *http.Request, log *slog.Logger,
 	switch {
 	case errors.Is(err, wsauth.OriginNotAllowed):
 		s.refuse(w, r, err)
-	case errors.Is(err, errOver):
+	case errors.Is(err, errSessionOver):
 		s.refuse(w, r, errSessionEnded(err))
 	case errors.Is(err, errNoToken):
 		s.cannotIssue(w, r, err)

@@ -24,8 +24,8 @@ type Tokens struct {
 const spreadFrom = time.Minute
 
 var (
-	// errOver means that a session has no whole second left to live.
-	errOver = errors.New("login: the session is over")
+	// errSessionOver means that a session has no whole second left to live.
+	errSessionOver = errors.New("login: the session is over")
 
 	// errNoToken means that no token can be issued for a user.
 	errNoToken = errors.New("login: no token")
@@ -54,7 +54,7 @@ func (s *Service) issue(session store.Session, cookies, fresh bool) (Tokens, err
 	if session.Ends.Before(end) {
 		end = session.Ends
 	}
-	t.Refresh, err = until(end, s.config.RefreshTTL, func(ttl time.Duration) (*token.Token, error) {
+	t.Refresh, err = issueUntil(end, s.config.RefreshTTL, func(ttl time.Duration) (*token.Token, error) {
 		o.TTL = ttl
 		return s.issuer.Refresh(session.Subject, o)
 	})
@@ -64,16 +64,16 @@ func (s *Service) issue(session store.Session, cookies, fresh bool) (Tokens, err
 // issueAccess issues an access token of a session.
 func (s *Service) issueAccess(session store.Session, cookies, fresh bool) (Tokens, error) {
 	o := token.Options{SessionID: session.ID, CSRF: cookies, Fresh: fresh}
-	access, err := until(session.Ends, spread(s.config.AccessTTL, session.ID), func(ttl time.Duration) (*token.Token, error) {
+	access, err := issueUntil(session.Ends, spreadTTL(s.config.AccessTTL, session.ID), func(ttl time.Duration) (*token.Token, error) {
 		o.TTL = ttl
 		return s.issuer.Access(session.Subject, o)
 	})
 	return Tokens{Access: access, cookies: cookies}, err
 }
 
-// until issues a token with a lifetime of ttl, or until the end of its session
-// if that is earlier.
-func until(end time.Time, ttl time.Duration, issue func(ttl time.Duration) (*token.Token, error)) (*token.Token, error) {
+// issueUntil issues a token with a lifetime of ttl, or until the end of its
+// session if that is earlier.
+func issueUntil(end time.Time, ttl time.Duration, issue func(ttl time.Duration) (*token.Token, error)) (*token.Token, error) {
 	left := time.Duration(end.Unix()-time.Now().Unix()) * time.Second
 	for ttl = min(ttl, left); ttl >= time.Second; ttl -= time.Second { // once, or twice if a new second has started
 		t, err := issue(ttl)
@@ -84,13 +84,13 @@ func until(end time.Time, ttl time.Duration, issue func(ttl time.Duration) (*tok
 			return t, nil
 		}
 	}
-	return nil, errOver
+	return nil, errSessionOver
 }
 
-// spread returns a random part of 90 to 100 % of ttl, in whole seconds, or ttl
-// if that is short. It is the same for all tokens of a session: otherwise a
+// spreadTTL returns a random part of 90 to 100 % of ttl, in whole seconds, or
+// ttl if that is short. It is the same for all tokens of a session: otherwise a
 // later token could expire before an earlier one, and renew nothing.
-func spread(ttl time.Duration, sid string) time.Duration {
+func spreadTTL(ttl time.Duration, sid string) time.Duration {
 	if ttl < spreadFrom {
 		return ttl
 	}

@@ -181,7 +181,7 @@ func TestNoTokenOutlivesTheSession(t *testing.T) {
 			t.Errorf("the refresh token is %s, not the session's current one", got.Refresh.Claims.ID)
 		}
 	}
-	if _, err := r.s.issue(store.Session{ID: "a", Subject: "test", Current: "jti", Expires: time.Now(), Ends: time.Now()}, false, false); !errors.Is(err, errOver) {
+	if _, err := r.s.issue(store.Session{ID: "a", Subject: "test", Current: "jti", Expires: time.Now(), Ends: time.Now()}, false, false); !errors.Is(err, errSessionOver) {
 		t.Errorf("at the end: %v", err)
 	}
 }
@@ -190,11 +190,11 @@ func TestSpread(t *testing.T) {
 	lives := map[time.Duration]bool{}
 	for range 2000 {
 		sid := store.NewSessionID()
-		life := spread(10*time.Minute, sid)
+		life := spreadTTL(10*time.Minute, sid)
 		if life < 9*time.Minute || life > 10*time.Minute || life%time.Second != 0 {
 			t.Fatalf("%v of 10 minutes", life)
 		}
-		if again := spread(10*time.Minute, sid); again != life {
+		if again := spreadTTL(10*time.Minute, sid); again != life {
 			t.Fatalf("one session has the lives %v and %v", life, again)
 		}
 		lives[life] = true
@@ -202,7 +202,7 @@ func TestSpread(t *testing.T) {
 	if len(lives) != 61 { // all of them, except once in 10^12 runs
 		t.Errorf("2000 sessions have %d lives", len(lives))
 	}
-	if life := spread(59*time.Second, "a"); life != 59*time.Second {
+	if life := spreadTTL(59*time.Second, "a"); life != 59*time.Second {
 		t.Errorf("a short life is changed to %v", life)
 	}
 }
@@ -212,7 +212,7 @@ func TestSpread(t *testing.T) {
 func TestSpreadIsOfLongLives(t *testing.T) {
 	longest, shortest := time.Duration(0), defaultAccessTTL
 	for i := range 100_000 {
-		ttl := spread(defaultAccessTTL, fmt.Sprint(i))
+		ttl := spreadTTL(defaultAccessTTL, fmt.Sprint(i))
 		longest, shortest = max(longest, ttl), min(shortest, ttl)
 	}
 	if longest != defaultAccessTTL || shortest != defaultAccessTTL/10*9 {
@@ -221,7 +221,7 @@ func TestSpreadIsOfLongLives(t *testing.T) {
 	for ttl, differ := range map[time.Duration]bool{spreadFrom - time.Second: false, spreadFrom: true} {
 		lives := map[time.Duration]bool{}
 		for i := range 1000 {
-			lives[spread(ttl, fmt.Sprint(i))] = true
+			lives[spreadTTL(ttl, fmt.Sprint(i))] = true
 		}
 		if (len(lives) > 1) != differ {
 			t.Errorf("tokens for %v have %d lives", ttl, len(lives))

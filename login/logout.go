@@ -97,7 +97,7 @@ func anyRefusal(err, refreshErr error, byCookie bool) error {
 	if errors.Is(err, wsauth.WrongTokenType) {
 		return refreshErr
 	}
-	if byCookie && (isDead(err) || errors.Is(err, wsauth.TokenMissing)) && !errors.Is(refreshErr, wsauth.TokenMissing) {
+	if byCookie && (isPermanent(err) || errors.Is(err, wsauth.TokenMissing)) && !errors.Is(refreshErr, wsauth.TokenMissing) {
 		return refreshErr
 	}
 	return err

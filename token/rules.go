@@ -148,14 +148,14 @@ func (v *Verifier) Explain(ctx context.Context, raw string) []error {
 	if err := c.identify(j.signed); err != nil {
 		faults = append(faults, err)
 	}
-	v.allow(c)
+	v.setLeeway(c)
 	now := time.Now()
 	for i := range rules {
 		if rules[i].broken(v, c, now) {
 			faults = append(faults, &rules[i].Error)
 		}
 	}
-	if err := v.adopt(c); err != nil {
+	if err := v.adapt(c); err != nil {
 		faults = append(faults, err)
 	}
 	return faults

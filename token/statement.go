@@ -54,12 +54,12 @@ func (v *Verifier) VerifyStatement(ctx context.Context, raw string, rules Statem
 		return nil, err
 	}
 	if err := v.verifySignature(ctx, s, j); err != nil {
-		if rules.allow(j) {
+		if rules.allows(j) {
 			err = v.orPending(err, s, statementProfile, func(c *Claims) error { return v.checkStatement(c, rules, time.Now()) })
 		}
 		return nil, err
 	}
-	if !rules.allow(j) {
+	if !rules.allows(j) {
 		return nil, refuse(ErrMalformed, "header: typ is not that of such a statement")
 	}
 	c, err := s.readClaims(j.payload, v.reading(statementProfile))
@@ -67,14 +67,14 @@ func (v *Verifier) VerifyStatement(ctx context.Context, raw string, rules Statem
 		return nil, err
 	}
 	c.Type = ""
-	v.allow(c)
+	v.setLeeway(c)
 	return c, v.checkStatement(c, rules, time.Now())
 }
 
 // statementProfile reads the registered claims only.
 var statementProfile = &Profile{Subject: "sub", Audience: "aud", SessionID: "sid", Scopes: "scope"}
 
-func (r StatementRules) allow(j *jws) bool {
+func (r StatementRules) allows(j *jws) bool {
 	typ := shortMediaType(string(j.typ))
 	if strings.EqualFold(typ, "JWT") {
 		typ = ""

@@ -127,19 +127,19 @@ func (v *Verifier) SeenIssuerSubjects() (with, without bool) {
 
 // verifyClaims checks claims whose signature is valid.
 func (v *Verifier) verifyClaims(c *Claims) error {
-	v.allow(c)
+	v.setLeeway(c)
 	if err := v.check(rules, c, time.Now()); err != nil {
 		return err
 	}
-	return v.adopt(c)
+	return v.adapt(c)
 }
 
-// allow sets the leeway of c to that of v.
-func (v *Verifier) allow(c *Claims) { c.leeway, c.issuedLeeway = v.leeway, v.issuedLeeway }
+// setLeeway sets the leeway of c to that of v.
+func (v *Verifier) setLeeway(c *Claims) { c.leeway, c.issuedLeeway = v.leeway, v.issuedLeeway }
 
-// adopt adapts the claims of another issuer: it adds the namespace to names
+// adapt converts the claims of another issuer: it adds the namespace to names
 // and makes the payload agree with c.
-func (v *Verifier) adopt(c *Claims) error {
+func (v *Verifier) adapt(c *Claims) error {
 	if v.untyped && c.Type == "" && c.mayBeAccess() {
 		c.Type = TypeAccess
 	}
@@ -208,7 +208,7 @@ func (v *Verifier) orPending(refusal error, s *scratch, p *Profile, check func(*
 	if err != nil {
 		return refusal
 	}
-	v.allow(c)
+	v.setLeeway(c)
 	if c.IssuedAt.IsZero() || check(c) != nil || !v.aging.MayMiss(s.found.kid, c.IssuedAt, v.leeway) {
 		return refusal
 	}
