@@ -32,11 +32,11 @@ func between(from, to time.Time) time.Duration {
 	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
 }
 
-// Paused reports whether the process or its machine was suspended a moment
-// ago, and the guard has not yet ended the sockets whose tokens expired or
-// were revoked in the meantime. Until then, a server that relays frames itself
-// must hold them back. This takes a few seconds at most, even if the store
-// does not answer.
+// Paused reports whether the process or its machine was just suspended, and
+// the guard has not yet ended the sockets whose tokens expired or were revoked
+// in the meantime. Until then, a server that relays frames itself must hold
+// them back. This takes a few seconds at most, even if the store does not
+// answer.
 func (g *Guard) Paused() bool {
 	if last := g.pulse.last.Load(); last == nil || between(*last, g.now()) < pauseAfter {
 		return false
@@ -65,14 +65,14 @@ func (g *Guard) checkContact() error {
 
 // awaitReader waits up to d for the reader of the log after a pause.
 func (g *Guard) awaitReader(ctx context.Context, d time.Duration) {
-	for begun := time.Now(); g.Paused() && time.Since(begun) < d && ctx.Err() == nil; {
+	for started := time.Now(); g.Paused() && time.Since(started) < d && ctx.Err() == nil; {
 		wait(ctx, pulseEvery/50)
 	}
 }
 
 // watch ends the sockets whose tokens may have been revoked without the guard
-// knowing it. After a pause it first waits until the log has been read: an old
-// contact does not mean then that the store is unavailable.
+// knowing it. After a pause it first waits until the log has been read, since
+// an old contact then does not mean that the store is unavailable.
 func (g *Guard) watch(ctx context.Context) {
 	tick := time.NewTicker(pulseEvery)
 	defer tick.Stop()
@@ -157,9 +157,9 @@ func (g *Guard) endStale(ctx context.Context) {
 	}
 	open := g.open.all()
 	every := min(endEvery, endStaleWithin/time.Duration(max(len(open), 1)))
-	begun := time.Now()
+	started := time.Now()
 	for i, s := range open {
-		wait(ctx, time.Until(begun.Add(time.Duration(i)*every)))
+		wait(ctx, time.Until(started.Add(time.Duration(i)*every)))
 		if ctx.Err() != nil || !stale() {
 			return
 		}

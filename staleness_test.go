@@ -158,13 +158,13 @@ func TestRequestWaitsForTheReader(t *testing.T) {
 		}
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		begun := time.Now()
-		if revoked, err := g.Revoked(gone, claims); revoked || err != nil || time.Since(begun) > pulseEvery {
-			t.Errorf("of a client that is gone: %v, %v after %v", revoked, err, time.Since(begun))
+		started := time.Now()
+		if revoked, err := g.Revoked(gone, claims); revoked || err != nil || time.Since(started) > pulseEvery {
+			t.Errorf("of a client that is gone: %v, %v after %v", revoked, err, time.Since(started))
 		}
 		time.AfterFunc(100*time.Millisecond, func() { log.fails.Store(false) })
 		revoked, err := g.Revoked(t.Context(), claims)
-		if waited := time.Since(begun); !revoked || err != nil || waited == 0 || waited > firstContact {
+		if waited := time.Since(started); !revoked || err != nil || waited == 0 || waited > firstContact {
 			t.Errorf("%v, %v after %v", revoked, err, waited)
 		}
 	})
