@@ -154,7 +154,7 @@ func TestL4_EventsOfAnySpelling(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := x.gateway.EndUser(context.Background(), "ada"); err != nil {
+			if _, _, err := x.gateway.Login().EndUser(context.Background(), "ada"); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := io.ReadAll(response.Body); err == nil || isTimeout(err) {

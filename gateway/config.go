@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"log/slog"
 	"slices"
-	"strings"
 
 	"wsauth"
 	"wsauth/internal/gateway/discovery"
@@ -80,67 +79,43 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-const (
-	// leastTicketBurst is the minimum of the default for Login.TicketBurst.
-	leastTicketBurst = 100
-
-	defaultMaxSockets                   = 100
-	defaultMaxUnauthenticated           = 1000
-	defaultMaxUnauthenticatedPerAddress = 100
-)
+// leastTicketBurst is the minimum of the default for Login.TicketBurst.
+const leastTicketBurst = 100
 
 // Check returns c with the defaults of [New], and an error that joins a
 // [*fault.Fault] for everything that is wrong with c.
 func (c Config) Check() (Config, error) {
-	c.fill()
 	var wrong, found fault.List
-	c.checkLogin(&wrong)
-	c.Tokens, found = c.Tokens.Check()
-	wrong.AddBelow("Tokens", found)
-	c.checkOwn(&wrong)
-	c.Routes, found = proxy.CheckRoutes(c.Routes, c.ownPaths(), c.Tokens.Keys)
-	wrong = append(wrong, found...)
-	c.checkLimits(&wrong)
-	c.Front, found = c.Front.Check()
-	wrong.AddBelow("Front", found)
-	return c, wrong.Join()
-}
-
-// fill sets the defaults of unset fields, and the fields of Login that are
-// those of c. It is idempotent, since [New] may get a Config that Check has
-// completed.
-func (c *Config) fill() {
 	if c.Store == nil {
 		c.Store = memory.New(store.Limits{})
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	limits := &c.Limits
-	limits.PerSubject = proxy.LimitOr(limits.PerSubject, defaultMaxSockets)
-	limits.WhenFull = cmp.Or(limits.WhenFull, wsauth.EndOldest)
-	limits.Unauthenticated = cmp.Or(limits.Unauthenticated, defaultMaxUnauthenticated)
-	limits.UnauthenticatedPerAddress = cmp.Or(limits.UnauthenticatedPerAddress, defaultMaxUnauthenticatedPerAddress)
-	l := &c.Login
-	l.Keys, l.Issuer, l.Store, l.Origins, l.Logger = c.Tokens.Keys, c.Tokens.Issuer, c.Store, c.Origins, c.Logger
-	l.TicketBurst = cmp.Or(l.TicketBurst, min(max(leastTicketBurst, limits.PerSubject), login.MaxTicketBurst))
+	c.Tokens, found = c.Tokens.Check()
+	wrong.AddBelow("Tokens", found)
+	c.Limits, found = proxy.CheckLimits(c.Limits)
+	wrong.AddBelow("Limits", found)
+	c.Front, found = c.Front.Check()
+	wrong.AddBelow("Front", found)
+	c.checkLogin(&wrong)
+	c.checkOwn(&wrong)
+	c.Routes, found = proxy.CheckRoutes(c.Routes, c.ownPaths(), c.Tokens.Keys)
+	return c, append(wrong, found...).Join()
 }
 
-// checkLogin checks Login with what it shares with c, and sets its defaults.
+// checkLogin sets the fields of Login that are those of c, and its defaults,
+// and checks it.
 func (c *Config) checkLogin(wrong *fault.List) {
+	l := &c.Login
+	l.Keys, l.Issuer, l.Store, l.Origins, l.Logger = c.Tokens.Keys, c.Tokens.Issuer, c.Store, c.Origins, c.Logger
+	l.TicketBurst = cmp.Or(l.TicketBurst, min(max(leastTicketBurst, c.Limits.PerSubject), login.MaxTicketBurst))
 	var found []*login.FieldError
-	c.Login, found = c.Login.Check()
+	c.Login, found = l.Check()
 	for _, f := range found {
-		field := "Login." + f.Field
-		switch {
-		case f.Field == "Keys":
-			field = "Tokens.Keys"
-		case strings.HasPrefix(f.Field, "Origins"):
-			field = f.Field
-		}
-		wrong.Add(field, "%w", f.Err)
+		wrong.Add("Login."+f.Field, "%w", f.Err)
 	}
-	if c.Login.Users == nil && len(c.Routes) == 0 {
+	if l.Users == nil && len(c.Routes) == 0 {
 		wrong.Add("Login.Users", "required without routes")
 	}
 }
@@ -160,19 +135,6 @@ func (c *Config) checkOwn(wrong *fault.List) {
 		wrong.Add("AuthCORS", "there are no logins and tickets here that a page could ask for: leave it out")
 	}
 	wrong.AddBelow("AuthCORS", c.AuthCORS.CheckOwn())
-}
-
-// checkLimits checks Limits.
-func (c *Config) checkLimits(wrong *fault.List) {
-	if c.Limits.WhenFull != wsauth.EndOldest && c.Limits.WhenFull != wsauth.RefuseNew {
-		wrong.Add("Limits.WhenFull", "must be EndOldest or RefuseNew")
-	}
-	if c.Limits.Unauthenticated < 1 {
-		wrong.Add("Limits.Unauthenticated", "must be at least 1")
-	}
-	if c.Limits.UnauthenticatedPerAddress < 1 {
-		wrong.Add("Limits.UnauthenticatedPerAddress", "must be at least 1")
-	}
 }
 
 // documents are the paths of what pages of every origin may read.

@@ -5,26 +5,13 @@
 // to it and why.
 //
 // It assembles packages that do not know each other: front accepts clients
-// and reads their requests, proxy serves routes, and telemetry records what
-// happens. serve.go has the steps of a request:
+// and reads their requests, proxy serves routes, login logs users in, admin
+// serves operators, tokens verifies tokens, and telemetry records what
+// happens.
 //
-//	front          accept the connection, read the request, determine its client
-//	proxy          match the request with the routes, apply their CORS policy
-//	serve.go       limit the length of the head
-//	operations.go  answer health checks
-//	front          admit the request to its connection
-//	endpoints.go   answer the request, if the path is the gateway's own
-//	proxy          or guard its route, and pass the request on to an upstream
-//
-// [Gateway.Admin] returns the API for operators, package admin, which is served
-// where the public cannot reach it.
-//
-// Users log in at the endpoints of package login, which logins.go mounts below
-// [Config].Login.Prefix. endpoints.go has the table of all endpoints that the
-// gateway answers itself:
-//
-//	/auth/...               log in, refresh, log out, tickets and sessions
-//	/.well-known/jwks.json  the public keys, for others who verify the tokens
-//	/ws                     the guarded echo socket of the demonstration
-//	/, /docs                its page, and the API as forms (/openapi.json)
+//	config.go      the configuration of all of them
+//	gateway.go     makes them from it, and closes them
+//	serve.go       the steps of a request
+//	endpoints.go   the endpoints that the gateway answers itself
+//	operations.go  metrics, health checks, and the API for operators
 package gateway

@@ -57,13 +57,13 @@ func TestFaultsNameTheirFields(t *testing.T) {
 	}
 	const second = "Routes[1]."
 	want := []string{
-		"Tokens.Keys", "Login.Prefix", "Login.AccessTTL", "Login.RefreshTTL", "Login.SessionTTL", "Origins[0]", "Tokens.Issuer",
+		"Tokens.Issuer", "Front.MaxConnections",
+		"Login.Keys", "Login.Prefix", "Login.AccessTTL", "Login.RefreshTTL", "Login.SessionTTL", "Login.Origins[0]",
 		second + "Upstreams[1]", second + "Requirement", second + "Claims role", second + "Headers Cookie", second + "Assertion",
 		second + "Connect", second + "Response", second + "Limits.Ping", second + "Limits.Idle",
 		second + "Health.Every", second + "Health.Timeout", second + "Health.Path",
 		"Routes[1]", second + "Origins[1]",
 		second + "Extractors[0]", second + "Extractors[3]", second + "Extractors[4]", second + "Extractors[5]",
-		"Front.MaxConnections",
 	}
 	if diff := cmp.Diff(want, fields); diff != "" {
 		t.Errorf("(- want, + got):\n%s", diff)

@@ -9,6 +9,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/eventloop"
+	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
@@ -24,25 +25,22 @@ import (
 // in an http.Server with the limits that it relies on. It is safe for
 // concurrent use.
 type Gateway struct {
+	config     Config // checked
+	maxHeaders int    // bytes of all header fields of a request
+	log        *slog.Logger
+	recorder   *telemetry.Recorder
+
 	guard  *wsauth.Guard
-	login  *login.Service
 	issuer *token.Issuer // for assertions
-	log    *slog.Logger
+	login  *login.Service
 
-	front  *front.Server
-	health http.Handler // answers health checks
-	own    http.Handler // answers the gateway's own paths
-	routes *proxy.Routes
-	demo   *demonstration // nil with routes
-
-	recorder *telemetry.Recorder
-
-	config     Config             // checked
-	longTokens int                // see tokens.Config.LongTokens
-	logsIn     bool               // users log in here
-	extractors []wsauth.Extractor // where credentials may be; a route can override it
-	events     *eventloop.Group   // of carrier, and for waiting for clients and upstreams
-	carrier    *relay.Relay
+	events  *eventloop.Group // of carrier, and for waiting for clients and upstreams
+	carrier *relay.Relay
+	front   *front.Server
+	routes  *proxy.Routes
+	demo    *proxy.Handler // the demonstration's socket; nil with routes
+	own     http.Handler   // answers the gateway's own paths
+	health  http.Handler   // answers health checks
 
 	stopFollowing func() // ends the updates of the keys of providers
 }
@@ -56,12 +54,10 @@ func New(c Config) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
+		config:     c,
+		maxHeaders: problem.MaxHeaders + c.Tokens.LongTokens(),
 		log:        c.Logger,
 		recorder:   telemetry.New(c.Logger, c.AccessLog),
-		config:     c,
-		longTokens: c.Tokens.LongTokens(),
-		logsIn:     c.Login.Users != nil && !c.NoAuth,
-		extractors: proxy.DefaultExtractors(),
 	}
 	verifiers, err := c.Tokens.Verifiers()
 	if err != nil {
@@ -71,7 +67,12 @@ func New(c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: issuer: %w", err)
 	}
-	if g.guard, err = g.newGuard(verifiers.All); err != nil { // last, because it begins to follow the store
+	// The guard is the first to be closed, because it follows the store.
+	g.guard, err = proxy.NewGuard(wsauth.Config{
+		Verifier: verifiers.All, Origins: c.Origins, Revocations: c.Store, Tickets: c.Store, Limits: c.Limits,
+		Observer: observer{telemetry.Observer{Recorder: g.recorder}, g}, Logger: g.log,
+	})
+	if err != nil {
 		return nil, err
 	}
 	if g.login, err = g.newLogin(verifiers.Ending); err == nil {
@@ -84,59 +85,68 @@ func New(c Config) (*Gateway, error) {
 	return g, nil
 }
 
+// newLogin returns the login service. Without Users, it keeps only the
+// sessions of tokens that were issued elsewhere. ending verifies the tokens in
+// requests that end sessions.
+func (g *Gateway) newLogin(ending wsauth.Verifier) (*login.Service, error) {
+	c := g.config.Login
+	c.Guard, c.EndVerifier = g.guard, ending
+	c.CrossOrigin = func(r *http.Request) (tokens, cookies bool) { return g.routes.OwnCORS(r) }
+	c.TicketPath = func(r *http.Request, path string) error { return g.routes.CheckTicketPath(r, path) }
+	c.Welcome = func(path string) bool { return g.demo != nil && path == demo.SocketPath }
+	c.Refused = func(r *http.Request, reason string) { telemetry.From(r.Context()).SetReason(reason) }
+	return login.New(c)
+}
+
 // open creates the event loops, the routes or the demonstration, and the
-// handler of all requests. verifier verifies our own tokens.
+// handlers of all requests. verifier verifies our own tokens.
 func (g *Gateway) open(verifier *token.Verifier) (err error) {
-	c := &g.config
 	// The demonstration is at the other end of a pipe, which event loops
 	// cannot watch.
-	if g.events, err = eventloop.New(eventloop.Options{Portable: len(c.Routes) == 0, Paused: g.guard.Paused}); err != nil {
+	isDemo := len(g.config.Routes) == 0
+	if g.events, err = eventloop.New(eventloop.Options{Portable: isDemo, Paused: g.guard.Paused}); err != nil {
 		return fmt.Errorf("gateway: event loops: %w", err)
 	}
 	g.carrier = relay.New(g.events)
 	g.front = g.newFront()
 	g.routes = g.newRoutes(verifier)
-	if len(c.Routes) == 0 {
-		g.demo, err = g.openDemo()
+	if isDemo {
+		g.demo, err = g.routes.Handler(demoRoute, demo.Start())
 	} else {
-		err = g.routes.Update(c.Routes)
+		err = g.routes.Update(g.config.Routes)
+	}
+	if err == nil {
+		g.own, err = g.newOwn()
 	}
 	if err != nil {
+		g.routes.Close()
 		g.carrier.Close()
 		return err
 	}
-	endpoints, err := g.endpoints(*c)
-	if err != nil {
-		g.closeRoutes()
-		g.carrier.Close()
-		return err
-	}
-	g.own = httpx.WithSecurityHeaders(g.withOrigins(newMux(g.recorded(endpoints))))
 	g.health = httpx.WithSecurityHeaders(g.healthChecks().Handler())
-	g.recorder.Report(g.state())
+	g.recorder.Report(telemetry.State{Upstreams: g.routes.CountUpstreams, Guard: g.guard.Stats, Connections: g.front.Connections})
 	return nil
 }
 
 // newFront returns the server that accepts clients and reads their requests.
 func (g *Gateway) newFront() *front.Server {
-	f := g.config.Front
-	f.Serve, f.Handshake, f.Shutdown = g.serveRequest, g.serveHandshake, g.Shutdown
-	f.Events, f.MaxHead = g.events, problem.MaxHead+g.longTokens
-	f.Logger, f.ErrorLog = g.log, telemetry.NewServerLog(g.log)
-	return front.New(f)
+	c := g.config.Front
+	c.Serve, c.Handshake, c.Shutdown = g.serveRequest, g.serveHandshake, g.Shutdown
+	c.Events, c.MaxHead = g.events, problem.MaxHead+g.config.Tokens.LongTokens()
+	c.Logger, c.ErrorLog = g.log, telemetry.NewServerLog(g.log)
+	return front.New(c)
 }
 
 // newRoutes returns the routes, still without a route. verifier verifies our
 // own tokens.
 func (g *Gateway) newRoutes(verifier *token.Verifier) *proxy.Routes {
 	c := proxy.Config{
-		Guard:      g.guard,
-		Extractors: g.extractors,
-		Issuer:     g.issuer,
-		OwnIssuer:  g.config.Tokens.Issuer,
-		Keys:       g.config.Tokens.Keys,
-		Verifier:   verifier,
-		Own:        g.config.ownPaths(),
+		Guard:     g.guard,
+		Issuer:    g.issuer,
+		OwnIssuer: g.config.Tokens.Issuer,
+		Keys:      g.config.Tokens.Keys,
+		Verifier:  verifier,
+		Own:       g.config.ownPaths(),
 		PresentRefresh: func(ctx context.Context, claims *token.Claims, route string) error {
 			return g.login.Present(ctx, claims, "route", route)
 		},
@@ -147,67 +157,14 @@ func (g *Gateway) newRoutes(verifier *token.Verifier) *proxy.Routes {
 		Recorder: g.recorder,
 		Logger:   g.log,
 	}
-	if g.logsIn {
+	if g.config.Login.Users != nil && !g.config.NoAuth {
 		c.StripLogin = g.login.StripCookies
 	}
 	return proxy.New(c)
 }
 
-// newGuard returns the guard, from which those of the routes are derived.
-func (g *Gateway) newGuard(verifier wsauth.Verifier) (*wsauth.Guard, error) {
-	c := &g.config
-	limits := c.Limits
-	limits.PerSubject = proxy.Bound(limits.PerSubject)
-	guard, err := wsauth.New(wsauth.Config{
-		Verifier:    verifier,
-		Extractors:  g.extractors,
-		Origins:     c.Origins,
-		Revocations: c.Store,
-		Tickets:     c.Store,
-		Limits:      limits,
-		Refusal:     wsauth.RefuseClose,
-		Observer:    observer{g},
-		Logger:      g.log,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("gateway: guard: %w", err)
-	}
-	return guard, nil
-}
-
-// Drain ends every open socket as [Gateway.Shutdown] does, and refuses new
-// ones. /readyz then reports that the gateway is not ready, so that load
-// balancers send clients elsewhere. Plain requests are still answered. Drain
-// cannot be undone.
-func (g *Gateway) Drain(ctx context.Context) error {
-	g.log.Info("draining")
-	return g.guard.Drain(ctx)
-}
-
-// Shutdown ends every open socket with close code 1012 and reason
-// "restarting", and waits until they are closed or ctx is done. Then it cuts
-// the connections that are left.
-func (g *Gateway) Shutdown(ctx context.Context) error {
-	g.stopFollowing()
-	err := g.guard.Shutdown(ctx)
-	if errors.Is(err, store.ErrNotDurable) {
-		g.log.Error("these revocations are lost, since the store has not taken them", "revocations", g.guard.Stats().Held)
-		if !errors.Is(err, context.DeadlineExceeded) { // sockets were still open
-			err = nil
-		}
-	}
-	g.carrier.Close()
-	g.closeRoutes()
-	return err
-}
-
-// closeRoutes closes the demonstration and the connections to upstreams.
-func (g *Gateway) closeRoutes() {
-	if g.demo != nil {
-		g.demo.close()
-	}
-	g.routes.Close()
-}
+// Login returns the login service.
+func (g *Gateway) Login() *login.Service { return g.login }
 
 // Update replaces the routes; see [proxy.Routes.Update]. If it returns an
 // error, which joins all errors, nothing has changed.
@@ -229,4 +186,21 @@ func (g *Gateway) RemoveRoutes() error {
 		return errors.New("gateway: RemoveRoutes: the demonstration has none")
 	}
 	return g.routes.Update(nil)
+}
+
+// Shutdown ends every open socket with close code 1012 and reason
+// "restarting", and waits until they are closed or ctx is done. Then it cuts
+// the connections that are left.
+func (g *Gateway) Shutdown(ctx context.Context) error {
+	g.stopFollowing()
+	err := g.guard.Shutdown(ctx)
+	if errors.Is(err, store.ErrNotDurable) {
+		g.log.Error("these revocations are lost, since the store has not taken them", "revocations", g.guard.Stats().Held)
+		if !errors.Is(err, context.DeadlineExceeded) { // sockets were still open
+			err = nil
+		}
+	}
+	g.carrier.Close()
+	g.routes.Close()
+	return err
 }

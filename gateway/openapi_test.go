@@ -64,8 +64,8 @@ func TestOpenAPIDescribesEveryRouteAndNoOther(t *testing.T) {
 	}
 	served := map[string]bool{}
 	providers := []*idp.Provider{must(idp.New(idp.Config{Preset: idp.Standard, Issuer: "https://idp.example", Audience: []string{"chat"}, Namespace: "idp"}))}
-	for _, r := range must(start(t).g.endpoints(Config{Login: login.Config{Prefix: "/auth", Users: demo.Users{}}, Tokens: tokens.Config{Providers: providers}})) {
-		served[r.method+" "+strings.TrimSuffix(r.path, "{$}")] = true
+	for _, r := range must(start(t).g.endpoints(&Config{Login: login.Config{Prefix: "/auth", Users: demo.Users{}}, Tokens: tokens.Config{Providers: providers}})) {
+		served[r.Method+" "+strings.TrimSuffix(r.Path, "{$}")] = true
 	}
 	described := map[string]bool{}
 	for path, item := range doc.Paths.Map() {

@@ -3,10 +3,8 @@ package gateway
 import (
 	"net/http"
 
-	"wsauth"
 	"wsauth/internal/adminapi"
 	"wsauth/internal/gateway/admin"
-	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/httpx"
 )
@@ -34,57 +32,19 @@ func (g *Gateway) healthChecks() telemetry.Health {
 	return telemetry.Health{Ready: g.guard.Ready, Degraded: func() bool { return g.guard.Stats().Degraded }}
 }
 
-// state returns the state of the gateway, for metrics.
-func (g *Gateway) state() telemetry.State {
-	return telemetry.State{
-		Upstreams: func(yield func(route string, healthy, all int)) {
-			for _, r := range g.routes.States() {
-				healthy := 0
-				for _, u := range r.Upstreams {
-					if u.Healthy {
-						healthy++
-					}
-				}
-				yield(r.Name, healthy, len(r.Upstreams))
-			}
-		},
-		Guard: g.guard.Stats,
-		Connections: func() (open, limit int, refused uint64) {
-			limiter := g.front.Limiter()
-			open, refused = limiter.Usage()
-			return open, limiter.Limits().Connections, refused
-		},
-	}
-}
-
 // Admin returns the API for operators, with which they list and revoke sessions
 // and sockets; see docs/admin.md. It sets the fields of c that describe the
 // gateway.
 func (g *Gateway) Admin(c admin.Config) (*admin.API, error) {
 	c.Guard, c.Sessions, c.Drain, c.Logger = g.guard, g.login, g.config.Front.Drain, g.log
-	c.Routes, c.ServedBy = g.adminRoutes, g.servedBy
+	c.Routes, c.ServedBy = g.adminRoutes, g.routes.ServedBy
 	return admin.New(c)
 }
 
-// servedBy returns the route and the upstream of a socket. The upstream of the
-// demonstration has no address.
-func (g *Gateway) servedBy(s *wsauth.Socket) (route, upstream string) {
-	route, upstream = g.routes.ServedBy(s)
-	if g.demo != nil {
-		upstream = ""
-	}
-	return route, upstream
-}
-
-// adminRoutes returns the routes and the state of their upstreams. The
-// demonstration has one route, and no upstream.
+// adminRoutes returns the routes and the state of their upstreams.
 func (g *Gateway) adminRoutes() []adminapi.Route {
-	states := g.routes.States()
-	if g.demo != nil {
-		states = []proxy.RouteState{g.demo.handler.State()}
-	}
 	routes := []adminapi.Route{}
-	for _, r := range states {
+	for _, r := range g.routes.States() {
 		route := adminapi.Route{Host: r.Route.Host, Path: r.Route.Path, Public: r.Route.Public, Upstreams: []adminapi.Upstream{}}
 		if !route.Public {
 			route.Requirement = r.Route.Requirement.String()

@@ -291,7 +291,7 @@ func TestD1_NotReady(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	drained := make(chan error)
-	go func() { drained <- r.g.Drain(ctx) }()
+	go func() { drained <- r.g.guard.Drain(ctx) }()
 	r.wantClose(conn, 1012, "restarting")
 	if err := <-drained; err != nil {
 		t.Error(err)

@@ -230,13 +230,13 @@ func TestSessionsPageLives(t *testing.T) {
 func TestPagesNameEndpoints(t *testing.T) {
 	g := start(t).g
 	c := Config{Login: login.Config{Prefix: "/auth", Users: demo.Users{}}, Tokens: tokens.Config{Issuer: "https://login.example"}}
-	endpoints, err := g.endpoints(c)
+	endpoints, err := g.endpoints(&c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	served := map[string]string{"/auth/backchannel-logout": "POST", "/auth/events": "POST"} // with providers
 	for _, e := range endpoints {
-		served[e.path] = e.method
+		served[e.Path] = e.Method
 	}
 	pages, err := filepath.Glob("../docs/*.md")
 	if err != nil || len(pages) == 0 {
@@ -258,8 +258,8 @@ func TestPagesNameEndpoints(t *testing.T) {
 		}
 	}
 	for _, e := range endpoints {
-		if strings.HasPrefix(e.path, "/auth/") && !named[e.path] {
-			t.Errorf("no page names %s %s", e.method, e.path)
+		if strings.HasPrefix(e.Path, "/auth/") && !named[e.Path] {
+			t.Errorf("no page names %s %s", e.Method, e.Path)
 		}
 	}
 }
@@ -280,8 +280,8 @@ func TestNumbersInPages(t *testing.T) {
 	for page, sentences := range map[string][]string{
 		"sessions.md": {
 			fmt.Sprintf("within %s, for pages of the origin that requested it. The store keeps only its hash", inSeconds(wsauth.TicketLife)),
-			fmt.Sprintf("allows %d sockets per user (`max_sockets`)", defaultMaxSockets),
-			fmt.Sprintf("%d in total, %d per address (`Unauthenticated`", defaultMaxUnauthenticated, defaultMaxUnauthenticatedPerAddress),
+			fmt.Sprintf("allows %d sockets per user (`max_sockets`)", proxy.DefaultMaxSockets),
+			fmt.Sprintf("%d in total, %d per address (`Unauthenticated`", proxy.DefaultUnauthenticated, proxy.DefaultUnauthenticatedPerAddress),
 			fmt.Sprintf("A node holds at most %d,000 such revocations", revindex.DefaultMaxHeld/1000),
 			"is dropped " + oneOf(t, store.ClockSlack, time.Hour, "an hour") + " after the last token",
 			fmt.Sprintf("set back by more than %s, tokens", inSeconds(store.ClockStep)),
@@ -300,7 +300,7 @@ func TestNumbersInPages(t *testing.T) {
 			"claims of the client, for " + oneOf(t, proxy.AssertionTTL, time.Minute, "one minute") + " and for the upstreams of this route only",
 		},
 		"security.md": {
-			fmt.Sprintf("%d sockets whose client has not authenticated, %d of one address", defaultMaxUnauthenticated, defaultMaxUnauthenticatedPerAddress),
+			fmt.Sprintf("%d sockets whose client has not authenticated, %d of one address", proxy.DefaultUnauthenticated, proxy.DefaultUnauthenticatedPerAddress),
 			fmt.Sprintf("or after %s.", inSeconds(wsauth.TicketLife)),
 			"The gateway ends one that takes longer than a second",
 		},
@@ -325,7 +325,7 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("opens one socket, once, within %.0f seconds", wsauth.TicketLife.Seconds()),
 			fmt.Sprintf("The body is longer than %s.", inBytes(problem.MaxBody)),
 			fmt.Sprintf("each text message of up to %s is echoed", inBytes(demo.MaxMessage)),
-			fmt.Sprintf("%d of one address or %d in total, the handshake is refused over HTTP", defaultMaxUnauthenticatedPerAddress, defaultMaxUnauthenticated),
+			fmt.Sprintf("%d of one address or %d in total, the handshake is refused over HTTP", proxy.DefaultUnauthenticatedPerAddress, proxy.DefaultUnauthenticated),
 			fmt.Sprintf(`"path": { "type": "string", "maxLength": %d,`, 3*urlpath.MaxLength), // each byte may be an escape
 			fmt.Sprintf("At most %d bytes; an escape counts as one.", urlpath.MaxLength),
 		},

@@ -136,7 +136,7 @@ func TestL4_LongRequestsEnd(t *testing.T) {
 						wantReason = "token_revoked"
 						ended = ended.Add(time.Second)
 					case "revoke":
-						if _, n, err := r.g.EndUser(context.Background(), "test"); n != 1 || err != nil {
+						if _, n, err := r.g.login.EndUser(context.Background(), "test"); n != 1 || err != nil {
 							t.Errorf("%d requests ended, %v", n, err)
 						}
 					case "expiry":

@@ -20,7 +20,7 @@ func (r *rig) beyond(route Route, backend http.HandlerFunc) net.Conn {
 	r.t.Helper()
 	behind, front := wstest.NewPipes(), wstest.NewPipes()
 	route.Upstreams = []string{"http://backend"}
-	p := must(r.g.routes.Handler(route, func(ctx context.Context) (net.Conn, error) { return behind.DialContext(ctx, "", "") }, nil))
+	p := must(r.g.routes.Handler(route, pipedServer{behind}))
 	server := &http.Server{Handler: p, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second} // as Serve has it
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetHTTP1(true)
@@ -37,12 +37,19 @@ func (r *rig) beyond(route Route, backend http.HandlerFunc) net.Conn {
 		})
 	}
 	conn := front.Dial("")
-	r.t.Cleanup(func() {
-		_ = conn.Close()
-		p.Close()
-	})
+	r.t.Cleanup(func() { _ = conn.Close() })
 	return conn
 }
+
+// A pipedServer is a [proxy.LocalServer] behind pipes.
+type pipedServer struct{ pipes *wstest.Pipes }
+
+func (s pipedServer) Dial(ctx context.Context) (net.Conn, error) {
+	return s.pipes.DialContext(ctx, "", "")
+}
+
+func (pipedServer) Announce(context.Context) (name, value string) { return "X-Piped", "" }
+func (pipedServer) Close()                                        {}
 
 // TestLateAnswers: an upstream may take longer than the gateway has for its
 // own answers, also where it answers without a body, and what the gateway says

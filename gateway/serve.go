@@ -4,17 +4,14 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"time"
 
 	"wsauth"
 	"wsauth/internal/connlimit"
-	"wsauth/internal/forwarded"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/httpx"
 	"wsauth/internal/problem"
-	"wsauth/store"
 )
 
 // Serve serves the connections of l until ctx is done. Then it drains: it
@@ -78,7 +75,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, place *connlimit
 	x := g.recorder.Start(r, httpx.AsksForUpgrade(r.Header))
 	ctx := r.Context()
 	if x.IsUpgrade() {
-		ctx = socketContext(ctx)
+		ctx = front.SocketContext(ctx)
 	}
 	r = r.WithContext(telemetry.With(ctx, x))
 	var body *proxy.RequestBody
@@ -97,7 +94,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, place *connlimi
 	cors := g.routes.CORSOf(r, &m, isHealth)
 	bare := w
 	w = cors.Wrap(w, r)
-	if fault := problem.CheckHead(w, r, problem.MaxHeaders+g.longTokens); fault != nil {
+	if fault := problem.CheckHead(w, r, g.maxHeaders); fault != nil {
 		telemetry.AnswerProblem(w, r, *fault)
 		return
 	}
@@ -135,36 +132,11 @@ var (
 	overloaded    = telemetry.Problem(wsauth.Overloaded.Outcome().Status, string(wsauth.Overloaded), errOverloaded.Message)
 )
 
-// socketContext returns a new context for a handshake. It keeps only the
-// client and the value by which net/http logs panics: the socket retains its
-// context for as long as it lives, and net/http's takes half a kilobyte. Like
-// the socket, the new context does not end with the request.
-func socketContext(ctx context.Context) context.Context {
-	short := context.WithValue(context.Background(), http.ServerContextKey, ctx.Value(http.ServerContextKey))
-	if c := forwarded.From(ctx); c != nil {
-		short = forwarded.With(short, c)
-	}
-	return short
+// An observer observes the guard.
+type observer struct {
+	telemetry.Observer
+	gateway *Gateway
 }
-
-// An observer records the decisions of the guard. It implements
-// [wsauth.Observer].
-type observer struct{ gateway *Gateway }
-
-// Refused records the refusal in the record of the request.
-func (observer) Refused(r *http.Request, e *wsauth.Error) { telemetry.From(r.Context()).Refused(e) }
-
-// Opened does nothing: opening.tie records that a socket is open once the
-// upstream has accepted it.
-func (observer) Opened(*wsauth.Socket) {}
 
 // Renewed ends a socket that may not stay open with its new claims.
 func (o observer) Renewed(s *wsauth.Socket) { o.gateway.routes.Renewed(s) }
-
-// Ended does nothing: the relay reports the end with more details.
-func (observer) Ended(*wsauth.Socket, *wsauth.EndError) {}
-
-// Revoked counts the revocations.
-func (o observer) Revoked(revocations []store.Revocation, _ int, took time.Duration) {
-	o.gateway.recorder.Revoked(revocations, took)
-}

@@ -18,7 +18,7 @@ func TestNewReportsEveryError(t *testing.T) {
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, field := range []string{"Config.Tokens.Keys", "Config.Login.Users", "Config.Login.AccessTTL", "Config.Login.RefreshTTL", "Config.Login.SessionTTL", "Config.Login.RefreshGrace", "Config.Login.RefreshRetry", "Config.Login.TicketBurst", "Config.Login.TicketRate", "Config.Origins[1]"} {
+	for _, field := range []string{"Config.Login.Keys", "Config.Login.Users", "Config.Login.AccessTTL", "Config.Login.RefreshTTL", "Config.Login.SessionTTL", "Config.Login.RefreshGrace", "Config.Login.RefreshRetry", "Config.Login.TicketBurst", "Config.Login.TicketRate", "Config.Login.Origins[1]"} {
 		if !strings.Contains(err.Error(), field) {
 			t.Errorf("%v does not name %s", err, field)
 		}

@@ -76,7 +76,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		s.figures()
 	}
 	drained := make(chan error)
-	go func() { drained <- s.g.Drain(t.Context()) }()
+	go func() { drained <- s.g.guard.Drain(t.Context()) }()
 	for waiting := true; waiting; {
 		select {
 		case err := <-drained:

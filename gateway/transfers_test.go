@@ -112,7 +112,7 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 						case strings.HasPrefix(end, "logout"):
 							r.call("POST", "/auth/logout", "", bearer(refresh))
 						case strings.HasPrefix(end, "revoke"):
-							if _, n, err := r.g.EndUser(t.Context(), "test"); n != 1 || err != nil {
+							if _, n, err := r.g.login.EndUser(t.Context(), "test"); n != 1 || err != nil {
 								t.Errorf("%d requests ended, %v", n, err)
 							}
 						default:

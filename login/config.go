@@ -95,9 +95,12 @@ type Config struct {
 	// Default: none.
 	Origins []string
 
-	// CrossOrigin says what pages of all other origins may do, for a server
-	// that implements CORS. Default: [CrossOriginNothing].
-	CrossOrigin func(*http.Request) CrossOrigin
+	// CrossOrigin reports what pages of all other origins may send, for a
+	// server that implements CORS: requests without cookies of the service,
+	// and also requests with them. A token that a page adds itself needs no
+	// protection from other pages; cookies do. Without cookies, a login of
+	// such a page cannot ask for any. Default: neither.
+	CrossOrigin func(r *http.Request) (tokens, cookies bool)
 
 	// TicketPath reports what is wrong with the path for which a ticket is
 	// requested. path is canonical. The text of the error is in the answer.

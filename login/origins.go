@@ -6,33 +6,17 @@ import (
 	"wsauth"
 )
 
-// A CrossOrigin says what a page of another origin may do.
-type CrossOrigin int
-
-const (
-	// CrossOriginNothing refuses every request that may change something.
-	CrossOriginNothing CrossOrigin = iota
-
-	// CrossOriginTokens allows requests without cookies of this service. A token
-	// that a page adds itself needs no protection from other pages; cookies do. A
-	// login of such a page cannot ask for cookies.
-	CrossOriginTokens
-
-	// CrossOriginCookies allows every request.
-	CrossOriginCookies
-)
-
 // origins decides what pages of other origins may do.
 type origins struct {
 	protection *http.CrossOriginProtection
-	permitted  func(*http.Request) CrossOrigin
+	permitted  func(*http.Request) (tokens, cookies bool) // see Config.CrossOrigin
 	cookies    *cookies
 }
 
 func newOrigins(c Config, cookies *cookies) (*origins, error) {
 	o := &origins{protection: http.NewCrossOriginProtection(), permitted: c.CrossOrigin, cookies: cookies}
 	if o.permitted == nil {
-		o.permitted = func(*http.Request) CrossOrigin { return CrossOriginNothing }
+		o.permitted = func(*http.Request) (bool, bool) { return false, false }
 	}
 	for _, origin := range c.Origins {
 		if err := o.protection.AddTrustedOrigin(origin); err != nil {
@@ -51,13 +35,8 @@ func (o *origins) check(r *http.Request) error {
 	if err == nil {
 		return nil
 	}
-	switch o.permitted(r) {
-	case CrossOriginCookies:
+	if tokens, cookies := o.permitted(r); cookies || tokens && !o.cookies.in(r) {
 		return nil
-	case CrossOriginTokens:
-		if !o.cookies.in(r) {
-			return nil
-		}
 	}
 	return &wsauth.Error{Reason: wsauth.OriginNotAllowed, Message: crossOriginDetail, Err: err}
 }
@@ -65,5 +44,6 @@ func (o *origins) check(r *http.Request) error {
 // losesCookies reports whether r was sent by a page whose browser drops the
 // cookies of the answer, because CORS allows it no credentials.
 func (o *origins) losesCookies(r *http.Request) bool {
-	return o.protection.Check(r) != nil && o.permitted(r) == CrossOriginTokens
+	tokens, cookies := o.permitted(r)
+	return o.protection.Check(r) != nil && tokens && !cookies
 }

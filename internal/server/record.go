@@ -119,7 +119,7 @@ func startRecorder(ctx context.Context, g *gateway.Gateway, revocations store.Re
 		log.Warn("insecure: the store has lost revocations, and revoked tokens may be valid again")
 	case lost:
 		log.Warn("the store is not the one that the key folder records, and has lost revocations: everything that started before now is revoked, and all users must log in again", "keys", filepath.Dir(files.inKeys))
-		if _, err := g.EndEveryone(ctx); errors.Is(err, store.ErrNotDurable) {
+		if _, err := g.Login().EndAllBefore(ctx, time.Now()); errors.Is(err, store.ErrNotDurable) {
 			log.Error("the store could not record this; the next start revokes everything again", "error", err)
 			return func() {}, nil
 		} else if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"wsauth/gateway"
 	"wsauth/internal/adminapi"
@@ -97,7 +98,7 @@ func endOutdated(ctx context.Context, g *gateway.Gateway, users *userFile, seen 
 func endSessions(ctx context.Context, g *gateway.Gateway, users *userFile, changed []string, everyone bool) (durable bool, err error) {
 	durable = true
 	if everyone {
-		_, err = g.EndEveryone(ctx)
+		_, err = g.Login().EndAllBefore(ctx, time.Now())
 	}
 	for _, name := range changed {
 		if err == nil || errors.Is(err, store.ErrNotDurable) {
@@ -180,7 +181,7 @@ func (u *userFile) finish(ctx context.Context, g *gateway.Gateway) (again bool) 
 
 // endUser ends all sessions of a user.
 func (u *userFile) endUser(ctx context.Context, g *gateway.Gateway, name string) error {
-	sessions, sockets, err := g.EndUser(ctx, name)
+	sessions, sockets, err := g.Login().EndUser(ctx, name)
 	if err != nil {
 		u.log.Error("cannot end the sessions of a user who has changed", "user", name, "error", err)
 		return err

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"net/http"
 
+	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/problem"
 	"wsauth/internal/staticfile"
 )
@@ -21,15 +22,19 @@ func loadFiles() (staticfile.Files, error) {
 	return staticfile.Load(dir)
 }
 
-// Pages returns the endpoints of the pages: the page of the demonstration, and
-// the API page, which shows openapi.json as forms that call the gateway.
+// SocketPath is the path of the echo socket.
+const SocketPath = "/ws"
+
+// Endpoints returns the page of the demonstration, the API page, which shows
+// openapi.json as forms that call the gateway, and the echo socket, which
+// socket serves.
 //
 // The API page expects one tag per operation, which must be in the document's
 // list of tags; a description of each tag, operation and parameter; and an
 // example of each JSON body. It supports two extensions: "x-websocket": true on
 // an operation that opens a socket, and "x-from" on a parameter, which names
 // the member of an answer that fills it in.
-func Pages() ([]problem.Endpoint, error) {
+func Endpoints(socket http.Handler) ([]problem.Endpoint, error) {
 	files, err := loadFiles()
 	if err != nil {
 		return nil, err
@@ -39,5 +44,24 @@ func Pages() ([]problem.Endpoint, error) {
 		{Method: http.MethodGet, Path: "/docs", Handler: files["docs.html"]},
 		{Method: http.MethodGet, Path: "/openapi.json", Handler: files["openapi.json"]},
 		{Method: http.MethodGet, Path: "/assets/{file}", Handler: files},
+		{Method: http.MethodGet, Path: SocketPath, Handler: upgradesOnly(socket)},
 	}, nil
+}
+
+// upgradesOnly answers a plain request for the socket with 426, for example if
+// a person opens it as a link. HEAD is always plain: an upgrade is a GET (RFC
+// 6455 section 4.1), and a server may ignore other upgrades (RFC 9110 section
+// 7.8).
+func upgradesOnly(next http.Handler) http.Handler {
+	plain := telemetry.Problem(http.StatusUpgradeRequired, "invalid_handshake", "This address is a WebSocket: open it with a WebSocket client")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" && r.Method != http.MethodHead {
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Sec-WebSocket-Version", "13")
+		plain(w, r)
+	})
 }

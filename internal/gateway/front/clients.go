@@ -1,6 +1,7 @@
 package front
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/http"
@@ -113,4 +114,16 @@ func (c *clients) refuse(peer net.Addr, err error) {
 			"peer", peer.String(), "error", err, "connections", c.refused)
 		c.refused, c.loggedAt = 0, now
 	}
+}
+
+// SocketContext returns a new context for a handshake. It keeps only the
+// client and the value by which net/http logs panics: the socket retains its
+// context for as long as it lives, and net/http's takes half a kilobyte. Like
+// the socket, the new context does not end with the request.
+func SocketContext(ctx context.Context) context.Context {
+	short := context.WithValue(context.Background(), http.ServerContextKey, ctx.Value(http.ServerContextKey))
+	if c := forwarded.From(ctx); c != nil {
+		short = forwarded.With(short, c)
+	}
+	return short
 }

@@ -31,6 +31,13 @@ func newLimiter(c Config, isProxy func(net.Addr) bool) *connlimit.Limiter {
 // upstreams.
 func (s *Server) Limiter() *connlimit.Limiter { return s.limiter }
 
+// Connections returns the number of open connections of clients, their limit,
+// and how many were refused.
+func (s *Server) Connections() (open, limit int, refused uint64) {
+	open, refused = s.limiter.Usage()
+	return open, s.limiter.Limits().Connections, refused
+}
+
 // An Admission is the capacity reserved for one request, until End.
 type Admission struct {
 	// OK reports whether the request may be served. If it may not, Close

@@ -184,12 +184,12 @@ func (r *Route) readExtractors() []wsauth.Extractor {
 	if r.Extractors != nil {
 		return r.Extractors
 	}
-	return DefaultExtractors()
+	return defaultExtractors()
 }
 
-// DefaultExtractors returns the extractors of credentials of routes that do
+// defaultExtractors returns the extractors of credentials of routes that do
 // not name any.
-func DefaultExtractors() []wsauth.Extractor {
+func defaultExtractors() []wsauth.Extractor {
 	return []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}, wsauth.Cookies{}}
 }
 

@@ -56,7 +56,7 @@ func (s *Site) warnOfSpeechless(to *fault.List, routes []Route) {
 	if s.Own.Prefix == "" || len(own) == 0 {
 		return
 	}
-	granted := s.Own.policy(DefaultExtractors())
+	granted := s.Own.policy()
 	warn := func(field string, origins []string) {
 		for i, o := range origins {
 			u, err := url.Parse(o)

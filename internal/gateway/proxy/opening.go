@@ -54,8 +54,8 @@ func (o *opening) begin() {
 		o.fail(refuseClaims(err))
 		return
 	}
-	if announce := o.proxy.announce; announce != nil {
-		name, value := announce(o.socket.Context())
+	if local := o.proxy.local; local != nil {
+		name, value := local.Announce(o.socket.Context())
 		o.r.Header[name] = []string{value}
 	}
 	o.ask()

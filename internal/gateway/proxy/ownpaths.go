@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"wsauth"
 	"wsauth/internal/gateway/fault"
 )
 
@@ -39,15 +38,15 @@ func (o *OwnPaths) contain(path string, asserts bool) bool {
 	return ok && o.Prefix != "" && (below == "" || below[0] == '/')
 }
 
-// policy returns the policy of the gateway's own endpoints, which find
-// credentials with these extractors. It returns nil if there is none.
-func (o *OwnPaths) policy(extractors []wsauth.Extractor) *CORSPolicy {
+// policy returns the policy of the gateway's own endpoints, or nil if there is
+// none.
+func (o *OwnPaths) policy() *CORSPolicy {
 	if o.CORS == nil {
 		return nil
 	}
 	own := *o.CORS
 	own.Methods = append(slices.Clone(defaultMethods), http.MethodDelete)
-	return newCORSPolicy(o.Prefix, &own, append(credentialHeaders(extractors), "Idempotency-Key"))
+	return newCORSPolicy(o.Prefix, &own, append(credentialHeaders(defaultExtractors()), "Idempotency-Key"))
 }
 
 // CheckOwn returns what is wrong with c as the policy of the gateway's own

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -35,8 +34,7 @@ type proxy struct {
 
 	quick, takesTickets bool // see [Match.IsQuick]
 
-	// announce returns a header field to add to each handshake. It may be nil.
-	announce func(context.Context) (name, value string)
+	local LocalServer // the upstream, if it is in this process
 
 	// replaced reports whether another proxy serves the route now. This one
 	// only finishes what it has started.
@@ -68,9 +66,7 @@ func (rs *Routes) newProxy(r Route, reach upstream.Config) (*proxy, error) {
 	if p.requirement = r.Requirement; r.Public {
 		p.requirement = wsauth.Optional
 	}
-	if p.extractors = r.Extractors; p.extractors == nil {
-		p.extractors = rs.config.Extractors
-	}
+	p.extractors = r.readExtractors()
 	p.cors = newCORSPolicy(r.name(), r.CORS, credentialHeaders(p.extractors))
 	p.quick, p.takesTickets = p.isQuickRoute(p.extractors), !r.Public && slices.ContainsFunc(p.extractors, isTicket)
 	p.guarded = p.guard.Require(p.requirement)(http.HandlerFunc(p.serveGuarded))

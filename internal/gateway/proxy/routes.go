@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"reflect"
 	"slices"
@@ -23,12 +22,9 @@ import (
 // A Config configures [Routes]. All fields are required but those whose
 // comment names a default.
 type Config struct {
-	// Guard is the guard from which those of the routes are derived.
+	// Guard is the guard from which those of the routes are derived; see
+	// [NewGuard].
 	Guard *wsauth.Guard
-
-	// Extractors are where requests carry credentials on routes that do not
-	// say otherwise.
-	Extractors []wsauth.Extractor
 
 	// Issuer issues the assertions of the routes, with Keys. OwnIssuer and
 	// Verifier are those of the gateway's own tokens, which no upstream gets.
@@ -78,6 +74,7 @@ type Routes struct {
 	updating  sync.Mutex      // held while the routes change
 	table     atomic.Pointer[routeTable]
 	live      liveSockets
+	local     []*Handler
 
 	// Authorized is called after each call of a route's rule. It is for tests.
 	Authorized atomic.Pointer[func()]
@@ -88,7 +85,7 @@ func New(c Config) *Routes {
 	rs := &Routes{
 		config:    c,
 		ownTokens: ownTokens{issuer: c.OwnIssuer, keys: c.Keys, verifier: c.Verifier},
-		cors:      c.Own.policy(c.Extractors),
+		cors:      c.Own.policy(),
 		log:       c.Logger,
 		loops:     newLoopGuard(),
 		checks:    upstream.Checks{Logger: c.Logger},
@@ -158,10 +155,14 @@ func (rs *Routes) retire(before, after *routeTable) {
 // admit any more.
 var errRouteChanged = errors.New("its route was removed or no longer admits its client")
 
-// Close closes the connections to the upstreams.
+// Close closes the connections to the upstreams, and the upstreams in this
+// process. All sockets must have ended.
 func (rs *Routes) Close() {
 	for _, p := range rs.table.Load().byName {
 		p.pool.Close()
+	}
+	for _, h := range rs.local {
+		h.close()
 	}
 }
 
@@ -188,17 +189,20 @@ func (rs *Routes) Renewed(s *wsauth.Socket) {
 }
 
 // ServedBy returns the name of the route that serves a socket and the address
-// of its upstream, which is "" if it is not known. It returns "" if the socket
-// is not connected to an upstream.
+// of its upstream, which is "" if it is not known, or in this process. It
+// returns "" if the socket is not connected to an upstream.
 func (rs *Routes) ServedBy(s *wsauth.Socket) (route, upstream string) {
 	by := rs.live.find(s)
 	if by.proxy == nil {
 		return "", ""
 	}
+	if by.proxy.local != nil {
+		return by.proxy.route.name(), ""
+	}
 	return by.proxy.route.name(), by.upstream
 }
 
-// A RouteState is a route and the state of its upstreams.
+// A RouteState is a route and the state of its upstreams that have an address.
 type RouteState struct {
 	Name      string // host and path
 	Route     Route
@@ -209,44 +213,34 @@ type RouteState struct {
 // guard follows.
 func (rs *Routes) Connected() int { return len(rs.live.all()) }
 
+// CountUpstreams yields the number of healthy upstreams, and of all upstreams,
+// of each route.
+func (rs *Routes) CountUpstreams(yield func(route string, healthy, all int)) {
+	for _, r := range rs.States() {
+		healthy := 0
+		for _, u := range r.Upstreams {
+			if u.Healthy {
+				healthy++
+			}
+		}
+		if len(r.Upstreams) > 0 {
+			yield(r.Name, healthy, len(r.Upstreams))
+		}
+	}
+}
+
 // States returns the state of each route, sorted by name.
 func (rs *Routes) States() []RouteState {
 	var all []RouteState
+	for _, h := range rs.local {
+		all = append(all, RouteState{Name: h.proxy.route.name(), Route: h.proxy.route})
+	}
 	for name, p := range rs.table.Load().byName {
 		all = append(all, RouteState{name, p.route, p.pool.States()})
 	}
 	slices.SortFunc(all, func(a, b RouteState) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
-
-// A Handler serves one route that is not among those of its Routes.
-type Handler struct{ proxy *proxy }
-
-// Handler returns a handler for a route whose upstream is reached by dial.
-// announce returns a header field to add to each handshake.
-func (rs *Routes) Handler(r Route, dial func(context.Context) (net.Conn, error), announce func(context.Context) (name, value string)) (*Handler, error) {
-	r, err := r.withDefaults()
-	if err != nil {
-		return nil, err
-	}
-	p, err := rs.newProxy(r, upstream.Config{Dial: dial})
-	if err != nil {
-		return nil, err
-	}
-	p.announce, p.label = announce, rs.config.Recorder.AddRoute(r.name())
-	return &Handler{p}, nil
-}
-
-// ServeHTTP implements [http.Handler].
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.proxy.ServeHTTP(w, r) }
-
-// State returns the route. It has no upstreams that could be named.
-func (h *Handler) State() RouteState {
-	return RouteState{Name: h.proxy.route.name(), Route: h.proxy.route}
-}
-
-// Close closes the connections to the upstream.
-func (h *Handler) Close() { h.proxy.pool.Close() }
 
 // A routeTable is an immutable snapshot of the configured routes.
 type routeTable struct {

@@ -25,7 +25,6 @@ var auditLines = map[string]bool{
 	"keys read":                         true,
 	"admin: revoked":                    true,
 	"admin: draining":                   true,
-	"draining":                          true,
 	"stopping":                          true,
 	"stopped":                           true,
 	"listening":                         true,

@@ -169,7 +169,7 @@ func TestHandshakeOutcomes(t *testing.T) {
 // TestState checks the metrics that are read when they are requested.
 func TestState(t *testing.T) {
 	c := newRecorder()
-	c.Revoked([]store.Revocation{{Target: store.TargetSession}, {Target: store.TargetSession}}, time.Second)
+	Observer{c}.Revoked([]store.Revocation{{Target: store.TargetSession}, {Target: store.TargetSession}}, 2, time.Second)
 	samples := c.samples(t)
 	for name, want := range map[string]string{
 		`wsauth_upstreams{route="/"}`:                   "2",

@@ -70,10 +70,6 @@ func (x *Record) SetReason(reason string) { x.reason = reason }
 // ignored.
 func (x *Record) SetClaims(claims *token.Claims) { x.line.setClaims(claims) }
 
-// SetPlain declares that the request is served as a plain one although it asks
-// for an upgrade.
-func (x *Record) SetPlain() { x.upgrade = false }
-
 // IsUpgrade reports whether the request is a WebSocket handshake.
 func (x *Record) IsUpgrade() bool { return x.upgrade }
 

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -44,16 +45,47 @@ func (c *Recorder) AddRoute(name string) *Route { return c.metrics.addRoute(name
 // RemoveRoute removes a route and its series from the metrics.
 func (c *Recorder) RemoveRoute(name string) { c.metrics.removeRoute(name) }
 
-// Endpoint returns a route for one of the gateway's own endpoints. It opens no
-// sockets and is never removed.
-func (c *Recorder) Endpoint(path string) *Route { return c.metrics.newRoute(path) }
+// Endpoint returns one of the gateway's own endpoints so that its requests are
+// recorded, with its path as their route. If it does not open sockets, it
+// ignores that a request asks for an upgrade, as a server may (RFC 9110
+// section 7.8): the request is then answered and counted as a plain one.
+func (c *Recorder) Endpoint(e problem.Endpoint, opensSockets bool) problem.Endpoint {
+	route, handler := c.metrics.newRoute(strings.TrimSuffix(e.Path, "{$}")), e.Handler
+	e.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := From(r.Context())
+		x.SetRoute(route)
+		if !opensSockets {
+			r.Header.Del("Upgrade")
+			x.upgrade = false
+		}
+		handler.ServeHTTP(w, r)
+	})
+	return e
+}
+
+// An Observer records the decisions of a guard. It implements
+// [wsauth.Observer].
+type Observer struct{ Recorder *Recorder }
+
+// Refused records the refusal in the record of the request.
+func (Observer) Refused(r *http.Request, e *wsauth.Error) { From(r.Context()).Refused(e) }
+
+// Opened does nothing: [Record.Opened] records that the upstream has accepted
+// a socket.
+func (Observer) Opened(*wsauth.Socket) {}
+
+// Renewed does nothing.
+func (Observer) Renewed(*wsauth.Socket) {}
+
+// Ended does nothing: [Record.Ended] records the end with more details.
+func (Observer) Ended(*wsauth.Socket, *wsauth.EndError) {}
 
 // Revoked counts revocations that were made together, and how long they took.
-func (c *Recorder) Revoked(revocations []store.Revocation, took time.Duration) {
+func (o Observer) Revoked(revocations []store.Revocation, _ int, took time.Duration) {
 	for _, r := range revocations {
-		c.metrics.revocations.WithLabelValues(r.Target.String()).Inc()
+		o.Recorder.metrics.revocations.WithLabelValues(r.Target.String()).Inc()
 	}
-	c.metrics.revocationDurations.Observe(took.Seconds())
+	o.Recorder.metrics.revocationDurations.Observe(took.Seconds())
 }
 
 // Paths of the handlers for operators.
