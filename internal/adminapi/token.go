@@ -18,11 +18,11 @@ const (
 	minDifferent = 8 // different characters; random text of this length has more
 )
 
-// CheckToken returns an error if token is not safe for operators. It must have
+// checkToken returns an error if token is not safe for operators. It must have
 // at least [MinToken] of the characters that RFC 6750 section 2.1 allows, and
 // should be as random as 32 bytes of "openssl rand -base64 32". The error
 // never contains the token.
-func CheckToken(token string) error {
+func checkToken(token string) error {
 	const advice = `make one: (umask 077; openssl rand -base64 32 > FILE)`
 	if len(token) < MinToken {
 		return fmt.Errorf("a token of %d characters is too short: at least %d are needed; %s", len(token), MinToken, advice)
@@ -47,7 +47,7 @@ func CheckToken(token string) error {
 
 // ReadToken reads a token for operators from a file, and trims the spaces and
 // line breaks around it. It returns an error if others can read the file,
-// or if [CheckToken] refuses the token.
+// or if checkToken refuses the token.
 func ReadToken(path string) (string, error) {
 	folder, err := keyfile.OpenFolder(filepath.Dir(path))
 	if err != nil {
@@ -59,7 +59,7 @@ func ReadToken(path string) (string, error) {
 		return "", err
 	}
 	token := strings.TrimSpace(string(text))
-	if err := CheckToken(token); err != nil {
+	if err := checkToken(token); err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
 	return token, nil

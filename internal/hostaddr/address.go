@@ -283,7 +283,7 @@ func CheckHostName(host string) error {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return nil
 	}
-	if err := CheckASCII(host); err != nil {
+	if err := checkASCII(host); err != nil {
 		return err
 	}
 	name := strings.TrimSuffix(host, ".")
@@ -304,7 +304,7 @@ func CheckHostName(host string) error {
 // without a port, an address, a host name, or a host name that follows "*.".
 func CheckPattern(host string) error {
 	name := strings.TrimPrefix(host, "*.")
-	if err := CheckASCII(host); err != nil {
+	if err := checkASCII(host); err != nil {
 		return err
 	}
 	switch {
@@ -344,9 +344,9 @@ func CheckPort(u *url.URL) error {
 	return nil
 }
 
-// CheckASCII returns an error if host is not ASCII. The error names its
+// checkASCII returns an error if host is not ASCII. The error names its
 // Punycode form, which DNS and HTTP use.
-func CheckASCII(host string) error {
+func checkASCII(host string) error {
 	if !strings.ContainsFunc(host, func(r rune) bool { return r > unicode.MaxASCII }) {
 		return nil
 	}

@@ -193,12 +193,12 @@ func TestCheckASCII(t *testing.T) {
 		"faß.example":       "xn--fa-hia.example",
 		"a\u202eb.example":  "not a host name",
 	} {
-		if err := CheckASCII(host); err == nil || !strings.HasSuffix(err.Error(), want) {
+		if err := checkASCII(host); err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", host, err, want)
 		}
 	}
 	for _, host := range []string{"", "app.example", "a-.example", "*.app.example"} {
-		if err := CheckASCII(host); err != nil {
+		if err := checkASCII(host); err != nil {
 			t.Errorf("%s: %v", host, err)
 		}
 	}

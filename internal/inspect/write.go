@@ -61,11 +61,11 @@ func date(words string, m Member, now time.Time) string {
 		return "is no date"
 	}
 	at := time.Unix(int64(seconds), 0)
-	return fmt.Sprintf("%s %s, %s", words, at.UTC().Format(time.RFC3339), When(at, now))
+	return fmt.Sprintf("%s %s, %s", words, at.UTC().Format(time.RFC3339), when(at, now))
 }
 
-// When describes the time at relative to now: "in 5m0s" or "5m0s ago".
-func When(at, now time.Time) string {
+// when describes the time at relative to now: "in 5m0s" or "5m0s ago".
+func when(at, now time.Time) string {
 	switch d := at.Sub(now).Round(time.Second); {
 	case d == 0:
 		return "now"

@@ -33,14 +33,14 @@ func ReadFile(path string) (*List, error) {
 	case len(data) > MaxBytes:
 		return nil, fmt.Errorf("password: %s is longer than %d bytes, so it is not a file of users", path, MaxBytes)
 	}
-	list, err := ParseList(data)
+	list, err := parseList(data)
 	if err != nil {
 		return nil, inFile(path, err)
 	}
 	return list, nil
 }
 
-// inFile adds the name of the file to each line of an error of [ParseList].
+// inFile adds the name of the file to each line of an error of parseList.
 func inFile(path string, err error) error {
 	all := []error{err}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {

@@ -14,7 +14,7 @@ import (
 
 func TestWriteFileThenReadFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
-	list, err := ParseList([]byte("anna:" + cheap(t) + "\nbert:" + cheap(t)))
+	list, err := parseList([]byte("anna:" + cheap(t) + "\nbert:" + cheap(t)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,9 +45,9 @@ func New(password string) (Hash, error) {
 	return Hash{text}, nil
 }
 
-// Decoy returns a hash that matches no known password and costs as much to
+// decoy returns a hash that matches no known password and costs as much to
 // verify as one of [New].
-func Decoy() Hash {
+func decoy() Hash {
 	salt, key := make([]byte, parameters.SaltLength), make([]byte, parameters.KeyLength)
 	_, _ = rand.Read(salt) // never fails
 	_, _ = rand.Read(key)

@@ -15,7 +15,7 @@ import (
 // token's subject.
 const maxName = 256
 
-// maxFaults is the maximum number of faults that ParseList reports.
+// maxFaults is the maximum number of faults that parseList reports.
 const maxFaults = 10
 
 // A User is a line of a user file.
@@ -36,7 +36,7 @@ type List struct {
 
 // NewList returns a list of users. It fails if a name is duplicate or invalid.
 func NewList(users []User) (*List, error) {
-	l := &List{users: slices.Clone(users), byName: map[string]int{}, seed: maphash.MakeSeed(), decoy: Decoy()}
+	l := &List{users: slices.Clone(users), byName: map[string]int{}, seed: maphash.MakeSeed(), decoy: decoy()}
 	for i, u := range l.users {
 		if err := CheckName(u.Name); err != nil {
 			return nil, err
@@ -49,10 +49,10 @@ func NewList(users []User) (*List, error) {
 	return l, nil
 }
 
-// ParseList parses a user file: one "name:hash" per line. Empty lines and
+// parseList parses a user file: one "name:hash" per line. Empty lines and
 // lines that begin with # are ignored. It reports up to ten faults at once,
 // each with its line number.
-func ParseList(data []byte) (*List, error) {
+func parseList(data []byte) (*List, error) {
 	var users []User
 	var faults []error
 	lineOf := map[string]int{}

@@ -10,7 +10,7 @@ import (
 
 func TestParseList(t *testing.T) {
 	a, b := cheap(t), bcryptOf(t, "secret")
-	list, err := ParseList([]byte("# users\n\nanna:" + a + "\r\nBert Müller:" + b))
+	list, err := parseList([]byte("# users\n\nanna:" + a + "\r\nBert Müller:" + b))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func TestParseList(t *testing.T) {
 			t.Errorf("%q is found", name)
 		}
 	}
-	if empty, err := ParseList(nil); err != nil || len(empty.Users()) != 0 {
+	if empty, err := parseList(nil); err != nil || len(empty.Users()) != 0 {
 		t.Errorf("an empty file: %v", err)
 	}
 }
@@ -43,7 +43,7 @@ func TestParseListNamesTheLine(t *testing.T) {
 		"a\u202eb:" + cheap(t):                    "line 1: the name has characters",
 		strings.Repeat("a", 257) + ":" + cheap(t): "line 1: the name is longer",
 	} {
-		_, err := ParseList([]byte(text))
+		_, err := parseList([]byte(text))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
@@ -51,7 +51,7 @@ func TestParseListNamesTheLine(t *testing.T) {
 			t.Errorf("the error holds a hash, or a password: %v", err)
 		}
 	}
-	if _, err := ParseList([]byte(strings.Repeat("x\n", 1000))); err == nil || strings.Count(err.Error(), "\n") != maxFaults-1 {
+	if _, err := parseList([]byte(strings.Repeat("x\n", 1000))); err == nil || strings.Count(err.Error(), "\n") != maxFaults-1 {
 		t.Errorf("not ten faults: %v", err)
 	}
 }
@@ -63,7 +63,7 @@ func TestR3_UnknownNamesCostWhatKnownOnesDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, err := ParseList([]byte("anna:" + cheap(t) + "\nbert:" + slow.Text() + "\n"))
+	list, err := parseList([]byte("anna:" + cheap(t) + "\nbert:" + slow.Text() + "\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestR3_UnknownNamesCostWhatKnownOnesDo(t *testing.T) {
 func TestChanged(t *testing.T) {
 	a, b := cheap(t), cheap(t)
 	list := func(text string) *List {
-		l, err := ParseList([]byte(text))
+		l, err := parseList([]byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,11 +119,11 @@ func FuzzParseList(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		list, err := ParseList(data)
+		list, err := parseList(data)
 		if err != nil {
 			return
 		}
-		again, err := ParseList(list.format())
+		again, err := parseList(list.format())
 		if err != nil || !slices.Equal(again.Users(), list.Users()) {
 			t.Errorf("%q is read as %v, then as %v (%v)", data, list.Users(), again.Users(), err)
 		}

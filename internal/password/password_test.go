@@ -51,10 +51,10 @@ func TestMatches(t *testing.T) {
 			}
 		})
 	}
-	if Decoy().Matches("") {
+	if decoy().Matches("") {
 		t.Error("a decoy has a password")
 	}
-	if _, err := Parse(Decoy().Text()); err != nil {
+	if _, err := Parse(decoy().Text()); err != nil {
 		t.Errorf("a decoy is not like other hashes: %v", err)
 	}
 }

@@ -70,7 +70,7 @@ func TestUpdateFileLosesNothing(t *testing.T) {
 // A change that fails changes nothing, and neither does one that is refused.
 func TestUpdateFileThatFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
-	list, err := ParseList([]byte("anna:" + cheap(t)))
+	list, err := parseList([]byte("anna:" + cheap(t)))
 	if err := errors.Join(err, WriteFile(path, list)); err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func CheckHead(w http.ResponseWriter, r *http.Request, maxHeaders int) *Document
 	case headerBytes(r.Header) > maxHeaders:
 		return &Document{Status: http.StatusRequestHeaderFieldsTooLarge, Detail: fmt.Sprintf("The header fields are longer than %d KiB", maxHeaders>>10)}
 	case r.Method == http.MethodConnect || r.Method == http.MethodTrace:
-		d := MethodNotAllowed(w, "GET, HEAD, POST, DELETE")
+		d := methodNotAllowed(w, "GET, HEAD, POST, DELETE")
 		return &d
 	}
 	return nil

@@ -28,7 +28,7 @@ func NewMux(endpoints []Endpoint, answer func(http.ResponseWriter, *http.Request
 		}
 		mux.Handle(e.Method+" "+e.Path, e.Handler)
 		mux.HandleFunc(e.Path, func(w http.ResponseWriter, r *http.Request) {
-			answer(w, r, MethodNotAllowed(w, allow))
+			answer(w, r, methodNotAllowed(w, allow))
 		})
 	}
 	mux.HandleFunc("/", nothingHere)
@@ -43,9 +43,9 @@ func NewMux(endpoints []Endpoint, answer func(http.ResponseWriter, *http.Request
 	})
 }
 
-// MethodNotAllowed sets the Allow header of w to a list of methods, and
+// methodNotAllowed sets the Allow header of w to a list of methods, and
 // returns the document to answer with.
-func MethodNotAllowed(w http.ResponseWriter, allow string) Document {
+func methodNotAllowed(w http.ResponseWriter, allow string) Document {
 	w.Header().Set("Allow", allow)
 	return Document{Status: http.StatusMethodNotAllowed, Detail: "This address answers " + allow, Reason: "method_not_allowed"}
 }

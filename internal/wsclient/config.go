@@ -122,7 +122,7 @@ func (c *Config) checkPlaintext() error {
 		used = append(used, c.Target.Auth)
 	}
 	for _, u := range used {
-		if secret && Exposed(u) {
+		if secret && isExposed(u) {
 			return fmt.Errorf("a credential would go over the network to %s in plain text: use wss:// or https://, or allow it with --insecure-plaintext", u.Host)
 		}
 	}

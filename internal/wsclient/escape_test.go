@@ -26,7 +26,7 @@ func TestEscape(t *testing.T) {
 		"\n\n\x00\n":                   "\n\n\\u0000\n",
 		strings.Repeat("\x7f\t", 1000): strings.Repeat(`\u007f`+"\t", 1000),
 	} {
-		if got := Escape(text); got != want {
+		if got := escape(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 	}

@@ -202,7 +202,7 @@ func (r *Reporter) message(m *message) error {
 	case m.binary:
 		return r.print(r.Out, binaryLine(m.data)+"\n")
 	case r.Escape:
-		return r.print(r.Out, Escape(string(m.data))+"\n")
+		return r.print(r.Out, escape(string(m.data))+"\n")
 	}
 	return r.print(r.Out, string(m.data)+"\n")
 }
@@ -227,9 +227,9 @@ func (r *Reporter) print(w io.Writer, text string) error {
 	return nil
 }
 
-// Escape escapes characters that control a terminal, except line breaks and
+// escape escapes characters that control a terminal, except line breaks and
 // tabs. See [inspect.Escape].
-func Escape(text string) string {
+func escape(text string) string {
 	var b strings.Builder
 	for text != "" {
 		end := strings.IndexAny(text, "\n\t")

@@ -83,7 +83,7 @@ func parseAddress(what, text string, schemes ...string) (*url.URL, error) {
 		}
 	case !known && isWithoutScheme(front):
 		if better := withScheme(schemes[0], front); better != "" {
-			if u, err := url.Parse(better); err == nil && Exposed(u) {
+			if u, err := url.Parse(better); err == nil && isExposed(u) {
 				return nil, fmt.Errorf("%s has no scheme: write %s, or %s:// if the server has no TLS", what, withScheme(schemes[1], front), schemes[0])
 			}
 			return nil, fmt.Errorf("%s has no scheme: write %s", what, better)
@@ -209,9 +209,9 @@ func unreadable(rest string, err error) error {
 	return err
 }
 
-// Exposed reports whether others on the network can read what is sent to u,
+// isExposed reports whether others on the network can read what is sent to u,
 // that is, over http to another machine.
-func Exposed(u *url.URL) bool {
+func isExposed(u *url.URL) bool {
 	if u.Scheme == "https" || u.Scheme == "wss" || u.Hostname() == "localhost" {
 		return false
 	}

@@ -146,7 +146,7 @@ func TestExposed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := Exposed(target.Socket); got != want {
+		if got := isExposed(target.Socket); got != want {
 			t.Errorf("%s: %v", address, got)
 		}
 	}

@@ -8,16 +8,16 @@ import (
 // Ping is an unmasked ping frame without payload, as sent by a server.
 const Ping = "\x89\x00"
 
-// MaxReason is the maximum length of a close reason in bytes: a control frame
+// maxReason is the maximum length of a close reason in bytes: a control frame
 // has at most 125 bytes of payload (RFC 6455 §5.5), and the code takes two.
-const MaxReason = 123
+const maxReason = 123
 
 // AppendClose appends an unmasked close frame, as sent by a server (RFC 6455
-// §5.5.1). If reason is longer than MaxReason, it is truncated at a character
+// §5.5.1). If reason is longer than maxReason, it is truncated at a character
 // boundary.
 func AppendClose(dst []byte, code int, reason string) []byte {
-	if len(reason) > MaxReason {
-		n := MaxReason
+	if len(reason) > maxReason {
+		n := maxReason
 		for n > 0 && !utf8.RuneStart(reason[n]) {
 			n--
 		}

@@ -223,7 +223,7 @@ func (r Route) check() (Route, fault.List) {
 	if err := hostaddr.CheckPattern(r.Host); err != nil {
 		wrong.Add("Host", "%w", err)
 	}
-	if err := CheckPath(r.Path); err != nil {
+	if err := checkPath(r.Path); err != nil {
 		wrong.Add("Path", "%w", err)
 	}
 	if len(r.Upstreams) == 0 {
@@ -283,7 +283,7 @@ func (r *Route) checkTimes(wrong *fault.List) {
 		wrong.Add("Health.Timeout", "must be from %s to %s", minHealth, maxTimeout)
 	}
 	if h.Path != "" {
-		if err := CheckPath(h.Path); err != nil {
+		if err := checkPath(h.Path); err != nil {
 			wrong.Add("Health.Path", "%w", err)
 		}
 	}
@@ -319,8 +319,8 @@ func LimitOr[T ~int | ~int64](limit, def T) T {
 // Bound converts a filled limit for code in which 0 means no limit.
 func Bound[T ~int | ~int64](limit T) T { return max(limit, 0) }
 
-// CheckPath returns an error if a configuration cannot have this path.
-func CheckPath(p string) error {
+// checkPath returns an error if a configuration cannot have this path.
+func checkPath(p string) error {
 	if !strings.HasPrefix(p, "/") {
 		return fmt.Errorf("%q does not begin with a slash", p)
 	}
