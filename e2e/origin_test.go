@@ -55,7 +55,7 @@ func TestForeignPageGetsNoSocket(t *testing.T) {
 		}
 	})
 
-	server.output.wait(t, regexp.MustCompile(`reason=origin_not_allowed(?s:.*)reason=origin_not_allowed`))
+	await(t, server.output, regexp.MustCompile(`reason=origin_not_allowed(?s:.*)reason=origin_not_allowed`))
 }
 
 // newTicket is how a page that is logged in by cookies gets a ticket.

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"wsauth/internal/wstest"
 )
 
 // build makes all programs, once.
@@ -28,7 +30,7 @@ var build = sync.OnceValue(func() error {
 // A program is one of ours, running.
 type program struct {
 	url    string // where it listens, without a path
-	output *output
+	output *wstest.Log
 	cmd    *exec.Cmd
 	ended  chan error // gets the result once
 	told   bool       // to stop
@@ -47,7 +49,7 @@ func start(t *testing.T, name string, args ...string) *program {
 	if err := build(); err != nil {
 		t.Fatalf("the programs do not build: %v", err)
 	}
-	p := &program{output: newOutput(), ended: make(chan error, 1)}
+	p := &program{output: new(wstest.Log), ended: make(chan error, 1)}
 	p.cmd = exec.Command(filepath.Join(scratch, name), args...)
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	if err := p.cmd.Start(); err != nil {
@@ -55,7 +57,7 @@ func start(t *testing.T, name string, args ...string) *program {
 	}
 	go func() { p.ended <- p.cmd.Wait() }()
 	t.Cleanup(func() { p.stop(t) })
-	p.url = p.output.wait(t, address)[1]
+	p.url = await(t, p.output, address)[1]
 	return p
 }
 
@@ -136,49 +138,12 @@ func (p *program) stop(t *testing.T) {
 	}
 }
 
-// An output collects what a program writes.
-type output struct {
-	mu    sync.Mutex
-	text  strings.Builder
-	grown chan struct{} // closed at the next write
-}
-
-func newOutput() *output { return &output{grown: make(chan struct{})} }
-
-// Write takes part of the output.
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	close(o.grown)
-	o.grown = make(chan struct{})
-	return o.text.Write(p)
-}
-
-// String is the output so far.
-func (o *output) String() string {
-	text, _ := o.now()
-	return text
-}
-
-func (o *output) now() (text string, grown <-chan struct{}) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String(), o.grown
-}
-
-// wait waits until the output matches, and returns the match.
-func (o *output) wait(t *testing.T, pattern *regexp.Regexp) []string {
+// await waits until the output of a program matches, and returns the match.
+func await(t *testing.T, output *wstest.Log, pattern *regexp.Regexp) (match []string) {
 	t.Helper()
-	late := time.After(patience)
-	for {
-		text, grown := o.now()
-		if match := pattern.FindStringSubmatch(text); match != nil {
-			return match
-		}
-		select {
-		case <-grown:
-		case <-late:
-			t.Fatalf("the program does not write %s, but\n%s", pattern, text)
-		}
-	}
+	output.Wait(t, pattern.String(), func(text string) bool {
+		match = pattern.FindStringSubmatch(text)
+		return match != nil
+	})
+	return match
 }

@@ -31,7 +31,7 @@ func (r *rig) lines(message string) (all []string) {
 // one, which must have all of these parts. More lines are a failure.
 func (r *rig) wantLine(message string, n int, parts ...string) string {
 	r.t.Helper()
-	r.log.wait(r.t, fmt.Sprintf("%d lines of %s", n, message), func(string) bool { return len(r.lines(message)) >= n })
+	r.log.Wait(r.t, fmt.Sprintf("%d lines of %s", n, message), func(string) bool { return len(r.lines(message)) >= n })
 	all := r.lines(message)
 	if len(all) != n {
 		r.t.Fatalf("%d lines of %s, want %d: %q", len(all), message, n, all)
@@ -72,7 +72,7 @@ func TestAccessLog(t *testing.T) {
 
 	quiet := behind(t, b)
 	quiet.get("/a")
-	quiet.log.waitFor(t, "refused")
+	quiet.log.WaitFor(t, "refused")
 	if all := quiet.lines("request"); all != nil {
 		t.Errorf("without an access log: %q", all)
 	}

@@ -172,7 +172,7 @@ func TestAdminRevokes(t *testing.T) {
 			}
 			again, _ := r.loginAs("ada")
 			r.claims(again)
-			r.log.waitFor(t, `msg="admin: revoked" target=`+tt.name)
+			r.log.WaitFor(t, `msg="admin: revoked" target=`+tt.name)
 		})
 	}
 }

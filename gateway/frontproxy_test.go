@@ -23,6 +23,7 @@ import (
 	"wsauth/internal/forwarded"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/tokens"
+	"wsauth/internal/wstest"
 	"wsauth/login"
 	"wsauth/token"
 )
@@ -75,7 +76,7 @@ type proxied struct {
 func (f frontProxy) serve(t *testing.T, change ...func(*Config)) *proxied {
 	t.Helper()
 	p := &proxied{front: f}
-	log := &logBuffer{}
+	log := &wstest.Log{}
 	c := Config{
 		Tokens: tokens.Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256))))}, Login: login.Config{Users: anyone}, Logger: slog.New(slog.NewTextHandler(log, nil)),
 		Front: front.Config{TrustedProxies: []string{"127.0.0.1", "unix"}, ForwardedSource: f.source},

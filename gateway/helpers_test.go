@@ -19,6 +19,7 @@ import (
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/tokens"
+	"wsauth/internal/wstest"
 	"wsauth/login"
 	"wsauth/store"
 	"wsauth/store/memory"
@@ -32,7 +33,7 @@ type rig struct {
 	store  store.Store
 	url    string
 	client *http.Client
-	log    *logBuffer
+	log    *wstest.Log
 	stop   context.CancelFunc
 	served chan error // what Serve returned
 }
@@ -53,7 +54,7 @@ func serve(t *testing.T, l net.Listener, url string, transport *http.Transport, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := &logBuffer{}
+	log := &wstest.Log{}
 	c := Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(key))}, Login: login.Config{Users: demo.Users{}}, Logger: slog.New(slog.NewTextHandler(log, nil))}
 	for _, f := range change {
 		f(&c)

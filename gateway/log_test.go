@@ -1,10 +1,14 @@
 package gateway
 
 import (
+	"io"
+	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json"
+
+	"wsauth/internal/wstest"
 )
 
 func TestR6_NothingSecretIsLogged(t *testing.T) { inEachFormat(t, nothingSecretIsLogged) }
@@ -48,7 +52,7 @@ func nothingSecretIsLogged(t *testing.T, format logFormat) {
 		t.Fatal(err)
 	}
 	for _, line := range []string{"logged in", "login failed", "refused", "socket opened", "socket ended", "refreshed", "logged out", "stopped"} {
-		r.log.waitFor(t, line)
+		r.log.WaitFor(t, line)
 	}
 	log := r.log.String()
 	secrets := map[string]string{
@@ -74,4 +78,26 @@ func quoteJSON(t *testing.T, s string) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// A logFormat returns a handler that writes a log in one format.
+type logFormat func(io.Writer) slog.Handler
+
+// inEachFormat runs a test with the log in text and in JSON.
+func inEachFormat(t *testing.T, test func(*testing.T, logFormat)) {
+	t.Run("text", func(t *testing.T) {
+		test(t, func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) })
+	})
+	t.Run("json", func(t *testing.T) {
+		test(t, func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) })
+	})
+}
+
+// startLogging serves a gateway whose log has a format.
+func startLogging(t *testing.T, format logFormat, change ...func(*Config)) *rig {
+	t.Helper()
+	log := &wstest.Log{}
+	r := start(t, append(change, func(c *Config) { c.Logger = slog.New(format(log)) })...)
+	r.log = log
+	return r
 }

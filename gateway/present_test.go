@@ -123,7 +123,7 @@ func TestL7_ReuseWithoutARefresh(t *testing.T) {
 				r.wantClose(conn, 3000, "session_ended")
 				r.wantSession(false, access, refresh[2])
 				r.wantSession(true, otherAccess, other[1])
-				r.log.waitFor(t, "reason=refresh_token_reused")
+				r.log.WaitFor(t, "reason=refresh_token_reused")
 			})
 		}
 	}

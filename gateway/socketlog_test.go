@@ -72,7 +72,7 @@ func TestSocketLinesNameTheRoute(t *testing.T) {
 				r.echoOf(conn, "hello")
 				_ = conn.CloseNow()
 				for _, text := range append(opened, `msg="socket ended"`, "msg=socket ") {
-					r.log.wait(t, text, func(string) bool { return len(r.withText(text)) > 0 })
+					r.log.Wait(t, text, func(string) bool { return len(r.withText(text)) > 0 })
 					all := r.withText(text)
 					if len(all) != 1 {
 						t.Errorf("%s: %q", path, all)
@@ -107,7 +107,7 @@ func TestDemoSocketLines(t *testing.T) {
 		`msg="socket ended"`:  {" user=test ", " session=" + sid + " ", " route=/ws "},
 		"msg=refused":         {" route=/ws "},
 	} {
-		r.log.wait(t, text, func(string) bool { return len(r.withText(text)) > 0 })
+		r.log.Wait(t, text, func(string) bool { return len(r.withText(text)) > 0 })
 		for _, part := range parts {
 			if line := r.withText(text)[0]; !strings.Contains(strings.ReplaceAll(line, "\n", " "), part) {
 				t.Errorf("%q lacks %q", line, part)

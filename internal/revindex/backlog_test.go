@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"wsauth/internal/wstest"
 	"wsauth/store"
 	"wsauth/store/memory"
 	"wsauth/token"
@@ -54,23 +55,10 @@ func (f *failing) Revoke(ctx context.Context, r ...store.Revocation) error {
 
 var errDisk = errors.New("no space left on device")
 
-// logLines is a logger and its output.
-type logLines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
+// A logLines is a logger and its output.
+type logLines struct{ wstest.Log }
 
-func (l *logLines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *logLines) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), text)
-}
+func (l *logLines) count(text string) int { return strings.Count(l.String(), text) }
 
 func (l *logLines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
@@ -151,7 +139,7 @@ func TestIndexWritesWhatItHolds(t *testing.T) {
 			t.Errorf("the log has %d, %v", usage.Entries, err)
 		}
 		if lines.count("writing to the log failed") != 1 || lines.count("held has been written") != 1 {
-			t.Errorf("log: %s", lines.text.String())
+			t.Errorf("log: %s", lines.String())
 		}
 	})
 }

@@ -40,7 +40,7 @@ func TestMessagesAreShown(t *testing.T) {
 		if got := r.out.String(); got != c.want {
 			t.Errorf("%+v: %q", c, got)
 		}
-		r.err.wait(t, "closed by the server: 1000 done\n")
+		r.err.WaitFor(t, "closed by the server: 1000 done\n")
 	}
 	r := newRig(t, socket)
 	r.config.Report.JSON = true
@@ -180,7 +180,7 @@ func TestInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		<-began
-		r.err.wait(t, "open after")
+		r.err.WaitFor(t, "open after")
 		cancel()
 	}()
 	if err := r.runIn(ctx); err != nil {
@@ -189,8 +189,8 @@ func TestInterrupt(t *testing.T) {
 	if end := <-ends; websocket.CloseStatus(end) != websocket.StatusNormalClosure {
 		t.Error(end)
 	}
-	r.err.wait(t, "logged in as ada; the access token is valid for 15m0s and will be renewed\n")
-	r.err.wait(t, "closed by this client: 1000\nlogged out\n")
+	r.err.WaitFor(t, "logged in as ada; the access token is valid for 15m0s and will be renewed\n")
+	r.err.WaitFor(t, "closed by this client: 1000\nlogged out\n")
 	if strings.Contains(r.err.String(), "secret") {
 		t.Error(r.err)
 	}
@@ -249,7 +249,7 @@ func TestRenewal(t *testing.T) {
 			r.config.User, r.config.Via = "ada", Via{InHeader, "Authorization"}
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() {
-				r.err.wait(t, c.want)
+				r.err.WaitFor(t, c.want)
 				cancel()
 			}()
 			if err := r.runIn(ctx); err != nil {

@@ -1,7 +1,6 @@
 package wsclient
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -9,11 +8,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"wsauth/internal/wstest"
 )
 
 // patience is how long a test waits for an event that should come at once.
@@ -23,45 +23,7 @@ const patience = 20 * time.Second
 type rig struct {
 	*testing.T
 	config   Config
-	out, err *printed
-}
-
-// printed is the output so far, which can be read at any time.
-type printed struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-	more chan struct{} // receives a value when there is more
-}
-
-func newPrinted() *printed { return &printed{more: make(chan struct{}, 1)} }
-
-func (p *printed) Write(text []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	select {
-	case p.more <- struct{}{}:
-	default:
-	}
-	return p.text.Write(text)
-}
-
-func (p *printed) String() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.String()
-}
-
-// wait waits until text was printed.
-func (p *printed) wait(t *testing.T, text string) {
-	t.Helper()
-	late := time.After(patience)
-	for !strings.Contains(p.String(), text) {
-		select {
-		case <-p.more:
-		case <-late:
-			t.Fatalf("no %q: %q", text, p)
-		}
-	}
+	out, err *wstest.Log
 }
 
 // newRig starts a server with plain handlers.
@@ -83,7 +45,7 @@ func newRig(t *testing.T, handlers map[string]http.HandlerFunc) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{T: t, out: newPrinted(), err: newPrinted()}
+	r := &rig{T: t, out: new(wstest.Log), err: new(wstest.Log)}
 	r.config = Config{
 		Target:     target,
 		Timeout:    patience,

@@ -1,7 +1,6 @@
 package wstest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -85,32 +84,4 @@ func (d duplex) RemoteAddr() net.Addr               { return &net.UnixAddr{Name:
 
 func (d duplex) SetDeadline(t time.Time) error {
 	return errors.Join(d.SetReadDeadline(t), d.SetWriteDeadline(t))
-}
-
-// A Log collects what servers write while tests read it.
-type Log struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *Log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// String returns everything that was written and not taken.
-func (l *Log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// Take returns what String does, and empties the log.
-func (l *Log) Take() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	defer l.text.Reset()
-	return l.text.String()
 }

@@ -1,7 +1,6 @@
 package keyring
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -19,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"wsauth/internal/wstest"
 	"wsauth/token"
 )
 
@@ -78,32 +78,14 @@ func pemOf(kind string, der []byte) string {
 }
 
 // open opens a ring and keeps its log.
-func open(t testing.TB, dir string) (*Ring, *logged) {
+func open(t testing.TB, dir string) (*Ring, *wstest.Log) {
 	t.Helper()
-	log := &logged{}
+	log := &wstest.Log{}
 	r, err := Open(dir, Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r, log
-}
-
-// A logged is a log that can be read while it is written.
-type logged struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // set returns the current keys.
