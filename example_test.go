@@ -145,7 +145,7 @@ func ExampleGuard_Refuse() {
 // An application ends a socket with its own close code and reason.
 func ExampleSocket_End() {
 	guard, issuer := newGuard(wsauth.Config{})
-	sessions := make(chan *wsauth.Socket, 1)
+	sockets := make(chan *wsauth.Socket, 1)
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, err := websocket.Accept(w, r, nil)
 		if err != nil {
@@ -153,7 +153,7 @@ func ExampleSocket_End() {
 		}
 		defer conn.CloseNow()
 		socket := wsauth.SocketFrom(r.Context())
-		sessions <- socket
+		sockets <- socket
 		<-r.Context().Done() // or a read or write that fails
 	})))
 	defer server.Close()
@@ -169,7 +169,7 @@ func ExampleSocket_End() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	(<-sessions).EndWith(&wsauth.EndError{Code: 4001, Reason: "game_over"})
+	(<-sockets).EndWith(&wsauth.EndError{Code: 4001, Reason: "game_over"})
 	_, _, err = conn.Read(ctx)
 	var end websocket.CloseError
 	fmt.Println(errors.As(err, &end), int(end.Code), end.Reason)

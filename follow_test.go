@@ -31,10 +31,10 @@ func (c *counter) Ended(_ *wsauth.Socket, e *wsauth.EndError) {
 // follow starts a request whose handler is followed until its context ends.
 func follow(guard *wsauth.Guard, f wsauth.Follower, transfer wsauth.Transfer) (*stream, *wsauth.Socket) {
 	s := &stream{over: make(chan struct{})}
-	var session *wsauth.Socket
+	var socket *wsauth.Socket
 	h := guard.Require(wsauth.Access)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		session = wsauth.Follow(r.Context(), f)
-		session.SetTransfer(transfer)
+		socket = wsauth.Follow(r.Context(), f)
+		socket.SetTransfer(transfer)
 		<-r.Context().Done()
 		s.cause = context.Cause(r.Context())
 		close(s.over)
@@ -43,7 +43,7 @@ func follow(guard *wsauth.Guard, f wsauth.Follower, transfer wsauth.Transfer) (*
 	r.Header.Set("Authorization", "Bearer x")
 	go h.ServeHTTP(httptest.NewRecorder(), r)
 	synctest.Wait()
-	return s, session
+	return s, socket
 }
 
 // followAfter is how long a request takes before it is followed.
@@ -87,9 +87,9 @@ func TestFollow(t *testing.T) {
 					g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Revocations: memory.New(store.Limits{})}))
 					defer g.Shutdown(context.Background()) //nolint:errcheck // A request may be open.
 					seen := &counter{}
-					s, session := follow(g, seen, transfer)
-					defer session.End(wsauth.SessionEnded)
-					if n := seen.open.Load(); n != 0 || session.Followed() {
+					s, socket := follow(g, seen, transfer)
+					defer socket.End(wsauth.SessionEnded)
+					if n := seen.open.Load(); n != 0 || socket.Followed() {
 						t.Errorf("%d are followed at once", n)
 					}
 					time.Sleep(followAfter)
@@ -140,7 +140,7 @@ func TestFollowRevokedBefore(t *testing.T) {
 func TestFollowRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}}))
-		s, session := follow(g, nil, wsauth.Unanswered)
+		s, socket := follow(g, nil, wsauth.Unanswered)
 		renew := func() {
 			t.Helper()
 			if n, err := g.Renew(context.Background(), "y"); n != 1 || err != nil {
@@ -154,27 +154,27 @@ func TestFollowRenewed(t *testing.T) {
 		if s.done() {
 			t.Fatal("ended although it was renewed")
 		}
-		session.SetTransfer(wsauth.Bounded)
+		socket.SetTransfer(wsauth.Bounded)
 		time.Sleep(time.Minute) // its token has expired
 		renew()
-		session.SetTransfer(wsauth.Endless)
+		socket.SetTransfer(wsauth.Endless)
 		synctest.Wait()
 		if s.done() {
 			t.Fatal("ended although it was renewed after the expiry")
 		}
-		session.SetTransfer(wsauth.Bounded)
+		socket.SetTransfer(wsauth.Bounded)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		if s.done() {
 			t.Fatal("ended although its length is known")
 		}
-		session.SetTransfer(wsauth.Unanswered) // an upload that is over
+		socket.SetTransfer(wsauth.Unanswered) // an upload that is over
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if s.done() {
 			t.Fatal("ended before it could be answered")
 		}
-		session.SetTransfer(wsauth.Endless)
+		socket.SetTransfer(wsauth.Endless)
 		s.want(t, wsauth.TokenExpired)
 	})
 }
@@ -187,8 +187,8 @@ func TestFollowCountsApart(t *testing.T) {
 		defer g.Shutdown(context.Background()) //nolint:errcheck // It does not wait for requests.
 		held := hold(g)
 		for range 5 {
-			_, session := follow(g, nil, wsauth.Endless)
-			defer session.End(wsauth.SessionEnded)
+			_, socket := follow(g, nil, wsauth.Endless)
+			defer socket.End(wsauth.SessionEnded)
 		}
 		time.Sleep(followAfter)
 		synctest.Wait()
@@ -216,8 +216,8 @@ func TestAllAcross(t *testing.T) {
 			if i%7 == 0 {
 				hold(g)
 			}
-			_, session := follow(g, nil, wsauth.Unanswered)
-			defer session.End(wsauth.SessionEnded)
+			_, socket := follow(g, nil, wsauth.Unanswered)
+			defer socket.End(wsauth.SessionEnded)
 			if i%100 == 0 {
 				time.Sleep(2 * followAfter)
 			}

@@ -177,7 +177,7 @@ func TestClientBehindProxy(t *testing.T) {
 		}
 		defer conn.CloseNow() //nolint:errcheck // the test is over
 		if got := (<-handled).RemoteAddr(); got != client+":0" {
-			t.Errorf("the session of %s is that of %s", client, got)
+			t.Errorf("the socket of %s has the address %s", client, got)
 		}
 		if got := <-authorized; !strings.HasPrefix(got, "127.0.0.1:") {
 			t.Errorf("Authorize is asked for %s", got)

@@ -96,12 +96,12 @@ func TestHold(t *testing.T) {
 				t.Cleanup(func() { _ = g.Shutdown(context.Background()) })
 				s := hold(g)
 				if n := len(slices.Collect(g.Sockets(wsauth.Filter{Subject: "ada"}))); s.done() || n != 1 {
-					t.Fatalf("done %v, %d sessions", s.done(), n)
+					t.Fatalf("done %v, %d sockets", s.done(), n)
 				}
 				c.end(t, g)
 				s.want(t, c.want)
 				if n := len(slices.Collect(g.Sockets(wsauth.Filter{Subject: "ada"}))); n != 0 {
-					t.Errorf("%d sessions are left", n)
+					t.Errorf("%d sockets are left", n)
 				}
 			})
 		})

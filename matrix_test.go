@@ -33,7 +33,7 @@ func TestEndReachesTheClient(t *testing.T) {
 	}{
 		{"expiry", 300 * time.Millisecond, func(*rig) {}, 3000, "token_expired"},
 		{"End", time.Hour, func(rig *rig) {
-			(<-rig.session).EndWith(&wsauth.EndError{Code: 4001, Reason: "kicked"})
+			(<-rig.socket).EndWith(&wsauth.EndError{Code: 4001, Reason: "kicked"})
 		}, 4001, "kicked"},
 		{"Shutdown", time.Hour, func(rig *rig) {
 			go rig.shutdown() // while the client reads

@@ -77,7 +77,7 @@ func TestObserverOfOpenings(t *testing.T) {
 					t.Fatal(err)
 				}
 				if len(told) > 0 {
-					t.Errorf("told more: %q", <-told)
+					t.Errorf("notified of more: %q", <-told)
 				}
 				want := 0
 				if len(c.told) == 2 {

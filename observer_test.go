@@ -43,10 +43,10 @@ func (w witness) saw(t *testing.T, want ...string) {
 		select {
 		case got := <-w:
 			if got != line {
-				t.Errorf("told %q, want %q", got, line)
+				t.Errorf("notified of %q, want %q", got, line)
 			}
 		case <-time.After(patience):
-			t.Fatalf("not told %q", line)
+			t.Fatalf("not notified of %q", line)
 		}
 	}
 }
@@ -114,13 +114,13 @@ func TestObserver(t *testing.T) {
 	got := []string{<-told, <-told, <-told}
 	slices.Sort(got)
 	if want := []string{"ended ada 3000 session_ended", "ended ada 3000 session_ended", "revoked session 2"}; !slices.Equal(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+		t.Errorf("notified of %q, want %q", got, want)
 	}
 	if err := guard.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if len(told) > 0 {
-		t.Errorf("told more: %q", <-told)
+		t.Errorf("notified of more: %q", <-told)
 	}
 }
 

@@ -30,13 +30,13 @@ func (v fixedVerifier) Verify(context.Context, string) (*token.Claims, error) {
 
 // A rig is a guarded handler on a real connection, observed from both ends.
 type rig struct {
-	server  *httptest.Server
-	guard   *wsauth.Guard
-	conns   chan *watchedConn
-	conn    *watchedConn // the server's end, once a client has connected
-	session chan *wsauth.Socket
-	done    chan struct{} // closed when the handler has returned
-	ended   chan error    // the cause of the handler's context
+	server *httptest.Server
+	guard  *wsauth.Guard
+	conns  chan *watchedConn
+	conn   *watchedConn // the server's end, once a client has connected
+	socket chan *wsauth.Socket
+	done   chan struct{} // closed when the handler has returned
+	ended  chan error    // the cause of the handler's context
 }
 
 func newRig(t *testing.T, handler http.Handler, ttl time.Duration) *rig {
@@ -46,16 +46,16 @@ func newRig(t *testing.T, handler http.Handler, ttl time.Duration) *rig {
 		t.Fatal(err)
 	}
 	g := &rig{
-		guard:   guard,
-		conns:   make(chan *watchedConn, 1),
-		session: make(chan *wsauth.Socket, 1),
-		done:    make(chan struct{}),
-		ended:   make(chan error, 1),
+		guard:  guard,
+		conns:  make(chan *watchedConn, 1),
+		socket: make(chan *wsauth.Socket, 1),
+		done:   make(chan struct{}),
+		ended:  make(chan error, 1),
 	}
 	g.server = httptest.NewUnstartedServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer close(g.done)
 		socket := wsauth.SocketFrom(r.Context())
-		g.session <- socket
+		g.socket <- socket
 		context.AfterFunc(r.Context(), func() { g.ended <- context.Cause(r.Context()) })
 		handler.ServeHTTP(w, r)
 	})))

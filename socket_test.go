@@ -257,7 +257,7 @@ func TestShutdownRefusesNewSockets(t *testing.T) {
 func TestShutdownHasALimit(t *testing.T) {
 	rig := newRig(t, coderHandler(t, behaviour{}), time.Hour)
 	rig.dial(t, false) // and never answers the close frame
-	<-rig.session
+	<-rig.socket
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := rig.guard.Shutdown(ctx); !errors.Is(err, context.Canceled) {
@@ -288,8 +288,8 @@ func TestRefuseClose(t *testing.T) {
 	}
 }
 
-// TestSessionOfAPlainRequest checks the claims and the end of a held request.
-func TestSessionOfAPlainRequest(t *testing.T) {
+// TestSocketOfAPlainRequest checks the claims and the end of a held request.
+func TestSocketOfAPlainRequest(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
@@ -337,7 +337,7 @@ func TestEndCodes(t *testing.T) {
 	for given, want := range map[int]int{1000: 1000, 1005: 1011, 1006: 1011, 1015: 1011, 999: 1011, 2999: 1011, 3000: 3000, 4999: 4999, 5000: 1011, 0: 1011, -1: 1011, 70000: 1011} {
 		rig := newRig(t, coderHandler(t, behaviour{}), time.Hour)
 		client := rig.dial(t, false)
-		(<-rig.session).EndWith(&wsauth.EndError{Code: given, Reason: wsauth.Reason(strings.Repeat("x", 122) + "é\xff")})
+		(<-rig.socket).EndWith(&wsauth.EndError{Code: given, Reason: wsauth.Reason(strings.Repeat("x", 122) + "é\xff")})
 		code, reason, err := client.ReadClose()
 		if err != nil || code != want || reason != strings.Repeat("x", 122) {
 			t.Errorf("End(%d): close %d, reason of %d bytes, %v; want %d", given, code, len(reason), err, want)
@@ -457,19 +457,19 @@ func TestFoldingIsASCII(t *testing.T) {
 	}
 }
 
-// TestEndedSessionsAreFreed checks that a token that is valid for an hour does
-// not keep the session of a closed socket in memory.
-func TestEndedSessionsAreFreed(t *testing.T) {
+// TestEndedSocketsAreFreed checks that a token that is valid for an hour does
+// not keep a closed socket in memory.
+func TestEndedSocketsAreFreed(t *testing.T) {
 	rig := newRig(t, coderHandler(t, behaviour{}), time.Hour)
 	client := rig.dial(t, false)
-	session := weak.Make(<-rig.session)
+	socket := weak.Make(<-rig.socket)
 	client.Conn.Close()
 	_ = rig.waitForHandler(t)
 	rig.shutdown()
 	deadline := time.Now().Add(patience)
-	for session.Value() != nil {
+	for socket.Value() != nil {
 		if time.Now().After(deadline) {
-			t.Fatal("the session is still there")
+			t.Fatal("the socket is still in memory")
 		}
 		runtime.GC()
 	}

@@ -99,7 +99,7 @@ func testUsersWaitForTheirTurn(t *testing.T) {
 	}
 	leave[0]()
 	if !<-answers {
-		t.Error("refused when its turn came")
+		t.Error("refused in its turn")
 	}
 }
 

@@ -146,7 +146,7 @@ func TestCacheObeys(t *testing.T) {
 		}
 		keys.set.Store(must(NewKeySet(other)))
 		if claims, err := v.Verify(t.Context(), raw); !errors.Is(err, ErrSignature) {
-			t.Errorf("its key is gone: %v, %v", claims, err)
+			t.Errorf("after its key was removed: %v, %v", claims, err)
 		}
 		keys.set.Store(must(NewKeySet(key)))
 		if _, err := v.Verify(t.Context(), raw); err != nil {
@@ -194,7 +194,7 @@ func TestCacheKeepsWhatIsUsed(t *testing.T) {
 	for _, name := range strings.Split("abcdefgh", "") {
 		c.put(name, verified{})
 		if _, found := c.get("used"); !found {
-			t.Fatalf("it is gone after %s", name)
+			t.Fatalf("forgotten after %s", name)
 		}
 	}
 	if _, found := c.get("a"); found {
