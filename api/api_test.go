@@ -1,5 +1,5 @@
 // Package api keeps the exported API of every public package as text, one line
-// for each identifier, so that a change of it is seen where it is reviewed.
+// for each identifier, so that reviewers see every change of it.
 package api_test
 
 import (
@@ -63,7 +63,7 @@ func TestAPI(t *testing.T) {
 		}
 		for _, line := range have {
 			if !slices.Contains(lines, line) {
-				t.Errorf("%s has what the package lacks: %s", name, line)
+				t.Errorf("the package has no %[2]s, which is in %[1]s", name, line)
 			}
 		}
 	}
@@ -77,8 +77,8 @@ func fileOf(dir string) string {
 	return strings.ReplaceAll(filepath.ToSlash(dir), "/", "-") + ".txt"
 }
 
-// publicPackages returns the folders of the packages that others can import
-// for use in their programs. What the examples share is not for others.
+// publicPackages returns the folders of the packages that others can import. It
+// leaves out the packages that the examples share.
 func publicPackages(t *testing.T) []string {
 	t.Helper()
 	var dirs []string

@@ -13,9 +13,9 @@ import (
 )
 
 // TestArrows compares the imports of each package with the table in
-// ARCHITECTURE.md. A package may import the packages of its row and what these
-// may import. The row of an imported package stands below, so no two packages
-// import each other.
+// ARCHITECTURE.md. A package may import the packages of its row and those that
+// these may import. The row of an imported package must be below, so no two
+// packages import each other.
 func TestArrows(t *testing.T) {
 	table, order := arrows(t)
 	imports := imported(t)
@@ -35,7 +35,7 @@ func TestArrows(t *testing.T) {
 				t.Errorf("%s imports %s, whose row must stand below", name, other)
 			}
 			if !slices.Contains(reach(imports, name), other) {
-				t.Errorf("the table allows %s to import %s, which it does not", name, other)
+				t.Errorf("the table allows %s to import %s, but it does not", name, other)
 			}
 		}
 	}
@@ -70,7 +70,7 @@ func arrows(t *testing.T) (table map[string][]string, order []string) {
 		}
 		for _, name := range names(cells[1]) {
 			if slices.Contains(order, name) {
-				t.Errorf("%s stands in two rows", name)
+				t.Errorf("%s has two rows", name)
 			}
 			table[name] = names(cells[3])
 			order = append(order, name)

@@ -11,7 +11,7 @@ import (
 )
 
 // TestExamplesImports checks that no package of the examples imports an
-// internal package, which would be out of reach where it is copied to.
+// internal package, which a copy could not import.
 func TestExamplesImports(t *testing.T) {
 	for name, imports := range imported(t) {
 		for _, other := range imports {
@@ -23,8 +23,8 @@ func TestExamplesImports(t *testing.T) {
 }
 
 // TestExamplesCompileCopied copies the programs, and the package that two of
-// them share, into a module of its own and compiles them there, where internal
-// packages are out of reach.
+// them share, into another module and compiles them there, where they cannot
+// import internal packages.
 func TestExamplesCompileCopied(t *testing.T) {
 	root, err := filepath.Abs("..")
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// paths are the handlers that are measured in turn.
+// paths are the handlers that are measured alternately.
 var paths = [...]string{"/plain", "/guarded"}
 
 // handshake prints the server's CPU time per handshake, including the close.
@@ -62,7 +62,7 @@ func (c *child) handshakes(path string, n, goroutines int) (float64, error) {
 		if err != nil {
 			return 0, err
 		}
-		_ = conn.SetLinger(0) // leave no port waiting
+		_ = conn.SetLinger(0) // leave no port in TIME_WAIT
 		_ = conn.Close()
 	}
 	to, err := c.settle(goroutines)

@@ -128,10 +128,10 @@ func (f *field) handshakes(c contender, n int) (float64, error) {
 		if err != nil {
 			return 0, err
 		}
-		_ = conn.SetLinger(0) // leave no port waiting
+		_ = conn.SetLinger(0) // leave no port in TIME_WAIT
 		_ = conn.Close()
 	}
-	time.Sleep(20 * time.Millisecond) // for what the proxy does after the end
+	time.Sleep(20 * time.Millisecond) // for the proxy's work after the end
 	to, err := c.cpu()
 	return (to - from) / float64(n), err
 }

@@ -195,7 +195,7 @@ func (c *crowd) endEach(n int) ([]float64, error) {
 			return nil, err
 		}
 		if e.sid != sid || ended != 1 {
-			return nil, fmt.Errorf("the server ended %d sockets, and another than it should", ended)
+			return nil, fmt.Errorf("the server ended %d sockets, or the wrong one", ended)
 		}
 		waits = append(waits, e.at.Sub(begun).Seconds())
 	}
@@ -234,7 +234,7 @@ func (c *crowd) endAll(n int) (first, last float64, err error) {
 // leave closes the remaining sockets.
 func (c *crowd) leave() {
 	for _, conn := range c.sockets {
-		_ = conn.SetLinger(0) // leave no port waiting
+		_ = conn.SetLinger(0) // leave no port in TIME_WAIT
 		_ = conn.Close()
 	}
 	for range c.sockets {

@@ -28,7 +28,7 @@ import (
 type hello struct {
 	Addr  string // of the sockets: /plain and /guarded
 	Token string // an access token that lives for an hour
-	Brief string // one that lives for three seconds
+	Brief string // a token that lives for three seconds
 
 	BriefUntil int64 // its exp
 }
@@ -37,7 +37,7 @@ type hello struct {
 type usage struct {
 	CPU      time.Duration // user and system time
 	Resident int64         // bytes
-	Open     int           // goroutines, which tells how many sockets are open
+	Open     int           // goroutines, which correspond to open sockets
 }
 
 // A server has coder/websocket handlers with and without a guard.

@@ -8,12 +8,12 @@ import (
 
 // The parts of the memory that a guard uses for an open socket.
 const (
-	partSession    = "session"    // what handlers find in the context
-	partRegistry   = "registry"   // its places among the sockets of a token, a login and a user
+	partSession    = "session"    // in the handler's context
+	partRegistry   = "registry"   // its entries in the registry of sockets by token, session and user
 	partTimer      = "timer"      // its end
-	partClaims     = "claims"     // what its token says
+	partClaims     = "claims"     // the claims of its token
 	partRequest    = "request"    // the handler's copy, without the credential
-	partConnection = "connection" // what stands between the handler and TCP
+	partConnection = "connection" // the connection between the handler and TCP
 )
 
 // session prints the heap that a guard uses for an idle socket, by part. The
@@ -49,7 +49,7 @@ func session() error {
 		each(partClaims), each(partRequest), each(partConnection))
 	for _, part := range []string{partSession, partRegistry, partTimer, partClaims, partRequest, partConnection} {
 		if each(part) <= 0 {
-			return fmt.Errorf("session: nothing counts as %s: does the function that made it have another name now?", part)
+			return fmt.Errorf("session: no memory is attributed to %s: was the function that allocates it renamed?", part)
 		}
 	}
 	return within("session", sum, target)
@@ -58,7 +58,7 @@ func session() error {
 // heapByPart returns the live heap in bytes, by part.
 func heapByPart() map[string]float64 {
 	runtime.GC()
-	runtime.GC() // a profile is as old as the collection before the last
+	runtime.GC() // a profile shows the state before the last two collections
 	records := make([]runtime.MemProfileRecord, 10_000)
 	n, ok := runtime.MemProfile(records, false)
 	if !ok {

@@ -33,13 +33,13 @@ const (
 	// requests.
 	soakSockets = 8100
 
-	soakTTL       = 2 * time.Minute // of an access token: each session must be refreshed all the time
-	soakPerLogin  = 3               // sockets of one login
+	soakTTL       = 2 * time.Minute // of an access token; short, so that sessions are refreshed constantly
+	soakPerLogin  = 3               // sockets of one session
 	soakRefresh   = 50 * time.Second
 	soakEcho      = 10 * time.Second // between two messages of a socket
 	soakReload    = 5 * time.Second
 	soakExpected  = "session_ended"
-	soakUnhurried = 30 * time.Second // for what must happen at once
+	soakUnhurried = 30 * time.Second // for events that must happen at once
 )
 
 // serveSoak runs a gateway whose routes change continually.
@@ -88,13 +88,13 @@ type soaking struct {
 	echoes   atomic.Int64
 	logouts  atomic.Int64
 	renewals atomic.Int64
-	closed   atomic.Int64 // by a logout, as they should be
+	closed   atomic.Int64 // by a logout, as expected
 
 	mu     sync.Mutex
-	faults map[string]int // how often each came
+	faults map[string]int // number of each fault
 }
 
-// A soakSession is one login with its sockets.
+// A soakSession is one session with its sockets.
 type soakSession struct {
 	client          *http.Client
 	access, refresh string
@@ -105,7 +105,7 @@ type soakSession struct {
 // changes of its routes. An unexpected end of a socket is a failure.
 func soak() error {
 	sockets, duration := soakSockets, 10*time.Minute
-	if brief := os.Getenv("WSAUTH_BENCH_SOAK"); brief != "" { // a time, for a first look
+	if brief := os.Getenv("WSAUTH_BENCH_SOAK"); brief != "" { // a shorter time, for a first look
 		d, err := time.ParseDuration(brief)
 		if err != nil {
 			return err
@@ -162,7 +162,7 @@ func (s *soaking) live(user int) {
 	}
 }
 
-// hold opens the sockets of a login and keeps them until it is logged out.
+// hold opens the sockets of a session and keeps them until it is logged out.
 func (s *soaking) hold(session *soakSession) {
 	var sockets sync.WaitGroup
 	for range soakPerLogin {
@@ -172,7 +172,7 @@ func (s *soaking) hold(session *soakSession) {
 			}
 		})
 	}
-	// On average each login is ended once in four minutes.
+	// On average each session is ended once in four minutes.
 	end := time.Now().Add(time.Duration(rand.Int64N(int64(8 * time.Minute))))
 	for {
 		pause := soakRefresh/2 + time.Duration(rand.Int64N(int64(soakRefresh/2)))
@@ -191,7 +191,7 @@ func (s *soaking) hold(session *soakSession) {
 		s.renewals.Add(1)
 	}
 	if time.Now().After(s.until) {
-		time.Sleep(time.Duration(rand.Int64N(int64(soakUnhurried)))) // not all in the same moment
+		time.Sleep(time.Duration(rand.Int64N(int64(soakUnhurried)))) // not all at the same time
 	}
 	session.gone.Store(true)
 	if err := s.post(session, "/auth/logout", ""); err != nil {
@@ -237,7 +237,7 @@ func (s *soaking) message(conn net.Conn, r *bufio.Reader) (code int, reason stri
 	}
 	_ = conn.SetDeadline(time.Now().Add(soakUnhurried))
 	if _, err := conn.Write(append(append(binaryHead(32, 0x80), 0, 0, 0, 0), make([]byte, 32)...)); err != nil {
-		return s.frame(r) // a close frame may have come before the connection was shut
+		return s.frame(r) // a close frame may have arrived before
 	}
 	return s.frame(r)
 }

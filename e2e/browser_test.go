@@ -20,15 +20,15 @@ import (
 	"wsauth/internal/testenv"
 )
 
-// otherName leads the browser to this machine, but not in the eyes of its
-// rules: over plain HTTP such a page is not secure.
+// otherName resolves to this machine, but browsers do not treat it as local:
+// over plain HTTP such a page is not a secure context.
 const otherName = "wsauth.example"
 
-// stopBrowser ends the browser, if there is one.
+// stopBrowser stops the browser, if it runs.
 var stopBrowser = func() {}
 
-// browser starts the one browser of this package, with the flags that a person
-// would use on a machine without a screen.
+// browser starts the browser that this package shares, with the flags of an
+// ordinary browser without a screen.
 var browser = sync.OnceValues(func() (context.Context, error) {
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -37,7 +37,7 @@ var browser = sync.OnceValues(func() (context.Context, error) {
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(),
 		chromedp.ExecPath(path),
 		chromedp.Headless,
-		chromedp.NoSandbox, // root cannot have one
+		chromedp.NoSandbox, // not possible for root
 		chromedp.DisableGPU,
 		chromedp.NoFirstRun,
 		chromedp.Flag("disable-background-networking", true),
@@ -50,13 +50,13 @@ var browser = sync.OnceValues(func() (context.Context, error) {
 	stopBrowser = func() {
 		bounded, done := context.WithTimeout(ctx, patience)
 		defer done()
-		_ = chromedp.Cancel(bounded) // whatever is left is killed
+		_ = chromedp.Cancel(bounded) // kills the browser if it still runs
 		cancel()
 	}
 	return ctx, chromedp.Do(ctx)
 })
 
-// needBrowser skips the test where there is no browser.
+// needBrowser skips the test if there is no browser.
 func needBrowser(t *testing.T) context.Context {
 	t.Helper()
 	ctx, err := browser()
@@ -68,20 +68,20 @@ func needBrowser(t *testing.T) context.Context {
 	return ctx
 }
 
-// A tab is one tab of the browser, with cookies of its own.
+// A tab is one tab of the browser, with its own cookies.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
 }
 
-// newTab opens a tab for the rest of the test. The test fails when a page does
-// not catch an exception, or breaks its Content-Security-Policy.
+// newTab opens a tab until the test ends. The test fails if a page has an
+// uncaught exception, or violates its Content-Security-Policy.
 func newTab(t *testing.T) *tab {
 	t.Helper()
 	return startTab(needBrowser(t), t, chromedp.WithNewBrowserContext())
 }
 
-// newWindow opens another tab that has the cookies of this one.
+// newWindow opens another tab with the cookies of this one.
 func (b *tab) newWindow() *tab {
 	b.t.Helper()
 	return startTab(b.ctx, b.t)
@@ -117,14 +117,14 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// open goes to an address.
+// open navigates to an address.
 func (b *tab) open(url string) {
 	b.t.Helper()
 	b.do(chromedp.Navigate(url))
 }
 
-// prepare lets script run in each page that the tab opens from now on, before
-// the page's own.
+// prepare makes script run in each page that the tab opens from now on, before
+// the page's own scripts.
 func (b *tab) prepare(script string) {
 	b.t.Helper()
 	b.do(func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
@@ -133,8 +133,8 @@ func (b *tab) prepare(script string) {
 	})
 }
 
-// prefer sets the colours that the person prefers, light or dark, and that
-// nothing moves: a colour is what it is to be at once.
+// prefer sets the preferred color scheme, light or dark, and turns off
+// animations, so that colors have their final values at once.
 func (b *tab) prefer(scheme string) {
 	b.t.Helper()
 	b.do(func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
@@ -145,7 +145,7 @@ func (b *tab) prefer(scheme string) {
 	})
 }
 
-// click clicks what a CSS selector finds, as soon as it can be seen.
+// click clicks the element of a CSS selector, once it is visible.
 func (b *tab) click(selector string) {
 	b.t.Helper()
 	b.do(chromedp.Click(chromedp.CSS(selector), visible))
@@ -167,7 +167,7 @@ func (b *tab) set(selector, value string) {
 	b.do(chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Evaluate[chromedp.Void](assign))
 }
 
-// text is what a person reads in an element, as soon as it can be seen.
+// text returns the visible text of an element, once it is visible.
 func (b *tab) text(selector string) string {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
@@ -179,7 +179,7 @@ func (b *tab) text(selector string) string {
 	return text
 }
 
-// run evaluates an expression in the page, a promise's value included.
+// run evaluates an expression in the page, and awaits a promise.
 func run[T any](b *tab, expression string) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
@@ -203,8 +203,8 @@ func until[T any](b *tab, expression string) T {
 	})`, expression, strconv.Quote("never: "+expression), patience.Milliseconds()))
 }
 
-// An end is what a page learns about a socket: its close event, and what came
-// before.
+// An end is what a page observes of a socket: its close event, and the messages
+// before it.
 type end struct {
 	Code     int      `json:"code"`
 	Reason   string   `json:"reason"`
@@ -212,7 +212,7 @@ type end struct {
 	Messages []string `json:"messages"`
 }
 
-// dial opens a socket from within the page and waits for its end.
+// dial opens a socket from the page and waits for its end.
 func (b *tab) dial(url string) end {
 	b.t.Helper()
 	return run[end](b, fmt.Sprintf(`new Promise((done) => {
@@ -224,8 +224,8 @@ func (b *tab) dial(url string) end {
 	})`, strconv.Quote(url)))
 }
 
-// watchSockets lets the page note the addresses and the ends of the sockets
-// that it opens from now on, for sockets and lastEnd.
+// watchSockets makes the page record the addresses and ends of the sockets that
+// it opens from now on, for sockets and lastEnd.
 func (b *tab) watchSockets() {
 	b.t.Helper()
 	b.do(chromedp.Evaluate[chromedp.Void](`window.sockets = [];
@@ -248,20 +248,21 @@ func (b *tab) lastEnd() end {
 	return until[end](b, "window.lastEnd")
 }
 
-// sockets are the addresses of the sockets that the page opened after
+// sockets returns the addresses of the sockets that the page opened after
 // watchSockets.
 func (b *tab) sockets() []string {
 	b.t.Helper()
 	return run[[]string](b, "window.sockets")
 }
 
-// requests are the paths below /auth/ that the page has requested, in order.
+// requests returns the paths below /auth/ that the page has requested, in
+// order.
 func (b *tab) requests() []string {
 	b.t.Helper()
 	return run[[]string](b, `performance.getEntriesByType("resource").map((e) => new URL(e.name).pathname).filter((p) => p.startsWith("/auth/"))`)
 }
 
-// count is how often path was requested.
+// count returns how often path was requested.
 func (b *tab) count(path string) int {
 	b.t.Helper()
 	n := 0

@@ -11,7 +11,7 @@ import (
 
 // The browser client, as the server's own page uses it.
 
-// openPage logs in and opens the page's socket, which is watched.
+// openPage logs in and opens the page's socket after watchSockets.
 func openPage(t *testing.T, server *program, way string) *tab {
 	t.Helper()
 	page := newTab(t)
@@ -22,18 +22,18 @@ func openPage(t *testing.T, server *program, way string) *tab {
 	return page
 }
 
-// happened is how often the page's record says so.
+// happened returns how often the page's record contains an entry.
 func happened(text string) string {
 	return fmt.Sprintf(`[...document.querySelectorAll("#timeline li div")].filter((e) => e.textContent.startsWith(%q)).length`, text)
 }
 
-// dispatch lets something happen to the page's window or document.
+// dispatch dispatches an event to the page's window or document.
 func dispatch(b *tab, expression string) {
 	b.t.Helper()
 	b.do(chromedp.Evaluate[chromedp.Void](expression))
 }
 
-// onLine lets the browser say whether there is a network.
+// onLine makes the browser report whether there is a network.
 func onLine(is bool) string {
 	return fmt.Sprintf(`Object.defineProperty(navigator, "onLine", { value: %v, configurable: true })`, is)
 }
@@ -46,8 +46,8 @@ const (
 	loggedOut  = `document.querySelector("#socket-state").textContent === "Logged out"`
 )
 
-// A socket is opened with a ticket, whether or not cookies come along. No
-// access or refresh token is ever in an address.
+// A socket is opened with a ticket, with or without cookies. No access or
+// refresh token is ever in an address.
 func TestClientAddress(t *testing.T) {
 	server := startServer(t)
 	for _, way := range ways {
@@ -61,7 +61,7 @@ func TestClientAddress(t *testing.T) {
 	}
 }
 
-// Pain 15: a socket outlives many access tokens, and is still the same.
+// Pain 15: a socket outlives many access tokens without reconnecting.
 func TestClientRenewsTheSocket(t *testing.T) {
 	server := startServer(t, "--access-ttl", "3s")
 	for _, way := range ways {
@@ -81,7 +81,7 @@ func TestClientRenewsTheSocket(t *testing.T) {
 	}
 }
 
-// The client brings the socket back after the server was away.
+// The client reconnects after the server was restarted.
 func TestClientAfterARestart(t *testing.T) {
 	for _, end := range []struct {
 		name string
@@ -99,7 +99,7 @@ func TestClientAfterARestart(t *testing.T) {
 				t.Errorf("the socket got %+v, want %s", got, end.code)
 			}
 			if got := page.text("#end-title"); got == "" {
-				t.Error("the page does not explain it")
+				t.Error("the page does not explain the end")
 			}
 			server.again(t)
 			until[bool](page, socketOpen)
@@ -118,7 +118,7 @@ func TestClientAfterARestart(t *testing.T) {
 func TestClientBackOnline(t *testing.T) {
 	server := startServer(t)
 	page := openPage(t, server, "token")
-	dispatch(page, onLine(false)) // so that it does not come back by itself before
+	dispatch(page, onLine(false)) // so that it does not reconnect before
 	server.kill(t)
 	until[bool](page, comingBack)
 	server.again(t)
@@ -129,7 +129,7 @@ func TestClientBackOnline(t *testing.T) {
 	wantRefreshFirst(page, begun)
 }
 
-// Pain 13: a computer that slept for an hour does not rejoin with its old
+// Pain 13: after an hour of sleep, a computer does not reconnect with its old
 // token.
 func TestClientAfterASleep(t *testing.T) {
 	server := startServer(t)
@@ -148,8 +148,8 @@ func TestClientAfterASleep(t *testing.T) {
 	}
 }
 
-// wantRefreshFirst fails unless the page refreshed, once, before it asked for
-// anything else, leaving out the first requests.
+// wantRefreshFirst fails the test unless the page refreshed once before any
+// other request. It ignores the first requests.
 func wantRefreshFirst(b *tab, first int) {
 	b.t.Helper()
 	got := b.requests()[first:]
@@ -159,7 +159,8 @@ func wantRefreshFirst(b *tab, first int) {
 	}
 }
 
-// Pain 14: a login that is over ends in one state, and asks nothing more.
+// Pain 14: a session that is over ends in one state, and the client sends no
+// more requests.
 func TestClientOfADeadLogin(t *testing.T) {
 	server := startServer(t)
 	for _, way := range ways {
@@ -191,15 +192,15 @@ func TestClientOfADeadLogin(t *testing.T) {
 			page.text("#session-user")
 			openSocket(page, "good")
 			until[bool](page, socketOpen)
-			if n := page.count("/auth/refresh"); n != 1 { // one that was late is seen by now
+			if n := page.count("/auth/refresh"); n != 1 { // a late request would be visible by now
 				t.Errorf("%d refreshes in the end, want 1: %q", n, page.requests())
 			}
 		})
 	}
 }
 
-// 3003: the client does not come back as it is. If it did, the two windows
-// would throw each other out for ever.
+// 3003: the client does not reconnect by itself. Otherwise the two windows
+// would evict each other forever.
 func TestClientStops(t *testing.T) {
 	server := startServer(t, "--max-sockets", "1")
 	page := openPage(t, server, "token")
@@ -214,12 +215,12 @@ func TestClientStops(t *testing.T) {
 		t.Errorf("%d sockets, want 1", n)
 	}
 	if state := page.text("#socket-state"); state != "Ended" {
-		t.Errorf("the page says %q", state)
+		t.Errorf("the page shows %q", state)
 	}
 }
 
-// Two windows with the same cookies refresh in the same moment, again and
-// again: both stay logged in, and their sockets open.
+// Two windows with the same cookies refresh at the same moment, repeatedly:
+// both stay logged in, and their sockets open.
 func TestClientInTwoWindows(t *testing.T) {
 	server := startServer(t)
 	page := openPage(t, server, "cookie")
@@ -251,20 +252,20 @@ func TestClientInTwoWindows(t *testing.T) {
 	until[bool](page, `document.querySelector("#sessions li").textContent.includes("2 open sockets")`)
 }
 
-// The server asks for the password on the open socket, and goes on when it has
-// it.
+// The server asks for the password on the open socket, and continues when it
+// gets it.
 func TestClientStepUp(t *testing.T) {
 	server := startServer(t)
 	for _, way := range ways {
 		t.Run(way, func(t *testing.T) {
 			page := openPage(t, server, way)
-			page.click("#refresh-button") // what comes from that is not fresh
+			page.click("#refresh-button") // a refreshed session is not fresh
 			until[bool](page, happened("The socket was renewed")+" === 1")
 			page.click("#sensitive-button")
 			page.fill("#stepup-password", "wrong")
 			page.click("#stepup-confirm")
 			if got := page.text("#stepup-error"); !strings.Contains(got, "password") {
-				t.Errorf("the dialog says %q", got)
+				t.Errorf("the dialog shows %q", got)
 			}
 			page.fill("#stepup-password", "test")
 			page.click("#stepup-confirm")

@@ -16,7 +16,8 @@ import (
 	"wsauth/internal/urlpath"
 )
 
-// roomsPage is a page with the client module, which runs what a test asks for.
+// roomsPage is a page with the client module, which runs the expressions of a
+// test.
 const roomsPage = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>rooms</title>
 <script type="module">
 const base = location.pathname.startsWith("/app/") ? "/app/auth" : "/auth";
@@ -43,8 +44,8 @@ window.first = (url, options) => new Promise((done) => {
 window.ready = true;
 </script>`
 
-// startRooms starts a gateway in front of a server whose sockets say at which
-// path they are, unless it is silent, and returns its address.
+// startRooms starts a gateway in front of a server whose sockets send their
+// path, unless it is silent, and returns its address.
 func startRooms(t *testing.T) *program {
 	t.Helper()
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -76,9 +77,9 @@ routes:
 	return startGateway(t, file)
 }
 
-// The browser's URL writes a path in its own way, and the ticket is for that:
-// whatever the page writes opens a socket, unless the gateway refuses the path
-// for every request.
+// The browser normalizes the path of a URL, and the ticket is for the result:
+// any path opens a socket, unless the gateway refuses the path for every
+// request.
 func TestClientPaths(t *testing.T) {
 	text, err := os.ReadFile("../internal/urlpath/testdata/paths.json")
 	if err != nil {
@@ -104,7 +105,7 @@ func TestClientPaths(t *testing.T) {
 		switch got {
 		case v.Canonical:
 			opened++
-		case "stopped 3003 invalid_request": // escapes of escapes, controls, bytes that are no UTF-8
+		case "stopped 3003 invalid_request": // escapes of escapes, control characters, bytes that are not UTF-8
 		default:
 			t.Errorf("%q: %s", v.Path, got)
 		}
@@ -124,7 +125,7 @@ func TestClientPaths(t *testing.T) {
 	}
 }
 
-// A proxy serves the site below a prefix, and strips it.
+// A proxy serves the site below a prefix, which it strips.
 func TestClientBelowAPrefix(t *testing.T) {
 	server := startRooms(t)
 	at, err := url.Parse(server.url)
@@ -144,10 +145,10 @@ func TestClientBelowAPrefix(t *testing.T) {
 		t.Errorf("with stripPrefix: %s", got)
 	}
 	if got := run[string](page, `first("/app/rooms/7")`); !strings.HasPrefix(got, "waiting 1006") {
-		t.Errorf("without it: %s", got)
+		t.Errorf("without the prefix: %s", got)
 	}
 	if got := run[string](page, `(() => { try { connect("/other/ws", session, { stripPrefix: "/app" }) } catch (e) { return e.name } })()`); got != "TypeError" {
-		t.Errorf("a path that is not below it: %q", got)
+		t.Errorf("a path outside the prefix: %q", got)
 	}
 }
 
@@ -170,7 +171,7 @@ all.push(connect("/silent", session));`)
 	if got := run[int](page, "ended"); got != 1000 {
 		t.Errorf("the connection ended with %d", got)
 	}
-	// While the handshake runs: the browser fails it, and no socket is left.
+	// During the handshake: the browser fails it, and no socket is left.
 	dispatch(page, `
 window.third = connect("/silent", session);
 const born = WebSocket;

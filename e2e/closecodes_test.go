@@ -8,9 +8,9 @@ import (
 	"wsauth"
 )
 
-// The page has words of its own for every reason that a guard gives, whether
-// the reason comes with a close frame or with the refusal of a ticket, and
-// offers what the guard advises.
+// The page explains every reason of a guard separately, whether it comes in a
+// close frame or in the refusal of a ticket, and offers the actions that the
+// guard advises.
 func TestPageHasWordsForEveryReason(t *testing.T) {
 	server := startServer(t)
 	page := newTab(t)
@@ -35,13 +35,13 @@ func TestPageHasWordsForEveryReason(t *testing.T) {
 		got, bare := explain(outcome.Code, reason), explain(outcome.Code, "")
 		switch {
 		case bare.Title == unknown.Title:
-			t.Errorf("%s: the page does not know its code %d", reason, outcome.Code)
+			t.Errorf("%s: the page does not explain code %d", reason, outcome.Code)
 		case got.Title == "" || got.Meaning == "" || got.Advice == "":
-			t.Errorf("%s: the page says %+v", reason, got)
+			t.Errorf("%s: the page shows %+v", reason, got)
 		case got.Meaning == bare.Meaning:
-			t.Errorf("%s: the page says no more than of any %d: %s", reason, outcome.Code, got.Meaning)
+			t.Errorf("%s: the page shows only the text for any %d: %s", reason, outcome.Code, got.Meaning)
 		case meanings[got.Meaning] != "":
-			t.Errorf("%s: the page says the same as of %s: %s", reason, meanings[got.Meaning], got.Meaning)
+			t.Errorf("%s: the page shows the same text as for %s: %s", reason, meanings[got.Meaning], got.Meaning)
 		}
 		meanings[got.Meaning] = reason
 		if action := needs[outcome.Advice]; action != "" && !slices.Contains(got.Actions, action) {

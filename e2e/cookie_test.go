@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// send clicks the example's one button and waits for the socket's end.
+// send clicks the example's only button and waits for the socket's end.
 func send(b *tab) end {
 	b.t.Helper()
 	b.watchSockets()

@@ -12,13 +12,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// startAPI serves what is behind the gateway: an echo at /ws, and elsewhere
-// the user and what the request was.
+// startAPI starts the server behind the gateway: it echoes at /ws, and
+// elsewhere returns the user and the request.
 func startAPI(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/ws" {
-			w.Header().Set("Access-Control-Allow-Origin", "https://elsewhere.example") // which the gateway replaces
+			w.Header().Set("Access-Control-Allow-Origin", "https://elsewhere.example") // the gateway replaces this field
 			fmt.Fprintf(w, "%s %s by %s", r.Method, r.URL.Path, r.Header.Get("X-User"))
 			return
 		}
@@ -38,7 +38,7 @@ func startAPI(t *testing.T) string {
 	return server.URL
 }
 
-// startForPages starts a gateway whose answers pages of one origin may read.
+// startForPages starts a gateway that lets pages of one origin read answers.
 func startForPages(t *testing.T, origin string, credentials bool) *program {
 	t.Helper()
 	file := strings.NewReplacer("API", startAPI(t), "ORIGIN", origin, "CREDENTIALS", strconv.FormatBool(credentials)).Replace(`
@@ -58,30 +58,30 @@ routes:
 	return startGateway(t, file)
 }
 
-// An answer is what a page learns of a request; Status is 0 where the browser
-// keeps it from the page.
+// An answer is what a page can read of a response. Status is 0 if the browser
+// blocks it.
 type answer struct {
 	Status int    `json:"status"`
 	Body   string `json:"body"`
 }
 
-// fetch sends a request from within the page.
+// fetch sends a request from the page.
 func (b *tab) fetch(url, init string) answer {
 	b.t.Helper()
 	return run[answer](b, fmt.Sprintf(`fetch(%s, %s).then(async (r) => ({status: r.status, body: await r.text()}), (e) => ({status: 0, body: e.name}))`, strconv.Quote(url), init))
 }
 
-// isolated is what a page learns of an answer that it may not read.
+// isolated is the answer that a page gets if it may not read the response.
 var isolated = answer{Body: "TypeError"}
 
-// TestPageOfAnotherOrigin: it loads the module from the gateway, logs in,
-// reads answers and refusals of the routes that let it, and opens a socket.
-// One of a third origin does nothing of that, and reads only the published
+// TestPageOfAnotherOrigin: a page of an allowed origin loads the module from
+// the gateway, logs in, reads answers and refusals of the routes that allow it,
+// and opens a socket. A page of a third origin can only read the published
 // keys.
 func TestPageOfAnotherOrigin(t *testing.T) {
 	needBrowser(t)
 	site, third := otherSite(t), otherSite(t)
-	site = strings.Replace(site, "127.0.0.1", "localhost", 1) // another site as well: no cookie gets there
+	site = strings.Replace(site, "127.0.0.1", "localhost", 1) // another site too, so no cookies are sent
 	server := startForPages(t, site, false)
 	page := newTab(t)
 	page.open(site)
@@ -150,9 +150,9 @@ func TestPageOfAnotherOrigin(t *testing.T) {
 	}
 }
 
-// TestPageOfAnotherOriginWithCookies: with credentials the cookies of the
-// login go along, from another origin of the same site. Without the CSRF value
-// they change nothing.
+// TestPageOfAnotherOriginWithCookies: with credentials, the login's cookies are
+// sent from another origin of the same site. Without the CSRF value they change
+// nothing.
 func TestPageOfAnotherOriginWithCookies(t *testing.T) {
 	needBrowser(t)
 	site := otherSite(t)

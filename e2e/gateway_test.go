@@ -13,8 +13,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// chatPage is a page of a server that knows nothing of authentication, but for
-// the address of the client module.
+// chatPage is a page of a server without authentication. It only has the
+// address of the client module.
 const chatPage = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>chat</title>
 <script type="module">
 import { connect, Session } from "/auth/client/wsauth.js";
@@ -31,7 +31,7 @@ window.start = async (password) => {
 };
 </script>`
 
-// startChat serves it, and an echo that says hello to whom X-User names.
+// startChat serves chatPage, and an echo that greets the user named in X-User.
 func startChat(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -56,9 +56,9 @@ func startChat(t *testing.T) string {
 	return server.URL
 }
 
-// TestGatewayInABrowser: the file of the README in front of such a server. A
-// page logs in, its socket outlives access tokens, and a logout from elsewhere
-// closes it.
+// TestGatewayInABrowser: the configuration of the README in front of such a
+// server. A page logs in, its socket outlives access tokens, and a logout from
+// elsewhere closes it.
 func TestGatewayInABrowser(t *testing.T) {
 	backend := startChat(t)
 	file := strings.ReplaceAll(`
@@ -99,7 +99,7 @@ routes:
 	}
 }
 
-// dataOf is the data folder of a server, as it was started.
+// dataOf returns the data folder that a server was started with.
 func dataOf(p *program) string {
 	i := slices.Index(p.cmd.Args, "--data")
 	return p.cmd.Args[i+1]

@@ -5,14 +5,14 @@ import (
 	"testing"
 )
 
-// mayAnswer lets answers work in each page that the tab opens from now on.
+// mayAnswer makes answers work in each page that the tab opens from now on.
 func (b *tab) mayAnswer() {
 	b.t.Helper()
 	b.prepare(`{ const real = window.fetch; window.answers = {}; window.fetch = (url, init) => window.answers[url]?.() ?? real(url, init) }`)
 }
 
-// answers lets the page get from now on, instead of the server's answer to
-// path, what the expression gives.
+// answers replaces the server's response to path by the value of an expression,
+// from now on.
 func (b *tab) answers(path, expression string) {
 	b.t.Helper()
 	dispatch(b, fmt.Sprintf("window.answers[%q] = () => %s", path, expression))
@@ -23,8 +23,8 @@ const (
 	noAnswer = `new Promise(() => {})`
 )
 
-// wantLoginOver fails unless the page says that the login is over, of the
-// socket too, and lets the person do nothing with that.
+// wantLoginOver fails the test unless the page shows that the session is over,
+// also for the socket, and disables its controls.
 func wantLoginOver(b *tab) {
 	b.t.Helper()
 	until[bool](b, loggedOut)
@@ -33,15 +33,15 @@ func wantLoginOver(b *tab) {
 		b.t.Errorf("the login is over %d times", n)
 	}
 	if !run[bool](b, `document.querySelector("#message").disabled && document.querySelector("#expiry").hidden && document.querySelector("#end-auto").hidden`) {
-		b.t.Error("the page still shows a socket that may be used, or that comes back")
+		b.t.Error("the page still shows a socket that is usable or reconnecting")
 	}
 	if offered := run[[]string](b, `[...document.querySelectorAll("#end .actions button:not([hidden])")].map((e) => e.textContent)`); len(offered) != 1 || offered[0] != "Log in" {
 		b.t.Errorf("the page offers %q, want only to log in", offered)
 	}
 }
 
-// A page whose login turns out to be over says so of its socket too, though
-// the server has not ended that, and takes it for none that comes back.
+// If a page learns that its session is over before the server ends its socket,
+// it shows the socket as ended, and does not reconnect.
 func TestLoginIsOverBeforeTheSocket(t *testing.T) {
 	server := startServer(t)
 	for _, way := range ways {
@@ -55,7 +55,7 @@ func TestLoginIsOverBeforeTheSocket(t *testing.T) {
 			page.click("#refresh-button")
 			wantLoginOver(page)
 			wantEnd(page, "1000", "logged_out", "The login is over")
-			wantLoginOver(page) // the socket's end changes none of it
+			wantLoginOver(page) // the end of the socket changes nothing
 		})
 		t.Run(way+" connecting", func(t *testing.T) {
 			page := newTab(t)
@@ -83,7 +83,7 @@ func TestLoginIsOverBeforeTheSocket(t *testing.T) {
 		page.answers("/auth/refresh", refuses)
 		page.click("#refresh-button")
 		wantLoginOver(page)
-		// What became of the socket, or of a try to come back that was faster.
+		// The end of the socket, or of a faster attempt to reconnect.
 		if page.text("#end-title") == "The connection broke" {
 			wantEnd(page, "1006", "", "The connection broke")
 		} else {

@@ -6,7 +6,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// On a telephone the page needs no scrolling to the side, whatever it shows.
+// On a phone the page never needs horizontal scrolling.
 func TestPageFitsATelephone(t *testing.T) {
 	const width = 390
 	server := startServer(t)
@@ -35,9 +35,9 @@ func TestPageFitsATelephone(t *testing.T) {
 	fits("the page after the end")
 }
 
-// faint lists the texts that can be seen and whose contrast to their ground is
-// below 4.5 to 1 (WCAG 2, success criterion 1.4.3, without its mercy for large
-// letters and for buttons that are off).
+// faint returns the visible texts with a contrast below 4.5 to 1 (WCAG 2,
+// success criterion 1.4.3, but without its exceptions for large text and
+// disabled controls).
 const faint = `(() => {
 	const numbers = (color) => {
 		if (!/^rgba?\(/.test(color)) throw new Error("a colour that this cannot read: " + color);
@@ -66,7 +66,7 @@ const faint = `(() => {
 	return texts.map(([e, style, text]) => [contrast(e, style), text]).filter(([c]) => c < 4.5).map(([c, text]) => c.toFixed(2) + ": " + text);
 })()`
 
-// Whatever the page shows can be read, in light and in dark.
+// All texts of the page have enough contrast, in light and dark mode.
 func TestPageIsReadable(t *testing.T) {
 	server := startServer(t)
 	for _, scheme := range []string{"light", "dark"} {

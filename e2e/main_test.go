@@ -1,6 +1,5 @@
-// Package e2e runs the programs as a person does, from their source, and looks
-// at them with a real browser: what a page learns about a WebSocket, only a
-// browser can tell.
+// Package e2e builds and runs the programs, and tests them with a real browser:
+// only a browser shows what a page learns about a WebSocket.
 package e2e
 
 import (

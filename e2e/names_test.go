@@ -8,20 +8,20 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// controls are the roles of what a person operates.
+// controls are the roles of interactive elements.
 var controls = map[string]bool{
 	"button": true, "checkbox": true, "combobox": true, "link": true, "radio": true, "searchbox": true, "slider": true, "textbox": true,
 }
 
-// Every control of every page has a name that a screen reader can say, as the
-// browser itself works it out.
+// Every control of every page has an accessible name, as the browser itself
+// computes it.
 func TestControlsHaveNames(t *testing.T) {
 	serve := startServer(t)
 	query := start(t, "query", "-addr", "127.0.0.1:0")
 	cookie := start(t, "cookie", "-addr", "127.0.0.1:0")
 	pages := []struct {
 		name, url string
-		least     int // of controls, so that an empty page does not pass
+		least     int // number of controls, so that an empty page does not pass
 		ready     string
 	}{
 		{"page", serve.url + "/", 8, `document.querySelector("#attempt").options.length > 0`},
@@ -54,7 +54,8 @@ func TestControlsHaveNames(t *testing.T) {
 	})
 }
 
-// wantNames fails for each control without a name, and counts the controls.
+// wantNames fails the test for each control without a name, and counts the
+// controls.
 func wantNames(b *tab) int {
 	b.t.Helper()
 	tree, err := chromedp.Call(b.ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
@@ -75,7 +76,7 @@ func wantNames(b *tab) int {
 	return n
 }
 
-// plain is the string in a value of the accessibility tree, or "".
+// plain returns the string in a value of the accessibility tree, or "".
 func plain(v *accessibility.Value) string {
 	var s string
 	if v == nil || json.Unmarshal(v.Value, &s) != nil {

@@ -10,11 +10,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// noSocket is all that a page learns where the handshake is refused in HTTP.
+// noSocket is the end that a page sees if the handshake is refused in HTTP.
 var noSocket = end{Code: 1006, Messages: []string{}}
 
-// otherSite serves a page of another origin: the same host, another port. The
-// browser sends it the same cookies, since those know no ports.
+// otherSite serves a page of another origin: the same host with another port.
+// The browser sends it the same cookies, because they are not bound to ports.
 func otherSite(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -58,7 +58,8 @@ func TestForeignPageGetsNoSocket(t *testing.T) {
 	await(t, server.output, regexp.MustCompile(`reason=origin_not_allowed(?s:.*)reason=origin_not_allowed`))
 }
 
-// newTicket is how a page that is logged in by cookies gets a ticket.
+// newTicket is the expression by which a page that is logged in by cookies gets
+// a ticket.
 const newTicket = `fetch("/auth/ticket", {
 	method: "POST",
 	headers: {"Content-Type": "application/json", "X-CSRF-Token": document.cookie.match(/csrf_access_token=([^;]*)/)[1]},

@@ -17,7 +17,7 @@ import (
 	"wsauth/internal/wstest"
 )
 
-// build makes all programs, once.
+// build builds all programs, once.
 var build = sync.OnceValue(func() error {
 	cmd := exec.Command("go", "build", "-o", scratch, "./cmd/wsauth", "./examples/query", "./examples/cookie")
 	cmd.Dir = ".."
@@ -27,22 +27,22 @@ var build = sync.OnceValue(func() error {
 	return nil
 })
 
-// A program is one of ours, running.
+// A program is one of ours that is running.
 type program struct {
-	url    string // where it listens, without a path
+	url    string // its address, without a path
 	output *wstest.Log
 	cmd    *exec.Cmd
-	ended  chan error // gets the result once
+	ended  chan error // receives the result once
 	told   bool       // to stop
 
 	killed, stopped bool
 }
 
-// address finds where a program says that it listens.
+// address matches the address at which a program says that it listens.
 var address = regexp.MustCompile(`listening.*?(http://127\.0\.0\.1:[0-9]+)`)
 
 // start runs a program until the end of the test, when it must stop cleanly.
-// A test that starts one looks at it with the browser.
+// The test needs the browser.
 func start(t *testing.T, name string, args ...string) *program {
 	t.Helper()
 	needBrowser(t)
@@ -61,13 +61,13 @@ func start(t *testing.T, name string, args ...string) *program {
 	return p
 }
 
-// startServer runs "wsauth serve" with a key of its own.
+// startServer runs "wsauth serve" with its own key.
 func startServer(t *testing.T, args ...string) *program {
 	t.Helper()
 	return start(t, "wsauth", append([]string{"serve", "--addr", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data")}, args...)...)
 }
 
-// startGateway runs "wsauth serve" with a configuration. Its file of users is
+// startGateway runs "wsauth serve" with a configuration. Its user file is
 // users.txt, with the user ada.
 func startGateway(t *testing.T, config string) *program {
 	t.Helper()
@@ -87,7 +87,7 @@ func startGateway(t *testing.T, config string) *program {
 	return startServer(t, "--config", file)
 }
 
-// again starts a server like this one, which has ended: at the same address,
+// again starts a server like this one, which has ended, at the same address and
 // with the same data.
 func (p *program) again(t *testing.T) *program {
 	t.Helper()
@@ -97,7 +97,7 @@ func (p *program) again(t *testing.T) *program {
 	return start(t, filepath.Base(p.cmd.Path), args...)
 }
 
-// terminate asks the program to stop, once: a second signal would end it at
+// terminate sends the program one SIGTERM: a second signal would end it at
 // once.
 func (p *program) terminate(t *testing.T) {
 	t.Helper()
@@ -110,7 +110,7 @@ func (p *program) terminate(t *testing.T) {
 	}
 }
 
-// kill ends the program as a machine does that loses its power.
+// kill kills the program, as a power failure would.
 func (p *program) kill(t *testing.T) {
 	t.Helper()
 	p.told, p.killed = true, true
@@ -119,8 +119,8 @@ func (p *program) kill(t *testing.T) {
 	}
 }
 
-// stop asks the program to stop, where that was not done, and insists after a
-// while. It may be called again.
+// stop terminates the program unless that was done, and kills it after a while.
+// It may be called again.
 func (p *program) stop(t *testing.T) {
 	if p.stopped {
 		return

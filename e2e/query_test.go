@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// post sends JSON and reads the JSON that comes back.
+// post sends JSON and returns the JSON response.
 func post(t *testing.T, url string, body, answer any) {
 	t.Helper()
 	sent, err := json.Marshal(body)
@@ -38,11 +38,11 @@ type tokens struct {
 
 var testUser = map[string]string{"username": "test", "password": "test"}
 
-// listed are the messages that the examples' pages show.
+// listed is an expression for the messages that the examples' pages show.
 const listed = `[...document.querySelectorAll("#messages li")].map((li) => li.textContent)`
 
-// wantLogin fails unless the socket did what the seed's does at a login: two
-// messages, the second with the claims, and a normal end.
+// wantLogin fails the test unless the socket behaved as the seed's does at a
+// login: two messages, the second with the claims, and a normal end.
 func wantLogin(t *testing.T, e end, claims map[string]any) {
 	t.Helper()
 	const told = "Here your decoded token: "
@@ -63,7 +63,7 @@ func wantLogin(t *testing.T, e end, claims map[string]any) {
 	}
 }
 
-// refused is the end of a socket that said what is wrong and closed.
+// refused is the end of a socket that sent an error and closed.
 func refused(text string, code int, reason string) end {
 	return end{Code: code, Reason: reason, Opened: true, Messages: []string{text}}
 }
@@ -78,7 +78,7 @@ func TestQueryExample(t *testing.T) {
 	const missing = "Missing access token from Query or Path"
 	type paste struct {
 		name, token string
-		claims      map[string]any // of the login; nil where there is none
+		claims      map[string]any // of the login; nil if there is none
 		refused     *end           // instead
 	}
 	refuse := func(text string, code int, reason string) *end {
@@ -140,8 +140,7 @@ func TestQueryExample(t *testing.T) {
 	}
 }
 
-// On the API page, the token of a login opens the socket, without a copy by
-// hand.
+// On the API page, the token of a login opens the socket, without copying it.
 func TestQueryExampleAPIPage(t *testing.T) {
 	server := start(t, "query", "-addr", "127.0.0.1:0")
 	page := newTab(t)

@@ -9,7 +9,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// ways are the values of the page's choice how the token travels.
+// ways are the values of the page's choice of how to send the token.
 var ways = []string{"token", "cookie"}
 
 // logIn logs the test user in on the server's page.
@@ -23,19 +23,20 @@ func logIn(b *tab, server *program, way string) {
 	}
 }
 
-// openSocket opens the page's socket with what the person chose to send.
+// openSocket opens the page's socket with the chosen credential.
 func openSocket(b *tab, attempt string) {
 	b.t.Helper()
 	b.set("#attempt", attempt)
 	b.click("#open-button")
 }
 
-// loginForm is whether the page asks the person to log in.
+// loginForm is an expression that reports whether the page shows the login
+// form.
 const loginForm = `!document.querySelector("#login-form").hidden`
 
 const socketOpen = `document.querySelector("#socket-state").dataset.state === "open"`
 
-// wantEnd fails unless the page tells the person this end of the socket.
+// wantEnd fails the test unless the page shows this end of the socket.
 func wantEnd(b *tab, code, reason, title string) {
 	b.t.Helper()
 	until[bool](b, `!document.querySelector("#end").hidden`)
@@ -67,7 +68,7 @@ func TestServeEcho(t *testing.T) {
 				t.Errorf("the echo is %q", got)
 			}
 			if page.text("#expiry-text") == "" {
-				t.Error("the page does not say how long the socket may stay")
+				t.Error("the page does not show how long the socket may stay open")
 			}
 			page.click("#close-button")
 			wantEnd(page, "1000", "done", "Closed normally")
@@ -81,7 +82,7 @@ func TestServeTokenByHeader(t *testing.T) {
 	logIn(page, server, "token")
 	page.click("#session-button")
 	if got := page.text("#session-note"); !strings.Contains(got, "Authorization header") {
-		t.Errorf("the page says %q", got)
+		t.Errorf("the page shows %q", got)
 	}
 }
 
@@ -106,8 +107,7 @@ func TestServeRefusals(t *testing.T) {
 	}
 }
 
-// A socket that nobody renews ends with its token, and the page can bring it
-// back.
+// A socket that is not renewed ends with its token, and the page can reopen it.
 func TestServeExpiry(t *testing.T) {
 	server := startServer(t, "--access-ttl", "3s")
 	for _, way := range ways {
@@ -131,11 +131,11 @@ func TestServeWrongPassword(t *testing.T) {
 	page.fill("#password", "wrong")
 	page.click("#login-button")
 	if got := page.text("#login-error"); got != "Bad username or password" {
-		t.Errorf("the page says %q", got)
+		t.Errorf("the page shows %q", got)
 	}
 }
 
-// After a logout the ticket that the page had opens no socket.
+// After a logout, the ticket that the page had opens no socket.
 func TestServeLogout(t *testing.T) {
 	server := startServer(t)
 	page := newTab(t)
@@ -148,7 +148,7 @@ func TestServeLogout(t *testing.T) {
 	}
 }
 
-// The API page logs in and then asks who is logged in, by its own forms.
+// The API page logs in and then requests the session, with its own forms.
 func TestServeAPIPage(t *testing.T) {
 	server := startServer(t)
 	page := newTab(t)
@@ -197,8 +197,8 @@ func tabTo(b *tab, id string) {
 	b.t.Fatalf("the tab key does not reach #%s", id)
 }
 
-// Cookies know no ports, so those of another program of this machine come to
-// the server too.
+// Cookies are not bound to ports, so the server also gets those of another
+// program on this machine.
 func TestServeAfterCookiesOfAnotherProgram(t *testing.T) {
 	server := startServer(t)
 	other := start(t, "cookie", "-addr", "127.0.0.1:0")
@@ -213,8 +213,8 @@ func TestServeAfterCookiesOfAnotherProgram(t *testing.T) {
 	until[bool](page, socketOpen)
 }
 
-// Over plain HTTP to another machine a browser keeps no cookie and gives the
-// page no clipboard. The page says so, and tokens work.
+// Over plain HTTP to another machine, a browser keeps no cookie and the page
+// cannot use the clipboard. The page says so, and tokens work.
 func TestServeWithoutHTTPS(t *testing.T) {
 	server := startServer(t)
 	server.url = strings.Replace(server.url, "127.0.0.1", otherName, 1)
@@ -223,7 +223,7 @@ func TestServeWithoutHTTPS(t *testing.T) {
 	page.click("#transport-cookie")
 	page.click("#login-button")
 	if got := page.text("#login-error"); !strings.Contains(got, "did not store the cookies, because this page was not loaded over HTTPS") {
-		t.Errorf("the page says %q", got)
+		t.Errorf("the page shows %q", got)
 	}
 	if run[bool](page, `document.querySelector("#login-form").hidden`) {
 		t.Error("the page shows a login that is none")
@@ -240,7 +240,7 @@ func TestServeWithoutHTTPS(t *testing.T) {
 	}
 }
 
-// On the API page a bearer token counts, though the browser holds cookies.
+// On the API page a bearer token takes precedence over the browser's cookies.
 func TestServeAPIPageWithCookiesToo(t *testing.T) {
 	server := startServer(t)
 	var login tokens
@@ -267,8 +267,8 @@ func TestServeAPIPageWithCookiesToo(t *testing.T) {
 	}
 }
 
-// A handshake that is refused in HTTP, as behind a proxy that the server does
-// not know of, is no reason to try again and again.
+// A handshake that is refused in HTTP, for example behind a proxy that the
+// server does not know, does not make the page retry forever.
 func TestServeRefusedHandshake(t *testing.T) {
 	server := startServer(t, "--origin", "https://app.example")
 	page := newTab(t)

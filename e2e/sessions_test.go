@@ -8,7 +8,7 @@ import (
 
 const sessionCount = `document.querySelectorAll("#sessions li").length`
 
-// One window ends the session of another, whose socket closes at once and says
+// One window ends the session of another, whose socket closes at once and shows
 // why.
 func TestSessionsRevokeOne(t *testing.T) {
 	server := startServer(t)
@@ -34,17 +34,17 @@ func TestSessionsRevokeOne(t *testing.T) {
 				t.Error("the own socket closed too")
 			}
 			if got := run[string](page, `document.querySelector("#timeline").textContent`); !strings.Contains(got, "1 socket closed") {
-				t.Errorf("the page does not say how many sockets it closed: %s", got)
+				t.Errorf("the page does not show how many sockets it closed: %s", got)
 			}
 
-			page.click("#sessions .current button") // and now its own
+			page.click("#sessions .current button") // and then its own
 			wantEnd(page, "3000", "session_ended", "The session has ended")
 			until[bool](page, loginForm)
 		})
 	}
 }
 
-// Everything of a user ends at once, and a login right afterwards works.
+// All sessions of a user end at once, and a login right afterwards works.
 func TestSessionsLogOutEverywhere(t *testing.T) {
 	server := startServer(t)
 	page := openPage(t, server, "cookie")
@@ -61,7 +61,7 @@ func TestSessionsLogOutEverywhere(t *testing.T) {
 	until[bool](page, sessionCount+" === 1")
 }
 
-// A logout in one window is one in every window that shares its cookies; so is
+// A logout in one window applies to every window with the same cookies; so does
 // a login.
 func TestSessionsOfOneBrowser(t *testing.T) {
 	server := startServer(t)
@@ -86,8 +86,8 @@ func TestSessionsOfOneBrowser(t *testing.T) {
 	}
 }
 
-// Two logins in one browser, one of each kind, are two: nothing that happens
-// to the one disturbs the other.
+// Two sessions in one browser, with cookies and with tokens, are separate:
+// changes of one do not affect the other.
 func TestSessionsOfTwoKinds(t *testing.T) {
 	for i, way := range ways {
 		t.Run(way+" logs out first", func(t *testing.T) {
@@ -143,8 +143,8 @@ func TestSessionsOfTwoKinds(t *testing.T) {
 	}
 }
 
-// What happens elsewhere is seen within five seconds while the page is seen,
-// and the page asks for nothing while it is not.
+// A visible page shows changes from elsewhere within five seconds, and a hidden
+// page sends no requests.
 func TestSessionsAreLookedAt(t *testing.T) {
 	server := startServer(t)
 	page := newTab(t)
@@ -181,14 +181,14 @@ func TestSessionsAreLookedAt(t *testing.T) {
 	before := looked()
 	dispatch(page, fmt.Sprintf(turn, "hidden"))
 	if run[bool](page, planned) {
-		t.Error("a page that nobody sees plans to look")
+		t.Error("a hidden page has set a timer")
 	}
 	if n := run[int](page, `{ const before = timers; window.dispatchEvent(new Event("focus")); timers - before }`); n != 0 {
-		t.Error("a page that nobody sees plans to look when something happens")
+		t.Error("a hidden page has set a timer after an event")
 	}
 	dispatch(page, fmt.Sprintf(turn, "visible"))
 	until[bool](page, planned)
-	if n := looked() - before; n != 1 { // one of the time before would be seen by now
+	if n := looked() - before; n != 1 { // an earlier request would be visible by now
 		t.Errorf("seen again, the page has looked %d times, want 1", n)
 	}
 }

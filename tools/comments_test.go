@@ -12,9 +12,9 @@ import (
 	"unicode/utf8"
 )
 
-// TestCommentWidth checks that no comment on a line of its own is wider than
-// 80 columns, without its indentation. Code in a doc comment may be, and so
-// may a single word such as a URL, and the output of an example.
+// TestCommentWidth checks that no comment on a line of its own is wider than 80
+// columns, without its indentation. Exceptions are code in doc comments, single
+// words such as URLs, and the output of examples.
 func TestCommentWidth(t *testing.T) {
 	slashes, hash := regexp.MustCompile(`^\s*((// |/\*|\* ).*)`), regexp.MustCompile(`^\s*(#.*)`)
 	comments := map[string]*regexp.Regexp{".go": slashes, ".js": slashes, ".mjs": slashes, ".ts": slashes, ".sh": hash, "": hash}

@@ -15,10 +15,10 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// patience is how long a client waits for an answer.
+// patience is how long a client waits for a response.
 const patience = 20 * time.Second
 
-// A client is one session with the server of a script, and a socket of it.
+// A client is a session with the server of a script, and its socket.
 type client struct {
 	url          string
 	http         *http.Client
@@ -27,7 +27,7 @@ type client struct {
 	conn         *websocket.Conn
 }
 
-// A refusal is an answer of the server that lets nobody in.
+// A refusal is a response with which the server refuses a request.
 type refusal struct {
 	status int
 	text   string
@@ -35,9 +35,10 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.text }
 
-// clientCmd makes a command of a method: the first argument names the client,
-// unless it is left out. With "!" the server must refuse it, with the status,
-// or the code of a close frame, that is the last argument, or with 401.
+// clientCmd makes a script command of a method. The first argument names the
+// client, unless it is omitted. With "!" the server must refuse the request.
+// The last argument is then the expected status, or the code of a close frame;
+// the default is 401.
 func clientCmd(method func(c *client, ctx context.Context, args []string) error) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, fails bool, args []string) {
 		s := theServer(ts)
@@ -65,7 +66,7 @@ func clientCmd(method func(c *client, ctx context.Context, args []string) error)
 		if !fails {
 			ts.Check(err)
 		} else if refused, ok := errors.AsType[*refusal](err); !ok || refused.status != want {
-			ts.Fatalf("it was not refused with %d: %v", want, err)
+			ts.Fatalf("want a refusal with %d, got %v", want, err)
 		}
 	}
 }
@@ -80,7 +81,7 @@ func (c *client) login(ctx context.Context, args []string) error {
 
 func (c *client) refresh(ctx context.Context, _ []string) error {
 	if c.refreshToken == "" {
-		return errors.New("there is no refresh token")
+		return errors.New("no refresh token")
 	}
 	return c.post(ctx, "/auth/refresh", c.refreshToken, "")
 }
@@ -93,7 +94,7 @@ func (c *client) everywhere(ctx context.Context, _ []string) error {
 	return c.post(ctx, "/auth/logout-everywhere", c.access, "")
 }
 
-// post sends a request, and keeps the tokens of the answer.
+// post sends a request, and stores the tokens of the response.
 func (c *client) post(ctx context.Context, path, token, body string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+path, strings.NewReader(body))
 	if err != nil {
@@ -124,8 +125,8 @@ func (c *client) post(ctx context.Context, path, token, body string) error {
 	return err
 }
 
-// socket opens a socket and reads the welcome. A client that has no session
-// logs in first.
+// socket opens a socket and reads the welcome message. A client without a
+// session logs in first.
 func (c *client) socket(ctx context.Context, _ []string) error {
 	if c.access == "" {
 		if err := c.login(ctx, []string{"test", "test"}); err != nil {
@@ -141,7 +142,7 @@ func (c *client) socket(ctx context.Context, _ []string) error {
 	c.conn = conn
 	_, _, err = c.conn.Read(ctx)
 	if end, ok := errors.AsType[websocket.CloseError](err); ok {
-		return &refusal{int(end.Code), err.Error()} // the demonstration refuses so
+		return &refusal{int(end.Code), err.Error()} // the demonstration refuses by close codes
 	}
 	return err
 }
@@ -157,7 +158,7 @@ func (c *client) echoed(ctx context.Context, _ []string) error {
 	return err
 }
 
-// closed reads until the close frame, past what the server tells of renewals.
+// closed reads until the close frame, and skips messages about renewals.
 func (c *client) closed(ctx context.Context, args []string) error {
 	for {
 		_, _, err := c.conn.Read(ctx)

@@ -14,11 +14,11 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// A shown command is a command line that a text shows.
+// A shown command is a command line in a text.
 type shown struct {
 	at    string // the file
 	words []string
-	span  bool // in a sentence, where a command may stand for its name
+	span  bool // in a sentence, where it may only name the command
 }
 
 var (
@@ -128,8 +128,8 @@ func wordsOf(line string) []string {
 	return words
 }
 
-// TestShownCommandsParse: every command of this program that the pages, the
-// help, messages and units show is one that it takes, with its flags.
+// TestShownCommandsParse: every command of this program in the pages, the help,
+// messages and units is valid, with its flags.
 func TestShownCommandsParse(t *testing.T) {
 	for _, name := range os.Environ() {
 		if name, _, _ := strings.Cut(name, "="); strings.HasPrefix(name, "WSAUTH_") {
@@ -167,8 +167,7 @@ func TestShownCommandsParse(t *testing.T) {
 	}
 }
 
-// isName reports whether words are the name of a command or of a group of
-// them, and nothing else.
+// isName reports whether words are only the name of a command or of a group.
 func isName(t *testing.T, words []string) bool {
 	t.Helper()
 	parser, err := kong.New(&cli{})
@@ -186,8 +185,8 @@ func isName(t *testing.T, words []string) bool {
 	return true
 }
 
-// TestShownFlagsExist: this program, or another one that the page shows, has
-// every flag and environment variable that a page names.
+// TestShownFlagsExist: every flag and environment variable on a page exists in
+// this program, or in another program on that page.
 func TestShownFlagsExist(t *testing.T) {
 	parser, err := kong.New(&cli{})
 	if err != nil {
@@ -234,8 +233,8 @@ func TestShownFlagsExist(t *testing.T) {
 	}
 }
 
-// TestOperatorCommandsHaveJSON: the commands that ask the running server all
-// have --json, as docs/admin.md says.
+// TestOperatorCommandsHaveJSON: all commands that ask the running server have
+// --json, as docs/admin.md says.
 func TestOperatorCommandsHaveJSON(t *testing.T) {
 	page, err := os.ReadFile("../../docs/admin.md")
 	if err != nil {

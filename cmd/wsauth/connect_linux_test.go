@@ -17,7 +17,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// sayHello sends a message with control characters, and closes.
+// sayHello sends a message with control characters, and closes the socket.
 func sayHello(w http.ResponseWriter, r *http.Request) {
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
@@ -25,11 +25,11 @@ func sayHello(w http.ResponseWriter, r *http.Request) {
 	}
 	defer conn.CloseNow()
 	if conn.Write(r.Context(), websocket.MessageText, []byte("\x1b[31mhello\x07")) == nil {
-		_ = conn.Close(websocket.StatusNormalClosure, "") // the client has it, or the test fails
+		_ = conn.Close(websocket.StatusNormalClosure, "") // the client has received it, or the test fails
 	}
 }
 
-// The command finds out by itself whether its output is a terminal.
+// The command itself detects whether its output is a terminal.
 func TestConnectEscapesForATerminal(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(sayHello))
 	defer server.Close()
@@ -52,8 +52,7 @@ func TestConnectEscapesForATerminal(t *testing.T) {
 	}
 }
 
-// A certificate that nobody trusts is refused, with what can be done; the two
-// flags do it.
+// An untrusted certificate is refused with advice, and both flags work.
 func TestConnectOverTLS(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(sayHello))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)

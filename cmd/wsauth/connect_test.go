@@ -45,7 +45,7 @@ func jsonLines(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// secret is what a token begins with, or a whole ticket.
+// secret matches the start of a token, or a whole ticket.
 var secret = regexp.MustCompile(`eyJ|\b[A-Z2-7]{26}\b`)
 
 func secretless(ts *testscript.TestScript, _ bool, _ []string) {
@@ -56,7 +56,7 @@ func secretless(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 }
 
-// Every flag in the page about the command is one of it.
+// Every flag on the page about the command exists.
 func TestConnectPageNamesFlags(t *testing.T) {
 	page, err := os.ReadFile("../../docs/connect.md")
 	if err != nil {
@@ -74,11 +74,11 @@ func TestConnectPageNamesFlags(t *testing.T) {
 	}
 	named := regexp.MustCompile(`--([a-z][a-z-]*)`).FindAllStringSubmatch(string(page), -1)
 	if len(named) == 0 {
-		t.Error("it names none")
+		t.Error("the page names no flags")
 	}
 	for _, flag := range named {
 		if !known[flag[1]] {
-			t.Errorf("there is no --%s", flag[1])
+			t.Errorf("the flag --%s does not exist", flag[1])
 		}
 	}
 }

@@ -20,12 +20,12 @@ func startScarce(t *testing.T, config string) *child {
 	return startChild(t, config, "sh", "-c", `ulimit -n 256; exec "$@"`, "sh", "wsauth")
 }
 
-// from is how a client at a loopback address connects.
+// from returns a dialer that connects from a loopback address.
 func from(address string) *net.Dialer {
 	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}, Timeout: patience}
 }
 
-// idle opens connections of an address that say nothing.
+// idle opens silent connections from an address.
 func (c *child) idle(address string, n int) {
 	c.t.Helper()
 	for range n {
@@ -37,7 +37,7 @@ func (c *child) idle(address string, n int) {
 	}
 }
 
-// idleAt opens connections to a server that say nothing.
+// idleAt opens silent connections to a server.
 func (c *child) idleAt(network, address string, n int) {
 	c.t.Helper()
 	for range n {
@@ -74,7 +74,7 @@ func (c *child) socketsFrom(address string) (open []*websocket.Conn) {
 	return nil
 }
 
-// echoes checks that a message comes back on a socket.
+// echoes checks that a socket echoes a message.
 func echoes(ctx context.Context, conn *websocket.Conn) error {
 	if err := conn.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
 		return err
@@ -85,13 +85,13 @@ func echoes(ctx context.Context, conn *websocket.Conn) error {
 	return nil
 }
 
-// works checks what has to work however many connections there are.
+// works checks everything that must work with any number of connections.
 func (c *child) works(metrics string) error {
 	ctx := c.t.Context()
 	other := c.client // another session
 	var failed error
 	for range 3 {
-		c.http.CloseIdleConnections() // so that each needs a new one
+		c.http.CloseIdleConnections() // so that each request needs a new connection
 		resp, err := c.http.Get(metrics)
 		if err == nil {
 			_ = resp.Body.Close()
@@ -104,9 +104,9 @@ func (c *child) works(metrics string) error {
 	return failed
 }
 
-// TestG13_Descriptors: whatever clients open, operators and logins get in, the
-// store is written, sockets that are open go on, and nobody is told that the
-// upstream is to blame.
+// TestG13_Descriptors: however many connections clients open, operators and
+// logins get through, the store can be written, open sockets continue, and no
+// refusal blames the upstream.
 func TestG13_Descriptors(t *testing.T) {
 	c := startScarce(t, fmt.Sprintf("insecure_demo_user: true\nmax_sockets: 0\nmetrics: {listen: '127.0.0.1:0'}\nroutes: [{path: /, upstream: '%s'}]\n", echoServer(t)))
 	if err := c.login(t.Context(), []string{"test", "test"}); err != nil {
@@ -156,7 +156,7 @@ func TestG13_Descriptors(t *testing.T) {
 	if err := c.login(t.Context(), []string{"test", "test"}); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(c.socketsFrom("127.0.0.9")); n < 20 { // the places are free again
+	if n := len(c.socketsFrom("127.0.0.9")); n < 20 { // the slots are free again
 		t.Errorf("%d sockets after that", n)
 	}
 }

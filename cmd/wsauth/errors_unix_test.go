@@ -16,12 +16,12 @@ import (
 	"testing"
 )
 
-// packageNames matches text for programmers that no message may have: names of
-// packages before the fault, and system calls.
+// packageNames matches text for programmers that must not be in a message:
+// names of packages before the fault, and system calls.
 var packageNames = regexp.MustCompile(`\b(dial|lookup|connect): |dial (tcp|unix)|(^|: |error=")(net/http|net/url|time|x509|gateway|password|keyfile|keyring|idp|token|store/bolt|filelock|jwks|certfile): |\b(Config|Options)\.|\b(open|lstat|stat|statat|openat|read|mkdir) [^ ]+: `)
 
-// TestErrorsForPeople: what a command says of a mistake is one clear sentence,
-// with what to do, and names no package.
+// TestErrorsForPeople: the error of a command is one clear sentence with
+// advice, and names no package.
 func TestErrorsForPeople(t *testing.T) {
 	dir := t.TempDir()
 	taken, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed below
@@ -152,7 +152,7 @@ func TestErrorsForPeople(t *testing.T) {
 			}
 			for line := range strings.Lines(text) {
 				if found := packageNames.FindString(strings.TrimPrefix(strings.TrimSpace(line), "wsauth: error: ")); found != "" {
-					t.Errorf("it says %q: %s", found, line)
+					t.Errorf("the error contains %q: %s", found, line)
 				}
 			}
 		})

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// serveMain runs main. With fullEnv set, it can write no file beyond its first
-// two pages, as on a full disk.
+// serveMain runs main. If fullEnv is set, it cannot extend files beyond two
+// pages, as on a full disk.
 func serveMain() {
 	if os.Getenv(fullEnv) != "" {
 		signal.Ignore(syscall.SIGXFSZ)

@@ -24,8 +24,8 @@ type waiting struct {
 	stderr bytes.Buffer
 }
 
-// startWaiting starts the command, in a folder of its own, which no test
-// leaves running.
+// startWaiting starts the command in its own folder, and kills it at the end of
+// the test.
 func startWaiting(t *testing.T, dir string, stdin *os.File, args ...string) *waiting {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -36,7 +36,7 @@ func startWaiting(t *testing.T, dir string, stdin *os.File, args ...string) *wai
 	return w
 }
 
-// start starts it, and waits until it has read what lies in an input.
+// start starts the command, and waits until it has read all bytes of an input.
 func (w *waiting) start(input *os.File) {
 	w.Helper()
 	if err := w.cmd.Start(); err != nil {
@@ -47,7 +47,7 @@ func (w *waiting) start(input *os.File) {
 	}
 }
 
-// awaitInput waits until something lies in an input, or nothing any more.
+// awaitInput waits until an input has unread bytes, or until it has none.
 func (w *waiting) awaitInput(input *os.File, some bool) {
 	w.Helper()
 	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
@@ -64,7 +64,7 @@ func (w *waiting) awaitInput(input *os.File, some bool) {
 	}
 }
 
-// wantEnd checks that it ends with the exit status of a signal.
+// wantEnd checks that the command ends with the exit status of a signal.
 func (w *waiting) wantEnd(number syscall.Signal) {
 	w.Helper()
 	err := w.cmd.Wait()
@@ -76,10 +76,10 @@ func (w *waiting) wantEnd(number syscall.Signal) {
 
 var endSignals = map[string]syscall.Signal{"SIGINT": syscall.SIGINT, "SIGTERM": syscall.SIGTERM, "SIGHUP": syscall.SIGHUP}
 
-// TestSignalsEndWhatWaitsForAPipe: a command that waits for standard input or
-// for a named pipe ends at the first signal.
+// TestSignalsEndWhatWaitsForAPipe: a command that waits for standard input or a
+// named pipe ends at the first signal.
 func TestSignalsEndWhatWaitsForAPipe(t *testing.T) {
-	const pipe = "PIPE" // in place of it stands the path of a named pipe
+	const pipe = "PIPE" // replaced by the path of a named pipe
 	for _, args := range [][]string{
 		{"token", "verify"},
 		{"token", "verify", "-"},
@@ -144,8 +144,8 @@ func TestSignalsEndWhatWaitsForAPipe(t *testing.T) {
 	}
 }
 
-// TestSignalsEndWhatWaitsForATerminal: the same for a terminal, at the first
-// Ctrl-C that is typed there, too, and the terminal shows again what is typed.
+// TestSignalsEndWhatWaitsForATerminal: a command that waits for a terminal ends
+// at the first signal, including Ctrl-C, and the terminal echoes again.
 func TestSignalsEndWhatWaitsForATerminal(t *testing.T) {
 	for _, c := range []struct {
 		args   []string
@@ -167,7 +167,7 @@ func TestSignalsEndWhatWaitsForATerminal(t *testing.T) {
 		}
 		if c.prompt != "" {
 			ways["Ctrl-backslash"] = func(master *os.File, _ *os.Process) (syscall.Signal, error) {
-				_, err := io.WriteString(master, "\x1a\x1c") // Ctrl-Z does nothing
+				_, err := io.WriteString(master, "\x1a\x1c") // Ctrl-Z has no effect
 				return syscall.SIGQUIT, err
 			}
 		}
@@ -197,7 +197,7 @@ func TestSignalsEndWhatWaitsForATerminal(t *testing.T) {
 					_ = stderr.Close()
 					got := make([]byte, len(c.prompt))
 					if _, err := io.ReadFull(prompts, got); err != nil || string(got) != c.prompt {
-						t.Errorf("it asks %q, %v", got, err)
+						t.Errorf("prompt %q, %v", got, err)
 					}
 					if showsInput(t, terminal) {
 						t.Error("the terminal shows the password")
@@ -216,7 +216,7 @@ func TestSignalsEndWhatWaitsForATerminal(t *testing.T) {
 				}
 				w.wantEnd(number)
 				if !showsInput(t, terminal) {
-					t.Error("the terminal does not show what is typed any more")
+					t.Error("the terminal does not echo any more")
 				}
 			})
 		}
@@ -232,8 +232,8 @@ func showsInput(t *testing.T, terminal *os.File) bool {
 	return state.Lflag&unix.ECHO != 0
 }
 
-// TestSignalsLetAServerStop: a server that has read its files stops in its own
-// time, with status 0, even where a later reading of a pipe hangs.
+// TestSignalsLetAServerStop: a server that has read its files shuts down
+// normally, with status 0, even if a later read of a pipe hangs.
 func TestSignalsLetAServerStop(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "wsauth.yaml")
@@ -247,7 +247,7 @@ func TestSignalsLetAServerStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.start(nil)
-	config, err := os.OpenFile(fifo, os.O_WRONLY, 0) // when it is opened for reading
+	config, err := os.OpenFile(fifo, os.O_WRONLY, 0) // blocks until it is opened for reading
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,13 +262,13 @@ func TestSignalsLetAServerStop(t *testing.T) {
 	}
 	rest := make(chan []byte, 1)
 	go func() {
-		text, _ := io.ReadAll(log) // what came until it ended
+		text, _ := io.ReadAll(log) // the log until the end
 		rest <- text
 	}()
 	if err := w.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	if config, err = os.OpenFile(fifo, os.O_WRONLY, 0); err != nil { // when it reads it anew
+	if config, err = os.OpenFile(fifo, os.O_WRONLY, 0); err != nil { // blocks until the next reload
 		t.Fatal(err)
 	}
 	defer config.Close()

@@ -104,11 +104,11 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// goRace is how the race detector works in the commands that scripts run, each
-// of which is a process. It would delay the end of each by a second, to see
-// what goroutines that are left still do; a tenth is as good. And the first
-// race ends the process: of a server that a script kills, what was found would
-// not be seen otherwise.
+// goRace configures the race detector in the commands of scripts, each of which
+// is a process. By default it would delay the end of each by a second, to find
+// races of remaining goroutines; a tenth is enough. The first race ends the
+// process, because a report of a server that a script kills would not be seen
+// otherwise.
 const goRace = "GORACE=halt_on_error=1 atexit_sleep_ms=100"
 
 func cutOff(ts *testscript.TestScript, _ bool, args []string) {
@@ -128,7 +128,7 @@ func bearer(ts *testscript.TestScript, _ bool, args []string) {
 	theServer(ts).clients[args[0]] = &client{access: strings.TrimSpace(ts.ReadFile(args[1]))}
 }
 
-// portOf finds the port for operators in a log.
+// portOf finds the operators' port in a log.
 var portOf = regexp.MustCompile(`operators are served" addr=(127\.0\.0\.1:[0-9]+)`)
 
 func ids(ts *testscript.TestScript, _ bool, args []string) {
@@ -148,12 +148,12 @@ type serverKey struct{}
 // A process is the running "wsauth serve" of a script.
 type process struct {
 	cmd   *exec.Cmd
-	lines chan string // its log, line by line; closed when it has ended
+	lines chan string // its log by lines; closed when it has ended
 	log   bytes.Buffer
 	url   string
 
 	clients map[string]*client
-	roots   *x509.CertPool // that the clients believe
+	roots   *x509.CertPool // trusted by the clients
 }
 
 func theServer(ts *testscript.TestScript) *process { return ts.Value(serverKey{}).(*process) }
@@ -177,7 +177,7 @@ func (s *process) start(ts *testscript.TestScript, args []string) {
 	ts.Check(err)
 	ts.Check(s.cmd.Start())
 	ts.Defer(func() {
-		_ = s.cmd.Process.Kill() // it may have ended as it should
+		_ = s.cmd.Process.Kill() // it may have ended already
 		_ = s.cmd.Wait()
 	})
 	s.log.Reset()
@@ -199,18 +199,18 @@ func (s *process) start(ts *testscript.TestScript, args []string) {
 	ts.Setenv("ADDR", s.url[strings.Index(s.url, "//")+2:])
 }
 
-// saw reads the log until it holds text.
+// saw reads the log until it contains text.
 func (s *process) saw(ts *testscript.TestScript, text string) {
 	late := time.After(20 * time.Second)
 	for !strings.Contains(s.log.String(), text) {
 		select {
 		case line, open := <-s.lines:
 			if !open {
-				ts.Fatalf("it ended without saying %q: %s", text, &s.log)
+				ts.Fatalf("the server ended without logging %q: %s", text, &s.log)
 			}
 			s.log.WriteString(line + "\n")
 		case <-late:
-			ts.Fatalf("it does not say %q: %s", text, &s.log)
+			ts.Fatalf("the server does not log %q: %s", text, &s.log)
 		}
 	}
 }

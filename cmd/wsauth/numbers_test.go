@@ -19,8 +19,8 @@ import (
 	"wsauth/token/keyring"
 )
 
-// TestDefaultsInHelp: without flags, "wsauth serve" does what an empty file
-// says, so the defaults in its help are those of the configuration.
+// TestDefaultsInHelp: without flags, "wsauth serve" behaves as with an empty
+// file, so the defaults in its help are those of the configuration.
 func TestDefaultsInHelp(t *testing.T) {
 	for _, name := range os.Environ() {
 		if name, _, _ := strings.Cut(name, "="); strings.HasPrefix(name, "WSAUTH_") {
@@ -54,8 +54,8 @@ func TestDefaultsInHelp(t *testing.T) {
 	}
 }
 
-// TestBoundsInHelp: a bound in the help of "wsauth serve" is that of the key
-// in docs/configuration.md, which is held against the program.
+// TestBoundsInHelp: a bound in the help of "wsauth serve" is that of the key in
+// docs/configuration.md, which another test checks.
 func TestBoundsInHelp(t *testing.T) {
 	page, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {

@@ -129,7 +129,7 @@ func shows(ts *testscript.TestScript, _ bool, args []string) {
 	defer conn.Close()
 	block, _ := pem.Decode([]byte(ts.ReadFile(args[0] + ".crt")))
 	if got := conn.ConnectionState().PeerCertificates[0]; !bytes.Equal(got.Raw, block.Bytes) {
-		ts.Fatalf("it shows the certificate of %s, want that of %s", got.DNSNames, args[0])
+		ts.Fatalf("the server has the certificate of %s, want that of %s", got.DNSNames, args[0])
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The page about the configuration says of every flag which variable and which
-// key it stands for, and of no other.
+// The page about the configuration has the variable and the key of every flag,
+// and no other flags.
 func TestPageHasEveryFlag(t *testing.T) {
 	page, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"wsauth/internal/adminapi"
 )
 
-// No terminal obeys what is printed of names, and JSON stays the same.
+// Names are printed without control sequences, and the JSON is equivalent.
 func TestListsAreShownAndNotObeyed(t *testing.T) {
 	const name = "a\x1b]0;x\x07\r\n\u202e\u009b1m\tb"
 	all := merge([]adminapi.Session{{Sub: name, JTI: name, Remote: name}}, []adminapi.StoredSession{{Sub: name, SID: name, Remote: name, Agent: name}})
@@ -44,7 +44,7 @@ func TestListsAreShownAndNotObeyed(t *testing.T) {
 	}
 }
 
-// Logins and open sessions of one user are listed once each.
+// Sessions in the store and sessions with open sockets are listed once each.
 func TestLoginsAndSessionsAreMerged(t *testing.T) {
 	all := merge(
 		[]adminapi.Session{{SID: "s1", Sockets: 2, Opened: 5}, {SID: "s3", Sockets: 1, Opened: 6}, {JTI: "j", Sockets: 1}, {Sockets: 1}},
@@ -56,7 +56,7 @@ func TestLoginsAndSessionsAreMerged(t *testing.T) {
 	}
 }
 
-// A word is wanted, and nothing else will do.
+// Only the word itself confirms.
 func TestConfirm(t *testing.T) {
 	for answer, ok := range map[string]bool{"everything\n": true, "everything": true, "everything\r\n": true, "yes\n": false, "\n": false, "": false, "Everything\n": false, "everything else\n": false} {
 		var out strings.Builder
@@ -75,7 +75,7 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
-// Of file, flags and default, the flag counts most.
+// The flag takes precedence over the file, and the file over the default.
 func TestSocketOfTheServer(t *testing.T) {
 	t.Setenv("XDG_DATA_HOME", "/home/x")
 	dir := t.TempDir()

@@ -42,7 +42,7 @@ func (m *manager) told(t *testing.T, want string) string {
 	for message := make([]byte, 4096); ; {
 		n, err := m.conn.Read(message)
 		if err != nil {
-			t.Fatalf("not told %s: %v", want, err)
+			t.Fatalf("no notification %s: %v", want, err)
 		}
 		if got := string(message[:n]); strings.HasPrefix(got, want) {
 			return got
@@ -50,7 +50,7 @@ func (m *manager) told(t *testing.T, want string) string {
 	}
 }
 
-// service returns a command with a home of its own.
+// service returns a command with its own home folder.
 func service(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -61,8 +61,8 @@ func service(t *testing.T, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// The service manager is told when the server is ready, that it is alive, when
-// it reads its file again, and when it stops.
+// The service manager is notified when the server is ready, alive, reloading
+// and stopping.
 func TestNotify(t *testing.T) {
 	m := newManager(t)
 	cmd := service(t, "wsauth", "serve", "--addr=127.0.0.1:0", "--config=wsauth.yaml", "--drain=40s")
@@ -94,8 +94,8 @@ func TestNotify(t *testing.T) {
 	}
 }
 
-// The server takes the socket of the service manager. A client that connected
-// before the server ran is served.
+// The server uses the socket of the service manager. A client that connected
+// before the server started is served.
 func TestSocketActivation(t *testing.T) {
 	activate := testenv.NeedProgram(t, "systemd-socket-activate")
 	free, err := net.Listen("tcp", "127.0.0.1:0")

@@ -19,21 +19,21 @@ func TestTerminalDoesNotShowAPassword(t *testing.T) {
 		return state.Lflag&unix.ECHO != 0
 	}
 	if !shows() {
-		t.Fatal("the terminal hides what is typed to begin with")
+		t.Fatal("the terminal does not echo at first")
 	}
 	show, err := hideInput(terminal)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if shows() {
-		t.Error("it shows what is typed")
+		t.Error("the terminal echoes the password")
 	}
 	if err := show(); err != nil || !shows() {
-		t.Errorf("it does not show again what is typed (%v)", err)
+		t.Errorf("the terminal does not echo again (%v)", err)
 	}
 }
 
-// isTerminal tells a terminal from another device.
+// isTerminal distinguishes a terminal from other devices.
 func TestIsTerminal(t *testing.T) {
 	if terminal, _ := openTerminal(t); !isTerminal(terminal) {
 		t.Error("a terminal is none")
@@ -43,7 +43,7 @@ func TestIsTerminal(t *testing.T) {
 	}
 }
 
-// openTerminal makes a terminal, and what shows it.
+// openTerminal opens a terminal, and its other end.
 func openTerminal(t *testing.T) (terminal, master *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)

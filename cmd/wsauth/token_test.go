@@ -10,9 +10,9 @@ import (
 	"wsauth/token"
 )
 
-// L6: a token of "wsauth token issue" that was made in the second of a
-// revocation dies if it was made before it, and lives if it was made after it,
-// though both have the same iat.
+// L6: a token of "wsauth token issue" that was issued in the second of a
+// revocation is revoked if it was issued before it, and valid if it was issued
+// after it, although both have the same iat.
 func TestL6_IssuedInTheSecondOfARevocation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key, err := token.GenerateKey(token.HS256)

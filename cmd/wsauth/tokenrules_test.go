@@ -17,9 +17,9 @@ import (
 	"wsauth/token"
 )
 
-// TestVerifyAsTheServerDoes: tokens are judged with --data by the rules of the
-// server for its own: its clock may have been set back since it issued them.
-// Tokens of other keys have no such leeway.
+// TestVerifyAsTheServerDoes: with --data, the server's own tokens are verified
+// by its rules: its clock may have been set back since it issued them. Tokens
+// of other keys get no such leeway.
 func TestVerifyAsTheServerDoes(t *testing.T) {
 	const secret = "a secret of tests, 32 bytes or more"
 	data := t.TempDir()
@@ -56,7 +56,7 @@ func TestVerifyAsTheServerDoes(t *testing.T) {
 	} {
 		for rules, want := range map[*tokenRules]error{
 			{Data: data}:                      c.own,
-			{}:                                c.own, // the folder of the environment
+			{}:                                c.own, // the folder from the environment
 			{Keys: key}:                       c.others,
 			{Keys: keys}:                      c.others,
 			{Data: data, Leeway: time.Minute}: nil,
@@ -73,9 +73,8 @@ func TestVerifyAsTheServerDoes(t *testing.T) {
 	}
 }
 
-// TestVerifyByConfiguration: with --config tokens are judged by the settings
-// of the server, also by those of its providers, and by the keys that it
-// names.
+// TestVerifyByConfiguration: with --config, tokens are verified by the server's
+// settings, including those of its providers, and with the keys that it names.
 func TestVerifyByConfiguration(t *testing.T) {
 	const secret = "a secret of tests, 32 bytes or more"
 	dir := t.TempDir()
@@ -124,14 +123,14 @@ func TestVerifyByConfiguration(t *testing.T) {
 			t.Errorf("%s, %q: %v, want %q", c.name, c.config, err, c.want)
 		}
 	}
-	// Without the file the refusal tells that it may matter.
+	// Without the file, the refusal mentions that it may matter.
 	for _, raw := range []string{integer, untyped} {
 		cmd := tokenVerifyCmd{tokenText{raw}, tokenRules{Data: filepath.Join(dir, "data")}, "access"}
 		if err := cmd.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "--config") {
 			t.Errorf("%v", err)
 		}
 	}
-	// Keys that are named are judged by their own rules.
+	// Keys given by flags have their own rules.
 	cmd := tokenVerifyCmd{tokenText{integer}, tokenRules{Keys: filepath.Join(dir, "data/keys"), Config: filepath.Join(dir, "none.yaml")}, "access"}
 	if err := cmd.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "integer_subjects") {
 		t.Errorf("%v", err)

@@ -19,7 +19,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// echoServer is a backend that echoes what comes on a socket.
+// echoServer is a backend that echoes messages.
 func echoServer(t *testing.T) string {
 	t.Helper()
 	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -39,20 +39,20 @@ func echoServer(t *testing.T) string {
 	return b.URL
 }
 
-// A child is a running "wsauth serve" whose log the test reads, or does not.
+// A child is a running "wsauth serve" whose log the test may read.
 type child struct {
 	client
 	t   *testing.T
 	cmd *exec.Cmd
-	log *bufio.Reader // of its standard error, which is pipe
+	log *bufio.Reader // of its standard error, which is the pipe
 
 	pipe *os.File
 
 	metrics string // address of its metrics, if any
 }
 
-// startChild runs "wsauth serve" with a configuration, by a command of which
-// the arguments are the last, and reads its log until it listens.
+// startChild runs "wsauth serve" with a configuration, and reads its log until
+// it listens. command is a command line that runs its last arguments.
 func startChild(t *testing.T, config string, name string, args ...string) *child {
 	t.Helper()
 	args = append(args, "serve", "--addr=127.0.0.1:0", "--config=wsauth.yaml", "--data=data")
@@ -72,7 +72,7 @@ func startChild(t *testing.T, config string, name string, args ...string) *child
 	}
 	in.Close()
 	t.Cleanup(func() {
-		_ = c.cmd.Process.Kill() // it may have ended
+		_ = c.cmd.Process.Kill() // it may have ended already
 		_ = c.cmd.Wait()
 		out.Close()
 	})
@@ -87,7 +87,8 @@ func startChild(t *testing.T, config string, name string, args ...string) *child
 	return c
 }
 
-// logged reads the log up to the line that holds text, and returns that.
+// logged reads the log up to the line that contains text, and returns that
+// line.
 func (c *child) logged(text string) string {
 	c.t.Helper()
 	for {
@@ -111,7 +112,7 @@ func (c *child) operate(args ...string) error {
 	return nil
 }
 
-// refused has requests without a token refused.
+// refused makes requests without a token, which the server refuses.
 func (c *child) refused(n int) {
 	var all sync.WaitGroup
 	for range 4 {
@@ -141,7 +142,7 @@ func (c *child) refused(n int) {
 	all.Wait()
 }
 
-// openSocket logs in and opens a socket, which lives as long as the test.
+// openSocket logs in and opens a socket, which stays open until the test ends.
 func openSocket(t *testing.T, c *child) {
 	t.Helper()
 	if err := c.login(t.Context(), []string{"test", "test"}); err != nil {
@@ -155,9 +156,9 @@ func openSocket(t *testing.T, c *child) {
 	c.conn = conn
 }
 
-// TestG13_LogThatNobodyReads: a pipe that is full stops nothing. Sockets, the
-// health, logins and the operators' commands go on. When somebody reads again,
-// the audit lines are there, and how many others were lost.
+// TestG13_LogThatNobodyReads: a full pipe blocks nothing. Sockets, health
+// checks, logins and the operators' commands work. When the log is read again,
+// it has all audit lines, and the number of others that were lost.
 func TestG13_LogThatNobodyReads(t *testing.T) {
 	c := startChild(t, fmt.Sprintf("insecure_demo_user: true\nlog: {access: true, refusals_per_second: 0}\nroutes: [{path: /, upstream: '%s', refusal: close}]\n", echoServer(t)), "wsauth")
 	openSocket(t, c)
@@ -185,7 +186,7 @@ func TestG13_LogThatNobodyReads(t *testing.T) {
 	}
 }
 
-// TestG13_LogWhoseReaderIsGone: nothing ends when what reads the log has
+// TestG13_LogWhoseReaderIsGone: the server continues when the log's reader has
 // ended. Lines are dropped and counted.
 func TestG13_LogWhoseReaderIsGone(t *testing.T) {
 	c := startChild(t, fmt.Sprintf("insecure_demo_user: true\nmetrics: {listen: '127.0.0.1:0'}\nroutes: [{path: /, upstream: '%s'}]\n", echoServer(t)), "wsauth")
@@ -218,7 +219,7 @@ func TestG13_LogWhoseReaderIsGone(t *testing.T) {
 	}
 }
 
-// TestG13_EndWithALogThatNobodyReads: the process ends, and soon.
+// TestG13_EndWithALogThatNobodyReads: the server still stops soon.
 func TestG13_EndWithALogThatNobodyReads(t *testing.T) {
 	c := startChild(t, "log: {refusals_per_second: 0}\nroutes: [{path: /, upstream: 'http://127.0.0.1:1'}]\n", "wsauth")
 	c.refused(2000)
@@ -234,12 +235,12 @@ func TestG13_EndWithALogThatNobodyReads(t *testing.T) {
 			t.Error(err)
 		}
 	case <-time.After(10*time.Second + 2*stderrTimeout):
-		t.Fatalf("it runs %v after SIGTERM", time.Since(begun))
+		t.Fatalf("the server still runs %v after SIGTERM", time.Since(begun))
 	}
 }
 
-// TestG14_Refusals: 100 lines of refusals in a second by default, and one that
-// counts the others.
+// TestG14_Refusals: by default, 100 refusals are logged per second, and one
+// line counts the others.
 func TestG14_Refusals(t *testing.T) {
 	c := startChild(t, "routes: [{path: /, upstream: 'http://127.0.0.1:1'}]\n", "wsauth")
 	lines := make(chan int)
@@ -260,7 +261,7 @@ func TestG14_Refusals(t *testing.T) {
 		}
 	}()
 	c.refused(2000)
-	if n := <-lines; n < 100 || n > 1000 { // as many seconds as a slow machine may need
-		t.Errorf("%d lines before one says that others are missing", n)
+	if n := <-lines; n < 100 || n > 1000 { // a slow machine may need several seconds
+		t.Errorf("%d lines before one reports missing lines", n)
 	}
 }

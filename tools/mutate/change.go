@@ -14,9 +14,9 @@ import (
 	"strings"
 )
 
-// A change is a fault that can be switched on. It puts text around a node
-// and, if it is about an operator, something in place of that. "$" in these
-// texts stands for "this change is switched on".
+// A change is a fault that can be switched on. It puts text around a node and,
+// if it concerns an operator, replaces that. "$" in these texts is replaced by
+// the condition that this change is switched on.
 type change struct {
 	file          *source
 	node          ast.Node
@@ -27,7 +27,7 @@ type change struct {
 	old, new      string
 }
 
-// String returns where the change is and what it replaces.
+// String returns the position of the change and what it replaces.
 func (c change) String() string {
 	return fmt.Sprintf("%s:%d:%d: %q becomes %q", filepath.Base(c.file.path), c.at.Line, c.at.Column, c.old, c.new)
 }
@@ -62,7 +62,8 @@ func (p *pkg) choose(all []change, n int, seed uint64) []change {
 	return chosen
 }
 
-// compiling adds those of a group that compile together with what is chosen.
+// compiling adds those of a group that compile together with the changes that
+// are already chosen.
 func (p *pkg) compiling(chosen, group []change) []change {
 	together := append(chosen[:len(chosen):len(chosen)], group...)
 	switch {
@@ -91,8 +92,8 @@ func (f *finder) add(n ast.Node, at token.Pos, old, with, open, operator, closin
 	f.found = append(f.found, c)
 }
 
-// find collects the changes of a node and what is in it. results are the
-// types that the function around it returns.
+// find collects the changes of a node and its children. results are the result
+// types of the enclosing function.
 func (f *finder) find(root ast.Node, results *types.Tuple) {
 	ast.Inspect(root, func(n ast.Node) bool {
 		switch n := n.(type) {
@@ -132,7 +133,7 @@ func (f *finder) find(root ast.Node, results *types.Tuple) {
 	})
 }
 
-// statements leaves statements out.
+// statements adds changes that remove a statement.
 func (f *finder) statements(list []ast.Stmt) {
 	for _, s := range list {
 		switch s := s.(type) {
@@ -148,8 +149,8 @@ func (f *finder) statements(list []ast.Stmt) {
 	}
 }
 
-// condition negates what an if or a case asks. A comparison is not negated
-// here: its operator is replaced.
+// condition adds changes that negate the condition of an if or a case.
+// Comparisons are not negated here: their operators are replaced.
 func (f *finder) condition(e ast.Expr) {
 	if b, ok := ast.Unparen(e).(*ast.BinaryExpr); ok && b.Op != token.LAND && b.Op != token.LOR {
 		return
@@ -160,7 +161,8 @@ func (f *finder) condition(e ast.Expr) {
 	}
 }
 
-// returned exchanges an error that is returned and nil.
+// returned adds changes that return nil instead of an error, or an error
+// instead of nil.
 func (f *finder) returned(r *ast.ReturnStmt, results *types.Tuple) {
 	if results.Len() == 0 || len(r.Results) != results.Len() {
 		return
@@ -175,8 +177,7 @@ func (f *finder) returned(r *ast.ReturnStmt, results *types.Tuple) {
 	f.add(last, last.Pos(), "return "+f.textOf(last), "return "+with, "mutantPick[error]($, ", "", ", "+with+")")
 }
 
-// The operators that take each other's place, and the functions for those that
-// cannot be undone from outside.
+// Operators and their replacements, and functions for those that need one.
 var (
 	inverted   = map[token.Token]token.Token{token.LSS: token.GEQ, token.LEQ: token.GTR, token.GTR: token.LEQ, token.GEQ: token.LSS}
 	bordering  = map[token.Token]token.Token{token.LSS: token.LEQ, token.LEQ: token.LSS, token.GTR: token.GEQ, token.GEQ: token.GTR}
@@ -189,7 +190,8 @@ var (
 	}
 )
 
-// operator replaces the operator of an expression that is not constant.
+// operator adds changes that replace the operator of an expression that is not
+// constant.
 func (f *finder) operator(b *ast.BinaryExpr) {
 	t := f.pkg.info.Types[b]
 	if t.Value != nil {
@@ -212,7 +214,7 @@ func (f *finder) operator(b *ast.BinaryExpr) {
 	}
 }
 
-// truth makes true false, and false true.
+// truth adds changes of true to false, and of false to true.
 func (f *finder) truth(n *ast.Ident) {
 	other := map[string]string{"true": "false", "false": "true"}[n.Name]
 	if other != "" && f.pkg.info.Uses[n] == types.Universe.Lookup(n.Name) {
@@ -220,7 +222,7 @@ func (f *finder) truth(n *ast.Ident) {
 	}
 }
 
-// number makes a number one greater, and one less.
+// number adds changes that make a number one greater or one less.
 func (f *finder) number(n *ast.BasicLit) {
 	value, err := strconv.ParseInt(n.Value, 0, 64)
 	if err != nil || n.Kind != token.INT {
@@ -238,7 +240,7 @@ func (f *finder) number(n *ast.BasicLit) {
 	}
 }
 
-// nameOf returns what the file calls a type, if it has a name for it.
+// nameOf returns the name of a type in the file, or "" if it has none.
 func (f *finder) nameOf(t types.Type) (string, bool) {
 	ok := t != nil && !strings.HasPrefix(t.String(), "untyped")
 	name := types.TypeString(t, func(of *types.Package) string {

@@ -15,44 +15,44 @@ import (
 	"time"
 )
 
-// A judge runs tests with one change after the other.
+// A judge runs tests with one change after another.
 type judge struct {
 	pkg     *pkg
 	dir     string         // for programs
-	timeout time.Duration  // of a test; 0 to go by what it took
+	timeout time.Duration  // of a test; 0: derived from its duration
 	tests   []*test        // fastest first
-	blocks  map[block]bool // all there are
+	blocks  map[block]bool // all blocks
 }
 
 // A test is a test, an example, or the seeds of a fuzz target.
 type test struct {
-	program program // with the changes
+	program program // compiled with the changes
 	name    string
 	took    time.Duration
 	reached map[block]bool
 }
 
-// A program is one package's tests, compiled.
+// A program is the compiled tests of one package.
 type program struct {
 	name string
 	dir  string // of the package
 }
 
-// A block is a piece of a file that is run as a whole.
+// A block is a part of a file that is always executed as a whole.
 type block struct {
 	file                             string
 	line, column, endLine, endColumn int
 }
 
-// holds reports whether a place is in the block.
+// holds reports whether a position is in the block.
 func (b block) holds(at token.Position) bool {
 	return b.file == filepath.Base(at.Filename) &&
 		cmp.Or(cmp.Compare(b.line, at.Line), cmp.Compare(b.column, at.Column)) <= 0 &&
 		cmp.Or(cmp.Compare(at.Line, b.endLine), cmp.Compare(at.Column, b.endColumn)) < 0
 }
 
-// prepare compiles the tests of these packages, looks what each of them
-// reaches, and leaves out those that fail with no change switched on.
+// prepare compiles the tests of these packages, determines which blocks each of
+// them reaches, and leaves out tests that fail without a change.
 func (j *judge) prepare(packages []string, only *regexp.Regexp, chosen []change) error {
 	overlay, err := j.pkg.overlay(chosen, j.dir)
 	if err != nil {
@@ -108,7 +108,7 @@ func (p program) build(flags ...string) error {
 	return nil
 }
 
-// steady returns the tests that pass with no change switched on.
+// steady returns the tests that pass without a change.
 func (j *judge) steady(all []*test) []*test {
 	for len(all) > 0 {
 		failed := j.run(all, 0, 10*time.Minute, false)
@@ -130,7 +130,7 @@ func (j *judge) steady(all []*test) []*test {
 	return all
 }
 
-// cover runs a test alone, to see what it reaches and how long it takes.
+// cover runs a test alone, to find the blocks that it reaches and its duration.
 func (j *judge) cover(t *test, plain program) error {
 	profile := filepath.Join(j.dir, "profile")
 	os.Remove(profile)
@@ -161,9 +161,9 @@ func (j *judge) cover(t *test, plain program) error {
 	return lines.Err()
 }
 
-// reaching returns the tests that reach a change: its own block or, if it is
-// in none, as a case is, any of its function. All reach what is outside of
-// functions.
+// reaching returns the tests that reach a change: its own block or, if it is in
+// none, as a case is, any block of its function. All tests reach a change
+// outside of functions.
 func (j *judge) reaching(c change) []*test {
 	if c.function == nil {
 		return j.tests
@@ -210,7 +210,7 @@ func (j *judge) judge(c change, number int) verdict {
 			continue
 		}
 		again := f
-		if !f.hung || len(hanging) == 0 { // one hang that is sure is enough
+		if !f.hung || len(hanging) == 0 { // one certain hang is enough
 			again = j.run(f.tests, number, j.limit(f.tests), true)
 		}
 		switch {
@@ -221,7 +221,7 @@ func (j *judge) judge(c change, number int) verdict {
 		default:
 			return verdict{killed, c.String(), again.String()}
 		}
-		if len(f.tests) < len(batch) { // the others have not been run to the end
+		if len(f.tests) < len(batch) { // the others did not run to the end
 			pending = append(without(batch, f.tests), pending...)
 		}
 	}
@@ -231,12 +231,12 @@ func (j *judge) judge(c change, number int) verdict {
 	return verdict{survived, c.String(), ""}
 }
 
-// maxHanging is how many times a change may hang until the search for a test
-// that fails is given up.
+// maxHanging is how many times a change may hang before the search for a
+// failing test is given up.
 const maxHanging = 2
 
 // batchOf returns the first tests of one program that take no longer than the
-// budget, and one at least.
+// budget, but at least one.
 func batchOf(pending []*test, budget time.Duration) []*test {
 	var batch []*test
 	for _, t := range pending {
@@ -259,13 +259,13 @@ func (j *judge) limit(batch []*test) time.Duration {
 	return cmp.Or(j.timeout*time.Duration(len(batch)), limit)
 }
 
-// without returns those of all that are not in the others.
+// without returns the tests in all that are not in others.
 func without(all, others []*test) []*test {
 	return slices.DeleteFunc(slices.Clone(all), func(t *test) bool { return slices.Contains(others, t) })
 }
 
-// A failure says which of the tests failed or hung: all, if the program's
-// output names none.
+// A failure lists the tests that failed or hung: all, if the program's output
+// names none.
 type failure struct {
 	tests  []*test
 	named  bool
@@ -279,7 +279,8 @@ var (
 	crash   = regexp.MustCompile(`(?m)^(?:panic|fatal error|goleak): .*`)
 )
 
-// String names the tests or, if it knows none, what else the program said.
+// String returns the names of the tests or, if there are none, the program's
+// other output.
 func (f *failure) String() string {
 	if !f.named {
 		return cmp.Or(crash.FindString(f.output), "exit status")
@@ -291,7 +292,7 @@ func (f *failure) String() string {
 	return strings.Join(names, " ")
 }
 
-// run runs tests of one program with a change, or with none if it is 0. It
+// run runs tests of one program with a change, or without one if it is 0. It
 // returns nil if they pass.
 func (j *judge) run(batch []*test, change int, limit time.Duration, failFast bool, flags ...string) *failure {
 	var names []string

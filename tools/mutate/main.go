@@ -104,7 +104,7 @@ func run() error {
 		if needed(earlier, c, *again) {
 			v = j.judge(c, i+1)
 			if before, ok := earlier[c.String()]; ok && before.outcome.noticed() && !v.outcome.noticed() {
-				v = before // by a test that was not run now
+				v = before // by a test that was not run this time
 			}
 			if err := appendVerdict(*output, v); err != nil {
 				return err
@@ -116,14 +116,14 @@ func run() error {
 	return report(verdicts, *least)
 }
 
-// An outcome says what became of a change.
+// An outcome is the result of a change.
 type outcome string
 
 const (
 	killed     outcome = "killed"
 	timedOut   outcome = "timed out"
 	survived   outcome = "survived"
-	notReached outcome = "not reached" // survived, since no test runs it
+	notReached outcome = "not reached" // survived, because no test reaches it
 )
 
 // noticed reports whether a test noticed the change.
@@ -133,7 +133,7 @@ func (o outcome) noticed() bool { return o == killed || o == timedOut }
 type verdict struct {
 	outcome outcome
 	change  string
-	by      string // the test that failed, or hung
+	by      string // the test that failed or hung
 }
 
 // String returns the verdict as a line of the file of verdicts.
@@ -166,7 +166,7 @@ func readVerdicts(name string) (map[string]verdict, error) {
 	return all, lines.Err()
 }
 
-// needed reports whether a change is to be judged.
+// needed reports whether a change must be judged.
 func needed(earlier map[string]verdict, c change, again bool) bool {
 	v, ok := earlier[c.String()]
 	return !ok || again && v.outcome != killed
@@ -184,8 +184,8 @@ func appendVerdict(name string, v verdict) error {
 	return errors.Join(err, f.Close())
 }
 
-// report prints what was not noticed by a failing test, and fails if too
-// little was noticed at all.
+// report prints the changes that no failing test noticed, and fails if too few
+// were noticed.
 func report(all []verdict, least float64) error {
 	count := map[outcome]int{}
 	var lines []string

@@ -155,7 +155,7 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// write makes a module of these files and loads its package.
+// write writes these files as a module and loads its package.
 func write(t *testing.T, files map[string]string) *pkg {
 	dir := t.TempDir()
 	files["go.mod"] = "module m\n\ngo 1.26\n"

@@ -18,11 +18,11 @@ import (
 	"strings"
 )
 
-// A pkg is the package that is changed, with its types.
+// A pkg is the changed package, with its types.
 type pkg struct {
 	root  string // of the project
 	dir   string
-	path  string // as it is imported
+	path  string // its import path
 	set   *token.FileSet
 	files []*source
 	types *types.Package
@@ -92,7 +92,7 @@ func load(root, name string) (*pkg, error) {
 	return p, err
 }
 
-// check reports whether the package compiles with these changes in it.
+// check reports whether the package compiles with these changes.
 func (p *pkg) check(all []change) error {
 	set := token.NewFileSet()
 	var files []*ast.File
@@ -116,8 +116,8 @@ func (p *pkg) check(all []change) error {
 	return err
 }
 
-// weave returns the files that differ if these changes are in the package, by
-// their path. The first change is number 1.
+// weave returns the files that differ with these changes, by path. The first
+// change is number 1.
 func (p *pkg) weave(all []change) map[string][]byte {
 	type numbered struct {
 		change
@@ -139,7 +139,7 @@ func (p *pkg) weave(all []change) map[string][]byte {
 			begin, end int
 			text       string
 		}
-		var edits []edit // those at one place in the order in which they stand there
+		var edits []edit // in the order of their positions
 		add := func(begin, end token.Pos, text string, c numbered) {
 			on := fmt.Sprintf("(mutantOn == %d)", c.number)
 			edits = append(edits, edit{p.set.Position(begin).Offset, p.set.Position(end).Offset, strings.ReplaceAll(text, "$", on)})
@@ -177,8 +177,8 @@ func (p *pkg) weave(all []change) map[string][]byte {
 	return woven
 }
 
-// overlay writes the files that differ with these changes into dir, and the
-// file that tells the compiler of them.
+// overlay writes the files that differ with these changes to dir, and the
+// overlay file for the compiler.
 func (p *pkg) overlay(all []change, dir string) (string, error) {
 	replace := map[string]string{}
 	for path, text := range p.weave(all) {
@@ -195,8 +195,8 @@ func (p *pkg) overlay(all []change, dir string) (string, error) {
 	return name, os.WriteFile(name, text, 0o600)
 }
 
-// switchText is the file that the package gets besides: which change is
-// switched on, and the operators that come in pairs.
+// switchText is the source of an additional file: which change is switched on,
+// and the operators that are replaced.
 const switchText = `
 
 import (

@@ -85,7 +85,7 @@ func seenByNetHTTP(t *testing.T, data []byte) *http.Request {
 		}
 		w.Header().Set("Connection", "close")
 	})}
-	l := &one{conn: near, closed: make(chan struct{})}
+	l := &singleListener{conn: near, closed: make(chan struct{})}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -104,13 +104,13 @@ func seenByNetHTTP(t *testing.T, data []byte) *http.Request {
 	}
 }
 
-// A one is a listener with one connection.
-type one struct {
+// A singleListener is a listener with one connection.
+type singleListener struct {
 	conn   net.Conn
 	closed chan struct{}
 }
 
-func (l *one) Accept() (net.Conn, error) {
+func (l *singleListener) Accept() (net.Conn, error) {
 	if conn := l.conn; conn != nil {
 		l.conn = nil
 		return conn, nil
@@ -119,7 +119,7 @@ func (l *one) Accept() (net.Conn, error) {
 	return nil, io.EOF
 }
 
-func (l *one) Close() error {
+func (l *singleListener) Close() error {
 	select {
 	case <-l.closed:
 	default:
@@ -128,7 +128,7 @@ func (l *one) Close() error {
 	return nil
 }
 
-func (l *one) Addr() net.Addr { return &net.TCPAddr{} }
+func (l *singleListener) Addr() net.Addr { return &net.TCPAddr{} }
 
 // FuzzReadHandshake: ReadHandshake parses a handshake exactly as net/http does.
 func FuzzReadHandshake(f *testing.F) {
