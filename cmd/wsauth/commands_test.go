@@ -27,8 +27,8 @@ var (
 	codeSpan = regexp.MustCompile("`([^`\n]+)`")
 	quoted   = regexp.MustCompile(`\\?"(wsauth [^"\\]+)\\?"`)
 	unitLine = regexp.MustCompile(`(?m)^Exec\w+=(.*)$`)
-	// separator ends a simple command: what follows is another one, a file, a
-	// command substitution or a comment.
+	// separator ends a simple command: another command, a file, a command
+	// substitution or a comment follows.
 	separator = regexp.MustCompile(` && | \|\|? |; | [<>] ?|\$?\(|\)| #|$`)
 )
 
@@ -118,8 +118,8 @@ func commandsOf(at, line string, span bool) (all []shown) {
 	return all
 }
 
-// wordsOf splits a line into words. In quotation marks there are no spaces
-// where it is used.
+// wordsOf splits a line into words. Quoted arguments in these texts contain no
+// spaces.
 func wordsOf(line string) []string {
 	words := strings.Fields(line)
 	for i, word := range words {
