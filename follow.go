@@ -153,7 +153,7 @@ func (s *Socket) unfollow() {
 	s.end.CompareAndSwap(nil, closedEnd())
 	end := s.end.Load()
 	if !errors.Is(end, net.ErrClosed) {
-		s.guard.logEnd("request ended", s, end)
+		s.guard.report.logEnd("request ended", s, end)
 	}
 	if f.follower != nil {
 		f.follower.Ended(s, end)

@@ -3,7 +3,6 @@ package wsauth
 import (
 	"errors"
 	"fmt"
-	"net/http"
 
 	"wsauth/internal/forwarded"
 )
@@ -52,27 +51,4 @@ func (c Config) proxies() (*forwarded.Policy, error) {
 	networks, _ := forwarded.ParseNetworks(trusted) // validated above
 	policy := &forwarded.Policy{Trusted: networks, Source: source, Scheme: c.ForwardedScheme, Host: c.ForwardedHost, Port: c.ForwardedPort}
 	return policy, errors.Join(faults...)
-}
-
-// client returns the address, the scheme and the host of the client of r.
-func (g *Guard) client(r *http.Request) forwarded.Client {
-	if c := forwarded.From(r.Context()); c != nil {
-		return *c
-	}
-	c, _ := g.proxies.Client(r)
-	return c
-}
-
-// identified returns r with its client in its context, if a trusted proxy has
-// identified the client.
-func (g *Guard) identified(r *http.Request) *http.Request {
-	if len(g.config.TrustedProxies) == 0 || forwarded.From(r.Context()) != nil {
-		return r
-	}
-	c, proxied := g.proxies.Client(r)
-	if !proxied {
-		return r
-	}
-	said := c // allocated only for requests of proxies
-	return r.WithContext(forwarded.With(r.Context(), &said))
 }

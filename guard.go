@@ -14,15 +14,17 @@ import (
 // A Guard authenticates requests, and ends sockets when their credentials
 // expire or are revoked. It is safe for concurrent use.
 type Guard struct {
+	// See configure.
 	config       Config
+	proxies      *forwarded.Policy
 	firstMessage *FirstMessage      // nil unless one of config.Extractors
 	handshakes   *ratelimit.Limiter // nil without a limit
+	report       reporter
 
-	promptRefusals *ratelimit.Limiter // see refuseByClose
-	proxies        *forwarded.Policy
-
+	// Shared by the guards that With returns.
 	open        registries
-	revocations *revindex.Index // nil without Config.Revocations
+	revocations *revindex.Index    // nil without Config.Revocations
+	prompt      *ratelimit.Limiter // see refuseByClose
 	now         func() time.Time
 	pulse       *pulse
 	maxLife     *maxLife        // of the tokens of all guards made by With
@@ -41,29 +43,32 @@ func newGuard(c Config, now func() time.Time) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	proxies, _ := c.proxies() // validated by withDefaults
 	g := &Guard{
-		config:       c,
-		firstMessage: c.firstMessage(),
-		handshakes:   c.Limits.newHandshakes(),
-
-		promptRefusals: newPromptRefusals(),
-		proxies:        proxies,
-		now:            now,
-		pulse:          new(pulse),
-		maxLife:        new(maxLife),
-
-		open: newRegistries(c.Limits),
-		stop: func() {},
+		open:    newRegistries(c.Limits),
+		prompt:  newPromptRefusals(),
+		now:     now,
+		pulse:   new(pulse),
+		maxLife: new(maxLife),
+		stop:    func() {},
 	}
+	g.configure(c)
 	g.paused = g.Paused
-	g.maxLife.raise(c.MaxTokenLife)
 	if c.Revocations != nil {
 		if err := g.follow(c.Revocations); err != nil {
 			return nil, err
 		}
 	}
 	return g, nil
+}
+
+// configure sets what c determines. c is valid and has its defaults.
+func (g *Guard) configure(c Config) {
+	g.config = c
+	g.proxies, _ = c.proxies()
+	g.firstMessage = c.firstMessage()
+	g.handshakes = c.Limits.newHandshakes()
+	g.report = reporter{c.Observer, c.Logger, g.proxies}
+	g.maxLife.raise(c.MaxTokenLife)
 }
 
 // With returns a guard with another policy for the same sockets, limits and
@@ -93,11 +98,7 @@ func (g *Guard) With(change func(*Config)) (*Guard, error) {
 		return nil, fmt.Errorf("wsauth: With: %w", err)
 	}
 	derived := *g
-	derived.config = c
-	g.maxLife.raise(c.MaxTokenLife)
-	derived.handshakes = c.Limits.newHandshakes()
-	derived.firstMessage = c.firstMessage()
-	derived.proxies, _ = c.proxies() // validated by withDefaults
+	derived.configure(c)
 	return &derived, nil
 }
 

@@ -122,7 +122,7 @@ func (g *Guard) checkRate(r *http.Request) error {
 	if g.handshakes == nil {
 		return nil
 	}
-	if wait := g.handshakes.Take(ratelimit.Network(g.client(r).Addr), time.Now()); wait > 0 {
+	if wait := g.handshakes.Take(ratelimit.Network(g.proxies.Of(r).Addr), time.Now()); wait > 0 {
 		return refuseWith(RateLimited, "Too many handshakes")
 	}
 	return nil

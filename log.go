@@ -6,38 +6,46 @@ import (
 	"net/http"
 	"time"
 
+	"wsauth/internal/forwarded"
 	"wsauth/internal/logtext"
+	"wsauth/token"
 )
 
-// This file has the log lines of the guard, and the matching calls of its
-// observer. A line may contain the address of a request, the user and the
-// session of a verified token (truncated), and the kid of any other token
-// (quoted and truncated). slog escapes all of them.
+// A reporter writes the log lines of a guard, and calls its observer. A line
+// may contain the address of a request, the user and the session of a verified
+// token (truncated), and the kid of any other token (quoted and truncated).
+// slog escapes all of them.
+type reporter struct {
+	observer Observer
+	logger   *slog.Logger
+	proxies  *forwarded.Policy
+}
 
-func (g *Guard) reportRefusal(r *http.Request, e *Error) {
-	if g.logs() {
-		g.log("refused",
+func (p *reporter) refused(r *http.Request, e *Error) {
+	if p.logs() {
+		p.log("refused",
 			slog.String("reason", string(e.Reason)),
-			slog.String("remote", g.client(r).Addr),
+			slog.String("remote", p.proxies.Of(r).Addr),
 			slog.Any("error", e))
 	}
-	g.config.Observer.Refused(r, e)
+	p.observer.Refused(r, e)
 }
 
-func (g *Guard) reportOpened(s *Socket) {
-	if g.logs() {
-		g.log("socket opened", s.withUser(slog.String("remote", s.remote))...)
-	}
-	g.config.Observer.Opened(s)
+func (p *reporter) opened(s *Socket) {
+	p.logSocket("socket opened", s)
+	p.observer.Opened(s)
 }
 
-func (g *Guard) reportEnded(s *Socket, e *EndError) {
-	g.logEnd("socket ended", s, e)
-	g.config.Observer.Ended(s, e)
+// authenticated logs the user of a socket that was opened anonymously.
+func (p *reporter) authenticated(s *Socket) { p.logSocket("socket authenticated", s) }
+
+func (p *reporter) ended(s *Socket, e *EndError) {
+	p.logEnd("socket ended", s, e)
+	p.observer.Ended(s, e)
 }
 
-func (g *Guard) logEnd(message string, s *Socket, e *EndError) {
-	if !g.logs() {
+func (p *reporter) logEnd(message string, s *Socket, e *EndError) {
+	if !p.logs() {
 		return
 	}
 	attrs := []slog.Attr{
@@ -49,19 +57,17 @@ func (g *Guard) logEnd(message string, s *Socket, e *EndError) {
 	if e.Err != nil {
 		attrs = append(attrs, slog.Any("error", e.Err))
 	}
-	g.log(message, s.withUser(attrs...)...)
+	p.log(message, appendUser(attrs, s.Claims())...)
 }
 
-// logAuthenticated logs the user of a socket that was opened anonymously.
-func (s *Socket) logAuthenticated() {
-	if s.guard.logs() {
-		s.guard.log("socket authenticated", s.withUser(slog.String("remote", s.remote))...)
+func (p *reporter) logSocket(message string, s *Socket) {
+	if p.logs() {
+		p.log(message, appendUser([]slog.Attr{slog.String("remote", s.remote)}, s.Claims())...)
 	}
 }
 
-// withUser appends the user and the session of the claims to attrs.
-func (s *Socket) withUser(attrs ...slog.Attr) []slog.Attr {
-	claims := s.Claims()
+// appendUser appends the user and the session of claims, which may be nil.
+func appendUser(attrs []slog.Attr, claims *token.Claims) []slog.Attr {
 	if claims == nil {
 		return attrs
 	}
@@ -76,10 +82,8 @@ func (s *Socket) withUser(attrs ...slog.Attr) []slog.Attr {
 
 // logs reports whether logging is enabled, so that attributes are built only
 // then.
-func (g *Guard) logs() bool {
-	return g.config.Logger.Enabled(context.Background(), slog.LevelInfo)
-}
+func (p *reporter) logs() bool { return p.logger.Enabled(context.Background(), slog.LevelInfo) }
 
-func (g *Guard) log(message string, attrs ...slog.Attr) {
-	g.config.Logger.LogAttrs(context.Background(), slog.LevelInfo, message, attrs...)
+func (p *reporter) log(message string, attrs ...slog.Attr) {
+	p.logger.LogAttrs(context.Background(), slog.LevelInfo, message, attrs...)
 }

@@ -35,7 +35,7 @@ func (g *Guard) checkOrigin(r *http.Request) error {
 		}
 		return refuse(OriginNotAllowed, errors.New("the origin is not one of Config.Origins"))
 	}
-	if c := g.client(r); origin != ownOrigin(c) {
+	if c := g.proxies.Of(r); origin != ownOrigin(c) {
 		if c.Scheme = "https"; origin == ownOrigin(c) {
 			return refuse(OriginNotAllowed, errors.New("the page has https but the request came by http; add the proxy that terminates TLS to Config.TrustedProxies and let it report the scheme, as in X-Forwarded-Proto, or set Config.ForwardedScheme; or add the origin to Config.Origins"))
 		}

@@ -26,7 +26,7 @@ func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if !ok {
 		e = refuse(InternalError, err)
 	}
-	g.reportRefusal(r, e)
+	g.report.refused(r, e)
 	if isUpgrade(r) {
 		wsconn.Refuse(w)
 		if g.config.Refusal == RefuseClose && e.mayOpen() && g.refuseByClose(w, r, e) {
@@ -43,7 +43,7 @@ func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 func (g *Guard) refuseEnded(w http.ResponseWriter, r *http.Request, end *EndError) {
 	e := end.refusal()
 	if end.Reason != closedEnd().Reason { // not closed by the client
-		g.reportRefusal(r, e)
+		g.report.refused(r, e)
 	}
 	clear(w.Header())
 	wsconn.Refuse(w)

@@ -32,7 +32,7 @@ func newPromptRefusals() *ratelimit.Limiter {
 // e. It reports whether it could: it does nothing if too many such sockets are
 // open.
 func (g *Guard) refuseByClose(w http.ResponseWriter, r *http.Request, e *Error) bool {
-	network := ratelimit.Network(g.client(r).Addr)
+	network := ratelimit.Network(g.proxies.Of(r).Addr)
 	if g.open.sockets.reserveRefused(network) != nil {
 		return false
 	}
@@ -62,7 +62,7 @@ func (g *Guard) refuseByClose(w http.ResponseWriter, r *http.Request, e *Error) 
 // reason.
 func (g *Guard) holdFor(reason Reason, network string) time.Duration {
 	if reason.Outcome().Advice != AdviceWait {
-		if wait := g.promptRefusals.Take(network, time.Now()); wait <= 0 {
+		if wait := g.prompt.Take(network, time.Now()); wait <= 0 {
 			return 0
 		}
 	}

@@ -90,9 +90,9 @@ func (s *Socket) replace(claims *token.Claims) error {
 		return err
 	}
 	if first {
-		s.logAuthenticated()
+		s.guard.report.authenticated(s)
 	} else {
-		s.guard.config.Observer.Renewed(s)
+		s.guard.report.observer.Renewed(s)
 	}
 	return nil
 }

@@ -101,7 +101,7 @@ func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (so
 	for _, r := range revocations {
 		g.open.endRevoked(r)
 	}
-	g.config.Observer.Revoked(revocations, len(concerned), time.Since(begun))
+	g.report.observer.Revoked(revocations, len(concerned), time.Since(begun))
 	return len(concerned), err
 }
 

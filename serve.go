@@ -35,7 +35,7 @@ func (g *Guard) Require(q Requirement) func(http.Handler) http.Handler {
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r = g.identified(r)
+			r = g.proxies.Remember(r)
 			claims, err := g.Check(r, q)
 			switch {
 			case err != nil:

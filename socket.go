@@ -54,7 +54,7 @@ type Socket struct {
 
 // newSocket returns the socket of a request.
 func (g *Guard) newSocket(r *http.Request, q Requirement, claims *token.Claims) *Socket {
-	s := &Socket{guard: g, requirement: q, started: time.Now(), remote: g.client(r).Addr}
+	s := &Socket{guard: g, requirement: q, started: time.Now(), remote: g.proxies.Of(r).Addr}
 	s.context.request = r.Context()
 	s.setClaims(claims)
 	return s
@@ -107,9 +107,9 @@ func (s *Socket) Opened() {
 	if s.end.Load() != nil || !s.stage.CompareAndSwap(stageNew, stageOpening) {
 		return
 	}
-	s.guard.reportOpened(s)
+	s.guard.report.opened(s)
 	if !s.stage.CompareAndSwap(stageOpening, stageOpen) {
-		s.guard.reportEnded(s, s.end.Load()) // it was closed in the meantime
+		s.guard.report.ended(s, s.end.Load()) // it was closed in the meantime
 	}
 }
 
@@ -191,7 +191,7 @@ func (s *Socket) Closed() {
 	s.timer.Stop()
 	s.guard.open.sockets.forget(s)
 	if s.stage.Swap(stageClosed) == stageOpen {
-		s.guard.reportEnded(s, e)
+		s.guard.report.ended(s, e)
 	}
 }
 

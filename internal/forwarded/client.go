@@ -66,6 +66,30 @@ func (p *Policy) Client(r *http.Request) (c Client, proxied bool) {
 	return c, true
 }
 
+// Of is like Client, for a request whose client may already be in its context;
+// see Remember.
+func (p *Policy) Of(r *http.Request) Client {
+	if c := From(r.Context()); c != nil {
+		return *c
+	}
+	c, _ := p.Client(r)
+	return c
+}
+
+// Remember returns r with its client in its context, where [From] finds it. It
+// returns r itself if no trusted peer forwarded r.
+func (p *Policy) Remember(r *http.Request) *http.Request {
+	if From(r.Context()) != nil {
+		return r
+	}
+	c, proxied := p.Client(r)
+	if !proxied {
+		return r
+	}
+	said := c // so that only requests of proxies allocate one
+	return r.WithContext(With(r.Context(), &said))
+}
+
 // Identify returns r as its client sent it: RemoteAddr and Host are those of
 // the client, and [From] finds the rest in its context. It returns r itself if
 // no trusted peer forwarded r.
