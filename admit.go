@@ -39,8 +39,8 @@ type Ender interface {
 // no socket then, and Closed must not be called.
 func (g *Guard) Admit(r *http.Request, q Requirement, claims *token.Claims, ender Ender) (*Socket, error) {
 	waits := claims == nil && q != Optional
-	if waits && g.firstMessage == nil {
-		return nil, g.missing(r, q)
+	if waits && g.extractors.firstMessage == nil {
+		return nil, g.extractors.missing(r, q)
 	}
 	s := g.newSocket(r, q, claims)
 	s.waits, s.ender = waits, ender

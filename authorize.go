@@ -9,12 +9,12 @@ import (
 	"wsauth/token"
 )
 
-// authorize calls Config.Authorize.
-func (g *Guard) authorize(r *http.Request, claims *token.Claims) error {
-	if g.config.Authorize == nil {
+// authorize calls check, which is Config.Authorize and may be nil.
+func authorize(check func(*http.Request, *token.Claims) error, r *http.Request, claims *token.Claims) error {
+	if check == nil {
 		return nil
 	}
-	err := g.config.Authorize(r, claims)
+	err := check(r, claims)
 	if err == nil {
 		return nil
 	}
@@ -35,8 +35,8 @@ func (s *Socket) keepHandshake(r *http.Request) {
 		return
 	}
 	path := r.URL.Path
-	if s.waits || s.guard.stripsPath() {
-		stripped := s.guard.stripped(s.Context(), r)
+	if s.waits || s.guard.extractors.stripsPath() {
+		stripped := s.guard.extractors.stripped(s.Context(), r)
 		path = stripped.URL.Path
 		if s.waits {
 			s.request = stripped
@@ -61,25 +61,12 @@ func summary(method, host, path, peer string) *http.Request {
 	return &http.Request{Method: method, Host: host, URL: &url.URL{Path: path}, RemoteAddr: peer, Header: http.Header{}, Body: http.NoBody}
 }
 
-// stripsPath reports whether an extractor may remove a credential from the
-// path of a request.
-func (g *Guard) stripsPath() bool {
-	for _, e := range g.config.Extractors {
-		switch e.(type) {
-		case Header, Cookies, Query, Ticket, Subprotocol, FirstMessage:
-		default:
-			return true
-		}
-	}
-	return false
-}
-
 // authorize calls Config.Authorize with new claims.
 func (s *Socket) authorize(claims *token.Claims) error {
 	if s.guard.config.Authorize == nil {
 		return nil
 	}
-	return s.guard.authorize(s.keptRequest(), claims)
+	return authorize(s.guard.config.Authorize, s.keptRequest(), claims)
 }
 
 // keptRequest returns the request for a call of Config.Authorize: the whole

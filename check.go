@@ -25,16 +25,16 @@ func (g *Guard) Check(r *http.Request, q Requirement) (*token.Claims, error) {
 		if err := checkHandshake(r); err != nil {
 			return nil, err
 		}
-		if err := g.checkOrigin(r); err != nil {
+		if err := g.origins.check(r); err != nil {
 			return nil, err
 		}
 	}
-	credential, err := g.extract(r, q)
+	credential, err := g.extractors.extract(r, q)
 	if err != nil {
 		return nil, err
 	}
 	if upgrade {
-		if err := g.checkAmbient(r, credential); err != nil {
+		if err := g.origins.checkCredential(r, credential); err != nil {
 			return nil, err
 		}
 	}
@@ -45,12 +45,12 @@ func (g *Guard) Check(r *http.Request, q Requirement) (*token.Claims, error) {
 			return nil, err
 		}
 	case q == Optional:
-	case upgrade && g.firstMessage != nil:
+	case upgrade && g.extractors.firstMessage != nil:
 		return nil, nil // Config.Authorize follows the first message
 	default:
-		return nil, g.missing(r, q)
+		return nil, g.extractors.missing(r, q)
 	}
-	if err := g.authorize(r, claims); err != nil {
+	if err := authorize(g.config.Authorize, r, claims); err != nil {
 		return nil, err
 	}
 	return claims, nil
@@ -65,9 +65,9 @@ func (g *Guard) authenticate(r *http.Request, upgrade bool, c Credential, q Requ
 	var err error
 	switch {
 	case !c.Ticket:
-		claims, err = g.verify(r.Context(), c.Token)
+		claims, err = verify(r.Context(), g.config.Verifier, c.Token)
 	case upgrade:
-		claims, err = g.redeem(r, c.Token)
+		claims, err = redeem(g.config.Tickets, r, c.Token)
 	default:
 		err = refuseWith(InvalidRequest, "A ticket opens a socket and nothing else")
 	}
@@ -87,26 +87,9 @@ func (g *Guard) authenticate(r *http.Request, upgrade bool, c Credential, q Requ
 // credential.
 var errNoCredential = errors.New("no credential")
 
-// missing returns the refusal of a request that needs a credential and has
-// none. If an extractor has ignored a foreign credential, the client probably
-// meant it for this guard, so the refusal is about that credential.
-func (g *Guard) missing(r *http.Request, q Requirement) *Error {
-	for _, l := range g.config.Extractors {
-		if l, ok := l.(interface{ foreign(r *http.Request) *Error }); ok {
-			if refusal := l.foreign(r); refusal != nil {
-				return refusal
-			}
-		}
-	}
-	message := "Missing " + string(q.Type()) + " token"
-	if l, ok := g.config.Extractors[0].(interface{ missing(q Requirement) string }); ok {
-		message = l.missing(q)
-	}
-	return &Error{Reason: TokenMissing, Message: message, Err: errNoCredential}
-}
-
-func (g *Guard) verify(ctx context.Context, raw string) (*token.Claims, error) {
-	claims, err := g.config.Verifier.Verify(ctx, raw)
+// verify returns the claims of a token, or its refusal.
+func verify(ctx context.Context, v Verifier, raw string) (*token.Claims, error) {
+	claims, err := v.Verify(ctx, raw)
 	if err != nil {
 		return nil, refuseToken(err)
 	}

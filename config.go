@@ -283,16 +283,6 @@ func (c Config) checkStores() []error {
 	return faults
 }
 
-// firstMessage returns the FirstMessage of c.Extractors, or nil.
-func (c Config) firstMessage() *FirstMessage {
-	for _, l := range c.Extractors {
-		if first, ok := l.(FirstMessage); ok {
-			return &first
-		}
-	}
-	return nil
-}
-
 // isNil reports whether v is nil or holds a nil pointer.
 func isNil(v any) bool {
 	return v == nil || reflect.ValueOf(v).Kind() == reflect.Pointer && reflect.ValueOf(v).IsNil()

@@ -15,16 +15,17 @@ import (
 // expire or are revoked. It is safe for concurrent use.
 type Guard struct {
 	// See configure.
-	config       Config
-	proxies      *forwarded.Policy
-	firstMessage *FirstMessage      // nil unless one of config.Extractors
-	handshakes   *ratelimit.Limiter // nil without a limit
-	report       reporter
+	config     Config
+	proxies    *forwarded.Policy
+	origins    originPolicy
+	extractors *extractors
+	handshakes *ratelimit.Limiter // nil without a limit
+	report     *reporter
 
 	// Shared by the guards that With returns.
 	open        registries
-	revocations *revindex.Index    // nil without Config.Revocations
-	prompt      *ratelimit.Limiter // see refuseByClose
+	revocations *revindex.Index // nil without Config.Revocations
+	refusals    refusalSockets
 	now         func() time.Time
 	pulse       *pulse
 	maxLife     *maxLife        // of the tokens of all guards made by With
@@ -43,13 +44,14 @@ func newGuard(c Config, now func() time.Time) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
+	open := newRegistries(c.Limits)
 	g := &Guard{
-		open:    newRegistries(c.Limits),
-		prompt:  newPromptRefusals(),
-		now:     now,
-		pulse:   new(pulse),
-		maxLife: new(maxLife),
-		stop:    func() {},
+		open:     open,
+		refusals: newRefusalSockets(open.sockets),
+		now:      now,
+		pulse:    new(pulse),
+		maxLife:  new(maxLife),
+		stop:     func() {},
 	}
 	g.configure(c)
 	g.paused = g.Paused
@@ -65,9 +67,10 @@ func newGuard(c Config, now func() time.Time) (*Guard, error) {
 func (g *Guard) configure(c Config) {
 	g.config = c
 	g.proxies, _ = c.proxies()
-	g.firstMessage = c.firstMessage()
+	g.origins = originPolicy{c.Origins, c.AnyOrigin, c.InsecureAnyOrigin, g.proxies}
+	g.extractors = newExtractors(&c)
 	g.handshakes = c.Limits.newHandshakes()
-	g.report = reporter{c.Observer, c.Logger, g.proxies}
+	g.report = &reporter{c.Observer, c.Logger, g.proxies}
 	g.maxLife.raise(c.MaxTokenLife)
 }
 

@@ -11,31 +11,39 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// checkOrigin refuses upgrades from pages of other origins. Browsers send the
+// An originPolicy says which pages may open sockets.
+type originPolicy struct {
+	allowed     []string // Config.Origins; the server's own if empty
+	any         bool     // Config.AnyOrigin
+	insecureAny bool     // Config.InsecureAnyOrigin
+	proxies     *forwarded.Policy
+}
+
+// check refuses upgrades from pages of other origins. Browsers send the
 // cookies of the user with them, and nothing else in the handshake prevents
 // this (RFC 6455 section 10.2).
 //
 // A request without Origin is not from a page, and is accepted here. If only a
-// cookie authenticates it, checkAmbient refuses it.
-func (g *Guard) checkOrigin(r *http.Request) error {
+// cookie authenticates it, checkCredential refuses it.
+func (p *originPolicy) check(r *http.Request) error {
 	lines := r.Header["Origin"]
-	if len(lines) == 0 || g.config.InsecureAnyOrigin {
+	if len(lines) == 0 || p.insecureAny {
 		return nil
 	}
 	if len(lines) > 1 {
 		return refuse(OriginNotAllowed, errors.New("more than one Origin header"))
 	}
-	if g.config.AnyOrigin {
+	if p.any {
 		return nil
 	}
 	origin := httpx.LowerASCII(lines[0])
-	if len(g.config.Origins) > 0 {
-		if slices.Contains(g.config.Origins, origin) {
+	if len(p.allowed) > 0 {
+		if slices.Contains(p.allowed, origin) {
 			return nil
 		}
 		return refuse(OriginNotAllowed, errors.New("the origin is not one of Config.Origins"))
 	}
-	if c := g.proxies.Of(r); origin != ownOrigin(c) {
+	if c := p.proxies.Of(r); origin != ownOrigin(c) {
 		if c.Scheme = "https"; origin == ownOrigin(c) {
 			return refuse(OriginNotAllowed, errors.New("the page has https but the request came by http; add the proxy that terminates TLS to Config.TrustedProxies and let it report the scheme, as in X-Forwarded-Proto, or set Config.ForwardedScheme; or add the origin to Config.Origins"))
 		}
@@ -47,13 +55,14 @@ func (g *Guard) checkOrigin(r *http.Request) error {
 	return nil
 }
 
-// checkAmbient refuses an upgrade with a credential that browsers send on their
-// own, unless its Origin or a CSRF value shows that one of our pages sent it.
-func (g *Guard) checkAmbient(r *http.Request, c Credential) error {
-	if !c.Ambient || g.config.InsecureAnyOrigin {
+// checkCredential refuses an upgrade with a credential that browsers send on
+// their own, unless its Origin or a CSRF value shows that one of our pages sent
+// it.
+func (p *originPolicy) checkCredential(r *http.Request, c Credential) error {
+	if !c.Ambient || p.insecureAny {
 		return nil
 	}
-	if g.config.AnyOrigin {
+	if p.any {
 		return refuse(OriginNotAllowed, errors.New("a browser sent the credential on its own, and Config.AnyOrigin lets pages of every origin open sockets"))
 	}
 	if len(r.Header["Origin"]) == 0 && !c.CSRFRequired {

@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
-
-	"wsauth/internal/httpx"
 )
 
 // A Query extracts a token from a query parameter of the URL, such as
@@ -97,41 +94,6 @@ func setQuery(r *http.Request, query string) {
 
 // allParameters in Config.AppParameters means every parameter.
 const allParameters = "*"
-
-// checkStrayToken refuses a query with a token in a parameter that no
-// extractor reads: the token would appear in logs, and since it is ignored,
-// nobody would notice. Config.AppParameters are exempt.
-func (g *Guard) checkStrayToken(query string) error {
-	for part := range strings.SplitSeq(query, "&") {
-		name, value, _ := strings.Cut(part, "=")
-		stray := name == "access_token" || // RFC 6750 section 2.3
-			name == "token" && httpx.IsJWS(value)
-		if stray && !g.readsQuery(name, value) && !g.config.isAppParameter(name) {
-			return &Error{
-				Reason:  InvalidRequest,
-				Message: "A token does not travel in the URL here",
-				Err:     fmt.Errorf("no extractor reads the parameter %s; if it is the application's own, name it in Config.AppParameters", name),
-			}
-		}
-	}
-	return nil
-}
-
-// isAppParameter reports whether a query parameter belongs to the application.
-func (c *Config) isAppParameter(name string) bool {
-	return slices.Contains(c.AppParameters, name) || slices.Contains(c.AppParameters, allParameters)
-}
-
-// readsQuery reports whether an extractor reads the parameter: a [Query], a
-// [Ticket], or a type that embeds one of them.
-func (g *Guard) readsQuery(name, value string) bool {
-	return slices.ContainsFunc(g.config.Extractors, func(l Extractor) bool {
-		reader, ok := l.(interface {
-			readsQuery(name, value string) bool
-		})
-		return ok && reader.readsQuery(name, value)
-	})
-}
 
 func (q Query) readsQuery(name, _ string) bool { return name == q.Name }
 

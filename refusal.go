@@ -6,6 +6,7 @@ import (
 
 	"wsauth/internal/httpx"
 	"wsauth/internal/problem"
+	"wsauth/internal/ratelimit"
 	"wsauth/internal/wsconn"
 	"wsauth/internal/wsframe"
 )
@@ -29,8 +30,11 @@ func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	g.report.refused(r, e)
 	if isUpgrade(r) {
 		wsconn.Refuse(w)
-		if g.config.Refusal == RefuseClose && e.mayOpen() && g.refuseByClose(w, r, e) {
-			return
+		if g.config.Refusal == RefuseClose && e.mayOpen() {
+			network := ratelimit.Network(g.proxies.Of(r).Addr)
+			if g.refusals.open(w, r, network, g.extractors, e) {
+				return
+			}
 		}
 		// Bytes that the client sent after the handshake are not a request.
 		w.Header().Set("Connection", "close")
@@ -48,7 +52,7 @@ func (g *Guard) refuseEnded(w http.ResponseWriter, r *http.Request, end *EndErro
 	clear(w.Header())
 	wsconn.Refuse(w)
 	if g.config.Refusal == RefuseClose && e.mayOpen() && wsframe.ValidKey(r.Header.Get("Sec-WebSocket-Key")) {
-		g.setUpgradeHeaders(w.Header(), r)
+		setUpgradeHeaders(w.Header(), r, g.extractors)
 		w.WriteHeader(http.StatusSwitchingProtocols)
 		return
 	}
@@ -92,9 +96,10 @@ func writeProblem(w http.ResponseWriter, e *Error) {
 }
 
 // setUpgradeHeaders sets the headers of the 101 response to r for a socket on
-// which only a close frame follows.
-func (g *Guard) setUpgradeHeaders(h http.Header, r *http.Request) {
+// which only a close frame follows. It selects no subprotocol that is a
+// credential.
+func setUpgradeHeaders(h http.Header, r *http.Request, x *extractors) {
 	bare := r.Clone(r.Context())
-	g.stripAlways(bare)
+	x.stripAlways(bare)
 	wsframe.SetAccept(h, r.Header.Get("Sec-WebSocket-Key"), httpx.Subprotocol(bare.Header["Sec-Websocket-Protocol"]))
 }

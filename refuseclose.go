@@ -24,32 +24,37 @@ const (
 	promptEvery    = 5 * time.Second
 )
 
-func newPromptRefusals() *ratelimit.Limiter {
-	return ratelimit.New(promptRefusals, promptEvery, maxAddresses)
+// refusalSockets are the sockets that are opened only to be closed with a
+// reason.
+type refusalSockets struct {
+	registry *registry          // counts them
+	prompt   *ratelimit.Limiter // of the sockets that are closed at once
 }
 
-// refuseByClose opens a socket and closes it with the code and the reason of
-// e. It reports whether it could: it does nothing if too many such sockets are
-// open.
-func (g *Guard) refuseByClose(w http.ResponseWriter, r *http.Request, e *Error) bool {
-	network := ratelimit.Network(g.proxies.Of(r).Addr)
-	if g.open.sockets.reserveRefused(network) != nil {
+func newRefusalSockets(r *registry) refusalSockets {
+	return refusalSockets{r, ratelimit.New(promptRefusals, promptEvery, maxAddresses)}
+}
+
+// open opens a socket and closes it with the code and the reason of e. It
+// reports whether it could: it does nothing if too many such sockets are open.
+func (f refusalSockets) open(w http.ResponseWriter, r *http.Request, network string, x *extractors, e *Error) bool {
+	if f.registry.reserveRefused(network) != nil {
 		return false
 	}
 	raw, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		g.open.sockets.releaseRefused(network)
+		f.registry.releaseRefused(network)
 		return false
 	}
-	hold := g.holdFor(e.Reason, network)
+	hold := f.holdFor(e.Reason, network)
 	end := &EndError{Code: e.Reason.Outcome().Code, Reason: e.Reason}
-	conn := wsconn.New(raw, func() { g.open.sockets.releaseRefused(network) })
+	conn := wsconn.New(raw, func() { f.registry.releaseRefused(network) })
 	conn.Limit(maxFirstMessage, func() bool { return true }, func() {})
 	response := wsconn.NewResponse(conn)
-	g.setUpgradeHeaders(response.Header(), r)
+	setUpgradeHeaders(response.Header(), r, x)
 	go func() {
 		response.WriteHeader(http.StatusSwitchingProtocols)
-		if hold > 0 && g.hold(conn, hold) {
+		if hold > 0 && f.hold(conn, hold) {
 			_ = conn.Close()
 			return
 		}
@@ -60,9 +65,9 @@ func (g *Guard) refuseByClose(w http.ResponseWriter, r *http.Request, e *Error) 
 
 // holdFor returns how long a socket is held open before it is closed with a
 // reason.
-func (g *Guard) holdFor(reason Reason, network string) time.Duration {
+func (f refusalSockets) holdFor(reason Reason, network string) time.Duration {
 	if reason.Outcome().Advice != AdviceWait {
-		if wait := g.prompt.Take(network, time.Now()); wait <= 0 {
+		if wait := f.prompt.Take(network, time.Now()); wait <= 0 {
 			return 0
 		}
 	}
@@ -72,9 +77,9 @@ func (g *Guard) holdFor(reason Reason, network string) time.Duration {
 // hold discards what the client sends until d has passed, the client has sent
 // its maximum, or the guard drains. It reports whether the client has
 // disconnected.
-func (g *Guard) hold(conn *wsconn.Conn, d time.Duration) (left bool) {
+func (f refusalSockets) hold(conn *wsconn.Conn, d time.Duration) (left bool) {
 	_ = conn.SetReadDeadline(time.Now().Add(d))
-	stop := context.AfterFunc(g.open.sockets.draining, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(f.registry.draining, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	_, err := io.Copy(io.Discard, conn)
 	return err == nil // the client has closed its side

@@ -39,7 +39,7 @@ func (s *Socket) Renew(ctx context.Context, raw string) error {
 	if err := s.limitRenewals(); err != nil {
 		return err
 	}
-	claims, err := s.guard.verify(ctx, raw)
+	claims, err := verify(ctx, s.guard.config.Verifier, raw)
 	if err == nil {
 		err = s.guard.checkClaims(ctx, claims, s.requirement)
 	}
@@ -56,7 +56,7 @@ func (s *Socket) Renew(ctx context.Context, raw string) error {
 // of a [Fresh] route or one with a newer token. The token is checked like that
 // of a request, and the error is an [*Error].
 func (g *Guard) Renew(ctx context.Context, raw string) (sockets int, err error) {
-	claims, err := g.verify(ctx, raw)
+	claims, err := verify(ctx, g.config.Verifier, raw)
 	if err != nil {
 		return 0, err
 	}

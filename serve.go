@@ -54,7 +54,7 @@ func (g *Guard) Require(q Requirement) func(http.Handler) http.Handler {
 func (g *Guard) servePlain(w http.ResponseWriter, r *http.Request, q Requirement, claims *token.Claims, next http.Handler) {
 	s := g.newSocket(r, q, claims)
 	defer s.release()
-	r = g.stripped(s.context.get(context.WithValue(r.Context(), socketKey{}, s)), r)
+	r = g.extractors.stripped(s.context.get(context.WithValue(r.Context(), socketKey{}, s)), r)
 	s.keepRequest(r)
 	httpx.StripUpgrade(r.Header)
 	next.ServeHTTP(w, r)
@@ -83,13 +83,13 @@ func (g *Guard) serveSocket(w http.ResponseWriter, r *http.Request, q Requiremen
 		return
 	}
 	response.Attach(s)
-	if name := g.subprotocol(r); name != "" {
+	if name := g.extractors.subprotocol(r); name != "" {
 		response.Conn().ChooseSubprotocol(name)
 	}
 	if s.waits {
 		response.Conn().Limit(maxFirstMessage, s.isAnonymous, func() { s.End(MessageTooBig) })
 	}
-	stripped := g.stripped(s.Context(), r)
+	stripped := g.extractors.stripped(s.Context(), r)
 	stripped.Body = http.NoBody
 	response.Unanswered(func() {
 		if err := s.Err(); err != nil {
@@ -142,12 +142,4 @@ func logPanic(r *http.Request, v any) {
 		logf = srv.ErrorLog.Printf
 	}
 	logf("wsauth: panic serving %s: %v\n%s", r.RemoteAddr, v, debug.Stack())
-}
-
-// stripped returns a copy of r with the context ctx and without credentials.
-// The original keeps them for handlers outside the guard.
-func (g *Guard) stripped(ctx context.Context, r *http.Request) *http.Request {
-	r = r.Clone(ctx)
-	g.Strip(r)
-	return r
 }

@@ -230,7 +230,7 @@ func (s *Socket) untilDue() time.Duration {
 	case claims != nil:
 		left = claims.ValidUntil().Sub(now)
 	case s.waits:
-		left = s.guard.firstMessage.timeout()
+		left = s.guard.extractors.firstMessage.timeout()
 	default:
 		return noEnd
 	}

@@ -125,36 +125,7 @@ func (p Subprotocol) marker(offered []string) string {
 // name before the token of a [Subprotocol], if nothing else is offered. For
 // all other handshakes it returns "". [Guard.Require] selects it for its
 // handlers.
-func (s *Socket) Subprotocol(r *http.Request) string { return s.guard.subprotocol(r) }
-
-func (g *Guard) subprotocol(r *http.Request) string {
-	if len(r.Header["Sec-Websocket-Protocol"]) == 0 {
-		return ""
-	}
-	offered := slices.Collect(httpx.Items(r.Header["Sec-Websocket-Protocol"]))
-	marker := ""
-	tokens := map[string]bool{}
-	for _, l := range g.config.Extractors {
-		p, ok := l.(interface {
-			marked(offered []string) []int
-			marker(offered []string) string
-		})
-		if !ok {
-			continue
-		}
-		if name := p.marker(offered); name != "" {
-			marker = name
-		}
-		for _, at := range p.marked(offered) {
-			tokens[offered[min(at, len(offered)-1)]] = true
-		}
-	}
-	left := slices.DeleteFunc(offered, func(item string) bool { return tokens[item] })
-	if marker == "" || len(left) != 1 || left[0] != marker {
-		return ""
-	}
-	return marker
-}
+func (s *Socket) Subprotocol(r *http.Request) string { return s.guard.extractors.subprotocol(r) }
 
 // missing returns the text for a handshake without a token.
 func (p Subprotocol) missing(q Requirement) string {

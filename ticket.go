@@ -204,11 +204,11 @@ func ticketKey(ticket string) store.TicketKey { return sha256.Sum256([]byte(tick
 
 // redeem takes the ticket of an upgrade from the store, and returns its
 // claims. A ticket for another socket is used up as well.
-func (g *Guard) redeem(r *http.Request, ticket string) (*token.Claims, error) {
-	if g.config.Tickets == nil {
+func redeem(tickets store.Tickets, r *http.Request, ticket string) (*token.Claims, error) {
+	if tickets == nil {
 		return nil, refuse(InternalError, errors.New("an extractor takes tickets, and there is no Config.Tickets"))
 	}
-	value, err := g.config.Tickets.TakeTicket(r.Context(), ticketKey(ticket))
+	value, err := tickets.TakeTicket(r.Context(), ticketKey(ticket))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, refuseTicket(errors.New("never issued, used or expired"))
 	}
@@ -235,7 +235,7 @@ func (g *Guard) redeem(r *http.Request, ticket string) (*token.Claims, error) {
 }
 
 // isFor reports whether a ticket was issued for a handshake with these Origin
-// headers, which checkOrigin has accepted.
+// headers, which originPolicy.check has accepted.
 func (t *ticketRecord) isFor(lines []string) bool {
 	switch len(lines) {
 	case 0:
