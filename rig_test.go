@@ -90,8 +90,7 @@ func (g *rig) dial(t *testing.T, compress bool) *wstest.Client {
 	if compress {
 		extensions = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
 	}
-	fmt.Fprintf(conn, "GET /ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer x\r\n%s\r\n",
+	fmt.Fprintf(conn, "GET /ws HTTP/1.1\r\nHost: %s\r\n"+wstest.UpgradeFields+"Authorization: Bearer x\r\n%s\r\n",
 		g.server.Listener.Addr(), extensions)
 	c := &wstest.Client{Conn: conn, In: bufio.NewReader(conn)}
 	_ = conn.SetReadDeadline(time.Now().Add(patience))

@@ -233,9 +233,7 @@ const host, origin = "app.example", "https://app.example"
 
 // upgrade returns a correct handshake with more header lines.
 func upgrade(path string, lines ...string) string {
-	return plain("GET", path, append([]string{
-		"Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-	}, lines...)...)
+	return plain("GET", path, append(wstest.UpgradeLines(), lines...)...)
 }
 
 // plain returns a request without a body, with more header lines.

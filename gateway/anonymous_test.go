@@ -15,6 +15,7 @@ import (
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/fault"
 	"wsauth/internal/gateway/tokens"
+	"wsauth/internal/wstest"
 	"wsauth/login"
 	"wsauth/token"
 )
@@ -29,8 +30,7 @@ func (r *rig) waiting() (in *bufio.Reader, status int) {
 	}
 	r.t.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	fmt.Fprintf(conn, "GET /chat HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", host)
+	fmt.Fprintf(conn, "GET /chat HTTP/1.1\r\nHost: %s\r\n"+wstest.UpgradeFields+"\r\n", host)
 	in = bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, nil)
 	if err != nil {

@@ -5,14 +5,15 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+
+	"wsauth/internal/wstest"
 )
 
-const wsKey = "dGhlIHNhbXBsZSBub25jZQ==" // of RFC 6455 section 1.3
-
-// upgradeLines are those of a handshake.
-var upgradeLines = []string{"Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: " + wsKey}
+// upgradeLines holds the header lines of a handshake.
+var upgradeLines = slices.Clip(wstest.UpgradeLines())
 
 // rawly starts a backend that answers with text unchanged, except that LINES
 // is replaced by lines.

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"wsauth/internal/wstest"
 )
 
 // TestG8_ClientsBehindProxy checks that a client that has reached its limits
@@ -163,13 +165,12 @@ func TestG8_RefusedUpgradesAreNoSockets(t *testing.T) {
 		c.Front.MaxConnections, c.Front.MaxConnectionsPerAddress = 100, 1
 		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true}}
 	})
-	const asks = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 	kept := make([]*kept, 3)
 	for i := range kept {
 		kept[i] = p.keep()
 		kept[i].get("/page", "192.0.2.1", "") // an upgrade that comes first ends its connection
 		for range 2 {
-			if got := kept[i].get("/auth/session", "192.0.2.66", asks); got != http.StatusUnauthorized {
+			if got := kept[i].get("/auth/session", "192.0.2.66", wstest.UpgradeFields); got != http.StatusUnauthorized {
 				t.Fatalf("connection %d of mallory: %d", i, got)
 			}
 		}
@@ -182,11 +183,11 @@ func TestG8_RefusedUpgradesAreNoSockets(t *testing.T) {
 		}
 	}
 	for i, want := range []int{http.StatusSwitchingProtocols, http.StatusServiceUnavailable} {
-		if got := kept[i].get("/ws", "192.0.2.1", asks); got != want {
+		if got := kept[i].get("/ws", "192.0.2.1", wstest.UpgradeFields); got != want {
 			t.Errorf("socket %d of a client that may have one: %d, want %d", i, got, want)
 		}
 	}
-	if got := kept[2].get("/ws", "192.0.2.2", asks); got != http.StatusSwitchingProtocols {
+	if got := kept[2].get("/ws", "192.0.2.2", wstest.UpgradeFields); got != http.StatusSwitchingProtocols {
 		t.Errorf("a socket of another client: %d", got)
 	}
 }

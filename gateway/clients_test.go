@@ -216,7 +216,7 @@ func TestForwardedHostChoosesTheRoute(t *testing.T) {
 		if in := b.last(); set && (in.Host != host || in.Header.Get("X-Forwarded-Host") != host || in.Header.Get("X-Forwarded-Proto") != "https") {
 			t.Errorf("the upstream gets %s, %v", in.Host, in.Header)
 		}
-		upgrade := append(lines, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Origin: https://app.example:8443")
+		upgrade := append(slices.Concat(lines, upgradeLines), "Origin: https://app.example:8443")
 		conn := r.connect()
 		_, _ = io.WriteString(conn, "GET /ws HTTP/1.1\r\n"+strings.Join(upgrade, "\r\n")+"\r\n\r\n")
 		line := make([]byte, len("HTTP/1.1 101"))

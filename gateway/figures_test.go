@@ -14,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 
 	"wsauth"
+	"wsauth/internal/wstest"
 )
 
 // TestMetricsOfARemovedRoute checks that sockets that end with their removed
@@ -114,8 +115,7 @@ func TestMetricsBalance(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-				"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", path, access)
+			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n"+wstest.UpgradeFields+"\r\n", path, access)
 			if path == "/first/x" {
 				_, _ = conn.Read(make([]byte, 1))
 			}

@@ -14,6 +14,7 @@ import (
 	"wsauth"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/wsframe"
+	"wsauth/internal/wstest"
 )
 
 // A slowBackend accepts a handshake and answers on command. It reports when
@@ -58,13 +59,12 @@ func (b *slowBackend) has(t *testing.T, happened <-chan struct{}) {
 	}
 }
 
-// handshake sends one by hand.
+// handshake sends a handshake and does not read the answer.
 func (r *rig) handshake(path, credential string) net.Conn {
 	r.t.Helper()
 	conn := r.connect()
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: app.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n\r\n", path, credential)
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: app.example\r\n"+wstest.UpgradeFields+"%s\r\n\r\n", path, credential)
 	return conn
 }
 

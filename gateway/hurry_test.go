@@ -12,10 +12,11 @@ import (
 	"wsauth"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/proxy"
+	"wsauth/internal/wstest"
 )
 
-// socketFields are those of a handshake, without a credential.
-const socketFields = "Host: app.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+// socketFields holds the header lines of a handshake without a credential.
+const socketFields = "Host: app.example\r\n" + wstest.UpgradeFields
 
 // hurries serves a handshake by a match like an event loop, and fails the test
 // if that blocks. The client has left afterwards. match gets the handshake.

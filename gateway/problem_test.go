@@ -23,8 +23,7 @@ func TestRefusedUpgradesCloseTheConnection(t *testing.T) {
 		{"/auth/login", "app.example", http.StatusMethodNotAllowed},
 		{"/auth/nothing", "app.example", http.StatusNotFound},
 	} {
-		e := r.exactly("GET "+tt.target+" HTTP/1.1", "Host: "+tt.host, "Connection: Upgrade", "Upgrade: websocket",
-			"Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+		e := r.exactly("GET "+tt.target+" HTTP/1.1", append(upgradeLines, "Host: "+tt.host)...)
 		if e.StatusCode != tt.status || !e.Close || !strings.HasPrefix(e.Header.Get("Content-Type"), "application/problem+json") {
 			t.Errorf("%s of %s: status %d, closes: %v, %s", tt.target, tt.host, e.StatusCode, e.Close, e.Header.Get("Content-Type"))
 		}

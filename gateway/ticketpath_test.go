@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"wsauth/internal/urlpath"
+	"wsauth/internal/wstest"
 )
 
 // A ticket opens the path that it is for in each spelling that a client may
@@ -34,8 +35,7 @@ func TestTicketPaths(t *testing.T) {
 		t.Helper()
 		host := strings.TrimPrefix(r.url, "http://")
 		path = strings.NewReplacer(" ", "%20", "\n", "%0A", "\t", "%09", "\x7f", "%7F").Replace(path)
-		return r.raw(fmt.Sprintf("GET %s%s HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n", path, query, host, r.url, line))
+		return r.raw(fmt.Sprintf("GET %s%s HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\n"+wstest.UpgradeFields+"%s\r\n", path, query, host, r.url, line))
 	}
 	refused := 0
 	for _, v := range vectors {

@@ -25,6 +25,7 @@ import (
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/tokens"
 	"wsauth/internal/testenv"
+	"wsauth/internal/wstest"
 	"wsauth/login"
 	"wsauth/token"
 )
@@ -226,7 +227,7 @@ func around(path string) []string {
 	return append(all, "/x/.."+bare, "/x/%2e%2e"+bare, "/."+bare, "//x"+bare, "/%25"+first[2:]+bare[2:], "/%2525"+first[2:]+bare[2:], "/x"+bare, "/%2e%2e"+bare, "/\\x/.."+bare)
 }
 
-var upgradeLines = []string{"Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}
+var upgradeLines = slices.Clip(wstest.UpgradeLines())
 
 // ask sends a request unchanged, and returns the status and the body, which is
 // empty for a socket.

@@ -8,7 +8,15 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 )
+
+// UpgradeFields holds the header lines of a handshake beside Host, with the key
+// of RFC 6455 section 1.3.
+const UpgradeFields = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+// UpgradeLines returns the lines of UpgradeFields.
+func UpgradeLines() []string { return strings.Split(strings.TrimSuffix(UpgradeFields, "\r\n"), "\r\n") }
 
 // maxFrame bounds the frames that a Client reads.
 const maxFrame = 1 << 20
