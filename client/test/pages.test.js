@@ -83,7 +83,7 @@ test("the numbers in the pages are those of the module", (t) => {
     ],
     "docs/sessions.md": [
       `refreshes at a random point, after ${share} % of the time`,
-      `up to a limit that doubles from ${first} s to ${longest} s. The limit begins at ${firstWait} s if`,
+      `up to a limit that doubles from ${first} s to ${longest} s. The limit starts at ${firstWait} s if`,
       `treats a socket as successful after ${s(stable)}`,
     ],
     "docs/close-codes.md": [
