@@ -28,7 +28,7 @@ func (c *core) next() time.Duration {
 		at = min(at, c.deadline)
 	}
 	if c.draining != nil {
-		return min(at, c.nextCheck())
+		return min(at, c.draining.nextCheck(c.grace))
 	}
 	waits := false
 	for s := range c.lanes {
@@ -43,7 +43,7 @@ func (c *core) next() time.Duration {
 	if c.idleAfter > 0 && !waits {
 		at = min(at, c.idleAt())
 	}
-	if c.pingEvery > 0 && !c.pingDue {
+	if c.pingEvery > 0 && !c.lanes[upstream].pingDue {
 		at = min(at, c.pingAt())
 	}
 	return at
@@ -61,7 +61,7 @@ func (c *core) pingAt() time.Duration { return c.quietSince + c.pingEvery }
 
 // tick enforces the time limits that have passed, and sends a ping that is due.
 func (c *core) tick(now time.Duration) {
-	if c.draining != nil && !c.dead && now >= c.nextCheck() {
+	if c.draining != nil && !c.dead && now >= c.draining.nextCheck(c.grace) {
 		c.checkProgress(now)
 	}
 	switch {
@@ -94,28 +94,17 @@ func (c *core) tick(now time.Duration) {
 		c.reportFault(TheRelay, idleTimeout, now)
 		return
 	}
-	if c.pingEvery > 0 && !c.pingDue && now >= c.pingAt() {
-		if c.unansweredPings >= maxUnansweredPings {
+	back := &c.lanes[upstream]
+	if c.pingEvery > 0 && !back.pingDue && now >= c.pingAt() {
+		if back.unansweredPings >= maxUnansweredPings {
 			c.reportFault(TheClient, idleTimeout, now)
 			return
 		}
-		c.pingDue = true
-		c.ping(now)
+		back.pingDue = true
+		if back.ping(now) {
+			c.quietSince = now
+		}
 	}
-}
-
-// ping sends the ping that is due, unless the client is in the middle of a
-// frame. wrote calls it again at the next boundary.
-func (c *core) ping(now time.Duration) {
-	l := &c.lanes[upstream]
-	if l.phase != flowing || len(l.pending) > 0 || !l.check.Boundary() || l.check.Closed() {
-		return
-	}
-	l.out = l.check.Tracker()
-	l.pending, l.pendingSince = pingFrame, now
-	c.pingDue = false
-	c.quietSince = now
-	c.unansweredPings++
 }
 
 // giveUpCloseFrame ends the lane to the client, which did not take its close

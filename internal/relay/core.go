@@ -35,35 +35,21 @@ type core struct {
 	closeFrameDeadline time.Duration // when the client's close frame is given up; 0: never
 	onSent             func()        // the callback of End, until it is called
 	awaitsEnd          bool          // Fault was called, and the owner has not called End
-	lost               [2]bool       // the side accepts no more bytes
-	cut                [2]bool       // the side must be closed now, before the other one
 	dead               bool
-	pingDue            bool // a ping goes out at the next boundary
-	changed            bool // a time or a phase changed, not only bytes
+	changed            bool        // a time or a phase changed, not only bytes
+	by                 Party       // who ended the tunnel first
+	endCalled          atomic.Bool // Tunnel.End was called
+	reason             string
 
 	// After an end by a peer, the deadline moves while a side still takes data.
 	// Nil otherwise, and after End, a fault or a stall.
 	draining *drain
-	reason   string
 
-	startedAt       time.Duration // when the tunnel started
-	quietSince      time.Duration // when the client last sent something or got a ping
-	laggedAt        time.Duration // when the client was last behind; 0: never
-	burstStart      time.Duration // when burst was last 0
-	burst           uint16        // bytes from the upstream since burstStart, at most lag
-	unansweredPings uint8         // since the client last sent something
-	by              Party         // who ended the tunnel first
-	endCalled       atomic.Bool   // Tunnel.End was called
+	startedAt  time.Duration // when the tunnel started
+	quietSince time.Duration // when the client last sent something or got a ping
+	lag        lagTracker
 
-	calls []func() // for the driver to make
-}
-
-// A drain tracks the progress of a tunnel that is ending. It is allocated
-// separately, because most tunnels have none.
-type drain struct {
-	endedAt   time.Duration // when the tunnel started to end
-	checkedAt time.Duration // when progress was last checked
-	progress  [2]wsconn.Progress
+	calls callQueue // for the driver to make
 }
 
 func (c *core) begin(p Pair, grace, now time.Duration) {
@@ -83,10 +69,11 @@ func (c *core) received(s side, buf []byte, n int, now time.Duration) {
 	l := &c.lanes[s]
 	if s == client {
 		c.quietSince = now
-		c.unansweredPings, c.pingDue = 0, false
-		l.check.SkipPongs = l.startsWithPong(buf[headroom]) && !c.lanes[upstream].check.Pinged() && c.clientLags(now)
+		back := &c.lanes[upstream]
+		back.unansweredPings, back.pingDue = 0, false
+		l.check.SkipPongs = l.startsWithPong(buf[headroom]) && !back.check.Pinged() && c.lag.clientLags(c.driver, now)
 	} else {
-		c.trackBurst(n, now)
+		c.lag.received(n, now)
 	}
 	fault := l.receive(buf, n, now)
 	if l.phase != flowing {
@@ -101,31 +88,6 @@ func (c *core) received(s side, buf []byte, n int, now time.Duration) {
 	}
 }
 
-// trackBurst records that n bytes came from the upstream. If many come within
-// lagTime, the client is assumed to lag, even if each read finds few bytes.
-func (c *core) trackBurst(n int, now time.Duration) {
-	if now >= c.burstStart+lagTime {
-		c.burst, c.burstStart = 0, now
-	}
-	if c.burst = uint16(min(int(c.burst)+n, lag)); c.burst == lag {
-		c.laggedAt = now
-	}
-}
-
-// clientLags reports whether the client is behind with what the upstream sends.
-// The upstream may already have closed its connection and left the rest to its
-// kernel. If more data arrives on such a connection, the kernel drops what it
-// has not sent. So unsolicited pongs, such as the answers to the relay's pings,
-// are not passed on while the client is behind.
-func (c *core) clientLags(now time.Duration) bool {
-	return c.laggedAt > 0 && now < c.laggedAt+lagTime || c.driver.unsent(client) >= lag
-}
-
-const (
-	lag     = 16 << 10    // a client is behind with so many bytes unsent, or received within lagTime
-	lagTime = time.Second // how long a client is treated as behind
-)
-
 // wrote records that n pending bytes of s's lane were written to its
 // destination. A non-nil err means that the destination accepts no more.
 func (c *core) wrote(s side, n int, err error, now time.Duration) {
@@ -139,8 +101,8 @@ func (c *core) wrote(s side, n int, err error, now time.Duration) {
 	}
 	if n == len(l.pending) && l.phase == flowing {
 		l.pending = nil
-		if c.pingDue && s == upstream {
-			c.ping(now)
+		if l.pingDue && l.ping(now) {
+			c.quietSince = now
 		}
 	} else {
 		l.out.Advance(l.pending[:n])
@@ -168,7 +130,7 @@ func (c *core) finished(s side, err error, now time.Duration) {
 	if l.phase <= muted {
 		broken := s == upstream && !l.check.Closed() && !c.lanes[client].check.Closed()
 		if broken {
-			c.sendBadGateway()
+			l.endWith(badGateway)
 		} else {
 			l.enter(closing)
 		}
@@ -180,11 +142,12 @@ func (c *core) finished(s side, err error, now time.Duration) {
 // end implements [Tunnel.End].
 func (c *core) end(frame []byte, sent func(), now time.Duration) {
 	if c.dead {
-		c.queueCall(sent)
+		c.calls.add(sent)
 		return
 	}
 	c.recordEnd(TheOwner, "ended", now)
-	c.stopDraining(now)
+	c.draining = nil // a side that still takes data gets no more time
+	c.deadline = min(c.deadline, now+c.grace)
 	if c.awaitsEnd {
 		c.awaitsEnd = false
 		c.deadline = now + c.grace
@@ -277,35 +240,25 @@ func (c *core) reportFault(by Party, fault *wsframe.Fault, now time.Duration) {
 		return
 	}
 	c.awaitsEnd = first
-	c.queueCall(func() { c.onFault(fault.Code, fault.Reason, fault.Limit) })
+	c.calls.add(func() { c.onFault(fault.Code, fault.Reason, fault.Limit) })
 }
 
 // cutUpstream closes the connection to the upstream at once, and tells the
 // client.
 func (c *core) cutUpstream(now time.Duration) {
 	c.lose(upstream)
-	c.cut[upstream] = true
-	c.lanes[upstream].ended = true
-	c.sendBadGateway()
+	l := &c.lanes[upstream]
+	l.cut, l.ended = true, true
+	l.endWith(badGateway)
 	c.settle(upstream, now)
 	c.closeIfDone()
 }
 
-// sendBadGateway ends the lane to the client with badGateway, unless it is
-// already ending.
-func (c *core) sendBadGateway() {
-	if l := &c.lanes[upstream]; l.phase <= muted {
-		l.enter(finishing)
-		l.closeFrame = badGateway
-	}
-}
-
 // lose records that s accepts no more bytes, and drops those pending for it.
 func (c *core) lose(s side) {
-	c.lost[s] = true
 	l := &c.lanes[s.other()]
 	l.drop()
-	l.halfCloseDue = false
+	l.lost, l.halfCloseDue = true, false
 	c.changed = true
 	if s == client {
 		c.callOnSent()
@@ -326,16 +279,6 @@ func (c *core) recordEnd(by Party, reason string, now time.Duration) {
 	}
 }
 
-// stopDraining makes the tunnel end within Grace, even if a side still takes
-// data.
-func (c *core) stopDraining(now time.Duration) {
-	c.draining = nil
-	c.deadline = min(c.deadline, now+c.grace)
-}
-
-// nextCheck returns when progress must be checked next.
-func (c *core) nextCheck() time.Duration { return c.draining.checkedAt + c.grace/wsconn.ChecksPerGrace }
-
 // checkProgress extends the deadline if a side has not taken everything, but
 // takes it fast enough.
 func (c *core) checkProgress(now time.Duration) {
@@ -344,7 +287,7 @@ func (c *core) checkProgress(now time.Duration) {
 	for s := range f.progress {
 		l := &c.lanes[side(s).other()]
 		unsent := 0
-		if !c.lost[s] {
+		if !l.lost {
 			unsent = len(l.pending) + c.driver.unsent(side(s))
 		}
 		if f.progress[s].Enough(l.bytes-int64(unsent), now) && unsent > 0 {
@@ -357,7 +300,7 @@ func (c *core) checkProgress(now time.Duration) {
 // closeIfDone closes the tunnel if nothing is left to do.
 func (c *core) closeIfDone() {
 	up, back := &c.lanes[client], &c.lanes[upstream]
-	if up.isDone() && back.isDone() || c.lost[client] && up.ended && len(up.pending) == 0 && !up.halfCloseDue && !c.hasUnsent(upstream) {
+	if up.isDone() && back.isDone() || back.lost && up.ended && len(up.pending) == 0 && !up.halfCloseDue && !c.hasUnsent(upstream) {
 		c.die()
 	}
 }
@@ -365,10 +308,8 @@ func (c *core) closeIfDone() {
 // hasUnsent reports whether the kernel still holds bytes for s, and s has time
 // left to take them.
 func (c *core) hasUnsent(s side) bool {
-	return c.draining != nil && !c.lost[s] && c.driver.unsent(s) > 0
+	return c.draining != nil && !c.lanes[s.other()].lost && c.driver.unsent(s) > 0
 }
-
-func (l *lane) isDone() bool { return l.ended && l.phase == dropping && !l.halfCloseDue }
 
 func (c *core) die() {
 	c.dead, c.changed = true, true
@@ -376,16 +317,20 @@ func (c *core) die() {
 }
 
 func (c *core) callOnSent() {
-	c.queueCall(c.onSent)
+	c.calls.add(c.onSent)
 	c.onSent = nil
-}
-
-func (c *core) queueCall(f func()) {
-	if f != nil {
-		c.calls = append(c.calls, f)
-	}
 }
 
 func (c *core) result() Result {
 	return Result{c.lanes[client].traffic(), c.lanes[upstream].traffic(), c.by, c.reason}
+}
+
+// A callQueue holds functions for a driver to call.
+type callQueue []func()
+
+// add adds f, unless it is nil.
+func (q *callQueue) add(f func()) {
+	if f != nil {
+		*q = append(*q, f)
+	}
 }

@@ -126,8 +126,8 @@ func TestWhoIsLost(t *testing.T) {
 	for _, s := range []side{client, upstream} {
 		c := newCore(Pair{Stall: defaultStall})
 		c.wrote(s, 0, io.ErrClosedPipe, 0)
-		if c.by != 1+Party(s.other()) || c.reason != "reset" || !c.lost[s.other()] || c.lost[s] {
-			t.Errorf("side %d: ended by the %v: %s; client lost: %v, upstream lost: %v", s, c.by, c.reason, c.lost[client], c.lost[upstream])
+		if c.by != 1+Party(s.other()) || c.reason != "reset" || !c.lanes[s].lost || c.lanes[s.other()].lost {
+			t.Errorf("side %d: ended by the %v: %s; client lost: %v, upstream lost: %v", s, c.by, c.reason, c.lanes[upstream].lost, c.lanes[client].lost)
 		}
 	}
 }
@@ -229,7 +229,7 @@ func TestNoPingWithinData(t *testing.T) {
 		c := newCore(Pair{Stall: defaultStall})
 		c.received(upstream, append(make([]byte, headroom), tt.sent...), len(tt.sent), 0)
 		c.wrote(upstream, tt.took, nil, 0)
-		c.ping(0)
+		c.lanes[upstream].ping(0)
 		if got := c.lanes[upstream].pending; !bytes.Equal(got, tt.sent[tt.took:]) {
 			t.Errorf("%s: the client is sent %s, want %s", name, brief(got), brief(tt.sent[tt.took:]))
 		}
@@ -257,8 +257,8 @@ func TestFaultyUpstreamIsCut(t *testing.T) {
 	up := fromClient(0x82, 9)
 	c.received(client, append(make([]byte, headroom), up...), len(up), 0)
 	c.take(upstream, fromUpstream(0xF2, 9), 0)
-	if !c.cut[upstream] || !c.lost[upstream] || c.lanes[client].phase != dropping || len(c.lanes[client].pending) > 0 || !c.lanes[upstream].ended {
-		t.Errorf("cut: %v, lost: %v; %d bytes are pending for it", c.cut[upstream], c.lost[upstream], len(c.lanes[client].pending))
+	if !c.lanes[upstream].cut || !c.lanes[client].lost || c.lanes[client].phase != dropping || len(c.lanes[client].pending) > 0 || !c.lanes[upstream].ended {
+		t.Errorf("cut: %v, lost: %v; %d bytes are pending for it", c.lanes[upstream].cut, c.lanes[client].lost, len(c.lanes[client].pending))
 	}
 }
 
@@ -305,8 +305,8 @@ func TestFaultyUpstreamIsCutWhileFramesWait(t *testing.T) {
 	c.changed = false
 	sent := append(fromUpstream(0x82, 9), fromUpstream(0xF2, 9)...)
 	c.received(upstream, append(make([]byte, headroom), sent...), len(sent), 0)
-	if !c.cut[upstream] || !c.changed {
-		t.Errorf("cut: %v, changed: %v; want both", c.cut[upstream], c.changed)
+	if !c.lanes[upstream].cut || !c.changed {
+		t.Errorf("cut: %v, changed: %v; want both", c.lanes[upstream].cut, c.changed)
 	}
 }
 

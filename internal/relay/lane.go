@@ -47,6 +47,11 @@ type lane struct {
 	inFlight     bool // a driver is writing pending, and will call wrote
 	trimPending  bool // only the current frame of pending may be written
 	halfCloseDue bool // the driver must half-close the destination
+	cut          bool // the driver must close the source now, before the destination
+	lost         bool // the destination accepts no more bytes
+
+	pingDue         bool  // a ping goes out at the next boundary; only to the client
+	unansweredPings uint8 // since the client last sent something
 
 	pending      []byte          // bytes that the destination has not taken
 	out          wsframe.Tracker // position of the destination; see position
@@ -116,10 +121,33 @@ func (l *lane) setPending(p []byte, now time.Duration) {
 // wants reports whether the source may be read.
 func (l *lane) wants() bool { return !l.ended && len(l.pending) == 0 }
 
+// ping sets pending to the ping that is due, unless the source is in the
+// middle of a frame. It reports whether it did.
+func (l *lane) ping(now time.Duration) bool {
+	if l.phase != flowing || len(l.pending) > 0 || !l.check.Boundary() || l.check.Closed() {
+		return false
+	}
+	l.out = l.check.Tracker()
+	l.pending, l.pendingSince = pingFrame, now
+	l.pingDue = false
+	l.unansweredPings++
+	return true
+}
+
+// endWith ends the lane with a close frame, unless it is already ending.
+func (l *lane) endWith(frame []byte) {
+	if l.phase <= muted {
+		l.enter(finishing)
+		l.closeFrame = frame
+	}
+}
+
 // drop discards the pending bytes and the close frame.
 func (l *lane) drop() {
 	l.enter(dropping)
 	l.pending, l.closeFrame = nil, nil
 }
+
+func (l *lane) isDone() bool { return l.ended && l.phase == dropping && !l.halfCloseDue }
 
 func (l *lane) traffic() Traffic { return Traffic{l.bytes, l.check.Messages()} }

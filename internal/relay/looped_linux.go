@@ -204,7 +204,7 @@ func (d *loopDriver) write(s side) bool {
 // noteLag records that the client is behind, if its socket is blocked.
 func (d *loopDriver) noteLag() {
 	if d.sockets[client].Blocked() {
-		d.core.laggedAt = d.loop.Now()
+		d.core.lag.laggedAt = d.loop.Now()
 	}
 }
 
@@ -258,7 +258,7 @@ func (d *loopDriver) apply() {
 	}
 	for c.changed && !c.dead {
 		c.changed = false
-		if c.cut[upstream] {
+		if c.lanes[upstream].cut {
 			d.loop.Close(&d.sockets[upstream])
 		}
 		d.work(client)

@@ -118,7 +118,7 @@ func TestTurns(t *testing.T) {
 		for _, s := range []side{client, upstream} {
 			d.queued[s] = true
 			called := false
-			c.queueCall(func() { called = true })
+			c.calls.add(func() { called = true })
 			d.Event(d.sockets[s].FD(), 0)
 			if d.queued[s] || !called {
 				t.Errorf("side %d is queued: %v; a call was made: %v", s, d.queued[s], called)
@@ -283,9 +283,9 @@ func TestLagOfABlockedClient(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			c.laggedAt = 0
+			c.lag.laggedAt = 0
 			step.does()
-			if lags := c.laggedAt > 0; lags != step.lags {
+			if lags := c.lag.laggedAt > 0; lags != step.lags {
 				t.Errorf("%s: client is behind: %v", step.name, lags)
 			}
 		}
@@ -374,8 +374,8 @@ func TestWriteThatFails(t *testing.T) {
 		copy(d.buffer()[headroom:], frame)
 		c.received(upstream, d.buffer(), len(frame), d.loop.Now())
 		d.work(upstream)
-		if c.by != TheClient || c.reason != "reset" || !c.lost[client] {
-			t.Errorf("ended by the %v: %q; client lost: %v", c.by, c.reason, c.lost[client])
+		if c.by != TheClient || c.reason != "reset" || !c.lanes[upstream].lost {
+			t.Errorf("ended by the %v: %q; client lost: %v", c.by, c.reason, c.lanes[upstream].lost)
 		}
 	})
 }

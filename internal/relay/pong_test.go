@@ -107,7 +107,7 @@ func TestPongsOfAClientThatLags(t *testing.T) {
 					took(upstream)
 				}
 				if tt.lagged > 0 {
-					c.laggedAt = now - tt.lagged
+					c.lag.laggedAt = now - tt.lagged
 				}
 				if tt.took > 0 {
 					sent := fromUpstream(0x82, tt.took-4)

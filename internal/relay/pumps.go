@@ -196,7 +196,7 @@ func (p *pumpDriver) write(s side) {
 	p.pumps[s].writing = false
 	now := p.now()
 	if s == upstream && now >= start+slowWrite && p.unsent(client) >= lag {
-		p.core.laggedAt = now
+		p.core.lag.laggedAt = now
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		p.core.wrote(s, n, nil, now)
@@ -228,8 +228,8 @@ func (p *pumpDriver) apply() {
 			p.timer = time.AfterFunc(c.grace/wsconn.ChecksPerGrace, p.checkProgress)
 			p.interruptWrites()
 		}
-		for s := range c.cut {
-			if c.dead || c.cut[s] {
+		for s := range c.lanes {
+			if c.dead || c.lanes[s].cut {
 				p.close(side(s))
 			}
 		}

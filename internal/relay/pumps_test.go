@@ -300,7 +300,7 @@ func TestSlowWritesAreLag(t *testing.T) {
 				p := g.driver.(*pumpDriver)
 				p.mu.Lock()
 				defer p.mu.Unlock()
-				if lags := p.core.laggedAt > 0; lags != tt.lags {
+				if lags := p.core.lag.laggedAt > 0; lags != tt.lags {
 					t.Errorf("client is behind: %v, want %v", lags, tt.lags)
 				}
 			})
