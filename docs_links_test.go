@@ -201,7 +201,7 @@ func TestGoCommandsInPages(t *testing.T) {
 // exist in their package. So must names without a package, such as
 // Config.Origins, in the pages about the library.
 func TestGoNamesInPages(t *testing.T) {
-	names := exported(t, ".", "token", "token/keyring", "token/jwks", "idp", "store", "store/bolt", "store/memory", "store/storekit", "gateway", "client")
+	names := exported(t, ".", "token", "token/keyring", "token/jwks", "idp", "store", "store/bolt", "store/memory", "store/storekit", "internal/gateway", "client")
 	packages := regexp.MustCompile("`(wsauth|token|keyring|jwks|idp|store|bolt|memory|storekit|gateway)\\.([A-Z]\\w*(?:\\.[A-Z]\\w*)?)`")
 	types := regexp.MustCompile("`(Config|Guard|Socket|Sessions|Claims|Gateway|FirstMessage|Limits)\\.([A-Z]\\w*)(?:\\(\\))?`")
 	found := 0

@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"wsauth"
-	"wsauth/gateway"
 	"wsauth/idp"
+	"wsauth/internal/gateway"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/tokens"
 	"wsauth/internal/idptest"

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"wsauth"
-	"wsauth/gateway"
+	"wsauth/internal/gateway"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/proxy"
 )

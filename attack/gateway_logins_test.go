@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"wsauth/gateway"
+	"wsauth/internal/gateway"
 	"wsauth/internal/gateway/proxy"
 )
 

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"wsauth"
-	"wsauth/gateway"
+	"wsauth/internal/gateway"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/wstest"
 )

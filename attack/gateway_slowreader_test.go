@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"wsauth/gateway"
+	"wsauth/internal/gateway"
 	"wsauth/internal/gateway/proxy"
 )
 

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"wsauth/gateway"
+	"wsauth/internal/gateway"
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/proxy"

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"wsauth"
-	"wsauth/gateway"
+	"wsauth/internal/gateway"
 	"wsauth/internal/gateway/proxy"
 )
 

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"wsauth/gateway"
+	"wsauth/internal/gateway"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/wsframe"
 )

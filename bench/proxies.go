@@ -20,7 +20,7 @@ import (
 
 	jwt "github.com/golang-jwt/jwt/v5"
 
-	"wsauth/gateway"
+	"wsauth/internal/gateway"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/tokens"

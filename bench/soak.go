@@ -20,7 +20,7 @@ import (
 
 	"wsauth"
 
-	"wsauth/gateway"
+	"wsauth/internal/gateway"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/tokens"

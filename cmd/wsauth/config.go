@@ -6,8 +6,8 @@ import (
 	"os"
 	"strings"
 
-	"wsauth/gateway"
 	"wsauth/internal/config"
+	"wsauth/internal/gateway"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/server"
 )

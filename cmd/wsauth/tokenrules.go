@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"wsauth/gateway"
 	"wsauth/idp"
 	"wsauth/internal/config"
+	"wsauth/internal/gateway"
 	"wsauth/internal/inspect"
 	"wsauth/internal/server"
 	"wsauth/token"

@@ -19,7 +19,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"wsauth/gateway"
+	"wsauth/internal/gateway"
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/proxy"
@@ -109,7 +109,7 @@ func startAnyPath(t *testing.T) string {
 // startNode starts the server of testdata/backends/any.mjs.
 func startNode(t *testing.T) string {
 	t.Helper()
-	dir := filepath.Join("..", "..", "gateway", "testdata", "backends")
+	dir := filepath.Join("..", "gateway", "testdata", "backends")
 	node := testenv.NeedProgram(t, "node")
 	if _, err := os.Stat(filepath.Join(dir, "node_modules", "ws")); err != nil {
 		testenv.Skip(t, err.Error())

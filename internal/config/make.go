@@ -13,9 +13,9 @@ import (
 	"strings"
 
 	"wsauth"
-	"wsauth/gateway"
 	"wsauth/internal/errtext"
 	"wsauth/internal/forwarded"
+	"wsauth/internal/gateway"
 	"wsauth/internal/gateway/admin"
 	"wsauth/internal/gateway/fault"
 	"wsauth/internal/gateway/front"

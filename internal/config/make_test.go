@@ -24,7 +24,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wsauth"
-	"wsauth/gateway"
+	"wsauth/internal/gateway"
 	"wsauth/internal/gateway/fault"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/login"

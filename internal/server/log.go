@@ -6,10 +6,10 @@ import (
 	"os"
 	"time"
 
-	"wsauth/gateway"
 	"wsauth/internal/asynclog"
 	"wsauth/internal/config"
 	"wsauth/internal/errtext"
+	"wsauth/internal/gateway"
 	"wsauth/internal/gateway/telemetry"
 )
 

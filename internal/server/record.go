@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"wsauth/gateway"
+	"wsauth/internal/gateway"
 	"wsauth/internal/keyfile"
 	"wsauth/store"
 )

@@ -24,9 +24,9 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
-	"wsauth/gateway"
 	"wsauth/idp"
 	"wsauth/internal/config"
+	"wsauth/internal/gateway"
 	"wsauth/internal/gateway/demo"
 	"wsauth/token/keyring"
 )

@@ -11,10 +11,10 @@ import (
 	"slices"
 	"time"
 
-	"wsauth/gateway"
 	"wsauth/internal/adminapi"
 	"wsauth/internal/config"
 	"wsauth/internal/errtext"
+	"wsauth/internal/gateway"
 	"wsauth/login"
 	"wsauth/store"
 )

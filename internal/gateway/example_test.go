@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"strings"
 
-	"wsauth/gateway"
+	"wsauth/internal/gateway"
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/tokens"

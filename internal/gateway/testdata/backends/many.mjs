@@ -1,7 +1,7 @@
 // A page with thirty sockets of one login, on Node's ws. It says when all are
 // open, when the first has ended, and when all are back.
 import { WebSocket } from "ws";
-import { connect, Session } from "../../../client/wsauth.js";
+import { connect, Session } from "../../../../client/wsauth.js";
 
 globalThis.WebSocket = WebSocket;
 const server = process.argv[2];

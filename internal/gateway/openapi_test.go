@@ -21,7 +21,7 @@ import (
 
 // document is /openapi.json, parsed and found valid.
 var document = sync.OnceValues(func() (openapitest.Document, error) {
-	text, err := os.ReadFile("../internal/gateway/demo/web/openapi.json")
+	text, err := os.ReadFile("demo/web/openapi.json")
 	if err != nil {
 		return openapitest.Document{}, err
 	}

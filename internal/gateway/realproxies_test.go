@@ -170,7 +170,7 @@ func (s proxySettings) apply(c *Config) {
 // ofPage returns what the page has for the proxy.
 func (p realProxy) ofPage(t *testing.T) (config string, settings proxySettings) {
 	t.Helper()
-	page, err := os.ReadFile("../docs/behind-a-proxy.md")
+	page, err := os.ReadFile("../../docs/behind-a-proxy.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ import (
 
 func pageText(t *testing.T, page string) string {
 	t.Helper()
-	text, err := os.ReadFile("../docs/" + page)
+	text, err := os.ReadFile("../../docs/" + page)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,12 +238,12 @@ func TestPagesNameEndpoints(t *testing.T) {
 	for _, e := range endpoints {
 		served[e.Path] = e.Method
 	}
-	pages, err := filepath.Glob("../docs/*.md")
+	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil || len(pages) == 0 {
 		t.Fatal(pages, err)
 	}
 	named := map[string]bool{}
-	for _, page := range append(pages, "../README.md", "../client/README.md", "doc.go") {
+	for _, page := range append(pages, "../../README.md", "../../client/README.md", "doc.go") {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
@@ -354,12 +354,16 @@ func TestPagesNameFigures(t *testing.T) {
 			documented[name[1]] = true
 		}
 	}
-	pages, err := filepath.Glob("../docs/*.md")
+	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil || len(pages) == 0 {
 		t.Fatal(pages, err)
 	}
-	for _, page := range append(pages, "../README.md") {
-		for _, name := range regexp.MustCompile(`\bwsauth_[a-z_]+`).FindAllString(pageText(t, page), -1) {
+	for _, page := range append(pages, "../../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range regexp.MustCompile(`\bwsauth_[a-z_]+`).FindAllString(string(text), -1) {
 			if !documented[name] {
 				t.Errorf("%s: there is no figure %s", page, name)
 			}

@@ -17,7 +17,7 @@ import (
 // send, through the event loops and past them. A path that the gateway refuses
 // gets no ticket: one that opens nothing would be refused for ever.
 func TestTicketPaths(t *testing.T) {
-	text, err := os.ReadFile("../internal/urlpath/testdata/paths.json")
+	text, err := os.ReadFile("../urlpath/testdata/paths.json")
 	if err != nil {
 		t.Fatal(err)
 	}
