@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"wsauth"
 	"wsauth/internal/problem"
 	"wsauth/token"
@@ -29,9 +31,18 @@ type cookieAnswer struct {
 	Warning          string `json:"warning,omitzero"`            // why the browser drops the cookies
 }
 
-// answer answers r with tokens: in the body, or in cookies with their CSRF
+// A responder answers requests.
+type responder struct {
+	guard   *wsauth.Guard
+	cookies *cookies
+	refused func(r *http.Request, reason string) // Config.Refused
+	log     *slog.Logger
+	lost    lostCookies
+}
+
+// tokens answers r with tokens: in the body, or in cookies with their CSRF
 // values in the body.
-func (s *Service) answer(w http.ResponseWriter, r *http.Request, t Tokens) {
+func (a *responder) tokens(w http.ResponseWriter, r *http.Request, t Tokens) {
 	if !t.cookies {
 		answer := tokenAnswer{AccessToken: t.Access.Raw, TokenType: "Bearer", ExpiresIn: lifetime(t.Access)}
 		if t.Refresh != nil {
@@ -44,13 +55,13 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, t Tokens) {
 	if t.Refresh != nil {
 		answer.RefreshCSRFToken = t.Refresh.Claims.CSRF
 	}
-	if err := s.cookies.set(w, r, t); err != nil {
-		s.cannotIssue(w, r, err)
+	if err := a.cookies.set(w, r, t); err != nil {
+		a.cannotIssue(w, r, err)
 		return
 	}
-	if s.cookies.areDropped(r) {
+	if a.cookies.areDropped(r) {
 		answer.Warning = cookiesWarning
-		s.lostCookies.add(s.log, r)
+		a.lost.add(a.log, r)
 	}
 	problem.WriteJSON(w, answer)
 }
@@ -62,25 +73,25 @@ func lifetime(t *token.Token) int64 {
 
 // problem answers r with a problem document. detail is a fixed text for a
 // person: it contains nothing of the request.
-func (s *Service) problem(w http.ResponseWriter, r *http.Request, status int, reason, detail string) {
-	s.answerProblem(w, r, problem.Document{Status: status, Detail: detail, Reason: reason})
+func (a *responder) problem(w http.ResponseWriter, r *http.Request, status int, reason, detail string) {
+	a.document(w, r, problem.Document{Status: status, Detail: detail, Reason: reason})
 }
 
-// answerProblem answers r with d, and reports it to Config.Refused.
-func (s *Service) answerProblem(w http.ResponseWriter, r *http.Request, d problem.Document) {
-	if s.config.Refused != nil {
-		s.config.Refused(r, d.Reason)
+// document answers r with d, and reports it to Config.Refused.
+func (a *responder) document(w http.ResponseWriter, r *http.Request, d problem.Document) {
+	if a.refused != nil {
+		a.refused(r, d.Reason)
 	}
 	problem.New(d).Write(w)
 }
 
 // refuse answers r, which was refused with err. It deletes cookies that will
 // never be valid again, which the page cannot.
-func (s *Service) refuse(w http.ResponseWriter, r *http.Request, err error) {
+func (a *responder) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if isPermanent(err) {
-		s.cookies.clear(w, r)
+		a.cookies.clear(w, r)
 	}
-	s.guard.Refuse(w, r, err)
+	a.guard.Refuse(w, r, err)
 }
 
 // isPermanent reports whether err refuses a token that was valid once, and will
@@ -91,30 +102,43 @@ func isPermanent(err error) bool {
 
 // fail answers a request for tokens that failed with err. what failed is for
 // the log.
-func (s *Service) fail(w http.ResponseWriter, r *http.Request, log *slog.Logger, what string, err error) {
+func (a *responder) fail(w http.ResponseWriter, r *http.Request, log *slog.Logger, what string, err error) {
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		a.refuse(w, r, refused.err)
+		return
+	}
+	if unchecked, ok := errors.AsType[*passwordError](err); ok {
+		log.Error("login failed", "reason", "authenticator", "error", unchecked.err)
+		a.problem(w, r, http.StatusServiceUnavailable, "store_unavailable", "The password cannot be checked now")
+		return
+	}
 	if limited, ok := errors.AsType[*rateError](err); ok {
 		log.Warn("login refused", "reason", "rate_limited", "wait", limited.wait)
-		s.answerProblem(w, r, problem.TooMany(limited.wait, limited.detail))
+		a.document(w, r, problem.TooMany(limited.wait, limited.detail))
 		return
 	}
 	switch {
+	case errors.Is(err, errBadPassword):
+		log.Warn("login failed", "reason", "bad_credentials")
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		a.problem(w, r, http.StatusUnauthorized, "bad_credentials", "Bad username or password")
 	case errors.Is(err, wsauth.OriginNotAllowed):
-		s.refuse(w, r, err)
+		a.refuse(w, r, err)
 	case errors.Is(err, errSessionOver):
-		s.refuse(w, r, errSessionEnded(err))
+		a.refuse(w, r, errSessionEnded(err))
 	case errors.Is(err, errNoToken):
-		s.cannotIssue(w, r, err)
+		a.cannotIssue(w, r, err)
 	case errors.Is(err, errClockBehind):
 		log.Error(what, "reason", "clock_behind", "error", err)
-		s.answerProblem(w, r, clockBehind)
+		a.document(w, r, clockBehind)
 	case errors.Is(err, errTokenAhead):
 		log.Error(what, "reason", "clock_behind", "error", err)
-		s.answerProblem(w, r, issuedAhead)
+		a.document(w, r, issuedAhead)
 	case errors.Is(err, errEndedMeanwhile):
 		log.Warn(what, "reason", "session_ended", "error", err)
-		s.answerProblem(w, r, endedMeanwhile)
+		a.document(w, r, endedMeanwhile)
 	default:
-		s.storeFailed(w, r, what, err)
+		a.storeFailed(w, r, what, err)
 	}
 }
 
@@ -138,25 +162,40 @@ var (
 	}
 )
 
-// A rateError refuses a login that exceeds a rate limit.
-type rateError struct {
-	wait   time.Duration
-	detail string
-}
+// A refusal refuses a token that the guard has accepted. The guard answers it.
+type refusal struct{ err error } // a *wsauth.Error
 
-func (e *rateError) Error() string { return "login: " + e.detail }
+func (e *refusal) Error() string { return e.err.Error() }
 
 // cannotIssue answers a request of a user for whom no token can be issued, for
 // example because the name has control characters.
-func (s *Service) cannotIssue(w http.ResponseWriter, r *http.Request, err error) {
-	s.log.Error("cannot issue a token", "error", err)
-	s.problem(w, r, http.StatusInternalServerError, "internal_error", "No token can be issued for this user")
+func (a *responder) cannotIssue(w http.ResponseWriter, r *http.Request, err error) {
+	a.log.Error("cannot issue a token", "error", err)
+	a.problem(w, r, http.StatusInternalServerError, "internal_error", "No token can be issued for this user")
 }
 
 // storeFailed answers a request that failed because the store did; see
 // [problem.StoreFailure].
-func (s *Service) storeFailed(w http.ResponseWriter, r *http.Request, what string, err error, attrs ...any) {
-	s.answerProblem(w, r, problem.StoreFailure(s.log, what, err, attrs...))
+func (a *responder) storeFailed(w http.ResponseWriter, r *http.Request, what string, err error, attrs ...any) {
+	a.document(w, r, problem.StoreFailure(a.log, what, err, attrs...))
+}
+
+// members describes the members of all bodies, for [problem.ReadJSON].
+var members = map[jsontext.Pointer]string{
+	"/username": "username must be a string",
+	"/password": "password must be a string",
+	"/cookies":  "cookies must be true or false",
+	"/path":     "path must be a string",
+}
+
+// readJSON reads the body of r into v. If it cannot, it answers r and reports
+// false.
+func (a *responder) readJSON(w http.ResponseWriter, r *http.Request, v any) bool {
+	if fault := problem.ReadJSON(w, r, v, members); fault != nil {
+		a.document(w, r, *fault)
+		return false
+	}
+	return true
 }
 
 // errSessionEnded returns the refusal of a credential whose session has ended.

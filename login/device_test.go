@@ -12,6 +12,9 @@ import (
 	"wsauth/token"
 )
 
+// devices returns the devices of the service.
+func (r *rig) devices() *devices { return &devices{keys: r.keys, path: "/auth/login"} }
+
 // loginFrom logs in from an address, and returns the status and the cookie of
 // the device.
 func (r *rig) loginFrom(addr, name, password string, devices ...*http.Cookie) (int, *http.Cookie) {
@@ -117,7 +120,7 @@ func TestDeviceIsNotLockedOut(t *testing.T) {
 		req := httptest.NewRequest(http.MethodPost, "http://app.example/", nil)
 		req.AddCookie(device)
 		for after, want := range map[time.Duration]bool{0: true, deviceLife - 2*time.Second: true, deviceLife: false, -time.Hour: false} {
-			if id := r.s.devices.of(req, "anna", time.Now().Add(after)); (id != "") != want {
+			if id := r.devices().of(req, "anna", time.Now().Add(after)); (id != "") != want {
 				t.Errorf("after %v the device is %q", after, id)
 			}
 		}
@@ -132,7 +135,7 @@ func TestDeviceOfSeveralNames(t *testing.T) {
 	of := func(name string) string {
 		req := httptest.NewRequest(http.MethodPost, "http://app.example/", nil)
 		req.AddCookie(device)
-		return r.s.devices.of(req, name, time.Now())
+		return r.devices().of(req, name, time.Now())
 	}
 	ids := map[string]string{}
 	for i := range 5 {
@@ -162,13 +165,12 @@ func TestDeviceOfSeveralNames(t *testing.T) {
 // TestDeviceCookieIsSecure: it is Secure, except on a developer's machine
 // without TLS.
 func TestDeviceCookieIsSecure(t *testing.T) {
-	r := start(t)
 	req := httptest.NewRequest(http.MethodPost, "http://localhost:8000/", nil)
-	if name := r.s.devices.cookieName(req); name != deviceName {
+	if name := (&devices{}).cookieName(req); name != deviceName {
 		t.Errorf("on this machine it is %s", name)
 	}
 	req.TLS = &tls.ConnectionState{}
-	if name := r.s.devices.cookieName(req); name != "__Secure-"+deviceName {
+	if name := (&devices{}).cookieName(req); name != "__Secure-"+deviceName {
 		t.Errorf("over TLS it is %s", name)
 	}
 }

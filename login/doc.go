@@ -40,9 +40,11 @@
 // starts sessions with [Service.Start], and ends them with [Service.End] and
 // [Service.EndUser].
 //
-// The files: login.go, refresh.go, fresh.go, ticket.go, logout.go and
-// sessions.go have the endpoints; issue.go issues tokens; present.go detects
-// stolen refresh tokens; end.go ends sessions; attempts.go limits failed
-// logins, with device.go and seennetworks.go; hashqueue.go limits how many
-// passwords are hashed at a time; cookies.go and answer.go write answers.
+// The files, from top to bottom: service.go has what an application calls;
+// handlers.go lists the endpoints, which are in login.go, refresh.go,
+// ticket.go, logout.go and sessionlist.go; answer.go, cookies.go and origins.go
+// are for HTTP; sessions.go, issue.go, present.go, which detects stolen refresh
+// tokens, and end.go are for sessions, and know no HTTP; password.go checks
+// passwords; attempts.go limits failed logins, with device.go and
+// seennetworks.go; hashqueue.go limits how many passwords are hashed at a time.
 package login

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"net/http"
 	"time"
 
 	"wsauth"
@@ -43,9 +42,48 @@ var (
 	errEndedMeanwhile = errors.New("the sessions of this user were ended in the meantime")
 )
 
+// An issuer issues the tokens of sessions, which the guard must accept.
+type issuer struct {
+	tokens   *token.Issuer
+	guard    *wsauth.Guard
+	verifier wsauth.Verifier // of guard
+
+	accessTTL, refreshTTL time.Duration
+}
+
+// newIssuer returns an issuer. verifier is that of the guard.
+func newIssuer(c Config, verifier wsauth.Verifier) (*issuer, error) {
+	tokens, err := token.NewIssuer(token.IssuerConfig{Key: c.Keys, Issuer: c.Issuer, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})
+	if err != nil {
+		return nil, &FieldError{"Issuer", err}
+	}
+	i := &issuer{tokens: tokens, guard: c.Guard, verifier: verifier, accessTTL: c.AccessTTL, refreshTTL: c.RefreshTTL}
+	if err := i.tryKeys(); err != nil {
+		return nil, &FieldError{"Keys", err}
+	}
+	return i, nil
+}
+
+// tryKeys returns an error if the guard refuses the tokens that Config.Keys
+// sign. A verifier that cannot tell now, such as one whose keys have to be
+// fetched, is not an error.
+func (i *issuer) tryKeys() error {
+	made, err := i.tokens.Access("someone", token.Options{SessionID: store.NewSessionID()})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_, err = i.verifier.Verify(ctx, made.Raw)
+	if refused, ok := errors.AsType[*token.Error](err); ok {
+		return fmt.Errorf("the verifier of Guard refuses the tokens that they sign: %w", refused)
+	}
+	return nil
+}
+
 // issue issues an access token of a session, and its current refresh token.
-func (s *Service) issue(session store.Session, cookies, fresh bool) (Tokens, error) {
-	t, err := s.issueAccess(session, cookies, fresh)
+func (i *issuer) issue(session store.Session, cookies, fresh bool) (Tokens, error) {
+	t, err := i.issueAccess(session, cookies, fresh)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -54,19 +92,19 @@ func (s *Service) issue(session store.Session, cookies, fresh bool) (Tokens, err
 	if session.Ends.Before(end) {
 		end = session.Ends
 	}
-	t.Refresh, err = issueUntil(end, s.config.RefreshTTL, func(ttl time.Duration) (*token.Token, error) {
+	t.Refresh, err = issueUntil(end, i.refreshTTL, func(ttl time.Duration) (*token.Token, error) {
 		o.TTL = ttl
-		return s.issuer.Refresh(session.Subject, o)
+		return i.tokens.Refresh(session.Subject, o)
 	})
 	return t, err
 }
 
 // issueAccess issues an access token of a session.
-func (s *Service) issueAccess(session store.Session, cookies, fresh bool) (Tokens, error) {
+func (i *issuer) issueAccess(session store.Session, cookies, fresh bool) (Tokens, error) {
 	o := token.Options{SessionID: session.ID, CSRF: cookies, Fresh: fresh}
-	access, err := issueUntil(session.Ends, spreadTTL(s.config.AccessTTL, session.ID), func(ttl time.Duration) (*token.Token, error) {
+	access, err := issueUntil(session.Ends, spreadTTL(i.accessTTL, session.ID), func(ttl time.Duration) (*token.Token, error) {
 		o.TTL = ttl
-		return s.issuer.Access(session.Subject, o)
+		return i.tokens.Access(session.Subject, o)
 	})
 	return Tokens{Access: access, cookies: cookies}, err
 }
@@ -102,62 +140,37 @@ func spreadTTL(ttl time.Duration, sid string) time.Duration {
 
 // checkAlive returns an error with the reason if an access token that was just
 // issued would be refused.
-func (s *Service) checkAlive(ctx context.Context, access *token.Token) error {
-	claims, err := s.verifier.Verify(ctx, access.Raw) // with the leeway of the guard
+func (i *issuer) checkAlive(ctx context.Context, access *token.Token) error {
+	claims, err := i.verifier.Verify(ctx, access.Raw) // with the leeway of the guard
 	if refused, ok := errors.AsType[*token.Error](err); ok {
 		return fmt.Errorf("%w: the guard would refuse it: %w", errNoToken, refused)
 	}
 	if err != nil {
 		return err
 	}
-	return s.checkIssued(ctx, claims)
+	return i.checkIssued(ctx, claims)
 }
 
 // checkNext is checkAlive for the tokens that would be issued now for a
 // refresh token with these claims.
-func (s *Service) checkNext(ctx context.Context, claims *token.Claims) error {
+func (i *issuer) checkNext(ctx context.Context, claims *token.Claims) error {
 	next := *claims
 	next.IssuedAt = time.Now()
-	return s.checkIssued(ctx, &next)
+	return i.checkIssued(ctx, &next)
 }
 
 // checkIssued returns an error with the reason if tokens with these claims are
 // revoked.
-func (s *Service) checkIssued(ctx context.Context, claims *token.Claims) error {
-	if revoked, err := s.guard.Revoked(ctx, claims); !revoked {
+func (i *issuer) checkIssued(ctx context.Context, claims *token.Claims) error {
+	if revoked, err := i.guard.Revoked(ctx, claims); !revoked {
 		return err
 	}
 	inASecond := &token.Claims{Subject: claims.Subject, IssuedAt: time.Now().Add(time.Second)} // the client may try again then
-	switch revoked, err := s.guard.Revoked(ctx, inASecond); {
+	switch revoked, err := i.guard.Revoked(ctx, inASecond); {
 	case err != nil:
 		return err
 	case revoked:
 		return errClockBehind
 	}
 	return errEndedMeanwhile
-}
-
-// isAhead reports whether the refresh token of r was refused with err only
-// because the clock was set back after it was issued: the store has its
-// session.
-func (s *Service) isAhead(ctx context.Context, r *http.Request, err error) bool {
-	if !errors.Is(err, token.ErrIssuedInFuture) && !errors.Is(err, token.ErrNotYetValid) {
-		return false
-	}
-	claims, err := s.ending.Check(r, wsauth.Refresh)
-	if err != nil {
-		return false
-	}
-	_, err = s.sessionOf(ctx, claims)
-	return err == nil
-}
-
-// endAhead ends the session of a token that was issued before the clock was
-// set back. If the store does not have the session, a revocation of all
-// sessions that started until now would not cover it.
-func (s *Service) endAhead(ctx context.Context, claims *token.Claims) (sockets int, err error) {
-	if !claims.IssuedFrom().After(time.Now()) {
-		return 0, nil
-	}
-	return s.guard.Revoke(ctx, s.revocationOf(ctx, claims))
 }

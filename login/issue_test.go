@@ -33,7 +33,7 @@ func TestFailAnswers(t *testing.T) {
 	} {
 		w := httptest.NewRecorder()
 		log := &wstest.Log{}
-		r.s.fail(w, httptest.NewRequest(http.MethodPost, "/auth/login", nil), slog.New(slog.NewTextHandler(log, nil)), "login failed", tt.err)
+		r.s.respond.fail(w, httptest.NewRequest(http.MethodPost, "/auth/login", nil), slog.New(slog.NewTextHandler(log, nil)), "login failed", tt.err)
 		e := exchange{w.Result(), w.Body.String()}
 		wantProblem(t, e, http.StatusServiceUnavailable, reason, "")
 		if got := e.Header.Get("Retry-After"); got != tt.wait {
@@ -164,7 +164,7 @@ func TestNoTokenOutlivesTheSession(t *testing.T) {
 	r := start(t, func(c *setup) { c.AccessTTL, c.RefreshTTL, c.SessionTTL = time.Minute, time.Hour, 2*time.Hour })
 	for _, left := range []time.Duration{2 * time.Hour, 61 * time.Minute, time.Minute, 20500 * time.Millisecond, 2 * time.Second, 1700 * time.Millisecond} {
 		session := store.Session{ID: store.NewSessionID(), Subject: "test", Current: "jti", Expires: time.Now().Add(time.Hour), Ends: time.Now().Add(left)}
-		got, err := r.s.issue(session, false, false)
+		got, err := r.s.sessions.issuer.issue(session, false, false)
 		if err != nil {
 			t.Errorf("%v before the end: %v", left, err)
 			continue
@@ -181,7 +181,7 @@ func TestNoTokenOutlivesTheSession(t *testing.T) {
 			t.Errorf("the refresh token is %s, not the session's current one", got.Refresh.Claims.ID)
 		}
 	}
-	if _, err := r.s.issue(store.Session{ID: "a", Subject: "test", Current: "jti", Expires: time.Now(), Ends: time.Now()}, false, false); !errors.Is(err, errSessionOver) {
+	if _, err := r.s.sessions.issuer.issue(store.Session{ID: "a", Subject: "test", Current: "jti", Expires: time.Now(), Ends: time.Now()}, false, false); !errors.Is(err, errSessionOver) {
 		t.Errorf("at the end: %v", err)
 	}
 }

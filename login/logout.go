@@ -13,27 +13,24 @@ import (
 // logout answers POST /logout: it ends the session with its tokens and
 // sockets. It accepts either token of the session, since users whose access
 // token has expired may want to log out, too.
-func (s *Service) logout(w http.ResponseWriter, r *http.Request) {
-	claims, err := s.anyToken(r)
+func (h *handlers) logout(w http.ResponseWriter, r *http.Request) {
+	claims, err := h.anyToken(r)
 	if err != nil {
-		s.refuse(w, r, err)
+		h.respond.refuse(w, r, err)
 		return
 	}
 	ctx, cancel := problem.Storing(r)
 	defer cancel()
-	sockets, err := s.guard.Revoke(ctx, s.revocationOf(ctx, claims))
+	sockets, err := h.sessions.revoker.end(ctx, h.sessions.revoker.revocationOf(ctx, claims))
 	if hasEnded(err) {
-		s.cookies.clear(w, r)
-		if claims.SessionID != "" {
-			s.unlist(ctx, claims.SessionID)
-		}
+		h.cookies.clear(w, r)
 	}
 	attrs := []any{"user", logtext.Short(claims.Subject), "session", logtext.Short(claims.SessionID), "sockets", sockets}
 	if err != nil {
-		s.storeFailed(w, r, "logout failed", err, attrs...)
+		h.respond.storeFailed(w, r, "logout failed", err, attrs...)
 		return
 	}
-	s.log.Info("logged out", attrs...)
+	h.log.Info("logged out", attrs...)
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -45,30 +42,24 @@ type logoutEverywhereAnswer struct {
 
 // logoutEverywhere answers POST /logout-everywhere: it ends all sessions of
 // the user. It accepts either token, as logout does.
-func (s *Service) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
-	claims, err := s.anyToken(r)
+func (h *handlers) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
+	claims, err := h.anyToken(r)
 	if err != nil {
-		s.refuse(w, r, err)
+		h.respond.refuse(w, r, err)
 		return
 	}
 	ctx, cancel := problem.Storing(r)
 	defer cancel()
-	var sessions, sockets int
-	ahead, err := s.endAhead(ctx, claims)
+	sessions, sockets, err := h.sessions.revoker.endUserOf(ctx, claims)
 	if hasEnded(err) {
-		var failed error
-		sessions, sockets, failed = s.EndUser(ctx, claims.Subject)
-		sockets, err = sockets+ahead, errors.Join(err, failed)
-	}
-	if hasEnded(err) {
-		s.cookies.clear(w, r)
+		h.cookies.clear(w, r)
 	}
 	attrs := []any{"user", logtext.Short(claims.Subject), "sessions", sessions, "sockets", sockets}
 	if err != nil {
-		s.storeFailed(w, r, "logout failed", err, attrs...)
+		h.respond.storeFailed(w, r, "logout failed", err, attrs...)
 		return
 	}
-	s.log.Info("logged out everywhere", attrs...)
+	h.log.Info("logged out everywhere", attrs...)
 	problem.WriteJSON(w, logoutEverywhereAnswer{sessions, sockets})
 }
 
@@ -76,18 +67,18 @@ func (s *Service) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 // access token that has expired or ended, or that the browser has dropped, does
 // not refuse r if the refresh token is refused for another reason: that token
 // may be valid.
-func (s *Service) anyToken(r *http.Request) (*token.Claims, error) {
-	claims, err := s.ending.Check(r, wsauth.Access)
+func (h *handlers) anyToken(r *http.Request) (*token.Claims, error) {
+	claims, err := h.ending.Check(r, wsauth.Access)
 	if err == nil {
 		return claims, nil
 	}
-	claims, refreshErr := s.ending.Check(r, wsauth.Refresh)
+	claims, refreshErr := h.ending.Check(r, wsauth.Refresh)
 	if refreshErr == nil {
 		ctx, cancel := problem.Storing(r)
 		defer cancel()
-		return claims, s.presentToEnd(ctx, claims, "remote", r.RemoteAddr)
+		return claims, h.sessions.refreshTokens.presentToEnd(ctx, claims, "remote", r.RemoteAddr)
 	}
-	return nil, anyRefusal(err, refreshErr, s.cookies.areCredential(r))
+	return nil, anyRefusal(err, refreshErr, h.cookies.areCredential(r))
 }
 
 // anyRefusal returns the refusal that the client receives, of those of both

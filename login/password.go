@@ -3,11 +3,7 @@ package login
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"net/http"
 	"time"
-
-	"wsauth/internal/problem"
 )
 
 // passwordTimeout is how long a password may wait to be checked.
@@ -24,37 +20,51 @@ func passwordFault(password *string) string {
 	return ""
 }
 
-// checkPassword counts an attempt, and checks the password of its name. If the
-// password is wrong, it answers r and returns false.
-func (s *Service) checkPassword(w http.ResponseWriter, r *http.Request, c caller, password string, log *slog.Logger) bool {
-	attempt, wait := s.attempts.begin(c, time.Now())
+// passwords checks passwords, and limits failed attempts.
+type passwords struct {
+	users    Authenticator
+	attempts *attempts
+}
+
+// errBadPassword means that a name or its password is wrong.
+var errBadPassword = errors.New("login: bad username or password")
+
+// A passwordError means that a password could not be checked.
+type passwordError struct{ err error }
+
+func (e *passwordError) Error() string {
+	return "login: the password cannot be checked: " + e.err.Error()
+}
+
+// A rateError refuses a login that exceeds a rate limit.
+type rateError struct {
+	wait   time.Duration
+	detail string
+}
+
+func (e *rateError) Error() string { return "login: " + e.detail }
+
+// check counts an attempt of c, and checks the password of its name. The error
+// is errBadPassword, a [*rateError] or a [*passwordError].
+func (p *passwords) check(ctx context.Context, c caller, password string) error {
+	attempt, wait := p.attempts.begin(c, time.Now())
 	if wait > 0 {
-		log.Warn("login refused", "reason", "rate_limited", "wait", wait)
-		s.answerProblem(w, r, problem.TooMany(wait, "Too many failed attempts; wait and try again"))
-		return false
+		return &rateError{wait, "Too many failed attempts; wait and try again"}
 	}
 	defer func() { attempt.failed(time.Now()) }() // no effect if it has already ended
-	ctx, cancel := context.WithTimeout(r.Context(), passwordTimeout)
+	ctx, cancel := context.WithTimeout(ctx, passwordTimeout)
 	defer cancel()
-	ok, err := s.config.Users.Authenticate(withHashClient(ctx, c.hashClient()), c.name, password)
-	if busy, isBusy := errors.AsType[busyError](err); isBusy {
-		attempt.undo()
-		log.Warn("login refused", "reason", "rate_limited", "wait", busy.wait)
-		s.answerProblem(w, r, problem.TooMany(busy.wait, "Too many passwords are being checked; wait and try again"))
-		return false
-	}
+	ok, err := p.users.Authenticate(withHashClient(ctx, c.hashClient()), c.name, password)
 	if err != nil {
 		attempt.undo() // the client has learned nothing
-		log.Error("login failed", "reason", "authenticator", "error", err)
-		s.problem(w, r, http.StatusServiceUnavailable, "store_unavailable", "The password cannot be checked now")
-		return false
+		if busy, isBusy := errors.AsType[busyError](err); isBusy {
+			return &rateError{busy.wait, "Too many passwords are being checked; wait and try again"}
+		}
+		return &passwordError{err}
 	}
 	if !ok {
-		log.Warn("login failed", "reason", "bad_credentials")
-		w.Header().Set("WWW-Authenticate", "Bearer")
-		s.problem(w, r, http.StatusUnauthorized, "bad_credentials", "Bad username or password")
-		return false
+		return errBadPassword
 	}
-	s.attempts.succeeded(attempt, c, time.Now())
-	return true
+	p.attempts.succeeded(attempt, c, time.Now())
+	return nil
 }

@@ -2,8 +2,10 @@ package login
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"wsauth"
@@ -12,34 +14,62 @@ import (
 	"wsauth/token"
 )
 
-// Present refuses a refresh token that was verified but has been exchanged
-// before, and ends its session. It is for handlers that accept refresh tokens
-// without exchanging them, and for [wsauth.Config.Authorize] of a guard that
-// does. A token whose sid is not a session of [Config.Store] is accepted:
-// another program has issued it. attrs are added to the log. The error is a
-// [*wsauth.Error].
-func (s *Service) Present(ctx context.Context, claims *token.Claims, attrs ...any) error {
-	shown := store.Presentation{ID: claims.SessionID, Token: claims.ID, Grace: max(s.config.RefreshGrace, 0)}
-	session, err := s.store.PresentSession(ctx, shown)
-	session, err = s.orReused(ctx, claims, session, err, func(old store.Session) (store.Session, error) { return old.Present(shown, time.Now()) })
+// refreshTokens accepts each refresh token once. A token that is presented
+// again may have been stolen: its session ends (RFC 9700 section 4.14.2).
+type refreshTokens struct {
+	store   store.Sessions
+	revoker *revoker
+	log     *slog.Logger
+
+	ttl, grace, retry time.Duration // of Config, without a negative value
+}
+
+// rotate presents a refresh token to the store, to exchange it for another, and
+// returns its session. key is the hash of the Idempotency-Key, or zero.
+func (t *refreshTokens) rotate(ctx context.Context, claims *token.Claims, c client, key store.KeyHash) (store.Session, error) {
+	rotation := store.Rotation{
+		ID:      claims.SessionID,
+		From:    claims.ID,
+		To:      rand.Text(),
+		Key:     key,
+		Grace:   t.grace,
+		Retry:   t.retry,
+		Expires: time.Now().Add(t.ttl),
+		Remote:  c.host,
+		Agent:   c.agent,
+	}
+	session, err := t.store.RotateSession(ctx, rotation)
+	session, err = t.orReused(ctx, claims, session, err, func(old store.Session) (store.Session, error) { return old.Rotate(rotation, time.Now()) })
+	if errors.Is(err, store.ErrReused) || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrInvalid) {
+		return store.Session{}, &refusal{t.endReused(ctx, claims, session, err, "remote", c.addr)}
+	}
+	return session, err
+}
+
+// present presents a refresh token to the store, without exchanging it; see
+// [Service.Present].
+func (t *refreshTokens) present(ctx context.Context, claims *token.Claims, attrs ...any) error {
+	shown := store.Presentation{ID: claims.SessionID, Token: claims.ID, Grace: t.grace}
+	session, err := t.store.PresentSession(ctx, shown)
+	session, err = t.orReused(ctx, claims, session, err, func(old store.Session) (store.Session, error) { return old.Present(shown, time.Now()) })
 	switch {
 	case err == nil, errors.Is(err, store.ErrNotFound):
 		return nil
 	case errors.Is(err, store.ErrReused):
-		return s.endReused(ctx, claims, session, err, attrs...)
+		return t.endReused(ctx, claims, session, err, attrs...)
 	}
 	return errUnavailable(err)
 }
 
-// presentToEnd is Present for a request that ends the session. If the store
+// presentToEnd is present for a request that ends the session. If the store
 // cannot record that the token was presented, the session ends nevertheless,
 // provided that the store can return it.
-func (s *Service) presentToEnd(ctx context.Context, claims *token.Claims, attrs ...any) error {
-	err := s.Present(ctx, claims, attrs...)
+func (t *refreshTokens) presentToEnd(ctx context.Context, claims *token.Claims, attrs ...any) error {
+	err := t.present(ctx, claims, attrs...)
 	if !errors.Is(err, wsauth.StoreUnavailable) {
 		return err
 	}
-	if _, unread := s.sessionOf(ctx, claims); isFailure(unread) {
+	if _, unread := findSession(ctx, t.store, claims); isFailure(unread) {
 		return err
 	}
 	return nil
@@ -49,11 +79,11 @@ func (s *Service) presentToEnd(ctx context.Context, claims *token.Claims, attrs 
 // err. If the store failed but can still be read, and the token was used
 // before, the error is [store.ErrReused]: a full disk must not hide a theft.
 // take computes what the store would have answered.
-func (s *Service) orReused(ctx context.Context, claims *token.Claims, session store.Session, err error, take func(store.Session) (store.Session, error)) (store.Session, error) {
+func (t *refreshTokens) orReused(ctx context.Context, claims *token.Claims, session store.Session, err error, take func(store.Session) (store.Session, error)) (store.Session, error) {
 	if !isFailure(err) || ctx.Err() != nil { // after a timeout the store may have changed
 		return session, err
 	}
-	old, unread := s.sessionOf(ctx, claims)
+	old, unread := findSession(ctx, t.store, claims)
 	if unread != nil {
 		return session, err
 	}
@@ -72,19 +102,19 @@ func isFailure(err error) bool {
 // and returns the refusal of that token. The store may have ended the session
 // already, but not its access tokens. session is the session that the store has
 // ended, if any. attrs are added to the log.
-func (s *Service) endReused(ctx context.Context, claims *token.Claims, session store.Session, reason error, attrs ...any) error {
-	revocation := revocationOfSession(session.ID, s.lastToken(session))
+func (t *refreshTokens) endReused(ctx context.Context, claims *token.Claims, session store.Session, reason error, attrs ...any) error {
+	revocation := t.revoker.revocation(session)
 	if session.ID == "" {
-		revocation = s.revocationOf(ctx, claims)
+		revocation = t.revoker.revocationOf(ctx, claims)
 	}
-	sockets, err := s.guard.Revoke(ctx, revocation)
+	sockets, err := t.revoker.guard.Revoke(ctx, revocation)
 	if errors.Is(err, store.ErrNotDurable) {
-		s.log.Error("a session has ended on this node only", "session", logtext.Short(claims.SessionID), "error", err)
+		t.log.Error("a session has ended on this node only", "session", logtext.Short(claims.SessionID), "error", err)
 	} else if err != nil {
-		s.log.Error("cannot end a session", "reason", "store_unavailable", "error", err)
+		t.log.Error("cannot end a session", "reason", "store_unavailable", "error", err)
 		return errUnavailable(err)
 	}
-	log := s.log.With("user", logtext.Short(claims.Subject), "session", logtext.Short(claims.SessionID), "sockets", sockets).With(attrs...)
+	log := t.log.With("user", logtext.Short(claims.Subject), "session", logtext.Short(claims.SessionID), "sockets", sockets).With(attrs...)
 	if errors.Is(reason, store.ErrReused) {
 		log.Warn("session ended", "reason", "refresh_token_reused")
 	} else {

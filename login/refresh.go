@@ -2,11 +2,9 @@ package login
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	"wsauth"
 	"wsauth/internal/logtext"
@@ -24,73 +22,46 @@ import (
 // An answer may be lost. A client that repeats its request with the
 // Idempotency-Key of the first try gets the same refresh token again, as long
 // as that was not presented. Any other refresh token that was exchanged
-// before, and not just now, may have been stolen: the session ends (RFC 9700
-// section 4.14.2).
-func (s *Service) refresh(w http.ResponseWriter, r *http.Request) {
+// before, and not just now, ends the session.
+func (h *handlers) refresh(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := problem.Storing(r)
 	defer cancel()
-	claims, err := s.guard.Check(r, wsauth.Refresh)
+	claims, err := h.guard.Check(r, wsauth.Refresh)
 	if err != nil {
-		if s.isAhead(ctx, r, err) {
-			s.fail(w, r, s.log.With("remote", r.RemoteAddr), "refresh failed", errTokenAhead)
+		if h.isAhead(ctx, r, err) {
+			h.respond.fail(w, r, h.log.With("remote", r.RemoteAddr), "refresh failed", errTokenAhead)
 			return
 		}
-		s.refuse(w, r, err)
+		h.respond.refuse(w, r, err)
 		return
 	}
 	key, ok := idempotencyKey(r)
 	if !ok {
-		s.problem(w, r, http.StatusBadRequest, "invalid_request", "Idempotency-Key is one key of 1 to 128 letters, digits and -._~+/=:")
+		h.respond.problem(w, r, http.StatusBadRequest, "invalid_request", "Idempotency-Key is one key of 1 to 128 letters, digits and -._~+/=:")
 		return
 	}
-	log := s.log.With("user", logtext.Short(claims.Subject), "session", logtext.Short(claims.SessionID))
-	if err := s.checkNext(ctx, claims); err != nil && !errors.Is(err, errEndedMeanwhile) { // the store decides that
-		s.fail(w, r, log, "refresh failed", err)
-		return
-	}
-	session, err := s.rotate(ctx, r, claims, key)
-	switch {
-	case errors.Is(err, store.ErrReused), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrInvalid):
-		s.refuse(w, r, s.endReused(ctx, claims, session, err, "remote", r.RemoteAddr))
-		return
-	case err != nil:
-		s.storeFailed(w, r, "refresh failed", err)
-		return
-	}
-	tokens, err := s.issue(session, claims.CSRF != "", false)
+	tokens, err := h.sessions.refresh(ctx, claims, clientOf(r), key)
 	if err != nil {
-		s.fail(w, r, log, "refresh failed", err)
+		log := h.log.With("user", logtext.Short(claims.Subject), "session", logtext.Short(claims.SessionID))
+		h.respond.fail(w, r, log, "refresh failed", err)
 		return
 	}
-	s.log.Info("refreshed", "user", logtext.Short(claims.Subject), "session", session.ID, "sockets", s.renew(ctx, tokens.Access))
-	s.answer(w, r, tokens)
+	h.respond.tokens(w, r, tokens)
 }
 
-// rotate presents a refresh token to the store, to exchange it.
-func (s *Service) rotate(ctx context.Context, r *http.Request, claims *token.Claims, key store.KeyHash) (store.Session, error) {
-	rotation := store.Rotation{
-		ID:      claims.SessionID,
-		From:    claims.ID,
-		To:      rand.Text(),
-		Key:     key,
-		Grace:   max(s.config.RefreshGrace, 0),
-		Retry:   max(s.config.RefreshRetry, 0),
-		Expires: time.Now().Add(s.config.RefreshTTL),
-		Remote:  logtext.Host(r.RemoteAddr),
-		Agent:   logtext.Visible(r.UserAgent()),
+// isAhead reports whether the refresh token of r was refused with err only
+// because the clock was set back after it was issued: the store has its
+// session.
+func (h *handlers) isAhead(ctx context.Context, r *http.Request, err error) bool {
+	if !errors.Is(err, token.ErrIssuedInFuture) && !errors.Is(err, token.ErrNotYetValid) {
+		return false
 	}
-	session, err := s.store.RotateSession(ctx, rotation)
-	return s.orReused(ctx, claims, session, err, func(old store.Session) (store.Session, error) { return old.Rotate(rotation, time.Now()) })
-}
-
-// renew renews the open sockets of a session with its new access token, and
-// returns their number. If it fails, they end when their current token expires.
-func (s *Service) renew(ctx context.Context, access *token.Token) int {
-	sockets, err := s.guard.Renew(ctx, access.Raw)
+	claims, err := h.ending.Check(r, wsauth.Refresh)
 	if err != nil {
-		s.log.Error("cannot renew sockets", "session", access.Claims.SessionID, "error", err)
+		return false
 	}
-	return sockets
+	_, err = findSession(ctx, h.sessions.store, claims)
+	return err == nil
 }
 
 // maxIdempotencyKey is the maximum length of an idempotency key in bytes.

@@ -44,6 +44,7 @@ type rig struct {
 	s      *Service
 	guard  *wsauth.Guard
 	store  store.Store
+	keys   Keys
 	issuer *token.Issuer
 	log    *wstest.Log
 	url    string
@@ -73,7 +74,7 @@ func build(t *testing.T, change ...func(*setup)) *rig {
 		Revocations: c.Store, Tickets: c.Store, Refusal: wsauth.RefuseClose, Logger: c.Logger,
 	}))
 	c.Config.Guard, c.Config.Store = r.guard, c.Store
-	r.store, r.issuer = c.Store, must(token.NewIssuer(token.IssuerConfig{Key: c.Keys}))
+	r.store, r.keys, r.issuer = c.Store, c.Keys, must(token.NewIssuer(token.IssuerConfig{Key: c.Keys}))
 	s, err := New(c.Config)
 	if err != nil {
 		t.Fatal(err)

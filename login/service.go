@@ -8,12 +8,9 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"wsauth"
 	"wsauth/internal/forwarded"
 	"wsauth/internal/problem"
-	"wsauth/internal/ratelimit"
 	"wsauth/store"
 	"wsauth/token"
 )
@@ -22,132 +19,110 @@ import (
 // [http.Handler] for all paths below [Config.Prefix]. It is safe for
 // concurrent use.
 type Service struct {
-	config   Config // complete
-	guard    *wsauth.Guard
-	ending   *wsauth.Guard   // for requests that end sessions; see Config.EndVerifier
-	verifier wsauth.Verifier // of guard
-	issuer   *token.Issuer
-	store    store.Sessions
+	proxies  *forwarded.Policy // of the guard
+	cookies  *cookies
+	origins  *origins
+	attempts *attempts
+	sessions *sessions
 	log      *slog.Logger
 
-	cookies     *cookies
-	devices     *devices
-	origins     *origins
-	proxies     *forwarded.Policy // of guard
-	endpoints   []problem.Endpoint
-	mux         http.Handler // of endpoints
-	attempts    *attempts
-	tickets     *ratelimit.Limiter
-	lostCookies lostCookies
+	respond   *responder
+	endpoints []problem.Endpoint
+	mux       http.Handler // of endpoints
 }
 
 // New returns a service. It reports every error of c at once, each a
 // [*FieldError].
 func New(c Config) (*Service, error) {
 	c, wrong := c.Check()
-	s := &Service{
-		config:   c,
-		guard:    c.Guard,
-		store:    c.Store,
-		log:      c.Logger,
-		attempts: newAttempts(max(c.LoginsPerHour, 0)),
-	}
-	hasTickets, err := s.readGuard()
+	guard, err := readGuard(c)
 	for _, f := range wrong {
 		err = errors.Join(err, f)
 	}
 	if err != nil {
 		return nil, err
 	}
-	s.issuer, err = token.NewIssuer(token.IssuerConfig{Key: c.Keys, Issuer: c.Issuer, AccessTTL: c.AccessTTL, RefreshTTL: c.RefreshTTL})
+	s := &Service{proxies: guard.proxies, cookies: guard.cookies, attempts: newAttempts(max(c.LoginsPerHour, 0)), log: c.Logger}
+	issuer, err := newIssuer(c, guard.verifier)
 	if err != nil {
-		return nil, &FieldError{"Issuer", err}
+		return nil, err
 	}
-	if err := s.tryKeys(); err != nil {
-		return nil, &FieldError{"Keys", err}
-	}
-	s.devices = &devices{keys: c.Keys, tokens: s.cookies.tokens, path: c.Prefix + "/login"}
+	s.sessions = newSessions(c, issuer)
 	if s.origins, err = newOrigins(c, s.cookies); err != nil {
 		return nil, err
 	}
-	s.tickets = newTicketLimiter(c)
-	s.endpoints = s.newEndpoints(hasTickets)
-	s.mux = problem.NewMux(s.endpoints, s.answerProblem)
+	s.respond = &responder{guard: c.Guard, cookies: s.cookies, refused: c.Refused, log: c.Logger}
+	h := &handlers{
+		guard: c.Guard, ending: guard.ending, sessions: s.sessions, cookies: s.cookies, origins: s.origins, respond: s.respond, log: c.Logger,
+		devices: &devices{keys: c.Keys, tokens: s.cookies.tokens, path: c.Prefix + "/login"},
+	}
+	if c.Users != nil {
+		h.passwords = &passwords{c.Users, s.attempts}
+	}
+	if guard.hasTickets {
+		h.tickets = newTickets(c, s.cookies, s.respond)
+	}
+	s.endpoints = h.endpoints(c.Prefix)
+	s.mux = problem.NewMux(s.endpoints, s.respond.document)
 	return s, nil
 }
 
-// readGuard copies from Config.Guard the settings that requests for tokens
-// share with those that the guard checks.
-func (s *Service) readGuard() (hasTickets bool, err error) {
-	if s.guard == nil {
-		return false, &FieldError{"Guard", errors.New("required; wsauth.New makes one")}
+// A guardConfig contains settings of [Config.Guard].
+type guardConfig struct {
+	verifier   wsauth.Verifier
+	ending     *wsauth.Guard // for requests that end sessions; see [Config.EndVerifier]
+	cookies    *cookies
+	proxies    *forwarded.Policy
+	hasTickets bool
+}
+
+// readGuard returns the settings of c.Guard that requests for tokens share with
+// those that the guard checks.
+func readGuard(c Config) (g guardConfig, err error) {
+	if c.Guard == nil {
+		return g, &FieldError{"Guard", errors.New("required; wsauth.New makes one")}
 	}
 	var missing error
-	s.cookies = &cookies{}
-	s.ending, err = s.guard.With(func(c *wsauth.Config) {
-		s.verifier, hasTickets = c.Verifier, c.Tickets != nil
-		for _, l := range c.Extractors {
-			if cookies, ok := l.(wsauth.Cookies); !ok {
-				s.cookies.others = append(s.cookies.others, l)
-			} else if !s.cookies.enabled {
-				s.cookies.tokens, s.cookies.enabled = cookies, true
+	g.cookies = &cookies{}
+	g.ending, err = c.Guard.With(func(of *wsauth.Config) {
+		g.verifier, g.hasTickets = of.Verifier, of.Tickets != nil
+		for _, e := range of.Extractors {
+			if cookies, ok := e.(wsauth.Cookies); !ok {
+				g.cookies.others = append(g.cookies.others, e)
+			} else if !g.cookies.enabled {
+				g.cookies.tokens, g.cookies.enabled = cookies, true
 			}
 		}
-		trusted, _ := forwarded.ParseNetworks(c.TrustedProxies) // the guard has checked them
-		s.proxies = &forwarded.Policy{
-			Trusted: trusted, Source: forwarded.Source(c.ForwardedSource),
-			Scheme: c.ForwardedScheme, Host: c.ForwardedHost, Port: c.ForwardedPort,
+		trusted, _ := forwarded.ParseNetworks(of.TrustedProxies) // the guard has checked them
+		g.proxies = &forwarded.Policy{
+			Trusted: trusted, Source: forwarded.Source(of.ForwardedSource),
+			Scheme: of.ForwardedScheme, Host: of.ForwardedHost, Port: of.ForwardedPort,
 		}
-		if c.Revocations == nil {
+		if of.Revocations == nil {
 			missing = errors.New("it has no Revocations, which ending sessions requires")
 		}
-		if s.config.EndVerifier != nil {
-			c.Verifier = s.config.EndVerifier
+		if c.EndVerifier != nil {
+			of.Verifier = c.EndVerifier
 		}
 	})
 	if err = errors.Join(missing, err); err != nil {
-		return false, &FieldError{"Guard", err}
+		return g, &FieldError{"Guard", err}
 	}
-	return hasTickets, nil
+	return g, nil
 }
 
-// tryKeys returns an error if the guard refuses the tokens that Config.Keys
-// sign. A verifier that cannot tell now, such as one whose keys have to be
-// fetched, is not an error.
-func (s *Service) tryKeys() error {
-	made, err := s.issuer.Access("someone", token.Options{SessionID: store.NewSessionID()})
-	if err != nil {
-		return err
+// ServeHTTP answers r.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r = s.proxies.Identify(r)
+	if len(r.Header["Upgrade"]) > 0 { // a server may ignore it (RFC 9110 section 7.8)
+		r = r.Clone(r.Context())
+		delete(r.Header, "Upgrade")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	_, err = s.verifier.Verify(ctx, made.Raw)
-	if refused, ok := errors.AsType[*token.Error](err); ok {
-		return fmt.Errorf("the verifier of Guard refuses the tokens that they sign: %w", refused)
+	if err := s.origins.check(r); err != nil {
+		s.respond.problem(w, r, http.StatusForbidden, "origin_not_allowed", crossOriginDetail)
+		return
 	}
-	return nil
-}
-
-// newEndpoints returns the endpoints of the service. doc.go has the same table.
-func (s *Service) newEndpoints(hasTickets bool) []problem.Endpoint {
-	at := func(method, path string, h http.HandlerFunc) problem.Endpoint {
-		return problem.Endpoint{Method: method, Path: s.config.Prefix + path, Handler: h}
-	}
-	all := []problem.Endpoint{
-		at(http.MethodPost, "/refresh", s.refresh),
-		at(http.MethodPost, "/logout", s.logout),
-		at(http.MethodPost, "/logout-everywhere", s.logoutEverywhere),
-		at(http.MethodGet, "/sessions", s.sessions),
-		at(http.MethodDelete, "/sessions/{sid}", s.endOne),
-		at(http.MethodGet, "/session", s.session),
-	}
-	if s.config.Users != nil {
-		all = append(all, at(http.MethodPost, "/login", s.login), at(http.MethodPost, "/fresh", s.fresh))
-	}
-	if hasTickets {
-		all = append(all, at(http.MethodPost, "/ticket", s.ticket))
-	}
-	return all
+	s.mux.ServeHTTP(w, r)
 }
 
 // Patterns returns the patterns of [http.ServeMux] for the endpoints, such as
@@ -161,20 +136,6 @@ func (s *Service) Patterns() []string {
 	return patterns
 }
 
-// ServeHTTP answers r.
-func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	r = s.proxies.Identify(r)
-	if len(r.Header["Upgrade"]) > 0 { // a server may ignore it (RFC 9110 section 7.8)
-		r = r.Clone(r.Context())
-		delete(r.Header, "Upgrade")
-	}
-	if err := s.origins.check(r); err != nil {
-		s.problem(w, r, http.StatusForbidden, "origin_not_allowed", crossOriginDetail)
-		return
-	}
-	s.mux.ServeHTTP(w, r)
-}
-
 // CheckOrigin returns an error if r may change something and was sent by a
 // page of another origin that may not send it, by [Config.Origins] and
 // [Config.CrossOrigin]. ServeHTTP and [Service.Start] call it.
@@ -185,20 +146,94 @@ func (s *Service) CheckOrigin(r *http.Request) error { return s.origins.check(r)
 // for servers that forward requests.
 func (s *Service) StripCookies(h http.Header) { s.cookies.strip(h) }
 
-// members describes the members of all bodies, for [problem.ReadJSON].
-var members = map[jsontext.Pointer]string{
-	"/username": "username must be a string",
-	"/password": "password must be a string",
-	"/cookies":  "cookies must be true or false",
-	"/path":     "path must be a string",
+// Start starts a session for a user whom the application has authenticated
+// itself, for example with a passkey or its own form, and returns the first
+// tokens. If cookies is set, they are for cookies, otherwise for a client that
+// stores them itself. r is the request for the login: Start refuses it if a
+// page of another origin sent it, and counts it against [Config.LoginsPerHour].
+// [Service.Answer] answers it with the tokens or the error.
+func (s *Service) Start(r *http.Request, subject string, cookies bool) (Tokens, error) {
+	r = s.proxies.Identify(r)
+	if err := s.origins.check(r); err != nil {
+		return Tokens{}, err
+	}
+	if subject == "" || len(subject) > maxName {
+		return Tokens{}, fmt.Errorf("login: Start: a subject of %d bytes: %w", len(subject), store.ErrInvalid)
+	}
+	if cookies && !s.cookies.enabled {
+		return Tokens{}, errors.New("login: Start: Config.Guard has no wsauth.Cookies among its Extractors")
+	}
+	if wait := s.attempts.login(newCaller(r.RemoteAddr, subject, ""), time.Now()); wait > 0 {
+		return Tokens{}, &rateError{wait, "Too many logins; wait and try again"}
+	}
+	ctx, cancel := problem.Storing(r)
+	defer cancel()
+	return s.sessions.start(ctx, s.sessions.newSession(clientOf(r), subject), cookies, loginLog(s.log, r, subject))
 }
 
-// readJSON reads the body of r into v. If it cannot, it answers r and reports
-// false.
-func (s *Service) readJSON(w http.ResponseWriter, r *http.Request, v any) bool {
-	if fault := problem.ReadJSON(w, r, v, members); fault != nil {
-		s.answerProblem(w, r, *fault)
-		return false
+// Answer answers r with the results of [Service.Start]: with tokens like POST
+// /login, or with err.
+func (s *Service) Answer(w http.ResponseWriter, r *http.Request, t Tokens, err error) {
+	r = s.proxies.Identify(r)
+	if err != nil {
+		s.respond.fail(w, r, s.log.With("remote", r.RemoteAddr), "login failed", err)
+		return
 	}
-	return true
+	s.respond.tokens(w, r, t)
+}
+
+// SetCookies sets the cookies of tokens that are for cookies, for the
+// application's own response, such as a redirect.
+func (s *Service) SetCookies(w http.ResponseWriter, r *http.Request, t Tokens) error {
+	if !t.cookies {
+		return errors.New("login: SetCookies: the tokens are not for cookies")
+	}
+	return s.cookies.set(w, s.proxies.Identify(r), t)
+}
+
+// Present refuses a refresh token that was verified but has been exchanged
+// before, and ends its session. It is for handlers that accept refresh tokens
+// without exchanging them, and for [wsauth.Config.Authorize] of a guard that
+// does. A token whose sid is not a session of [Config.Store] is accepted:
+// another program has issued it. attrs are added to the log. The error is a
+// [*wsauth.Error].
+func (s *Service) Present(ctx context.Context, claims *token.Claims, attrs ...any) error {
+	return s.sessions.refreshTokens.present(ctx, claims, attrs...)
+}
+
+// Sessions returns the sessions of a user, the oldest first, without those
+// that were ended by a revocation of all sessions, which the store keeps until
+// they expire. They are at most [store.MaxSubjectSessions].
+func (s *Service) Sessions(ctx context.Context, subject string) ([]store.Session, error) {
+	return s.sessions.list(ctx, subject)
+}
+
+// End ends a session, with its tokens and sockets, and returns how many
+// sockets it had. The session need not be one of this service. After
+// [store.ErrNotDurable] it has ended on this node; see [wsauth.Guard.Revoke].
+func (s *Service) End(ctx context.Context, sid string) (sockets int, err error) {
+	return s.sessions.revoker.end(ctx, revocationOfAny(sid))
+}
+
+// EndUser ends all sessions of a user that started until now, with their tokens
+// and sockets, and returns how many there were: for example after the user was
+// removed or changed the password. Sessions that start after EndUser has
+// returned are not affected. If the sessions cannot be listed, EndUser returns
+// an error, but they have ended. After [store.ErrNotDurable] they have ended on
+// this node; see [wsauth.Guard.Revoke].
+func (s *Service) EndUser(ctx context.Context, subject string) (sessions, sockets int, err error) {
+	return s.EndUserBefore(ctx, subject, time.Now())
+}
+
+// EndUserBefore is [Service.EndUser] for the sessions that started until a
+// time, which must not be in the future. Sessions that seem to start in the
+// future were started before the clock was set back. They end, too.
+func (s *Service) EndUserBefore(ctx context.Context, subject string, before time.Time) (sessions, sockets int, err error) {
+	return s.sessions.revoker.endUser(ctx, subject, before)
+}
+
+// EndAllBefore ends the sessions of all users that started until a time, which
+// must not be in the future, and returns how many sockets they had.
+func (s *Service) EndAllBefore(ctx context.Context, before time.Time) (sockets int, err error) {
+	return s.sessions.revoker.endAll(ctx, before)
 }

@@ -1,107 +1,170 @@
 package login
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
-
-	"github.com/go-json-experiment/json/jsontext"
+	"time"
 
 	"wsauth"
 	"wsauth/internal/logtext"
-	"wsauth/internal/problem"
 	"wsauth/store"
 	"wsauth/token"
 )
 
-// session answers GET /session with the claims of the access token, as rules
-// and upstreams see them.
-func (s *Service) session(w http.ResponseWriter, r *http.Request) {
-	claims, err := s.guard.Check(r, wsauth.Access)
+const maxSessions = 100 // of one user; one more ends the least recently used
+
+// sessions starts, refreshes and lists the sessions of users.
+type sessions struct {
+	store         store.Sessions
+	guard         *wsauth.Guard
+	issuer        *issuer
+	revoker       *revoker
+	refreshTokens *refreshTokens
+	log           *slog.Logger
+
+	refreshTTL, sessionTTL time.Duration
+}
+
+func newSessions(c Config, issuer *issuer) *sessions {
+	revoker := &revoker{guard: c.Guard, store: c.Store, log: c.Logger, accessTTL: c.AccessTTL, refreshTTL: c.RefreshTTL}
+	return &sessions{
+		store: c.Store, guard: c.Guard, issuer: issuer, revoker: revoker, log: c.Logger, refreshTTL: c.RefreshTTL, sessionTTL: c.SessionTTL,
+		refreshTokens: &refreshTokens{
+			store: c.Store, revoker: revoker, log: c.Logger, ttl: c.RefreshTTL, grace: max(c.RefreshGrace, 0), retry: max(c.RefreshRetry, 0),
+		},
+	}
+}
+
+// A client is the program that sent a request.
+type client struct {
+	addr  string // with the port
+	host  string // of addr
+	agent string // User-Agent
+}
+
+func clientOf(r *http.Request) client {
+	return client{addr: r.RemoteAddr, host: logtext.Host(r.RemoteAddr), agent: logtext.Visible(r.UserAgent())}
+}
+
+// newSession returns a session that starts now, which is not stored.
+func (s *sessions) newSession(c client, subject string) store.Session {
+	now := time.Now()
+	return store.Session{
+		ID: store.NewSessionID(), Subject: subject, Current: rand.Text(),
+		Started: now, Rotated: now, Expires: now.Add(s.refreshTTL), Ends: now.Add(s.sessionTTL),
+		Remote: c.host, Agent: c.agent,
+	}
+}
+
+// start stores a new session and returns its first tokens.
+func (s *sessions) start(ctx context.Context, session store.Session, cookies bool, log *slog.Logger) (Tokens, error) {
+	tokens, err := s.issuer.issue(session, cookies, true)
 	if err != nil {
-		s.guard.Refuse(w, r, err)
-		return
+		return Tokens{}, err
 	}
-	problem.WriteJSON(w, jsontext.Value(claims.Payload()))
-}
-
-// A sessionsAnswer lists the sessions of one user.
-type sessionsAnswer struct {
-	Sessions []sessionEntry `json:"sessions"`
-}
-
-// A sessionEntry is one session as its user sees it. Times are in seconds
-// since 1970.
-type sessionEntry struct {
-	SID     string        `json:"sid"`
-	Current bool          `json:"current"` // the session of this request
-	Started int64         `json:"started"`
-	Used    int64         `json:"used"`    // last login or refresh
-	Expires int64         `json:"expires"` // unless it is used before
-	Remote  string        `json:"remote"`  // address of its last use
-	Agent   string        `json:"agent"`   // program of its last use
-	Sockets []socketEntry `json:"sockets"`
-}
-
-// A socketEntry is one open socket of a session.
-type socketEntry struct {
-	Opened  int64  `json:"opened"`
-	Expires int64  `json:"expires"` // unless it is renewed before
-	Remote  string `json:"remote"`
-}
-
-// sessions answers GET /sessions with the sessions of the user, the oldest
-// first.
-func (s *Service) sessions(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := problem.Storing(r)
-	defer cancel()
-	claims, sessions, ok := s.ownSessions(ctx, w, r, s.guard)
-	if !ok {
-		return
+	if err := s.issuer.checkAlive(ctx, tokens.Access); err != nil {
+		return Tokens{}, err
 	}
-	sockets := s.socketsOf(claims.Subject)
-	answer := sessionsAnswer{Sessions: []sessionEntry{}}
-	for _, session := range sessions {
-		answer.Sessions = append(answer.Sessions, sessionEntry{
-			SID:     session.ID,
-			Current: session.ID == claims.SessionID,
-			Started: session.Started.Unix(),
-			Used:    session.Rotated.Unix(),
-			Expires: session.Expires.Unix(),
-			Remote:  session.Remote,
-			Agent:   session.Agent,
-			Sockets: append([]socketEntry{}, sockets[session.ID]...),
-		})
+	if err := s.makeRoom(ctx, session.Subject); err != nil {
+		return Tokens{}, err
 	}
-	problem.WriteJSON(w, answer)
+	if err := s.store.BeginSession(ctx, session); err != nil {
+		return Tokens{}, err
+	}
+	// A revocation before the session was stored has not ended it.
+	if err := s.issuer.checkAlive(ctx, tokens.Access); err != nil {
+		s.revoker.unlist(ctx, session.ID)
+		return Tokens{}, err
+	}
+	log.Info("logged in", "session", session.ID, "cookies", cookies)
+	return tokens, nil
 }
 
-// ownSessions returns the claims of the access token of r, which guard checks,
-// and the sessions of its user. If it cannot, it answers r and reports false.
-func (s *Service) ownSessions(ctx context.Context, w http.ResponseWriter, r *http.Request, guard *wsauth.Guard) (*token.Claims, []store.Session, bool) {
-	claims, err := guard.Check(r, wsauth.Access)
+// makeRoom ends sessions of a user so that one more does not exceed the
+// maximum.
+func (s *sessions) makeRoom(ctx context.Context, subject string) error {
+	all, err := s.store.ListSessions(ctx, subject)
+	if err != nil || len(all) < maxSessions {
+		return err
+	}
+	slices.SortFunc(all, func(a, b store.Session) int {
+		return cmp.Or(a.Rotated.Compare(b.Rotated), a.Started.Compare(b.Started))
+	})
+	for _, session := range all[:len(all)-maxSessions+1] {
+		if _, err := s.revoker.end(ctx, s.revoker.revocation(session)); !hasEnded(err) {
+			return err
+		}
+		s.log.Info("session ended", "reason", "too_many", "user", logtext.Short(subject), "session", session.ID)
+	}
+	return nil
+}
+
+// refresh exchanges a refresh token, whose claims were verified, for new tokens
+// of the same session, and renews its open sockets. key is the hash of the
+// Idempotency-Key, or zero.
+func (s *sessions) refresh(ctx context.Context, claims *token.Claims, c client, key store.KeyHash) (Tokens, error) {
+	if err := s.issuer.checkNext(ctx, claims); err != nil && !errors.Is(err, errEndedMeanwhile) { // the store decides that
+		return Tokens{}, err
+	}
+	session, err := s.refreshTokens.rotate(ctx, claims, c, key)
 	if err != nil {
-		s.guard.Refuse(w, r, err)
-		return nil, nil, false
+		return Tokens{}, err
 	}
-	sessions, err := s.Sessions(ctx, claims.Subject)
+	tokens, err := s.issuer.issue(session, claims.CSRF != "", false)
 	if err != nil {
-		s.storeFailed(w, r, "cannot list sessions", err)
-		return nil, nil, false
+		return Tokens{}, err
 	}
-	return claims, sessions, true
+	s.log.Info("refreshed", "user", logtext.Short(claims.Subject), "session", session.ID, "sockets", s.renew(ctx, tokens.Access))
+	return tokens, nil
 }
 
-// Sessions returns the sessions of a user, the oldest first, without those
-// that were ended by a revocation of all sessions, which the store keeps until
-// they expire. They are at most [store.MaxSubjectSessions].
-func (s *Service) Sessions(ctx context.Context, subject string) ([]store.Session, error) {
-	sessions, err := s.store.ListSessions(ctx, subject)
+// stepUp issues a fresh access token of the session of an access token, and
+// renews its open sockets.
+func (s *sessions) stepUp(ctx context.Context, claims *token.Claims, log *slog.Logger) (Tokens, error) {
+	session, err := findSession(ctx, s.store, claims)
+	if errors.Is(err, store.ErrNotFound) {
+		return Tokens{}, &refusal{errSessionEnded(err)}
+	}
+	if err != nil {
+		return Tokens{}, err
+	}
+	tokens, err := s.issuer.issueAccess(session, claims.CSRF != "", true)
+	if err == nil {
+		err = s.issuer.checkAlive(ctx, tokens.Access)
+	}
+	if errors.Is(err, errEndedMeanwhile) {
+		return Tokens{}, &refusal{errSessionEnded(err)}
+	}
+	if err != nil {
+		return Tokens{}, err
+	}
+	log.Info("stepped up", "sockets", s.renew(ctx, tokens.Access))
+	return tokens, nil
+}
+
+// renew renews the open sockets of a session with its new access token, and
+// returns their number. If it fails, they end when their current token expires.
+func (s *sessions) renew(ctx context.Context, access *token.Token) int {
+	sockets, err := s.guard.Renew(ctx, access.Raw)
+	if err != nil {
+		s.log.Error("cannot renew sockets", "session", access.Claims.SessionID, "error", err)
+	}
+	return sockets
+}
+
+// list returns the sessions of a user; see [Service.Sessions].
+func (s *sessions) list(ctx context.Context, subject string) ([]store.Session, error) {
+	all, err := s.store.ListSessions(ctx, subject)
 	if err != nil {
 		return nil, err
 	}
-	live := sessions[:0]
-	for _, session := range sessions {
+	live := all[:0]
+	for _, session := range all {
 		revoked, err := s.guard.Revoked(ctx, &token.Claims{Subject: session.Subject, SessionID: session.ID, IssuedAt: session.Rotated})
 		if err != nil {
 			return nil, err
@@ -113,63 +176,15 @@ func (s *Service) Sessions(ctx context.Context, subject string) ([]store.Session
 	return live, nil
 }
 
-// sessionOf returns the session of a token, or [store.ErrNotFound].
-func (s *Service) sessionOf(ctx context.Context, claims *token.Claims) (store.Session, error) {
-	sessions, err := s.store.ListSessions(ctx, claims.Subject)
+// findSession returns the session of a token, or [store.ErrNotFound].
+func findSession(ctx context.Context, st store.Sessions, claims *token.Claims) (store.Session, error) {
+	all, err := st.ListSessions(ctx, claims.Subject)
 	if err != nil {
 		return store.Session{}, err
 	}
-	at := slices.IndexFunc(sessions, func(session store.Session) bool { return session.ID == claims.SessionID })
+	at := slices.IndexFunc(all, func(session store.Session) bool { return session.ID == claims.SessionID })
 	if at < 0 {
 		return store.Session{}, store.ErrNotFound
 	}
-	return sessions[at], nil
-}
-
-// socketsOf returns the open sockets of a user, by session.
-func (s *Service) socketsOf(subject string) map[string][]socketEntry {
-	bySession := map[string][]socketEntry{}
-	for socket := range s.guard.Sockets(wsauth.Filter{Subject: subject}) {
-		claims := socket.Claims()
-		bySession[claims.SessionID] = append(bySession[claims.SessionID], socketEntry{
-			Opened:  socket.Started().Unix(),
-			Expires: claims.ValidUntil().Unix(),
-			Remote:  logtext.Host(socket.RemoteAddr()),
-		})
-	}
-	return bySession
-}
-
-// An endSessionAnswer counts what has ended.
-type endSessionAnswer struct {
-	Sockets int `json:"sockets"`
-}
-
-// endOne answers DELETE /sessions/{sid}: it ends one session of the user. It
-// answers 404 if there is none of that name, and the same if it is another
-// user's.
-func (s *Service) endOne(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := problem.Storing(r)
-	defer cancel()
-	claims, sessions, ok := s.ownSessions(ctx, w, r, s.ending)
-	if !ok {
-		return
-	}
-	sid := r.PathValue("sid")
-	at := slices.IndexFunc(sessions, func(session store.Session) bool { return session.ID == sid })
-	if at < 0 {
-		s.problem(w, r, http.StatusNotFound, "", "You have no such session")
-		return
-	}
-	sockets, err := s.endSession(ctx, sessions[at])
-	if sid == claims.SessionID && hasEnded(err) {
-		s.cookies.clear(w, r)
-	}
-	attrs := []any{"user", logtext.Short(claims.Subject), "session", logtext.Short(sid), "sockets", sockets}
-	if err != nil {
-		s.storeFailed(w, r, "cannot end a session", err, attrs...)
-		return
-	}
-	s.log.Info("session ended", append([]any{"reason", "by_user"}, attrs...)...)
-	problem.WriteJSON(w, endSessionAnswer{sockets})
+	return all[at], nil
 }

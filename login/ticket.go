@@ -2,6 +2,7 @@ package login
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -14,16 +15,32 @@ import (
 	"wsauth/token"
 )
 
-// newTicketLimiter returns the limiter of the tickets of a session. A session
-// gets as many at once as a page has sockets, which all reconnect after a
-// restart, and then as many as a client needs that reconnects all the time.
-// Each ticket costs the store a write, and takes space for half a minute.
-func newTicketLimiter(c Config) *ratelimit.Limiter {
-	return ratelimit.New(c.TicketBurst, time.Second/time.Duration(c.TicketRate), maxBuckets)
+// tickets issues tickets.
+type tickets struct {
+	guard   *wsauth.Guard
+	limiter *ratelimit.Limiter // by ticketHolder
+	cookies *cookies
+	respond *responder
+	log     *slog.Logger
+
+	// See Config.TicketPath and Config.Welcome. They may be nil.
+	checkPath func(r *http.Request, path string) error
+	welcome   func(path string) bool
 }
 
-// ticketHolder returns the key of that limiter: the session of a token, or its
-// user if it has no session.
+// newTickets returns tickets with the limits of c. A session gets as many
+// tickets at once as a page has sockets, which all reconnect after a restart,
+// and then as many as a client needs that reconnects all the time. Each ticket
+// costs the store a write, and takes space for half a minute.
+func newTickets(c Config, cookies *cookies, respond *responder) *tickets {
+	return &tickets{
+		guard: c.Guard, checkPath: c.TicketPath, welcome: c.Welcome, cookies: cookies, respond: respond, log: c.Logger,
+		limiter: ratelimit.New(c.TicketBurst, time.Second/time.Duration(c.TicketRate), maxBuckets),
+	}
+}
+
+// ticketHolder returns the key of a limit: the session of a token, or its user
+// if it has no session.
 func ticketHolder(claims *token.Claims) string {
 	if claims.SessionID == "" {
 		return "user " + claims.Subject
@@ -51,61 +68,61 @@ type ticketSocket struct {
 	Welcome   bool  `json:"welcome"`    // whether the first message is a welcome
 }
 
-// ticket answers POST /ticket: it issues a ticket for the user of the access
+// issue answers POST /ticket: it issues a ticket for the user of the access
 // token, for the path in the body and for pages of the Origin of the request.
 // Without an Origin, it is for clients that send none and, unless the
 // credential was a cookie, for clients with an Origin that the guard that
 // redeems it allows.
-func (s *Service) ticket(w http.ResponseWriter, r *http.Request) {
-	claims, err := s.guard.Check(r, wsauth.Access)
+func (t *tickets) issue(w http.ResponseWriter, r *http.Request) {
+	claims, err := t.guard.Check(r, wsauth.Access)
 	if err != nil {
-		s.guard.Refuse(w, r, err)
+		t.guard.Refuse(w, r, err)
 		return
 	}
 	var body ticketRequest
-	if !s.readJSON(w, r, &body) {
+	if !t.respond.readJSON(w, r, &body) {
 		return
 	}
-	path, fault := s.ticketPath(r, body.Path)
+	path, fault := t.path(r, body.Path)
 	if fault != "" {
-		s.problem(w, r, http.StatusUnprocessableEntity, "invalid_request", fault)
+		t.respond.problem(w, r, http.StatusUnprocessableEntity, "invalid_request", fault)
 		return
 	}
 	if len(r.Header["Origin"]) > 1 {
-		s.problem(w, r, http.StatusBadRequest, "invalid_request", "A request has one Origin")
+		t.respond.problem(w, r, http.StatusBadRequest, "invalid_request", "A request has one Origin")
 		return
 	}
-	if wait := s.tickets.Take(ticketHolder(claims), time.Now()); wait > 0 {
-		s.log.Warn("ticket refused", "reason", "rate_limited", "user", logtext.Short(claims.Subject), "session", logtext.Short(claims.SessionID), "wait", wait)
-		s.answerProblem(w, r, problem.TooMany(wait, "Too many tickets; wait and try again"))
+	if wait := t.limiter.Take(ticketHolder(claims), time.Now()); wait > 0 {
+		t.log.Warn("ticket refused", "reason", "rate_limited", "user", logtext.Short(claims.Subject), "session", logtext.Short(claims.SessionID), "wait", wait)
+		t.respond.document(w, r, problem.TooMany(wait, "Too many tickets; wait and try again"))
 		return
 	}
 	ctx, cancel := problem.Storing(r)
 	defer cancel()
-	ticket, err := s.guard.IssueTicket(ctx, claims, wsauth.TicketFor{Path: path, Origin: r.Header.Get("Origin"), AllowedOrigins: !s.cookies.areCredential(r)})
+	ticket, err := t.guard.IssueTicket(ctx, claims, wsauth.TicketFor{Path: path, Origin: r.Header.Get("Origin"), AllowedOrigins: !t.cookies.areCredential(r)})
 	if refused, ok := errors.AsType[*wsauth.Error](err); ok && refused.Reason == wsauth.InvalidRequest && !errors.Is(err, store.ErrInvalid) {
-		s.problem(w, r, http.StatusUnprocessableEntity, "invalid_request", refused.Message)
+		t.respond.problem(w, r, http.StatusUnprocessableEntity, "invalid_request", refused.Message)
 		return
 	}
 	if err != nil {
-		s.storeFailed(w, r, "cannot issue a ticket", err)
+		t.respond.storeFailed(w, r, "cannot issue a ticket", err)
 		return
 	}
 	socket := ticketSocket{
 		ExpiresIn: max(1, int64(time.Until(claims.ExpiresAt)/time.Second)),
-		Welcome:   s.config.Welcome != nil && s.config.Welcome(path),
+		Welcome:   t.welcome != nil && t.welcome(path),
 	}
 	problem.WriteJSON(w, ticketAnswer{ticket, int64(wsauth.TicketLife / time.Second), claims.Subject, socket})
 }
 
-// ticketPath returns the canonical form of a path, or an error text.
-func (s *Service) ticketPath(r *http.Request, path string) (canonical, fault string) {
+// path returns the canonical form of a path, or an error text.
+func (t *tickets) path(r *http.Request, path string) (canonical, fault string) {
 	canonical, err := urlpath.Canonical(path)
 	if err != nil {
 		return "", "path is required: it begins with / and has at most 2048 bytes"
 	}
-	if s.config.TicketPath != nil {
-		if err := s.config.TicketPath(r, canonical); err != nil {
+	if t.checkPath != nil {
+		if err := t.checkPath(r, canonical); err != nil {
 			return "", err.Error()
 		}
 	}
