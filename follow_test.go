@@ -205,9 +205,9 @@ func TestFollowCountsApart(t *testing.T) {
 	})
 }
 
-// TestAllAcross checks that interleaved sockets and requests are all found,
-// once and in order.
-func TestAllAcross(t *testing.T) {
+// TestSocketsAndRequestsInOrder checks that interleaved sockets and requests
+// are all found, once and in order.
+func TestSocketsAndRequestsInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}}))
 		defer g.Shutdown(context.Background()) //nolint:errcheck // It does not wait for requests.
@@ -240,8 +240,8 @@ func TestAllAcross(t *testing.T) {
 	})
 }
 
-// TestFollowNobody checks that a client without a token is not followed.
-func TestFollowNobody(t *testing.T) {
+// TestFollowAnonymous checks that a client without a token is not followed.
+func TestFollowAnonymous(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}}))
 		over := make(chan struct{})

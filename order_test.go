@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestOrderIsAsAList checks that an order equals a plain list when sockets come
-// and go.
-func TestOrderIsAsAList(t *testing.T) {
+// TestOrderEqualsAList checks that an order equals a plain list when sockets
+// come and go.
+func TestOrderEqualsAList(t *testing.T) {
 	for seed := range uint64(20) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		g := &Guard{open: newRegistries(Limits{})}

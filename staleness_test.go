@@ -170,9 +170,9 @@ func TestRequestWaitsForTheReader(t *testing.T) {
 	})
 }
 
-// TestPauseEndsWithTheTurn checks that a store that does not answer holds
+// TestPauseIsBounded checks that a store that does not answer holds
 // frames back only until the reader's time is over.
-func TestPauseEndsWithTheTurn(t *testing.T) {
+func TestPauseIsBounded(t *testing.T) {
 	inStaleness(t, 1, func(t *testing.T, g *Guard, log *failingLog, open []*Socket) {
 		log.fails.Store(true)
 		past := time.Now().Add(-time.Minute)

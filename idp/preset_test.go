@@ -234,9 +234,9 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
-// TestDangerIsSaid checks that an insecure configuration requires its setting,
-// and has a warning.
-func TestDangerIsSaid(t *testing.T) {
+// TestInsecureSettings checks that an insecure configuration requires its
+// setting, and has a warning.
+func TestInsecureSettings(t *testing.T) {
 	for name, tt := range map[string]struct {
 		config  Config
 		fault   string

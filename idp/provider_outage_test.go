@@ -149,9 +149,9 @@ func TestProviderOutagesThatLast(t *testing.T) {
 	}
 }
 
-// TestProviderIllFromTheStart checks that before a site has fetched any keys it
-// admits no client, and tells all to try again.
-func TestProviderIllFromTheStart(t *testing.T) {
+// TestProviderDownFromTheStart checks that before a site has fetched any keys
+// it admits no client, and tells all to try again.
+func TestProviderDownFromTheStart(t *testing.T) {
 	for name, begin := range outages("https://10.0.0.1/stolen") {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -26,16 +26,16 @@ type soakKey struct {
 
 // A soak simulates some hours of a provider and a site, at random.
 type soak struct {
-	t      *testing.T
-	s      *site
-	p      *idptest.Provider
-	theirs *idptest.Provider // has the same issuer, and other keys with the same kids
-	random *rand.Rand
-	keys   []*soakKey
-	faults []http.HandlerFunc
-	ill    bool
-	well   time.Time // since when the provider has been available
-	done   map[string]int
+	t              *testing.T
+	s              *site
+	p              *idptest.Provider
+	theirs         *idptest.Provider // has the same issuer, and other keys with the same kids
+	random         *rand.Rand
+	keys           []*soakKey
+	faults         []http.HandlerFunc
+	failing        bool
+	availableSince time.Time // since when the provider has been available
+	done           map[string]int
 }
 
 // The time within which a site must notice a change while the provider is
@@ -56,7 +56,7 @@ func TestProviderSoak(t *testing.T) {
 	}
 	inBubble(t, func(t *testing.T, s *site, p *idptest.Provider) {
 		k := &soak{
-			t: t, s: s, p: p, theirs: stranger(t, p), random: rand.New(rand.NewPCG(seed, 1)), done: map[string]int{}, well: time.Now(),
+			t: t, s: s, p: p, theirs: stranger(t, p), random: rand.New(rand.NewPCG(seed, 1)), done: map[string]int{}, availableSince: time.Now(),
 			keys: []*soakKey{{kid: "key-1", published: time.Now()}},
 		}
 		all := failures("https://10.0.0.1/stolen")
@@ -148,7 +148,7 @@ func (k *soak) fall() {
 	case 3:
 		k.p.Down()
 	}
-	k.ill = true
+	k.failing = true
 }
 
 // rise makes the provider available again, perhaps without its discovery
@@ -158,17 +158,18 @@ func (k *soak) rise() {
 	if k.random.IntN(2) == 0 {
 		k.p.Answer(idptest.Discovery, k.faults[k.random.IntN(len(k.faults))])
 	}
-	if k.ill {
-		k.ill, k.well = false, time.Now()
+	if k.failing {
+		k.failing, k.availableSince = false, time.Now()
 	}
 }
 
-// wellFor reports whether the provider has been available for d since a time.
-func (k *soak) wellFor(d time.Duration, moment time.Time) bool {
-	if k.well.After(moment) {
-		moment = k.well
+// availableFor reports whether the provider has been available for d since a
+// time.
+func (k *soak) availableFor(d time.Duration, moment time.Time) bool {
+	if k.availableSince.After(moment) {
+		moment = k.availableSince
 	}
-	return !k.ill && time.Since(moment) > d
+	return !k.failing && time.Since(moment) > d
 }
 
 // handshake uses a random token, and checks the result.
@@ -213,13 +214,13 @@ func (k *soak) possible(key *soakKey) {
 	if time.Since(key.published) > 20*time.Hour {
 		return // its first tokens expire soon
 	}
-	must := key.removed.IsZero() && (key.known || k.wellFor(findsNew, key.published))
-	mustNot := !key.removed.IsZero() && k.wellFor(forgetsGone, key.removed)
+	must := key.removed.IsZero() && (key.known || k.availableFor(findsNew, key.published))
+	mustNot := !key.removed.IsZero() && k.availableFor(forgetsGone, key.removed)
 	status := k.s.status(raw)
 	accepted := status == http.StatusSwitchingProtocols
 	switch {
 	case must && !accepted:
-		k.t.Errorf("%s, which is published: %d; known: %v, ill: %v, available since %v", key.kid, status, key.known, k.ill, time.Since(k.well))
+		k.t.Errorf("%s, which is published: %d; known: %v, failing: %v, available since %v", key.kid, status, key.known, k.failing, time.Since(k.availableSince))
 	case mustNot && accepted:
 		k.t.Errorf("%s is accepted, %v after it was taken back", key.kid, time.Since(key.removed))
 	}

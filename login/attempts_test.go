@@ -64,10 +64,10 @@ func logIn(a *attempts, c caller, now time.Time) time.Duration {
 	return wait
 }
 
-// TestR3_StrangersLockNobodyOut: an unknown client that tries a name does not
-// lock out its user, who logs in from another network; and many such clients
-// together have a limited number of attempts.
-func TestR3_StrangersLockNobodyOut(t *testing.T) {
+// TestR3_UnknownClientsLockNoUserOut: an unknown client that tries a name does
+// not lock out its user, who logs in from another network; and many such
+// clients together have a limited number of attempts.
+func TestR3_UnknownClientsLockNoUserOut(t *testing.T) {
 	a := newAttempts(0)
 	now := time.Now()
 	tries := func(addr string) int { return failures(a, newCaller(addr, "anna", ""), now) }
@@ -197,9 +197,9 @@ func TestKnownNetworkWithManyNames(t *testing.T) {
 	}
 }
 
-// TestKnownOnesOfOneName: all networks from which someone logged in under a
-// name share the failures of that name, and so do all devices.
-func TestKnownOnesOfOneName(t *testing.T) {
+// TestKnownDevicesAndNetworksOfOneName: all networks from which someone logged
+// in under a name share the failures of that name, and so do all devices.
+func TestKnownDevicesAndNetworksOfOneName(t *testing.T) {
 	for what, from := range map[string]func(i int) caller{
 		"networks": func(i int) caller { return newCaller(fmt.Sprintf("192.0.2.%d:1", i), "anna", "") },
 		"devices":  func(i int) caller { return newCaller("192.0.2.1:1", "anna", fmt.Sprint("d", i)) },

@@ -16,11 +16,11 @@ import (
 	"wsauth/token"
 )
 
-// TestLoginThatWouldBeBornRevoked: after all sessions were ended, the clock is
+// TestLoginThatWouldBeRevoked: after all sessions were ended, the clock is
 // set back. A login is refused with the reason, since its tokens would be
 // revoked already. It ends no other session, and succeeds once the clock has
 // caught up.
-func TestLoginThatWouldBeBornRevoked(t *testing.T) {
+func TestLoginThatWouldBeRevoked(t *testing.T) {
 	const back = 3 * time.Second
 	for name, cut := range map[string]store.Revocation{
 		"user": {Target: store.TargetSubject, ID: "test"}, "everything": {Target: store.TargetAll},
@@ -74,10 +74,10 @@ func TestStepUpWhileTheUserIsEnded(t *testing.T) {
 	}
 }
 
-// TestRefreshThatWouldBeBornRevoked: after a logout everywhere and a new
+// TestRefreshThatWouldBeRevoked: after a logout everywhere and a new
 // login, the clock is set back to before the logout. The next tokens of the
 // session would be revoked.
-func TestRefreshThatWouldBeBornRevoked(t *testing.T) {
+func TestRefreshThatWouldBeRevoked(t *testing.T) {
 	const back = 3 * time.Second
 	requests := map[string]struct {
 		kind       token.Type

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestDeadCookiesAreCleared(t *testing.T) {
+func TestEndedCookiesAreCleared(t *testing.T) {
 	for _, path := range []string{"/auth/refresh", "/auth/logout", "/auth/logout-everywhere"} {
 		for name, csrfOf := range map[string]string{"with the CSRF value of the access token": "access", "with that of the refresh token": "refresh"} {
 			t.Run(path+" "+name, func(t *testing.T) {

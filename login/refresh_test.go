@@ -155,9 +155,9 @@ func TestRefreshOfASessionThatTheStoreForgot(t *testing.T) {
 	wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
 }
 
-// TestDeadRefreshByCookieClearsCookies checks that the cookies of an ended
+// TestEndedRefreshByCookieClearsCookies checks that the cookies of an ended
 // session are deleted, so that the page does not try again and again.
-func TestDeadRefreshByCookieClearsCookies(t *testing.T) {
+func TestEndedRefreshByCookieClearsCookies(t *testing.T) {
 	st := memory.New(store.Limits{})
 	r := start(t, func(c *setup) { c.Store = st })
 	_, refresh := r.loginCookies()

@@ -266,7 +266,7 @@ func TestEndedSessionsStayEnded(t *testing.T) {
 	}
 }
 
-func TestSessionTellsTheClaims(t *testing.T) {
+func TestSessionReturnsTheClaims(t *testing.T) {
 	r := start(t)
 	access, refresh := r.login()
 	e := r.call("GET", "/auth/session", "", bearer(access))

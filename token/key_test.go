@@ -277,9 +277,9 @@ func TestROCAPrimes(t *testing.T) {
 	}
 }
 
-// TestNothingShown prints everything that holds a secret in every likely way,
-// and looks for the secret.
-func TestNothingShown(t *testing.T) {
+// TestSecretsAreNotShown prints everything that holds a secret in every likely
+// way, and looks for the secret.
+func TestSecretsAreNotShown(t *testing.T) {
 	for _, alg := range []Algorithm{HS256, RS256, ES256, EdDSA} {
 		key := named(testKey(alg), "my-kid")
 		issuer := must(NewIssuer(IssuerConfig{Key: key}))

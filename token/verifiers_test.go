@@ -113,10 +113,10 @@ func TestNewVerifiersErrors(t *testing.T) {
 	}
 }
 
-// TestCacheObeys checks that a remembered token expires in time and is refused
-// as soon as its key is removed, and that no other text is accepted in its
-// place.
-func TestCacheObeys(t *testing.T) {
+// TestCacheFollowsTimeAndKeys checks that a remembered token expires in time
+// and is refused as soon as its key is removed, and that no other text is
+// accepted in its place.
+func TestCacheFollowsTimeAndKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key, other := named(testKey(ES256), "1"), named(must(GenerateKey(ES256)), "2")
 		keys := newSwap(key, other)

@@ -126,9 +126,9 @@ func TestCompaction(t *testing.T) {
 	}
 }
 
-// TestCompactionCannot checks that the old file is used if there is no space
-// for a new one.
-func TestCompactionCannot(t *testing.T) {
+// TestCompactionWithoutSpace checks that the old file is used if there is no
+// space for a new one.
+func TestCompactionWithoutSpace(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	s := open(t, path, store.Limits{})

@@ -79,8 +79,8 @@ func TestFileIsPrivate(t *testing.T) {
 	}
 }
 
-// TestOpenOther checks that other files are refused and left unchanged.
-func TestOpenOther(t *testing.T) {
+// TestOpenForeignFile checks that other files are refused and left unchanged.
+func TestOpenForeignFile(t *testing.T) {
 	path := newPath(t)
 	db, err := bbolt.Open(path, 0o600, nil)
 	if err != nil {

@@ -46,9 +46,9 @@ func TestMemoryIsBounded(t *testing.T) {
 	})
 }
 
-// TestMemoryForgetsWhatIsDead checks that replaced and obsolete entries do not
-// stay in memory for long.
-func TestMemoryForgetsWhatIsDead(t *testing.T) {
+// TestMemoryForgetsObsoleteEntries checks that replaced and obsolete entries do
+// not stay in memory for long.
+func TestMemoryForgetsObsoleteEntries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := New(store.Limits{})
 		for i := range 10 * store.MaxPage {

@@ -100,10 +100,10 @@ func withoutDiscovery(fail func(*http.Request) (*http.Response, error), keys ...
 // later is the time after which an unknown kid may cause the next fetch.
 const later = defaultMinInterval + time.Second
 
-// TestKeysWhereTheyWere checks that a missing discovery document is not an
+// TestKeysAtTheOldAddress checks that a missing discovery document is not an
 // outage while the keys are still at their old address, neither from the start
 // of the trouble nor after the keys were unavailable, too.
-func TestKeysWhereTheyWere(t *testing.T) {
+func TestKeysAtTheOldAddress(t *testing.T) {
 	a, b, c := testKeys()[0], testKeys()[1], testKeys()[2]
 	hang := func(r *http.Request) (*http.Response, error) {
 		<-r.Context().Done()

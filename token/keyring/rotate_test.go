@@ -284,7 +284,7 @@ func TestGenerate(t *testing.T) {
 	})
 }
 
-func TestChangeNeedsAFolderInOrder(t *testing.T) {
+func TestChangeNeedsAValidFolder(t *testing.T) {
 	dir := folderOf(t, "a.pem", "hello")
 	changes := map[string]func(dir string) error{
 		"generate": func(dir string) error { _, err := Generate(t.Context(), dir, GenerateOptions{}); return err },
@@ -352,9 +352,9 @@ func TestChangesAtOnce(t *testing.T) {
 	}
 }
 
-// TestKilledWhileASecretGetsADate checks a folder with both files of a raw
+// TestKilledWhileASecretIsConverted checks a folder with both files of a raw
 // secret that is converted to a JWK, as after a program was killed in between.
-func TestKilledWhileASecretGetsADate(t *testing.T) {
+func TestKilledWhileASecretIsConverted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := folderOf(t, "a.hs256", strong)
 		r, log := open(t, dir)
