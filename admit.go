@@ -1,7 +1,6 @@
 package wsauth
 
 import (
-	"errors"
 	"net/http"
 
 	"wsauth/token"
@@ -59,22 +58,14 @@ func (g *Guard) admit(s *Socket) error {
 	evicted, err := g.open.sockets.admit(s)
 	if err == nil {
 		if s.Claims() != nil {
-			g.startPulse()
+			g.pulse.start()
 		}
 		endEvicted(evicted)
-		err = g.recheckRevoked(s.Claims())
+		err = g.revocations.recheck(s.Claims())
 	}
 	if err != nil {
 		s.timer.Stop()
 		g.open.sockets.forget(s)
 	}
 	return err
-}
-
-// recheckRevoked refuses claims that have been revoked since they were checked.
-func (g *Guard) recheckRevoked(claims *token.Claims) error {
-	if claims != nil && g.revocations != nil && g.revocations.Revoked(claims) {
-		return refuse(TokenRevoked, errors.New("revoked while the socket was being opened"))
-	}
-	return nil
 }

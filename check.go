@@ -98,10 +98,29 @@ func verify(ctx context.Context, v Verifier, raw string) (*token.Claims, error) 
 
 // checkClaims refuses a revoked token, and one that does not satisfy q.
 func (g *Guard) checkClaims(ctx context.Context, claims *token.Claims, q Requirement) error {
-	if err := g.checkRevoked(ctx, claims); err != nil {
+	if err := g.revocations.check(ctx, claims); err != nil {
+		return err
+	}
+	if err := checkDenylist(ctx, g.config.Denylist, claims); err != nil {
 		return err
 	}
 	return q.check(claims)
+}
+
+// checkDenylist refuses claims that isRevoked reports as revoked. isRevoked is
+// Config.Denylist, and may be nil.
+func checkDenylist(ctx context.Context, isRevoked func(context.Context, *token.Claims) (bool, error), claims *token.Claims) error {
+	if isRevoked == nil {
+		return nil
+	}
+	revoked, err := isRevoked(ctx, claims)
+	switch {
+	case err != nil:
+		return refuse(StoreUnavailable, err)
+	case revoked:
+		return refuse(TokenRevoked, nil)
+	}
+	return nil
 }
 
 // tokenTexts maps errors of the verifier to texts for the client. They are

@@ -34,7 +34,9 @@
 //	socket.go       an open socket, which ends once, with one cause
 //	renew.go        replaces the token of an open socket
 //	revoke.go       revokes tokens and ends their sockets
-//	staleness.go    ends sockets when the revocations are out of date
+//	revocations.go  follows the log of revocations, and ends sockets when the
+//	                guard has lost contact with it
+//	pulse.go        notices that the process or its machine was suspended
 //	shutdown.go     drains the guard: ends all sockets
 //	hold.go         plain requests that count as sockets
 //	follow.go       plain requests that end with their session

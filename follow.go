@@ -126,8 +126,8 @@ func (s *Socket) follow() {
 	s.timer = time.AfterFunc(s.untilDue(), s.timedOut)
 	f.registered = true
 	_, _ = s.guard.open.requests.admit(s) // it has no limits, and is never closed
-	s.guard.startPulse()
-	if err := s.guard.recheckRevoked(s.Claims()); err != nil {
+	s.guard.pulse.start()
+	if err := s.guard.revocations.recheck(s.Claims()); err != nil {
 		s.EndWith(&EndError{Reason: TokenRevoked, Err: err})
 	}
 	s.endIfDraining()

@@ -8,7 +8,6 @@ import (
 
 	"wsauth/internal/forwarded"
 	"wsauth/internal/ratelimit"
-	"wsauth/internal/revindex"
 )
 
 // A Guard authenticates requests, and ends sockets when their credentials
@@ -24,14 +23,12 @@ type Guard struct {
 
 	// Shared by the guards that With returns.
 	open        registries
-	revocations *revindex.Index // nil without Config.Revocations
+	revocations *revocationLog // nil without Config.Revocations
 	refusals    refusalSockets
 	now         func() time.Time
 	pulse       *pulse
-	maxLife     *maxLife        // of the tokens of all guards made by With
-	paused      func() bool     // g.Paused, made once
-	stop        func()          // stops what New started
-	stopped     <-chan struct{} // closed by stop; nil if New started nothing
+	paused      func() bool // pulse.paused, made once
+	maxLife     *maxLife    // of the tokens of all guards made by With
 }
 
 // New returns a guard, or an error that joins all errors of c. If
@@ -45,18 +42,18 @@ func newGuard(c Config, now func() time.Time) (*Guard, error) {
 		return nil, err
 	}
 	open := newRegistries(c.Limits)
+	pulse := &pulse{now: now, open: open}
 	g := &Guard{
 		open:     open,
 		refusals: newRefusalSockets(open.sockets),
 		now:      now,
-		pulse:    new(pulse),
+		pulse:    pulse,
+		paused:   pulse.paused,
 		maxLife:  new(maxLife),
-		stop:     func() {},
 	}
 	g.configure(c)
-	g.paused = g.Paused
 	if c.Revocations != nil {
-		if err := g.follow(c.Revocations); err != nil {
+		if g.revocations, err = followRevocations(c.Revocations, c.Staleness, open, pulse, c.Logger); err != nil {
 			return nil, err
 		}
 	}
@@ -122,5 +119,5 @@ func (g *Guard) Ready() error {
 	if g.revocations == nil {
 		return nil
 	}
-	return g.checkContact()
+	return g.revocations.checkContact()
 }

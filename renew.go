@@ -118,7 +118,7 @@ func (s *Socket) storeClaims(claims *token.Claims) (first bool, err error) {
 		s.followed.overdue = false
 	}
 	s.resetTimer()
-	if err := s.guard.recheckRevoked(claims); err != nil {
+	if err := s.guard.revocations.recheck(claims); err != nil {
 		s.EndWith(&EndError{Reason: TokenRevoked, Err: err})
 		return first, err
 	}
@@ -141,7 +141,7 @@ func (s *Socket) register(claims *token.Claims) error {
 	if err != nil {
 		return err
 	}
-	s.guard.startPulse()
+	s.guard.pulse.start()
 	endEvicted(evicted)
 	return nil
 }

@@ -43,8 +43,8 @@ func BenchmarkRequire(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer g.stop()
-	<-g.revocations.Ready()
+	defer g.revocations.stop()
+	<-g.revocations.index.Ready()
 	done := make(chan struct{})
 	open := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, err := websocket.Accept(w, r, nil)

@@ -8,25 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"wsauth/internal/revindex"
 	"wsauth/store"
 	"wsauth/token"
 )
-
-// follow starts to follow the log of revocations.
-func (g *Guard) follow(log store.Revocations) error {
-	index, err := revindex.New(revindex.Config{Log: log, OnRevoke: g.open.endRevoked, Logger: g.config.Logger, Now: g.now})
-	if err != nil {
-		return fmt.Errorf("wsauth: Config.Revocations: %w", err)
-	}
-	g.revocations = index
-	ctx, stop := context.WithCancel(context.Background())
-	g.stop, g.stopped = stop, ctx.Done()
-	g.pulse.beat(g.now())
-	go func() { _ = index.Run(ctx) }() // the error is that of ctx
-	go g.watch(ctx)
-	return nil
-}
 
 // RevokeToken revokes the token with these claims, by its jti. A token without
 // one cannot be revoked alone: the error is [store.ErrInvalid]. See
@@ -89,7 +73,7 @@ func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (so
 	}
 	concerned := map[*Socket]struct{}{}
 	g.open.addConcerned(concerned, revocations)
-	if err = g.revocations.Revoke(ctx, revocations...); err != nil {
+	if err = g.revocations.index.Revoke(ctx, revocations...); err != nil {
 		err = fmt.Errorf("wsauth: Revoke: %w", err)
 		if !errors.Is(err, store.ErrNotDurable) {
 			return 0, err
@@ -127,53 +111,8 @@ func (g *Guard) Revoked(ctx context.Context, claims *token.Claims) (bool, error)
 	if g.revocations == nil {
 		return false, errors.New("wsauth: Revoked: the guard has no Config.Revocations")
 	}
-	if err := g.waitForContact(ctx); err != nil {
+	if err := g.revocations.waitForContact(ctx); err != nil {
 		return false, err
 	}
-	return g.revocations.Revoked(claims), nil
-}
-
-// firstContact is how long a request waits for a new guard to read its
-// revocations.
-const firstContact = time.Second
-
-// checkRevoked refuses a revoked token, and every token while the revocations
-// are unknown.
-func (g *Guard) checkRevoked(ctx context.Context, claims *token.Claims) error {
-	if g.revocations != nil {
-		if err := g.waitForContact(ctx); err != nil {
-			return err
-		}
-		if g.revocations.Revoked(claims) {
-			return refuse(TokenRevoked, nil)
-		}
-	}
-	if g.config.Denylist == nil {
-		return nil
-	}
-	revoked, err := g.config.Denylist(ctx, claims)
-	switch {
-	case err != nil:
-		return refuse(StoreUnavailable, err)
-	case revoked:
-		return refuse(TokenRevoked, nil)
-	}
-	return nil
-}
-
-// waitForContact waits for the first contact with the store, and after a pause
-// for the reader of the log. It fails if the last contact is too long ago.
-func (g *Guard) waitForContact(ctx context.Context) error {
-	select {
-	case <-g.revocations.Ready():
-	default:
-		ctx, cancel := context.WithTimeout(ctx, firstContact)
-		defer cancel()
-		select {
-		case <-g.revocations.Ready():
-		case <-ctx.Done():
-		}
-	}
-	g.awaitReader(ctx, firstContact)
-	return g.checkContact()
+	return g.revocations.index.Revoked(claims), nil
 }

@@ -36,12 +36,12 @@ func (g *Guard) Drain(ctx context.Context) error {
 // that the store has not accepted before; the error is [store.ErrNotDurable]
 // if some are lost.
 func (g *Guard) Shutdown(ctx context.Context) error {
-	defer g.stop()
 	err := g.Drain(ctx)
 	if g.revocations == nil {
 		return err
 	}
-	return errors.Join(err, g.revocations.Flush(ctx))
+	defer g.revocations.stop()
+	return errors.Join(err, g.revocations.index.Flush(ctx))
 }
 
 // wait returns after d, or when ctx is done.

@@ -66,7 +66,7 @@ func inSuspension(t *testing.T, revocations bool, f func(t *testing.T, x *suspen
 			t.Fatal(err)
 		}
 		if revocations {
-			<-guard.revocations.Ready()
+			<-guard.revocations.index.Ready()
 		}
 		x.crowd = &crowd{guard: guard, derived: guard}
 		f(t, x)
@@ -219,7 +219,7 @@ func TestSuspendedWithoutStore(t *testing.T) {
 		if err := x.guard.Ready(); !errors.Is(err, StoreUnavailable) {
 			t.Errorf("ready: %v", err)
 		}
-		if err := x.guard.waitForContact(t.Context()); !errors.Is(err, StoreUnavailable) {
+		if err := x.guard.revocations.waitForContact(t.Context()); !errors.Is(err, StoreUnavailable) {
 			t.Errorf("a request: %v", err)
 		}
 		time.Sleep(readerTurn + endStaleWithin)

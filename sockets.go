@@ -94,7 +94,7 @@ func (g *Guard) Stats() Stats {
 	s.Sockets, s.Sessions, s.Subjects = g.open.sockets.counts()
 	s.Requests, _, _ = g.open.requests.counts()
 	if g.revocations != nil {
-		s.Log, s.Held = g.revocations.Usage(), g.revocations.Held()
+		s.Log, s.Held = g.revocations.index.Usage(), g.revocations.index.Held()
 		s.Degraded = s.Held > 0 || s.Log.ReadOnly || s.Log.Full()
 	}
 	return s

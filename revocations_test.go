@@ -45,7 +45,7 @@ func inStaleness(t *testing.T, n int, f func(t *testing.T, g *Guard, log *failin
 		if err != nil {
 			t.Fatal(err)
 		}
-		<-guard.revocations.Ready()
+		<-guard.revocations.index.Ready()
 		x := &crowd{guard: guard, derived: guard}
 		for range n {
 			if _, err := x.socket(guard, "192.0.2.1:1", &token.Claims{Subject: "ada", ExpiresAt: time.Now().Add(time.Hour)}); err != nil {

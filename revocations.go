@@ -1,0 +1,162 @@
+package wsauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"wsauth/internal/revindex"
+	"wsauth/store"
+	"wsauth/token"
+)
+
+const (
+	// firstContact is how long a request waits for a new guard to read its
+	// revocations.
+	firstContact = time.Second
+
+	// readerTurn is how long the reader of the log may take to catch up after
+	// a pause: as long as a store may take for a page, and a little more.
+	readerTurn = 3 * time.Second
+
+	// endStaleWithin is the maximum time for ending all sockets of a guard
+	// that has lost contact with its store.
+	endStaleWithin = 2 * time.Second
+)
+
+// A revocationLog is the copy of Config.Revocations that the guards of a server
+// share. It follows the log, and ends the sockets of revoked tokens, and all
+// sockets if the copy is out of date. A nil *revocationLog revokes nothing.
+type revocationLog struct {
+	index     *revindex.Index
+	staleness time.Duration
+	open      registries
+	pulse     *pulse
+	stop      context.CancelFunc // stops following the log
+}
+
+// followRevocations starts to follow a log.
+func followRevocations(log store.Revocations, staleness time.Duration, open registries, p *pulse, logger *slog.Logger) (*revocationLog, error) {
+	index, err := revindex.New(revindex.Config{Log: log, OnRevoke: open.endRevoked, Logger: logger, Now: p.now})
+	if err != nil {
+		return nil, fmt.Errorf("wsauth: Config.Revocations: %w", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	l := &revocationLog{index: index, staleness: staleness, open: open, pulse: p, stop: stop}
+	p.stopped = ctx.Done()
+	p.beat()
+	go func() { _ = index.Run(ctx) }() // the error is that of ctx
+	go l.watch(ctx)
+	return l, nil
+}
+
+// check refuses a revoked token, and every token while the revocations are
+// unknown.
+func (l *revocationLog) check(ctx context.Context, claims *token.Claims) error {
+	if l == nil {
+		return nil
+	}
+	if err := l.waitForContact(ctx); err != nil {
+		return err
+	}
+	if l.index.Revoked(claims) {
+		return refuse(TokenRevoked, nil)
+	}
+	return nil
+}
+
+// recheck refuses claims that have been revoked since they were checked.
+func (l *revocationLog) recheck(claims *token.Claims) error {
+	if l != nil && claims != nil && l.index.Revoked(claims) {
+		return refuse(TokenRevoked, errors.New("revoked while the socket was being opened"))
+	}
+	return nil
+}
+
+// waitForContact waits for the first contact with the store, and after a pause
+// for the reader of the log. It fails if the last contact is too long ago.
+func (l *revocationLog) waitForContact(ctx context.Context) error {
+	select {
+	case <-l.index.Ready():
+	default:
+		ctx, cancel := context.WithTimeout(ctx, firstContact)
+		defer cancel()
+		select {
+		case <-l.index.Ready():
+		case <-ctx.Done():
+		}
+	}
+	for started := time.Now(); l.pulse.paused() && time.Since(started) < firstContact && ctx.Err() == nil; {
+		wait(ctx, pulseEvery/50)
+	}
+	return l.checkContact()
+}
+
+// checkContact fails if the guard has been shut down, or its last contact with
+// the store is longer ago than Config.Staleness.
+func (l *revocationLog) checkContact() error {
+	if l.pulse.isStopped() {
+		return refuse(Restarting, errors.New("the guard was shut down"))
+	}
+	if silence := l.silence(); silence > l.staleness {
+		return refuse(StoreUnavailable, fmt.Errorf("no contact with the revocations for %v", silence))
+	}
+	return nil
+}
+
+// silence returns how long ago the last contact with the store was.
+func (l *revocationLog) silence() time.Duration { return between(l.index.Contact(), l.pulse.now()) }
+
+// watch ends the sockets whose tokens may have been revoked without the guard
+// knowing it. After a pause it first waits until the log has been read, since
+// an old contact then does not mean that the store is unavailable.
+func (l *revocationLog) watch(ctx context.Context) {
+	tick := time.NewTicker(pulseEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if now := l.pulse.now(); l.pulse.paused() {
+			l.catchUp(ctx, now)
+			l.open.endOverdue(l.pulse.now())
+		}
+		l.endStale(ctx)
+		l.pulse.beat()
+	}
+}
+
+// catchUp waits up to readerTurn for a read of the log that started after a
+// moment.
+func (l *revocationLog) catchUp(ctx context.Context, after time.Time) {
+	deadline := time.Now().Add(readerTurn)
+	for !l.index.Contact().After(after) && time.Now().Before(deadline) && ctx.Err() == nil {
+		wait(ctx, pulseEvery/50)
+	}
+}
+
+// endStale ends the sockets of a guard that has lost contact with its store,
+// until the store answers again. It ends them one after another, so that their
+// clients do not all reconnect at once.
+func (l *revocationLog) endStale(ctx context.Context) {
+	stale := func() bool { return !l.index.Contact().IsZero() && l.silence() > l.staleness }
+	if !stale() {
+		return
+	}
+	open := l.open.all()
+	every := min(endEvery, endStaleWithin/time.Duration(max(len(open), 1)))
+	started := time.Now()
+	for i, s := range open {
+		wait(ctx, time.Until(started.Add(time.Duration(i)*every)))
+		if ctx.Err() != nil || !stale() {
+			return
+		}
+		if s.Claims() != nil {
+			s.EndWith(&EndError{Reason: StoreUnavailable, Err: errors.New("no contact with the revocations")})
+		}
+	}
+}
