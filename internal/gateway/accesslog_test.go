@@ -9,6 +9,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"wsauth/internal/gateway/proxy"
+
 	"github.com/coder/websocket"
 	"github.com/go-json-experiment/json"
 
@@ -120,7 +122,7 @@ func TestAccessLogOfWhoLeaves(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) {
 		c.AccessLog = true
-		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Refusal: wsauth.RefuseClose}}
+		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Refusal: wsauth.RefuseClose}}
 	})
 	access, _ := r.login()
 	conn := r.socket("/x", bearer(access))
@@ -147,7 +149,7 @@ func TestR5_AccessLogCannotBeForged(t *testing.T) { inEachFormat(t, accessLogCan
 func accessLogCannotBeForged(t *testing.T, format logFormat) {
 	r := startLogging(t, format, func(c *Config) {
 		c.AccessLog = true
-		c.Routes = []Route{{Path: "/public/", Upstreams: []string{newBackend(t).URL}, Public: true}}
+		c.Routes = []proxy.Route{{Path: "/public/", Upstreams: []string{newBackend(t).URL}, Public: true}}
 	})
 	const long = 3000
 	evil := "%0a%0d%1b[31m%e2%80%aelevel=INFO%20msg=%22forged%22" + strings.Repeat("x", long)
@@ -243,7 +245,7 @@ func accessLogHoldsNoCredential(t *testing.T, format logFormat) {
 	b := newBackend(t)
 	r := startLogging(t, format, func(c *Config) {
 		c.AccessLog = true
-		c.Routes = []Route{
+		c.Routes = []proxy.Route{
 			{Path: "/", Upstreams: []string{b.URL}},
 			{Path: "/query", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.Query{Name: "token"}}},
 			{Path: "/protocol", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.Subprotocol{}}},

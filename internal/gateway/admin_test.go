@@ -15,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	"wsauth/internal/gateway/admin"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/privatesock"
 	"wsauth/token"
 )
@@ -200,7 +201,7 @@ func TestAdminLists(t *testing.T) {
 func TestAdminStatus(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) {
-		c.Routes = append(c.Routes, Route{Host: "a.example", Path: "/down", Upstreams: []string{"http://127.0.0.1:1", b.URL}, Public: true})
+		c.Routes = append(c.Routes, proxy.Route{Host: "a.example", Path: "/down", Upstreams: []string{"http://127.0.0.1:1", b.URL}, Public: true})
 	})
 	o := r.operator()
 	r.get("/down", "Host: a.example") // finds out that the first of its upstreams is down

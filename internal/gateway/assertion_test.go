@@ -21,6 +21,7 @@ import (
 	"wsauth/internal/gateway/discovery"
 	"wsauth/internal/gateway/fault"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/tokens"
 	"wsauth/token"
 )
@@ -112,7 +113,7 @@ func TestUpstreamsVerifyAssertions(t *testing.T) {
 			upstreams := []string{cautious(t, url, arrivals), cautious(t, url, arrivals)}
 			r := serve(t, l, url, &http.Transport{}, []func(*Config){func(c *Config) {
 				c.Tokens.Keys, c.Tokens.Issuer, c.NoAuth = must(token.NewKeySet(must(token.GenerateKey(token.ES256)))), "https://gw.example", noAuth
-				c.Routes = []Route{{Path: "/", Upstreams: upstreams, Assertion: "X-Client-Token"}}
+				c.Routes = []proxy.Route{{Path: "/", Upstreams: upstreams, Assertion: "X-Client-Token"}}
 			}})
 			access := must(r.g.issuer.Access("ada", token.Options{})).Raw
 			seen := map[string]bool{}
@@ -151,8 +152,8 @@ func TestKeysArePublishedWhileARouteAsserts(t *testing.T) {
 	if e := r.get(discovery.KeysPath); e.body != passedOn {
 		t.Errorf("no route asserts: %d %s", e.StatusCode, e.body)
 	}
-	public, asserting := Route{Path: "/", Upstreams: []string{b.URL}, Public: true}, Route{Path: "/a", Upstreams: []string{b.URL}, Assertion: "X-Client-Token"}
-	if err := r.g.Update([]Route{public, asserting}); err != nil {
+	public, asserting := proxy.Route{Path: "/", Upstreams: []string{b.URL}, Public: true}, proxy.Route{Path: "/a", Upstreams: []string{b.URL}, Assertion: "X-Client-Token"}
+	if err := r.g.Update([]proxy.Route{public, asserting}); err != nil {
 		t.Fatal(err)
 	}
 	if e := r.get(discovery.KeysPath); e.StatusCode != http.StatusOK || e.Header.Get("Content-Type") != "application/jwk-set+json" {
@@ -163,7 +164,7 @@ func TestKeysArePublishedWhileARouteAsserts(t *testing.T) {
 			t.Errorf("%s: %d %s", path, e.StatusCode, e.body)
 		}
 	}
-	if err := r.g.Update([]Route{public}); err != nil {
+	if err := r.g.Update([]proxy.Route{public}); err != nil {
 		t.Fatal(err)
 	}
 	if e := r.get(discovery.KeysPath); e.body != passedOn {
@@ -174,7 +175,7 @@ func TestKeysArePublishedWhileARouteAsserts(t *testing.T) {
 // An upstream that could verify with a secret could make tokens.
 func TestNoAssertionBySecret(t *testing.T) {
 	b := newBackend(t)
-	routes := []Route{{Path: "/a", Upstreams: []string{b.URL}}, {Path: "/b", Upstreams: []string{b.URL}, Assertion: "X-Client-Token"}}
+	routes := []proxy.Route{{Path: "/a", Upstreams: []string{b.URL}}, {Path: "/b", Upstreams: []string{b.URL}, Assertion: "X-Client-Token"}}
 	secret, pair := must(token.GenerateKey(token.HS256)), must(token.GenerateKey(token.ES256))
 	want := func(err error) {
 		t.Helper()

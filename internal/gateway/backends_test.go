@@ -18,6 +18,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 	"github.com/lxzan/gws"
 
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/testenv"
 )
 
@@ -54,7 +55,7 @@ func TestBackends(t *testing.T) {
 			backend := s.start(t)
 			r := start(t, func(c *Config) {
 				c.Login.Users = anyone
-				c.Routes = []Route{{Path: "/", Upstreams: []string{backend.url}}}
+				c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{backend.url}}}
 			})
 			for _, mode := range []websocket.CompressionMode{websocket.CompressionDisabled, websocket.CompressionContextTakeover} {
 				access, refresh := r.loginAs("ada")

@@ -128,7 +128,7 @@ func TestResetBody(t *testing.T) {
 	}
 	r.wantFailures(false)
 
-	s, _ := overTLS(t, withAccessLog, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}} })
+	s, _ := overTLS(t, withAccessLog, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}} })
 	in, out := io.Pipe()
 	go func() {
 		_, _ = io.WriteString(out, "hello")
@@ -149,7 +149,7 @@ func TestResetBody(t *testing.T) {
 // upstream's.
 func TestSilentBody(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		conn := r.beyond(Route{Path: "/", Public: true}, func(w http.ResponseWriter, req *http.Request) { _, _ = io.Copy(io.Discard, req.Body) })
+		conn := r.beyond(proxy.Route{Path: "/", Public: true}, func(w http.ResponseWriter, req *http.Request) { _, _ = io.Copy(io.Discard, req.Body) })
 		if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello"); err != nil {
 			t.Fatal(err)
 		}

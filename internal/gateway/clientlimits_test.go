@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/wstest"
 )
 
@@ -19,7 +20,7 @@ func TestG8_ClientsBehindProxy(t *testing.T) {
 			b := newBackend(t)
 			p := f.serve(t, func(c *Config) {
 				c.Front.MaxConnections, c.Front.MaxConnectionsPerAddress = 100, 4
-				c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true, Limits: RouteLimits{PerMinute: 5}}}
+				c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true, Limits: proxy.RouteLimits{PerMinute: 5}}}
 			})
 			try := func(r *rig, name string) int {
 				return r.call("POST", "/auth/login", `{"username":"`+name+`","password":"wrong"}`, jsonType).StatusCode
@@ -83,7 +84,7 @@ func TestBehindProxyOverHTTP2(t *testing.T) {
 	b := newBackend(t)
 	r, _ := overTLS(t, func(c *Config) {
 		c.Front.TrustedProxies, c.Front.MaxConnections, c.Front.MaxConnectionsPerAddress = []string{"127.0.0.1"}, 10, 1
-		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}}
+		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}}
 	})
 	for i := range 9 {
 		client := fmt.Sprint("192.0.2.", i%3+1)
@@ -106,7 +107,7 @@ func TestG8_StreamsOfOneClient(t *testing.T) {
 			b := newBackend(t)
 			r, _ := overTLS(t, func(c *Config) {
 				c.Front.TrustedProxies, c.Front.MaxConnections, c.Front.MaxConnectionsPerAddress = trusted, 20, 3
-				c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}}
+				c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}}
 			})
 			open := func(client string) *http.Response {
 				t.Helper()
@@ -163,7 +164,7 @@ func TestG8_RefusedUpgradesAreNoSockets(t *testing.T) {
 	b := newBackend(t)
 	p := frontProxies[0].serve(t, func(c *Config) {
 		c.Front.MaxConnections, c.Front.MaxConnectionsPerAddress = 100, 1
-		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true}}
+		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true}}
 	})
 	kept := make([]*kept, 3)
 	for i := range kept {

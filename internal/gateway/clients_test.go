@@ -15,6 +15,7 @@ import (
 
 	"wsauth/internal/forwarded"
 	"wsauth/internal/gateway/admin"
+	"wsauth/internal/gateway/proxy"
 )
 
 // forgeries holds the fields of a client that claims to be another one.
@@ -32,7 +33,7 @@ func TestG7_BehindProxy(t *testing.T) {
 			b := newBackend(t)
 			p := f.serve(t, func(c *Config) {
 				c.AccessLog = true
-				c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}, {Path: "/public/", Upstreams: []string{b.URL}, Public: true, Sockets: true}}
+				c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}, {Path: "/public/", Upstreams: []string{b.URL}, Public: true, Sockets: true}}
 			})
 			const client = "192.0.2.1:5000"
 			r := p.of(client, forgeries...)
@@ -100,7 +101,7 @@ func TestForwardedScheme(t *testing.T) {
 			b := newBackend(t)
 			p := f.serve(t, func(c *Config) {
 				c.Front.ForwardedScheme = "https"
-				c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true}}
+				c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true}}
 			})
 			r := p.of("192.0.2.1:5000", "X-Forwarded-Proto: http", "Forwarded: for=192.0.2.1;proto=http")
 			if e := r.call("GET", "/page", ""); e.StatusCode != http.StatusOK {
@@ -150,7 +151,7 @@ func TestG7_ProxyHeaderRequired(t *testing.T) {
 func TestProxySpeaksForItself(t *testing.T) {
 	b := newBackend(t)
 	p := frontProxy{"PROXY 2", "tcp", false, forwarded.ProxyProtocol, 2}.serve(t, func(c *Config) {
-		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}}
+		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}}
 	})
 	for _, header := range []string{"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00", "PROXY UNKNOWN\r\n"} {
 		conn, err := net.Dial("tcp", p.addr.String())
@@ -183,7 +184,7 @@ func TestClientWithoutAddress(t *testing.T) {
 	} {
 		b := newBackend(t)
 		p := frontProxy{"PROXY 2", "tcp", false, forwarded.ProxyProtocol, 2}.serve(t, func(c *Config) {
-			c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}}
+			c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}}
 		})
 		conn := p.keep()
 		_, _ = io.WriteString(conn.conn, header)
@@ -203,7 +204,7 @@ func TestForwardedHostChoosesTheRoute(t *testing.T) {
 		b := newBackend(t)
 		r := start(t, func(c *Config) {
 			c.Front.TrustedProxies, c.Front.ForwardedHost, c.Front.ForwardedPort = []string{"127.0.0.1"}, set, set
-			c.Routes = []Route{{Host: "app.example", Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true}, {Path: "/", Upstreams: []string{b.URL}}}
+			c.Routes = []proxy.Route{{Host: "app.example", Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true}, {Path: "/", Upstreams: []string{b.URL}}}
 		})
 		lines := []string{"Host: backend.internal:8000", "X-Forwarded-Host: app.example", "X-Forwarded-Port: 8443", "X-Forwarded-Proto: https"}
 		want, host := http.StatusUnauthorized, ""

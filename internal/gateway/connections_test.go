@@ -11,6 +11,7 @@ import (
 
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/fault"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/tokens"
 	"wsauth/login"
 	"wsauth/token"
@@ -22,7 +23,7 @@ func TestMaxConnections(t *testing.T) {
 	b := newBackend(t)
 	few := func(c *Config) {
 		c.Front.MaxConnections, c.Front.MaxConnectionsPerAddress = 16, 16
-		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}}
+		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}}
 	}
 	for name, begin := range map[string]func(*testing.T) *rig{
 		"event loop": func(t *testing.T) *rig { return start(t, few) },

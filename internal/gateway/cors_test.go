@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/gateway/proxy"
+
 	"github.com/google/go-cmp/cmp"
 
 	"wsauth"
@@ -65,15 +67,15 @@ func chatty(w http.ResponseWriter, r *http.Request) {
 func TestG10_CORS(t *testing.T) {
 	b := newBackendOf(t, chatty)
 	r := start(t, func(c *Config) {
-		c.AuthCORS = &CORS{Origins: []string{corsApp}}
-		c.Routes = []Route{
+		c.AuthCORS = &proxy.CORS{Origins: []string{corsApp}}
+		c.Routes = []proxy.Route{
 			{Path: "/plain", Upstreams: []string{b.URL}},
 			{Path: "/free", Upstreams: []string{b.URL}, Public: true},
-			{Path: "/listed", Upstreams: []string{b.URL}, CORS: &CORS{Origins: []string{corsApp}}},
-			{Path: "/cookies", Upstreams: []string{b.URL}, CORS: &CORS{Origins: []string{corsApp}, Credentials: true, Methods: []string{"GET", "PATCH"}, MaxAge: time.Hour}},
-			{Path: "/any", Upstreams: []string{b.URL}, CORS: &CORS{Origins: []string{"*"}, Headers: []string{"x-a", "Authorization"}, Expose: []string{}, MaxAge: -1}},
-			{Path: "/below", Upstreams: []string{b.URL}, Public: true, CORS: &CORS{Origins: []string{"https://*.example.com"}}},
-			{Path: "/null", Upstreams: []string{b.URL}, CORS: &CORS{Origins: []string{"null"}}},
+			{Path: "/listed", Upstreams: []string{b.URL}, CORS: &proxy.CORS{Origins: []string{corsApp}}},
+			{Path: "/cookies", Upstreams: []string{b.URL}, CORS: &proxy.CORS{Origins: []string{corsApp}, Credentials: true, Methods: []string{"GET", "PATCH"}, MaxAge: time.Hour}},
+			{Path: "/any", Upstreams: []string{b.URL}, CORS: &proxy.CORS{Origins: []string{"*"}, Headers: []string{"x-a", "Authorization"}, Expose: []string{}, MaxAge: -1}},
+			{Path: "/below", Upstreams: []string{b.URL}, Public: true, CORS: &proxy.CORS{Origins: []string{"https://*.example.com"}}},
+			{Path: "/null", Upstreams: []string{b.URL}, CORS: &proxy.CORS{Origins: []string{"null"}}},
 		}
 	})
 	access, _ := r.login()
@@ -171,7 +173,7 @@ func TestG10_CORS(t *testing.T) {
 func TestCORSAfterInterimAnswer(t *testing.T) {
 	b := newBackendOf(t, chatty)
 	r := start(t, func(c *Config) {
-		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, CORS: &CORS{Origins: []string{corsApp}}}}
+		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, CORS: &proxy.CORS{Origins: []string{corsApp}}}}
 	})
 	conn := r.connect()
 	if _, err := fmt.Fprintf(conn, "GET /?hints HTTP/1.1\r\nHost: x\r\nOrigin: %s\r\n\r\n", corsApp); err != nil {
@@ -197,8 +199,10 @@ func TestCORSAfterInterimAnswer(t *testing.T) {
 // then on, and one that loses it says nothing.
 func TestCORSChangesWithItsRoute(t *testing.T) {
 	b := newBackend(t)
-	route := func(c *CORS) []Route { return []Route{{Path: "/", Upstreams: []string{b.URL}, CORS: c}} }
-	r := start(t, func(c *Config) { c.Routes = route(&CORS{Origins: []string{corsApp}}) })
+	route := func(c *proxy.CORS) []proxy.Route {
+		return []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, CORS: c}}
+	}
+	r := start(t, func(c *Config) { c.Routes = route(&proxy.CORS{Origins: []string{corsApp}}) })
 	wants := func(origin, allowed string) {
 		t.Helper()
 		for _, method := range []string{"GET", "OPTIONS"} {
@@ -209,7 +213,7 @@ func TestCORSChangesWithItsRoute(t *testing.T) {
 	}
 	wants(corsApp, corsApp)
 	for range 2 { // the second time nothing changes
-		if err := r.g.Update(route(&CORS{Origins: []string{corsEvil}})); err != nil {
+		if err := r.g.Update(route(&proxy.CORS{Origins: []string{corsEvil}})); err != nil {
 			t.Fatal(err)
 		}
 		wants(corsApp, "")
@@ -240,7 +244,7 @@ func TestCORSHeadersOfExtractors(t *testing.T) {
 	} {
 		b := newBackend(t)
 		r := start(t, func(c *Config) {
-			c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Extractors: extractors, CORS: &CORS{Origins: []string{corsApp}}}}
+			c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Extractors: extractors, CORS: &proxy.CORS{Origins: []string{corsApp}}}}
 		})
 		if got := r.ask("OPTIONS", "/", preflightFor(corsApp, "GET")...).Header.Get("Access-Control-Allow-Headers"); got != want {
 			t.Errorf("%v: %q, want %q", extractors, got, want)

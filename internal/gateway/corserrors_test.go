@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"wsauth/internal/gateway/proxy"
+
 	"github.com/google/go-cmp/cmp"
 
 	"wsauth"
@@ -74,12 +76,12 @@ func TestCORSOnErrors(t *testing.T) {
 			}
 			chatty(w, r)
 		})
-		cors := &CORS{Origins: []string{corsApp}}
+		cors := &proxy.CORS{Origins: []string{corsApp}}
 		r := start(func(c *Config) {
 			c.AuthCORS = cors
 			c.Login.TicketBurst = 1
-			c.Routes = []Route{
-				{Path: "/a/", Upstreams: []string{b.URL}, CORS: cors, Limits: RouteLimits{MaxBody: 3}},
+			c.Routes = []proxy.Route{
+				{Path: "/a/", Upstreams: []string{b.URL}, CORS: cors, Limits: proxy.RouteLimits{MaxBody: 3}},
 				{Path: "/admin/", Upstreams: []string{b.URL}, CORS: cors, Scopes: []string{"admin"}},
 				{Path: "/fresh", Upstreams: []string{b.URL}, CORS: cors, Requirement: wsauth.Refresh},
 				{Path: "/down", Upstreams: []string{down}, CORS: cors, Public: true},
@@ -181,8 +183,8 @@ func TestCORSOfHandshakes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			change := func(c *Config) {
 				c.Origins = []string{corsApp, corsEvil}
-				cors := &CORS{Origins: []string{corsApp}, Credentials: true}
-				c.Routes = []Route{
+				cors := &proxy.CORS{Origins: []string{corsApp}, Credentials: true}
+				c.Routes = []proxy.Route{
 					{Path: "/socket", Upstreams: []string{b.URL}, CORS: cors},
 					{Path: "/declined", Upstreams: []string{declining.URL}, CORS: cors},
 				}
@@ -238,7 +240,7 @@ func TestCORSOfHandshakes(t *testing.T) {
 func TestCORSWithoutServer(t *testing.T) {
 	b := newBackendOf(t, chatty)
 	r := start(t, func(c *Config) {
-		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, CORS: &CORS{Origins: []string{corsApp}}}}
+		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, CORS: &proxy.CORS{Origins: []string{corsApp}}}}
 	})
 	server := httptest.NewServer(r.g)
 	defer server.Close()

@@ -9,6 +9,7 @@ import (
 
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/discovery"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/tokens"
 	"wsauth/login"
 	"wsauth/token"
@@ -21,7 +22,7 @@ func TestG10_CORSOfLogins(t *testing.T) {
 		const patterned = "https://pr-7.preview.example.com"
 		for _, credentials := range []bool{false, true} {
 			r := start(func(c *Config) {
-				c.AuthCORS = &CORS{Origins: []string{corsApp}, Credentials: credentials}
+				c.AuthCORS = &proxy.CORS{Origins: []string{corsApp}, Credentials: credentials}
 				if !credentials {
 					c.AuthCORS.Origins = append(c.AuthCORS.Origins, "https://*.preview.example.com")
 				}
@@ -122,7 +123,7 @@ func TestG10_CORSOfLogins(t *testing.T) {
 func TestOwnPagesStayOwn(t *testing.T) {
 	r := start(t, func(c *Config) {
 		c.Origins = []string{"https://ours.example"}
-		c.AuthCORS = &CORS{Origins: []string{"*"}}
+		c.AuthCORS = &proxy.CORS{Origins: []string{"*"}}
 	})
 	for _, lines := range [][]string{
 		{"Origin: " + r.url, "Sec-Fetch-Site: same-origin"}, {"Origin: " + r.url}, {"Origin: https://ours.example", "Sec-Fetch-Site: cross-site"}, {},
@@ -144,8 +145,8 @@ func TestOriginsGrantNoReads(t *testing.T) {
 	const socket, reader = "https://socket.example", "https://reader.example"
 	r := start(t, func(c *Config) {
 		c.Origins = []string{socket}
-		c.AuthCORS = &CORS{Origins: []string{reader}}
-		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, CORS: &CORS{Origins: []string{reader}}}}
+		c.AuthCORS = &proxy.CORS{Origins: []string{reader}}
+		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, CORS: &proxy.CORS{Origins: []string{reader}}}}
 	})
 	access, _ := r.login()
 	for _, c := range []struct {
@@ -169,7 +170,7 @@ func TestOriginsGrantNoReads(t *testing.T) {
 
 // TestCORSOfTheDemonstration is for logins and tickets, not for its pages.
 func TestCORSOfTheDemonstration(t *testing.T) {
-	r := start(t, func(c *Config) { c.AuthCORS = &CORS{Origins: []string{corsApp}} })
+	r := start(t, func(c *Config) { c.AuthCORS = &proxy.CORS{Origins: []string{corsApp}} })
 	for path, want := range map[string]string{"/": "", "/ws": "", "/docs": "", "/livez": "", "/nothing": "", "/auth/session": corsApp, "/auth/client/wsauth.js": corsApp, discovery.KeysPath: "*", discovery.MetadataPath: "*"} {
 		if e := r.ask("GET", path, "Origin: "+corsApp); e.Header.Get("Access-Control-Allow-Origin") != want {
 			t.Errorf("%s: %d %v", path, e.StatusCode, e.Header)
@@ -181,7 +182,7 @@ func TestCORSOfTheDemonstration(t *testing.T) {
 // page of another site may send requests to it: published documents are for
 // every page, and AuthCORS is only for the paths below AuthPrefix.
 func TestOriginsOfOwnPaths(t *testing.T) {
-	for _, cors := range []*CORS{nil, {Origins: []string{corsApp}}} {
+	for _, cors := range []*proxy.CORS{nil, {Origins: []string{corsApp}}} {
 		r := start(t, func(c *Config) { c.AuthCORS = cors })
 		login := map[bool]int{true: 415, false: 403}[cors != nil]
 		for path, want := range map[string]int{discovery.KeysPath: 405, discovery.MetadataPath: 405, "/": 403, "/docs": 403, "/auth/login": login} {
@@ -197,18 +198,20 @@ func TestOriginsOfOwnPaths(t *testing.T) {
 func TestCheckCORS(t *testing.T) {
 	key := must(token.GenerateKey(token.HS256))
 	for want, change := range map[string]func(*Config){
-		"":                                      func(c *Config) { c.AuthCORS = &CORS{Origins: []string{"*"}} },
-		"Config.AuthCORS: there is no upstream": func(c *Config) { c.AuthCORS = &CORS{Upstream: true} },
-		"Config.AuthCORS: there are no logins":  func(c *Config) { c.NoAuth, c.AuthCORS = true, &CORS{Origins: []string{corsApp}} },
-		"Config.AuthCORS: the gateway knows":    func(c *Config) { c.AuthCORS = &CORS{Origins: []string{corsApp}, Expose: []string{"X-A"}} },
-		"Config.AuthCORS.Origins: at least one": func(c *Config) { c.AuthCORS = &CORS{} },
-		"Config.Routes[0].CORS.Origins: CORS is the upstream's": func(c *Config) { c.Routes[0].CORS = &CORS{Upstream: true, Origins: []string{corsApp}} },
+		"":                                      func(c *Config) { c.AuthCORS = &proxy.CORS{Origins: []string{"*"}} },
+		"Config.AuthCORS: there is no upstream": func(c *Config) { c.AuthCORS = &proxy.CORS{Upstream: true} },
+		"Config.AuthCORS: there are no logins":  func(c *Config) { c.NoAuth, c.AuthCORS = true, &proxy.CORS{Origins: []string{corsApp}} },
+		"Config.AuthCORS: the gateway knows":    func(c *Config) { c.AuthCORS = &proxy.CORS{Origins: []string{corsApp}, Expose: []string{"X-A"}} },
+		"Config.AuthCORS.Origins: at least one": func(c *Config) { c.AuthCORS = &proxy.CORS{} },
+		"Config.Routes[0].CORS.Origins: CORS is the upstream's": func(c *Config) { c.Routes[0].CORS = &proxy.CORS{Upstream: true, Origins: []string{corsApp}} },
 		"Config.Routes[0].CORS.Origins[0]: \"https://*.example.com\"": func(c *Config) {
-			c.Routes[0].CORS = &CORS{Credentials: true, Origins: []string{"https://*.example.com"}}
+			c.Routes[0].CORS = &proxy.CORS{Credentials: true, Origins: []string{"https://*.example.com"}}
 		},
-		"Config.Routes[0].CORS.MaxAge: must be": func(c *Config) { c.Routes[0].CORS = &CORS{Origins: []string{corsApp}, MaxAge: 25 * 60 * 60 * 1e9} },
+		"Config.Routes[0].CORS.MaxAge: must be": func(c *Config) {
+			c.Routes[0].CORS = &proxy.CORS{Origins: []string{corsApp}, MaxAge: 25 * 60 * 60 * 1e9}
+		},
 	} {
-		c := Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(key))}, Login: login.Config{Users: demo.Users{}}, Routes: []Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9"}}}}
+		c := Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(key))}, Login: login.Config{Users: demo.Users{}}, Routes: []proxy.Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9"}}}}
 		change(&c)
 		_, err := c.Check()
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"wsauth/internal/gateway/proxy"
+
 	"github.com/google/go-cmp/cmp"
 
 	"wsauth"
@@ -64,8 +66,8 @@ func TestG10_UpstreamsPolicy(t *testing.T) {
 	inBothServers(t, func(t *testing.T, start func(...func(*Config)) *rig) {
 		b := newGranting(t)
 		r := start(func(c *Config) {
-			c.Routes = []Route{{
-				Path: "/", Upstreams: []string{b.URL}, CORS: &CORS{Upstream: true}, KeepCredential: true, Assertion: "",
+			c.Routes = []proxy.Route{{
+				Path: "/", Upstreams: []string{b.URL}, CORS: &proxy.CORS{Upstream: true}, KeepCredential: true, Assertion: "",
 				Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}, wsauth.Query{Name: "jwt"}, wsauth.Cookies{}}, AppParameters: []string{"access_token"},
 			}}
 		})

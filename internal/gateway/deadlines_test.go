@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"wsauth/internal/gateway/proxy"
 )
 
 // TestBodyOutlivesItsAnswer checks a body that the transport still reads after
@@ -17,7 +19,7 @@ import (
 func TestBodyOutlivesItsAnswer(t *testing.T) {
 	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 	t.Cleanup(b.Close)
-	r, _ := overTLS(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}} })
+	r, _ := overTLS(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}} })
 	var clients sync.WaitGroup
 	var answered atomic.Int64
 	for range 8 {
@@ -52,7 +54,7 @@ func TestBodyOutlivesItsAnswer(t *testing.T) {
 func TestClientsLeaveBeforeTheyAreAnswered(t *testing.T) {
 	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
 	t.Cleanup(b.Close)
-	r, _ := overTLS(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}} })
+	r, _ := overTLS(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}} })
 	var clients sync.WaitGroup
 	var answered atomic.Int64
 	for i := range 8 {

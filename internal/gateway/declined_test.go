@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/gateway/proxy"
+
 	"wsauth"
 )
 
@@ -25,7 +27,7 @@ func TestDeclinedHandshakesOpenNoSocket(t *testing.T) {
 	gone.Close()
 	routes := func(c *Config) {
 		c.AccessLog = true
-		c.Routes = []Route{
+		c.Routes = []proxy.Route{
 			{Path: "/", Upstreams: []string{upstream.URL}},
 			{Path: "/close/", Upstreams: []string{upstream.URL}, Refusal: wsauth.RefuseClose},
 			{Path: "/gone/", Upstreams: []string{gone.URL}},

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/tokens"
 	"wsauth/token"
 )
@@ -40,7 +41,7 @@ func TestCompletingTwiceChangesNothing(t *testing.T) {
 	}
 	keys := must(token.NewKeySet(key))
 	fresh := func() Config {
-		return Config{Tokens: tokens.Config{Keys: keys}, Routes: []Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}}}}
+		return Config{Tokens: tokens.Config{Keys: keys}, Routes: []proxy.Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}}}}
 	}
 	var ways []string
 	c := fresh()
@@ -72,7 +73,7 @@ func TestCompletingTwiceChangesNothing(t *testing.T) {
 func TestNoLimitAtStart(t *testing.T) {
 	r := behind(t, newBackend(t), func(c *Config) {
 		c.Limits.PerSubject, c.Login.RefreshGrace = -1, -1
-		c.Routes[0].Limits = RouteLimits{MaxBody: -1, MaxFrame: -1, MaxMessage: -1, MaxFragments: -1, Idle: -1, Ping: -1, PerMinute: -1}
+		c.Routes[0].Limits = proxy.RouteLimits{MaxBody: -1, MaxFrame: -1, MaxMessage: -1, MaxFragments: -1, Idle: -1, Ping: -1, PerMinute: -1}
 	})
 	l := reflect.ValueOf(r.g.routes.States()[0].Route.Limits)
 	for i := range l.NumField() {

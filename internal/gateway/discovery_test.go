@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wsauth/internal/gateway/discovery"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/token"
 )
 
@@ -66,15 +67,17 @@ func TestSecretsAreNotPublished(t *testing.T) {
 // published keys, but never with credentials.
 func TestG10_PublishedKeys(t *testing.T) {
 	b := newBackendOf(t, chatty)
-	guarded := []Route{{Path: "/", Upstreams: []string{b.URL}}}
+	guarded := []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}}
 	for name, c := range map[string]struct {
 		change func(*Config)
 		keys   bool
 	}{
-		"no cors":     {func(c *Config) { c.Routes = guarded }, true},
-		"demo":        {func(*Config) {}, true},
-		"credentials": {func(c *Config) { c.AuthCORS, c.Routes = &CORS{Origins: []string{corsApp}, Credentials: true}, guarded }, true},
-		"no logins":   {func(c *Config) { c.NoAuth, c.Routes = true, guarded }, false}, // so the path is the route's
+		"no cors": {func(c *Config) { c.Routes = guarded }, true},
+		"demo":    {func(*Config) {}, true},
+		"credentials": {func(c *Config) {
+			c.AuthCORS, c.Routes = &proxy.CORS{Origins: []string{corsApp}, Credentials: true}, guarded
+		}, true},
+		"no logins": {func(c *Config) { c.NoAuth, c.Routes = true, guarded }, false}, // so the path is the route's
 	} {
 		r := start(t, c.change)
 		for _, path := range []string{discovery.KeysPath, discovery.MetadataPath} {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/revindex"
 	"wsauth/login"
 	"wsauth/store"
@@ -221,7 +222,7 @@ func TestRefreshTokensOfAStoreThatTakesNothing(t *testing.T) {
 			disk := readOnly{&failingStore{Store: memory.New(store.Limits{})}}
 			r := start(t, func(c *Config) {
 				c.Store, c.Login.RefreshGrace = disk, -1
-				c.Routes = []Route{{Path: "/refresh", Upstreams: []string{"http://127.0.0.1:1"}, Requirement: wsauth.Refresh}}
+				c.Routes = []proxy.Route{{Path: "/refresh", Upstreams: []string{"http://127.0.0.1:1"}, Requirement: wsauth.Refresh}}
 			})
 			access, refresh := r.login()
 			all := []string{refresh}

@@ -24,6 +24,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/httpx"
 	"wsauth/store"
 	"wsauth/store/memory"
@@ -86,8 +87,8 @@ func TestEntrance(t *testing.T) {
 	r := behind(t, newBackend(t), func(c *Config) {
 		c.Logger = slog.New(callerHandler{c.Logger.Handler(), byServer})
 		c.Routes = append(c.Routes,
-			Route{Path: "/down", Upstreams: []string{"http://127.0.0.1:1"}},
-			Route{Path: "/said", Upstreams: c.Routes[0].Upstreams, Refusal: wsauth.RefuseClose},
+			proxy.Route{Path: "/down", Upstreams: []string{"http://127.0.0.1:1"}},
+			proxy.Route{Path: "/said", Upstreams: c.Routes[0].Upstreams, Refusal: wsauth.RefuseClose},
 		)
 	})
 	access, _ := r.login()
@@ -233,7 +234,7 @@ func TestNobodyHoldsTheLoop(t *testing.T) {
 	}
 	r := behind(t, newBackend(t), func(c *Config) {
 		c.Store = tickets
-		c.Routes = append(c.Routes, Route{Path: "/busy", Upstreams: []string{busy}, Connect: time.Minute})
+		c.Routes = append(c.Routes, proxy.Route{Path: "/busy", Upstreams: []string{busy}, Connect: time.Minute})
 	})
 	defer close(tickets.release)
 	access, _ := r.login()
@@ -283,7 +284,7 @@ func TestH11_ServedConnectionsNoticeADeadPeer(t *testing.T) {
 	}
 	defer file.Close()
 	b := newBackend(t)
-	r := serve(t, l, "http://"+l.Addr().String(), &http.Transport{}, []func(*Config){func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}} }})
+	r := serve(t, l, "http://"+l.Addr().String(), &http.Transport{}, []func(*Config){func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} }})
 	r.get("/livez") // it serves
 	raw, err := file.SyscallConn()
 	if err != nil {

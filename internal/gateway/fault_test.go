@@ -10,6 +10,7 @@ import (
 	"wsauth"
 	"wsauth/internal/gateway/fault"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/tokens"
 	"wsauth/login"
 	"wsauth/token"
@@ -22,7 +23,7 @@ func TestFaultsNameTheirFields(t *testing.T) {
 		Login:   login.Config{AccessTTL: time.Millisecond, RefreshTTL: time.Millisecond, SessionTTL: time.Millisecond, Prefix: "auth/"},
 		Front:   front.Config{MaxConnections: -1},
 		Origins: []string{"*"},
-		Routes: []Route{
+		Routes: []proxy.Route{
 			{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}},
 			{
 				Path:        "/",
@@ -33,8 +34,8 @@ func TestFaultsNameTheirFields(t *testing.T) {
 				Origins:     []string{"https://app.example", "x"},
 				Headers:     map[string]string{"X-User": "sub", "Cookie": "sub"},
 				Assertion:   "X_User",
-				Limits:      RouteLimits{Ping: 1, Idle: 1},
-				Health:      Health{Path: "x", Every: 1, Timeout: 1},
+				Limits:      proxy.RouteLimits{Ping: 1, Idle: 1},
+				Health:      proxy.Health{Path: "x", Every: 1, Timeout: 1},
 				Connect:     -1,
 				Response:    -1,
 			},
@@ -76,7 +77,7 @@ func TestCheckFillsDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(key))}, Routes: []Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}}}}.Check()
+	c, err := Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(key))}, Routes: []proxy.Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}}}}.Check()
 	if err != nil {
 		t.Fatal(err)
 	}

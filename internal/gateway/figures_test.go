@@ -14,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/wstest"
 )
 
@@ -22,14 +23,14 @@ import (
 // the same name.
 func TestMetricsOfARemovedRoute(t *testing.T) {
 	b := newBackend(t)
-	stays, goes := Route{Path: "/", Upstreams: []string{b.URL}}, Route{Path: "/goes/", Upstreams: []string{b.URL}}
-	for name, later := range map[string][]Route{"gone": {stays}, "back": {stays, goes}} {
+	stays, goes := proxy.Route{Path: "/", Upstreams: []string{b.URL}}, proxy.Route{Path: "/goes/", Upstreams: []string{b.URL}}
+	for name, later := range map[string][]proxy.Route{"gone": {stays}, "back": {stays, goes}} {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, func(c *Config) { c.Routes = []Route{stays, goes} })
+			r := start(t, func(c *Config) { c.Routes = []proxy.Route{stays, goes} })
 			access, _ := r.login()
 			first, second := r.socket("/goes/x", bearer(access)), r.socket("/goes/y", bearer(access))
 			r.count(`sockets{route="/goes/"}`, "2")
-			for _, routes := range [][]Route{{stays}, later} {
+			for _, routes := range [][]proxy.Route{{stays}, later} {
 				if err := r.g.Update(routes); err != nil {
 					t.Fatal(err)
 				}
@@ -67,8 +68,8 @@ func TestMetricsBalance(t *testing.T) {
 		}
 	}))
 	t.Cleanup(rude.Close)
-	routes := func(header string) []Route {
-		return []Route{
+	routes := func(header string) []proxy.Route {
+		return []proxy.Route{
 			{Path: "/", Upstreams: []string{b.URL}, Headers: map[string]string{header: "sub"}},
 			{Path: "/close/", Upstreams: []string{b.URL}, Refusal: wsauth.RefuseClose},
 			{Path: "/first/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}},

@@ -73,7 +73,7 @@ func (r *rig) handshake(path, credential string) net.Conn {
 func TestClientGoneWhileDialling(t *testing.T) {
 	b := newSlowBackend(t)
 	r := start(t, func(c *Config) {
-		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true, Response: time.Minute}}
+		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true, Response: time.Minute}}
 	})
 	conn := b.begin(t, r, "/x", "X-A: b")
 	conn.Close()
@@ -85,7 +85,7 @@ func TestClientGoneWhileDialling(t *testing.T) {
 // its data arrives afterwards.
 func TestSlowUpstream(t *testing.T) {
 	b := newSlowBackend(t)
-	r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}} })
+	r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} })
 	access, _ := r.login()
 	conn := b.begin(t, r, "/x", bearer(access))
 	time.AfterFunc(proxy.LookAfter+proxy.LookAfter/2, func() { close(b.answer) }) // when somebody looks whether the client is there
@@ -108,7 +108,7 @@ func TestSlowUpstream(t *testing.T) {
 func TestEndWhileDialling(t *testing.T) {
 	b := newSlowBackend(t)
 	r := start(t, func(c *Config) {
-		c.Routes = []Route{
+		c.Routes = []proxy.Route{
 			{Path: "/http", Upstreams: []string{b.URL}},
 			{Path: "/close", Upstreams: []string{b.URL}, Refusal: wsauth.RefuseClose},
 			{Path: "/first", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}},

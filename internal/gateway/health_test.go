@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"wsauth/internal/gateway/proxy"
 )
 
 // A patient is a backend that is asked how it is.
@@ -54,11 +56,11 @@ func (p *patient) becomes(t *testing.T, ill bool) {
 func TestHealthOfARoute(t *testing.T) {
 	all := []*patient{newPatient(t), newPatient(t), newPatient(t)}
 	r := start(t, func(c *Config) {
-		route := Route{Path: "/", Health: Health{Path: "/healthz", Every: 100 * time.Millisecond}}
+		route := proxy.Route{Path: "/", Health: proxy.Health{Path: "/healthz", Every: 100 * time.Millisecond}}
 		for _, p := range all {
 			route.Upstreams = append(route.Upstreams, p.URL)
 		}
-		c.Routes = []Route{route}
+		c.Routes = []proxy.Route{route}
 	})
 	access, _ := r.login()
 	for i := range 9 {
@@ -101,10 +103,10 @@ func (p *patient) wantNextCheck(t *testing.T) {
 func TestHealthChecksOfManyRoutes(t *testing.T) {
 	const every = 200 * time.Millisecond
 	shared, other := newPatient(t), newPatient(t)
-	route := func(path string, upstreams ...string) Route {
-		return Route{Path: path, Upstreams: upstreams, Public: true, Health: Health{Path: "/healthz", Every: every}}
+	route := func(path string, upstreams ...string) proxy.Route {
+		return proxy.Route{Path: path, Upstreams: upstreams, Public: true, Health: proxy.Health{Path: "/healthz", Every: every}}
 	}
-	var many []Route
+	var many []proxy.Route
 	for i := range 1000 {
 		many = append(many, route(fmt.Sprintf("/r%d/", i), shared.URL))
 	}
@@ -136,7 +138,7 @@ func TestHealthChecksOfManyRoutes(t *testing.T) {
 	}
 	shared.becomes(t, false) // is still asked
 
-	if err := r.g.Update([]Route{route("/", other.URL)}); err != nil {
+	if err := r.g.Update([]proxy.Route{route("/", other.URL)}); err != nil {
 		t.Fatal(err)
 	}
 	gone := shared.checks.Load()

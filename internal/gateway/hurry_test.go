@@ -52,7 +52,7 @@ func TestHurriedAtTheEnd(t *testing.T) {
 	}
 	defer silent.Close()
 	r := behind(t, newBackend(t), func(c *Config) {
-		c.Routes = []Route{{Path: "/", Upstreams: []string{"http://" + silent.Addr().String()}, Public: true, Sockets: true}}
+		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{"http://" + silent.Addr().String()}, Public: true, Sockets: true}}
 	})
 	r.g.carrier.Close()
 	r.hurries(r.g.routes.Match, "GET /chat HTTP/1.1\r\n"+socketFields)
@@ -64,7 +64,7 @@ func TestHurriedWhileRoutesChange(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
 	before := r.g.routes.Match(must(http.NewRequest("GET", "/public/chat", nil)))
-	if err := r.g.Update([]Route{{Path: "/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}}}); err != nil {
+	if err := r.g.Update([]proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}}}); err != nil {
 		t.Fatal(err)
 	}
 	r.hurries(func(*http.Request) proxy.Match { return before }, "GET /public/chat HTTP/1.1\r\n"+socketFields)

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"wsauth/internal/gateway/proxy"
 )
 
 // An interim is an informational answer as a client gets it.
@@ -44,10 +46,10 @@ func TestInterimAnswers(t *testing.T) {
 		"length":  "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n" + fields + "<p>x",
 		"chunked": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + fields + "4\r\n<p>x\r\n0\r\n\r\n",
 	}
-	var routes []Route
+	var routes []proxy.Route
 	for name, c := range cases {
 		for framing, final := range finals {
-			routes = append(routes, Route{Path: "/" + name + "/" + framing, Upstreams: []string{rawly(t, c.text+final).URL}, Public: true})
+			routes = append(routes, proxy.Route{Path: "/" + name + "/" + framing, Upstreams: []string{rawly(t, c.text+final).URL}, Public: true})
 		}
 	}
 	change := func(c *Config) { c.Routes = routes }
@@ -122,7 +124,7 @@ func TestKeepLogin(t *testing.T) {
 		w.Header().Set(r.URL.Query().Get("name"), r.URL.Query().Get("value"))
 	})
 	r := behind(t, b, func(c *Config) {
-		c.Routes = append(c.Routes, Route{Path: "/own/", Upstreams: []string{b.URL}, Public: true, KeepCredential: true})
+		c.Routes = append(c.Routes, proxy.Route{Path: "/own/", Upstreams: []string{b.URL}, Public: true, KeepCredential: true})
 	})
 	access, _ := r.login()
 	for _, c := range []struct{ name, value, want string }{

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/gateway/proxy"
+
 	"wsauth"
 )
 
@@ -51,7 +53,7 @@ func TestFirstMessageOfARouteThatIsGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.g.Update([]Route{{Path: "/other", Upstreams: []string{other.URL}}}); err != nil {
+	if err := r.g.Update([]proxy.Route{{Path: "/other", Upstreams: []string{other.URL}}}); err != nil {
 		t.Fatal(err)
 	}
 	r.write(conn, `{"type":"auth","token":"`+access+`"}`)

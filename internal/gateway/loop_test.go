@@ -15,14 +15,14 @@ import (
 func TestLoops(t *testing.T) {
 	b := newBackend(t)
 	for _, between := range []bool{false, true} {
-		r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/x", Upstreams: []string{b.URL}}} })
+		r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/x", Upstreams: []string{b.URL}}} })
 		at := []string{r.url}
 		if between {
 			if at[0] = behindNginx(t, r.url); t.Skipped() {
 				continue
 			}
 		}
-		routes := []Route{{Path: "/", Upstreams: at, Public: true, Sockets: true, Response: 5 * time.Second}, {Path: "/x", Upstreams: []string{b.URL}, Public: true}}
+		routes := []proxy.Route{{Path: "/", Upstreams: at, Public: true, Sockets: true, Response: 5 * time.Second}, {Path: "/x", Upstreams: []string{b.URL}, Public: true}}
 		if err := r.g.Update(routes); err != nil {
 			t.Fatal(err)
 		}

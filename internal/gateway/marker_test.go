@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/gateway/proxy"
+
 	"wsauth"
 )
 
@@ -17,7 +19,7 @@ func TestMarkerIsSelected(t *testing.T) {
 	change := func(c *Config) {
 		at := []string{b.URL}
 		protocols := []wsauth.Extractor{wsauth.Subprotocol{}, wsauth.Subprotocol{Prefix: "tok."}, wsauth.Header{}}
-		c.Routes = []Route{
+		c.Routes = []proxy.Route{
 			{Path: "/", Upstreams: at, Extractors: protocols},
 			{Path: "/named", Upstreams: at, Extractors: []wsauth.Extractor{wsauth.Subprotocol{Name: "access_token"}, wsauth.FirstMessage{}}},
 			{Path: "/keeps", Upstreams: at, Extractors: protocols, KeepCredential: true},

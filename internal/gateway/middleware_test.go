@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"wsauth/internal/gateway/proxy"
+
 	"github.com/coder/websocket"
 
 	"wsauth"
@@ -17,7 +19,7 @@ import (
 func TestMiddlewareAroundTheGateway(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) {
-		c.Routes = append(c.Routes, Route{Path: "/first", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}})
+		c.Routes = append(c.Routes, proxy.Route{Path: "/first", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}})
 	})
 	access, _ := r.login()
 	for name, wrap := range map[string]func(http.ResponseWriter) http.ResponseWriter{

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/testenv"
 	"wsauth/store"
 	"wsauth/store/memory"
@@ -59,7 +60,7 @@ func TestMetrics(t *testing.T) {
 	dead := httptest.NewServer(nil)
 	dead.Close()
 	r := start(t, func(c *Config) {
-		c.Routes = []Route{
+		c.Routes = []proxy.Route{
 			{Path: "/", Upstreams: []string{b.URL}},
 			{Path: "/dead", Upstreams: []string{dead.URL}},
 			{Path: "/close/", Upstreams: []string{b.URL}, Refusal: wsauth.RefuseClose},
@@ -118,7 +119,7 @@ func TestMetrics(t *testing.T) {
 		r.count(name, want)
 	}
 	// A removed route takes its series with it; one that stays keeps them.
-	if err := r.g.Update([]Route{{Path: "/", Upstreams: []string{b.URL}}}); err != nil {
+	if err := r.g.Update([]proxy.Route{{Path: "/", Upstreams: []string{b.URL}}}); err != nil {
 		t.Fatal(err)
 	}
 	for name := range r.figures() {
@@ -144,7 +145,7 @@ func TestMetricsOfAHandshakeWithoutAnOutcome(t *testing.T) {
 	}))
 	t.Cleanup(b.Close)
 	t.Cleanup(func() { close(leave) })
-	r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}} })
+	r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} })
 	access, refresh := r.login()
 	if _, resp, err := r.trySocket("/teapot", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusTeapot {
 		t.Errorf("declined: %v", err)
@@ -260,7 +261,7 @@ func TestHealth(t *testing.T) {
 		t.Errorf("clients get the figures: %d", e.StatusCode)
 	}
 	// A route with that very path has it; one that is wider has not.
-	if err := r.g.Update([]Route{{Path: "/livez", Upstreams: []string{b.URL}, Public: true}, {Path: "/", Upstreams: []string{b.URL}, Public: true}}); err != nil {
+	if err := r.g.Update([]proxy.Route{{Path: "/livez", Upstreams: []string{b.URL}, Public: true}, {Path: "/", Upstreams: []string{b.URL}, Public: true}}); err != nil {
 		t.Fatal(err)
 	}
 	if e := r.get("/livez"); !strings.Contains(e.body, "GET /livez user=") {

@@ -89,7 +89,7 @@ func TestL4_LongRequestsEnd(t *testing.T) {
 				inBubble(t, func(t *testing.T, r *rig) {
 					t.Cleanup(func() { time.Sleep(time.Second) }) // the server waits before it closes
 					gone := make(chan time.Time, 1)
-					conn := r.beyond(Route{Path: "/", Response: time.Hour}, func(w http.ResponseWriter, req *http.Request) {
+					conn := r.beyond(proxy.Route{Path: "/", Response: time.Hour}, func(w http.ResponseWriter, req *http.Request) {
 						kind.serve(w, req)
 						gone <- time.Now()
 					})
@@ -197,7 +197,7 @@ func TestL4_LongRequestsOverHTTP2(t *testing.T) {
 		}
 	}))
 	t.Cleanup(b.Close)
-	r, _ := overTLS(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}} })
+	r, _ := overTLS(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} })
 	access, refresh := r.login()
 	type result struct {
 		path string
@@ -245,7 +245,7 @@ func TestL4_LongRequestsOverHTTP2(t *testing.T) {
 // and a refresh keeps them.
 func TestLongRequestsCountApart(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		conn := r.beyond(Route{Path: "/", Response: 10 * time.Hour}, streamOf("text/event-stream", ""))
+		conn := r.beyond(proxy.Route{Path: "/", Response: 10 * time.Hour}, streamOf("text/event-stream", ""))
 		access, refresh := r.login()
 		socket := r.echoes(access)
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n"+bearer(access)+"\r\n\r\n"); err != nil {
@@ -279,7 +279,7 @@ func TestLongRequestsCountApart(t *testing.T) {
 
 // TestPublicRequestsAreNotFollowed, nor those of nobody.
 func TestPublicRequestsAreNotFollowed(t *testing.T) {
-	for name, route := range map[string]Route{"public": {Path: "/", Public: true}, "optional": {Path: "/", Requirement: wsauth.Optional}} {
+	for name, route := range map[string]proxy.Route{"public": {Path: "/", Public: true}, "optional": {Path: "/", Requirement: wsauth.Optional}} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
 				conn := r.beyond(route, streamOf("", ""))
@@ -316,7 +316,9 @@ func TestDeclinedHandshakesEnd(t *testing.T) {
 		_, _ = io.Copy(io.Discard, conn)
 		close(gone)
 	}()
-	r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{"http://" + l.Addr().String()}}} })
+	r := start(t, func(c *Config) {
+		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{"http://" + l.Addr().String()}}}
+	})
 	access, refresh := r.login()
 	conn := r.connect()
 	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\n%s\r\n%s\r\n\r\n", bearer(access), strings.Join(upgradeLines, "\r\n")); err != nil {
@@ -351,7 +353,9 @@ func TestDeclinedHandshakesAreWhole(t *testing.T) {
 					_ = conn.Close()
 				}
 			}()
-			r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{"http://" + l.Addr().String()}}} })
+			r := start(t, func(c *Config) {
+				c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{"http://" + l.Addr().String()}}}
+			})
 			access, _ := r.login()
 			conn := r.connect()
 			if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\n%s\r\n%s\r\n\r\n", bearer(access), strings.Join(upgradeLines, "\r\n")); err != nil {
@@ -387,7 +391,7 @@ func TestEndsOverHTTP10AreVisible(t *testing.T) {
 		}
 	})
 	routes := func(c *Config) {
-		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}, {Path: "/a/", Upstreams: []string{b.URL}}}
+		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}, {Path: "/a/", Upstreams: []string{b.URL}}}
 	}
 	for name, begin := range map[string]func(*testing.T) (*rig, func() net.Conn){
 		"plain": func(t *testing.T) (*rig, func() net.Conn) {

@@ -16,7 +16,7 @@ import (
 
 // beyond serves a route to backend like Serve, all in a bubble, and returns a
 // connection to it.
-func (r *rig) beyond(route Route, backend http.HandlerFunc) net.Conn {
+func (r *rig) beyond(route proxy.Route, backend http.HandlerFunc) net.Conn {
 	r.t.Helper()
 	behind, front := wstest.NewPipes(), wstest.NewPipes()
 	route.Upstreams = []string{"http://backend"}
@@ -59,7 +59,7 @@ func TestLateAnswers(t *testing.T) {
 		for after, want := range map[time.Duration]int{50 * time.Second: http.StatusNoContent, 2 * time.Minute: http.StatusGatewayTimeout} {
 			t.Run(name+" "+after.String(), func(t *testing.T) {
 				inBubble(t, func(t *testing.T, r *rig) {
-					conn := r.beyond(Route{Path: "/", Public: true}, func(w http.ResponseWriter, _ *http.Request) {
+					conn := r.beyond(proxy.Route{Path: "/", Public: true}, func(w http.ResponseWriter, _ *http.Request) {
 						time.Sleep(after)
 						w.WriteHeader(http.StatusNoContent)
 					})
@@ -79,7 +79,7 @@ func TestLateAnswers(t *testing.T) {
 // disconnected, even if the whole answer is in the server's buffer.
 func TestR15_WhoReadsNothingIsCut(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		conn := r.beyond(Route{Path: "/", Public: true}, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "short") })
+		conn := r.beyond(proxy.Route{Path: "/", Public: true}, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "short") })
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +95,7 @@ func TestR15_WhoReadsNothingIsCut(t *testing.T) {
 func TestL4_EventsOfASlowReaderEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		begin, gone := make(chan struct{}), make(chan time.Time, 1)
-		conn := r.beyond(Route{Path: "/"}, func(w http.ResponseWriter, req *http.Request) {
+		conn := r.beyond(proxy.Route{Path: "/"}, func(w http.ResponseWriter, req *http.Request) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			_ = http.NewResponseController(w).Flush()
 			<-begin

@@ -21,6 +21,7 @@ import (
 
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/tokens"
 	"wsauth/login"
 	"wsauth/store"
@@ -59,7 +60,7 @@ func servePaused() {
 			Tokens: tokens.Config{Keys: must(token.NewKeySet(pausedKey(os.Getenv(pausedSecret))))},
 			Login:  login.Config{Users: demo.Users{}},
 			Store:  sharedLog{memory.New(store.Limits{}), os.Getenv(pausedLog)},
-			Routes: []Route{{Path: "/", Upstreams: []string{os.Getenv(pausedUpstream)}}},
+			Routes: []proxy.Route{{Path: "/", Upstreams: []string{os.Getenv(pausedUpstream)}}},
 		}))
 		go func() { _ = g.Serve(context.Background(), l) }()
 		_, _ = os.Stdout.WriteString(scheme + "://" + l.Addr().String() + "/\n")

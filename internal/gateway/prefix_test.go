@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"wsauth/internal/gateway/discovery"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/login"
 )
 
@@ -15,7 +16,7 @@ func TestAuthPrefix(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) {
 		c.Login.Prefix = "/gw/login"
-		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}, {Path: "/ws", Upstreams: []string{b.URL}}}
+		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}, {Path: "/ws", Upstreams: []string{b.URL}}}
 	})
 	first, refresh := r.renewed(r.call("POST", "/gw/login/login", `{"username":"test","password":"test"}`, jsonType))
 	access, _ := r.renewed(r.call("POST", "/gw/login/refresh", "", bearer(refresh)))

@@ -11,6 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/login"
 	"wsauth/store"
 	"wsauth/store/memory"
@@ -65,7 +66,7 @@ func shown(t *testing.T, change ...func(*Config)) (*rig, *backend) {
 	b := newBackend(t)
 	r := start(t, append([]func(*Config){func(c *Config) {
 		c.Login.RefreshGrace = -1
-		c.Routes = []Route{
+		c.Routes = []proxy.Route{
 			{Path: "/refresh", Upstreams: []string{b.URL}, Requirement: wsauth.Refresh},
 			{Path: "/introduced", Upstreams: []string{b.URL}, Requirement: wsauth.Refresh, Extractors: []wsauth.Extractor{wsauth.FirstMessage{Timeout: 5 * time.Second}}},
 			{Path: "/access", Upstreams: []string{b.URL}},

@@ -4,13 +4,15 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"wsauth/internal/gateway/proxy"
 )
 
 // TestRefusedUpgradesCloseTheConnection: whatever refuses a handshake, what
 // the client sends behind it is not read as a request.
 func TestRefusedUpgradesCloseTheConnection(t *testing.T) {
 	r := start(t, func(c *Config) {
-		c.Routes = []Route{{Path: "/chat", Upstreams: []string{newBackend(t).URL}}}
+		c.Routes = []proxy.Route{{Path: "/chat", Upstreams: []string{newBackend(t).URL}}}
 	})
 	for _, tt := range []struct {
 		target, host string

@@ -11,6 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"wsauth/idp"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/idptest"
 	"wsauth/token"
 )
@@ -34,13 +35,13 @@ func withProvider(p *idptest.Provider) func(*Config) {
 
 // providing trusts the provider, whose tokens have roles as those of Keycloak,
 // and serves one route.
-func providing(p *idptest.Provider, route Route) func(*Config) {
+func providing(p *idptest.Provider, route proxy.Route) func(*Config) {
 	return func(c *Config) {
 		c.Tokens.Keys = must(token.NewKeySet(must(token.GenerateKey(token.ES256))))
 		c.Tokens.Providers = []*idp.Provider{must(idp.New(idp.Config{
 			Preset: idp.Standard, Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: "idp", Profile: &token.Profile{Roles: "/realm_access/roles"},
 		}))}
-		c.Routes = []Route{route}
+		c.Routes = []proxy.Route{route}
 	}
 }
 
@@ -142,7 +143,7 @@ func TestLogoutTokenWithMoreEvents(t *testing.T) {
 func TestLogoutOfATokenWithoutNames(t *testing.T) {
 	p := idptest.New(t)
 	b := newBackend(t)
-	r := start(t, providing(p, Route{Path: "/", Upstreams: []string{b.URL}, Headers: map[string]string{"X-Jti": "jti"}}))
+	r := start(t, providing(p, proxy.Route{Path: "/", Upstreams: []string{b.URL}, Headers: map[string]string{"X-Jti": "jti"}}))
 	unnamed := func(n int) string {
 		return p.AccessToken("ada", "s", map[string]any{"jti": nil, "sid": nil, "n": n})
 	}
@@ -184,7 +185,7 @@ func TestLogoutOfATokenWithoutNames(t *testing.T) {
 func TestTokenOfANewKey(t *testing.T) {
 	p := idptest.New(t)
 	b := newBackend(t)
-	r := start(t, providing(p, Route{Path: "/", Upstreams: []string{b.URL}}))
+	r := start(t, providing(p, proxy.Route{Path: "/", Upstreams: []string{b.URL}}))
 	if e := r.get("/x", bearer(p.AccessToken("ada", "s", nil))); e.StatusCode != 200 {
 		t.Fatalf("%d", e.StatusCode)
 	}

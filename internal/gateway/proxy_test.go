@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/gateway/proxy"
+
 	"github.com/coder/websocket"
 
 	"wsauth"
@@ -113,7 +115,7 @@ func (b *backend) count() int {
 func behind(t *testing.T, b *backend, change ...func(*Config)) *rig {
 	t.Helper()
 	return start(t, append([]func(*Config){func(c *Config) {
-		c.Routes = []Route{
+		c.Routes = []proxy.Route{
 			{Path: "/", Upstreams: []string{b.URL}},
 			{Path: "/public/", Upstreams: []string{b.URL}, Public: true, Sockets: true},
 		}
@@ -322,7 +324,7 @@ func TestEventsEndWithTheSession(t *testing.T) {
 func TestRefuseCloseTellsBrowsers(t *testing.T) {
 	r := behind(t, newBackend(t), func(c *Config) {
 		c.Routes[0].Refusal = wsauth.RefuseClose
-		c.Routes = append(c.Routes, Route{Path: "/down", Upstreams: []string{"http://127.0.0.1:1"}, Refusal: wsauth.RefuseClose})
+		c.Routes = append(c.Routes, proxy.Route{Path: "/down", Upstreams: []string{"http://127.0.0.1:1"}, Refusal: wsauth.RefuseClose})
 	})
 	r.wantClose(r.socket("/chat"), 3000, "token_missing")
 	access, _ := r.login()

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/tokens"
 	"wsauth/token"
 )
@@ -80,8 +81,8 @@ func TestOwnTokensReachNoUpstream(t *testing.T) {
 	r := behind(t, b, func(c *Config) {
 		c.Tokens.Issuer = issuer
 		c.Routes = append(c.Routes,
-			Route{Path: "/cookies/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.Cookies{Access: wsauth.CookieSpec{Name: "mine"}, InsecureNoCSRF: true}}, AppParameters: []string{"*"}, Requirement: wsauth.Optional},
-			Route{Path: "/keeps/", Upstreams: []string{b.URL}, Public: true, Sockets: true, KeepCredential: true},
+			proxy.Route{Path: "/cookies/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.Cookies{Access: wsauth.CookieSpec{Name: "mine"}, InsecureNoCSRF: true}}, AppParameters: []string{"*"}, Requirement: wsauth.Optional},
+			proxy.Route{Path: "/keeps/", Upstreams: []string{b.URL}, Public: true, Sockets: true, KeepCredential: true},
 		)
 	})
 	access, refresh := r.login()
@@ -199,9 +200,9 @@ func TestAnyOriginOfARoute(t *testing.T) {
 	r := behind(t, b, func(c *Config) {
 		c.Origins = []string{"https://app.example"}
 		c.Routes = append(c.Routes,
-			Route{Path: "/public/any", Upstreams: []string{b.URL}, Public: true, Sockets: true, AnyOrigin: true},
-			Route{Path: "/any", Upstreams: []string{b.URL}, Extractors: tokens, AnyOrigin: true},
-			Route{Path: "/optional", Upstreams: []string{b.URL}, Extractors: tokens, AnyOrigin: true, Requirement: wsauth.Optional},
+			proxy.Route{Path: "/public/any", Upstreams: []string{b.URL}, Public: true, Sockets: true, AnyOrigin: true},
+			proxy.Route{Path: "/any", Upstreams: []string{b.URL}, Extractors: tokens, AnyOrigin: true},
+			proxy.Route{Path: "/optional", Upstreams: []string{b.URL}, Extractors: tokens, AnyOrigin: true, Requirement: wsauth.Optional},
 		)
 	})
 	access, _ := r.login()
@@ -242,21 +243,21 @@ func TestAnyOriginOfARoute(t *testing.T) {
 func TestAnyOriginNeedsNoCookies(t *testing.T) {
 	at := []string{"http://127.0.0.1:1"}
 	for name, c := range map[string]struct {
-		route Route
+		route proxy.Route
 		fault string
 	}{
-		"default":      {Route{}, "takes cookies"},
-		"own cookies":  {Route{Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Cookies{Access: wsauth.CookieSpec{Name: "mine"}}}}, "takes cookies"},
-		"optional":     {Route{Requirement: wsauth.Optional}, "takes cookies"},
-		"and origins":  {Route{Public: true, Origins: []string{"https://app.example"}}, "contradicts the origins"},
-		"public":       {Route{Public: true, Sockets: true}, ""},
-		"tokens":       {Route{Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.FirstMessage{}}}, ""},
-		"not asked":    {Route{Public: true, AppParameters: []string{"*"}}, "looks at no parameter"},
-		"read already": {Route{Public: false, Extractors: []wsauth.Extractor{wsauth.Query{Name: "q"}}, AppParameters: []string{"q"}}, "an extractor reads q"},
+		"default":      {proxy.Route{}, "takes cookies"},
+		"own cookies":  {proxy.Route{Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Cookies{Access: wsauth.CookieSpec{Name: "mine"}}}}, "takes cookies"},
+		"optional":     {proxy.Route{Requirement: wsauth.Optional}, "takes cookies"},
+		"and origins":  {proxy.Route{Public: true, Origins: []string{"https://app.example"}}, "contradicts the origins"},
+		"public":       {proxy.Route{Public: true, Sockets: true}, ""},
+		"tokens":       {proxy.Route{Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.FirstMessage{}}}, ""},
+		"not asked":    {proxy.Route{Public: true, AppParameters: []string{"*"}}, "looks at no parameter"},
+		"read already": {proxy.Route{Public: false, Extractors: []wsauth.Extractor{wsauth.Query{Name: "q"}}, AppParameters: []string{"q"}}, "an extractor reads q"},
 	} {
 		c.route.Path, c.route.Upstreams, c.route.AnyOrigin = "/", at, true
 		key := must(token.GenerateKey(token.HS256))
-		_, err := Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(key))}, Routes: []Route{c.route}}.Check()
+		_, err := Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(key))}, Routes: []proxy.Route{c.route}}.Check()
 		if c.fault == "" && err != nil || c.fault != "" && (err == nil || !strings.Contains(err.Error(), c.fault)) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -268,7 +269,7 @@ func TestAnyOriginNeedsNoCookies(t *testing.T) {
 func TestAppParametersOfARoute(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) {
-		c.Routes = append(c.Routes, Route{Path: "/app/", Upstreams: []string{b.URL}, AppParameters: []string{"access_token", "token"}})
+		c.Routes = append(c.Routes, proxy.Route{Path: "/app/", Upstreams: []string{b.URL}, AppParameters: []string{"access_token", "token"}})
 	})
 	csrf, _ := r.loginCookies()
 	access, _ := r.login()

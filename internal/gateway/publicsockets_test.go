@@ -5,14 +5,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"wsauth/internal/gateway/proxy"
 )
 
 // socketsBesideGuarded returns routes as people write them: pages for
 // everybody and a guarded socket, all at one server.
-func socketsBesideGuarded(url string, change ...func([]Route)) func(*Config) {
+func socketsBesideGuarded(url string, change ...func([]proxy.Route)) func(*Config) {
 	return func(c *Config) {
 		at := []string{url}
-		c.Routes = []Route{{Path: "/", Upstreams: at, Public: true}, {Path: "/ws", Upstreams: at}}
+		c.Routes = []proxy.Route{{Path: "/", Upstreams: at, Public: true}, {Path: "/ws", Upstreams: at}}
 		for _, f := range change {
 			f(c.Routes)
 		}
@@ -47,22 +49,22 @@ func TestPublicRoutesRefuseSocketsOverTLS(t *testing.T) {
 // opens sockets.
 func TestUpdateEndsSocketsOfPublicRoutes(t *testing.T) {
 	b := newBackend(t)
-	r := start(t, socketsBesideGuarded(b.URL, func(routes []Route) { routes[0].Sockets = true }))
+	r := start(t, socketsBesideGuarded(b.URL, func(routes []proxy.Route) { routes[0].Sockets = true }))
 	conn := r.socket("/x")
 	r.echoOf(conn, "hello")
 	at := []string{b.URL}
-	if err := r.g.Update([]Route{{Path: "/", Upstreams: at, Public: true, Sockets: true, Origins: []string{"https://app.example"}}}); err != nil {
+	if err := r.g.Update([]proxy.Route{{Path: "/", Upstreams: at, Public: true, Sockets: true, Origins: []string{"https://app.example"}}}); err != nil {
 		t.Fatal(err)
 	}
 	r.echoOf(conn, "still here")
-	if err := r.g.Update([]Route{{Path: "/", Upstreams: at, Public: true}}); err != nil {
+	if err := r.g.Update([]proxy.Route{{Path: "/", Upstreams: at, Public: true}}); err != nil {
 		t.Fatal(err)
 	}
 	r.wantClose(conn, 1012, "restarting")
 	if _, resp, err := r.trySocket("/x", nil); err == nil || resp.StatusCode != http.StatusForbidden {
 		t.Errorf("another: %v", err)
 	}
-	if err := r.g.Update([]Route{{Path: "/", Upstreams: at, Public: true, Sockets: true}}); err != nil {
+	if err := r.g.Update([]proxy.Route{{Path: "/", Upstreams: at, Public: true, Sockets: true}}); err != nil {
 		t.Fatal(err)
 	}
 	r.echoOf(r.socket("/x"), "hello")

@@ -25,6 +25,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"wsauth/internal/forwarded"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/testenv"
 )
 
@@ -88,7 +89,7 @@ func TestRealProxies(t *testing.T) {
 			r := start(t, func(c *Config) {
 				settings.apply(c)
 				c.Login.Users, c.AccessLog = anyone, true
-				c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}, {Path: "/public/", Upstreams: []string{b.URL}, Public: true, Sockets: true}}
+				c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}, {Path: "/public/", Upstreams: []string{b.URL}, Public: true, Sockets: true}}
 				if p.through {
 					c.Front.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certificate.pair, nil }
 				}

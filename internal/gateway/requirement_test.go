@@ -8,6 +8,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/token"
 )
 
@@ -17,7 +18,7 @@ func TestRequirementOfARoute(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) {
 		for _, q := range []wsauth.Requirement{wsauth.Access, wsauth.Optional, wsauth.Refresh, wsauth.Fresh} {
-			c.Routes = append(c.Routes, Route{Path: "/" + q.String(), Upstreams: []string{b.URL}, Requirement: q})
+			c.Routes = append(c.Routes, proxy.Route{Path: "/" + q.String(), Upstreams: []string{b.URL}, Requirement: q})
 		}
 	})
 	fresh, first := r.login()
@@ -63,7 +64,7 @@ func TestR9_NobodyHasNoIdentity(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) {
 		c.Tokens.Keys = must(token.NewKeySet(must(token.GenerateKey(token.ES256))))
-		c.Routes = []Route{
+		c.Routes = []proxy.Route{
 			{Path: "/quick", Upstreams: []string{b.URL}, Requirement: wsauth.Optional},
 			{Path: "/signed", Upstreams: []string{b.URL}, Requirement: wsauth.Optional, Headers: map[string]string{"X-Mail": "email"}, Assertion: "X-Who"},
 		}

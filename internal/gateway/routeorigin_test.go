@@ -3,6 +3,8 @@ package gateway
 import (
 	"net/http"
 	"testing"
+
+	"wsauth/internal/gateway/proxy"
 )
 
 // TestS3_OriginsOfARoute checks that the origins of a route replace those of
@@ -11,7 +13,7 @@ func TestS3_OriginsOfARoute(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) {
 		c.Origins = []string{"https://app.example"}
-		c.Routes = []Route{
+		c.Routes = []proxy.Route{
 			{Path: "/", Upstreams: []string{b.URL}},
 			{Path: "/embed", Upstreams: []string{b.URL}, Origins: []string{"https://partner.example"}},
 			{Path: "/open", Upstreams: []string{b.URL}, Origins: []string{"https://partner.example"}, Public: true, Sockets: true},

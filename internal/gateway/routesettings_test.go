@@ -79,7 +79,7 @@ func TestUpstreamFailures(t *testing.T) {
 	})
 	defer close(slow)
 	r := start(t, func(c *Config) {
-		c.Routes = []Route{
+		c.Routes = []proxy.Route{
 			{Path: "/down", Upstreams: []string{"http://127.0.0.1:1"}, Public: true, Sockets: true},
 			{Path: "/slow", Upstreams: []string{b.URL}, Public: true, Sockets: true, Response: 50 * time.Millisecond},
 		}
@@ -117,7 +117,7 @@ func TestUpstreamSaysNo(t *testing.T) {
 // TestLimitsOfSockets are held by the gateway for backends that hold none.
 func TestLimitsOfSockets(t *testing.T) {
 	r := behind(t, newBackend(t), func(c *Config) {
-		c.Routes[0].Limits = RouteLimits{MaxMessage: 1000, PerMinute: 3}
+		c.Routes[0].Limits = proxy.RouteLimits{MaxMessage: 1000, PerMinute: 3}
 	})
 	access, _ := r.login()
 	conn := r.socket("/chat", bearer(access))
@@ -136,7 +136,7 @@ func TestLimitsOfSockets(t *testing.T) {
 // that asks to come again. Messages put the end off.
 func TestIdleSocketsEnd(t *testing.T) {
 	const idle = time.Second
-	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = RouteLimits{Idle: idle, Ping: -1} })
+	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{Idle: idle, Ping: -1} })
 	access, _ := r.login()
 	silent, busy := r.socket("/chat", bearer(access)), r.socket("/chat", bearer(access))
 	ended := make(chan struct{})
@@ -174,7 +174,7 @@ func TestKeepCredential(t *testing.T) {
 				if public {
 					path += "/public"
 				}
-				c.Routes = append(c.Routes, Route{Path: path, Upstreams: []string{b.URL}, KeepCredential: keep, Extractors: extractors, Public: public, Sockets: public})
+				c.Routes = append(c.Routes, proxy.Route{Path: path, Upstreams: []string{b.URL}, KeepCredential: keep, Extractors: extractors, Public: public, Sockets: public})
 			}
 		}
 	})

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"wsauth/internal/gateway/proxy"
+
 	"wsauth"
 )
 
@@ -25,7 +27,7 @@ func inBoth(t *testing.T, f func(t *testing.T, r *rig, b *backend)) {
 		t.Run(name, func(t *testing.T) {
 			b := newBackend(t)
 			f(t, begin(t, func(c *Config) {
-				c.Routes = []Route{
+				c.Routes = []proxy.Route{
 					{Path: "/", Upstreams: []string{b.URL}},
 					{Path: "/optional/", Upstreams: []string{b.URL}, Requirement: wsauth.Optional},
 					{Path: "/public/", Upstreams: []string{b.URL}, Public: true},

@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"wsauth/internal/gateway/proxy"
 )
 
 func TestServeDrains(t *testing.T) {
@@ -110,7 +112,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 // fault, and not that of an upstream.
 func TestMethodsAreTokens(t *testing.T) {
 	b := newBackend(t)
-	r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}} })
+	r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}} })
 	for _, method := range []string{"GET ", " GET", "GE\tT", "GÉT", "GET\r\nX: y", "G,T", "\x00"} {
 		req := httptest.NewRequest(http.MethodGet, "/x", nil)
 		req.Method = method

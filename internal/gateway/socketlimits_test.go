@@ -15,7 +15,7 @@ import (
 
 // TestFrameLimitOfARoute bounds each frame, not the message that it is of.
 func TestFrameLimitOfARoute(t *testing.T) {
-	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = RouteLimits{MaxFrame: 100} })
+	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{MaxFrame: 100} })
 	access, _ := r.login()
 	conn := r.handshake("/chat", bearer(access))
 	in := bufio.NewReader(conn)
@@ -42,7 +42,7 @@ func TestFrameLimitOfARoute(t *testing.T) {
 // TestPingOfARoute checks that a silent client is sent two pings, and that its
 // socket ends when it was silent for three times as long.
 func TestPingOfARoute(t *testing.T) {
-	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = RouteLimits{Ping: proxy.MinPing} })
+	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{Ping: proxy.MinPing} })
 	access, _ := r.login()
 	conn := r.handshake("/chat", bearer(access))
 	in := bufio.NewReader(conn)
@@ -76,7 +76,7 @@ func TestNoSizeLimitsByDefault(t *testing.T) {
 // TestFragmentLimitOfARoute: a message may come in many small frames, and not
 // in very many that hold nothing. The reason names the key.
 func TestFragmentLimitOfARoute(t *testing.T) {
-	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = RouteLimits{MaxFragments: 3} })
+	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{MaxFragments: 3} })
 	access, _ := r.login()
 	conn := r.handshake("/chat", bearer(access))
 	in := bufio.NewReader(conn)

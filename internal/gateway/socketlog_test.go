@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"wsauth/internal/gateway/proxy"
+
 	"github.com/coder/websocket"
 
 	"wsauth"
@@ -25,7 +27,7 @@ func TestSocketLinesNameTheRoute(t *testing.T) {
 	b := newBackend(t)
 	routes := func(c *Config) {
 		c.AccessLog = true
-		c.Routes = []Route{
+		c.Routes = []proxy.Route{
 			{Path: "/chat/", Upstreams: []string{b.URL}},
 			{Path: "/first/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}},
 			{Path: "/public/", Upstreams: []string{b.URL}, Public: true, Sockets: true},

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/wsframe"
 )
 
@@ -181,13 +182,13 @@ func unleash(t *testing.T, stopped bool) {
 	procs := runtime.GOMAXPROCS(6)
 	t.Cleanup(func() { runtime.GOMAXPROCS(procs) })
 	upstream := moody(t)
-	route := func(path string) Route {
-		return Route{Path: path, Upstreams: []string{upstream}, Response: 100 * time.Millisecond}
+	route := func(path string) proxy.Route {
+		return proxy.Route{Path: path, Upstreams: []string{upstream}, Response: 100 * time.Millisecond}
 	}
 	said, public, first := route("/said"), route("/public"), route("/first")
 	said.Refusal, public.Public = wsauth.RefuseClose, true
 	first.Extractors = []wsauth.Extractor{wsauth.FirstMessage{Timeout: 50 * time.Millisecond}}
-	routes := []Route{route("/chat"), said, public, first}
+	routes := []proxy.Route{route("/chat"), said, public, first}
 	r := start(t, func(c *Config) {
 		c.Routes = routes
 		c.Limits.PerSubject = 20
@@ -227,7 +228,7 @@ func unleash(t *testing.T, stopped bool) {
 					s.End(wsauth.SessionEnded)
 				}
 			}
-			changed := append([]Route(nil), routes...)
+			changed := append([]proxy.Route(nil), routes...)
 			changed[0].Response += time.Duration(n%2) * time.Millisecond
 			if n%3 == 0 {
 				changed = changed[:3]

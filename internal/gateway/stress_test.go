@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/gateway/proxy"
+
 	"github.com/coder/websocket"
 
 	"wsauth"
@@ -38,14 +40,14 @@ type storm struct {
 // is left.
 func TestEverythingAtOnce(t *testing.T) {
 	b, other := newBackend(t), newBackend(t)
-	routes := func(choice int) []Route {
+	routes := func(choice int) []proxy.Route {
 		claims := []map[string][]string{nil, {"fresh": {"true"}}}[choice%2]
-		all := []Route{
+		all := []proxy.Route{
 			{Path: "/", Upstreams: []string{[]string{b.URL, other.URL}[choice/2%2]}, Claims: claims},
 			{Path: "/close/", Upstreams: []string{b.URL}, Refusal: wsauth.RefuseClose},
 			{Path: "/first/", Upstreams: []string{b.URL, other.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}},
 		}
-		return append(all, []Route{{Path: "/goes/", Upstreams: []string{b.URL}}}[:choice/4%2]...)
+		return append(all, []proxy.Route{{Path: "/goes/", Upstreams: []string{b.URL}}}[:choice/4%2]...)
 	}
 	s := &storm{
 		rig: start(t, func(c *Config) {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wsauth/internal/gateway/proxy"
 )
 
 func TestTicketOpensOneSocket(t *testing.T) { // L9
@@ -31,13 +33,13 @@ func TestTicketOpensOneSocket(t *testing.T) { // L9
 func TestTicketTellsOfItsSocket(t *testing.T) {
 	for _, c := range []struct {
 		path    string
-		routes  []Route
+		routes  []proxy.Route
 		welcome bool
 	}{
 		{"/ws", nil, true},
 		{"/ws/", nil, false},
 		{"/other", nil, false},
-		{"/ws", []Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:1"}}}, false},
+		{"/ws", []proxy.Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:1"}}}, false},
 	} {
 		r := start(t, func(g *Config) { g.Routes = c.routes })
 		access, _ := r.login()

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	"wsauth/internal/gateway/proxy"
+
 	"wsauth"
 )
 
@@ -16,7 +18,7 @@ func TestTicketsWithoutOrigin(t *testing.T) {
 	const ours, partner, evil = "http://localhost:5173", "https://partner.example", "https://evil.example"
 	r := start(t, func(c *Config) {
 		c.Origins = []string{ours}
-		c.Routes = []Route{
+		c.Routes = []proxy.Route{
 			{Path: "/chat", Upstreams: []string{b.URL}},
 			{Path: "/embed", Upstreams: []string{b.URL}, Origins: []string{partner}},
 			{Path: "/any", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.Ticket{}, wsauth.Header{}}, AnyOrigin: true},

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/urlpath"
 	"wsauth/internal/wstest"
 )
@@ -27,7 +28,7 @@ func TestTicketPaths(t *testing.T) {
 	}
 	b := newBackend(t)
 	r := start(t, func(c *Config) {
-		c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}}
+		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}}
 		c.Login.TicketBurst = 1000
 	})
 	access, _ := r.login()
@@ -103,7 +104,7 @@ func TestTicketsOfAmbiguousPaths(t *testing.T) {
 	b := newBackend(t)
 	at := []string{b.URL}
 	r := start(t, func(c *Config) {
-		c.Routes = []Route{
+		c.Routes = []proxy.Route{
 			{Path: "/", Upstreams: at, Public: true},
 			{Path: "/rooms/", Upstreams: at},
 			{Path: "/lenient/", Upstreams: at, LenientPaths: true},
@@ -131,7 +132,7 @@ func TestTicketsOfAmbiguousPaths(t *testing.T) {
 			t.Errorf("%s: %d %s", path, e.StatusCode, e.body)
 		}
 	}
-	routes := []Route{
+	routes := []proxy.Route{
 		{Path: "/public/", Upstreams: at, Public: true},
 		{Path: "/rooms/", Upstreams: at},
 		{Path: "/lenient/", Upstreams: at, LenientPaths: true},
@@ -155,7 +156,7 @@ func TestTicketsOfAmbiguousPaths(t *testing.T) {
 			}
 		}
 	}
-	if err := r.g.Update([]Route{{Path: "/", Upstreams: at, Public: true}, {Path: "/rooms/", Upstreams: at}}); err != nil {
+	if err := r.g.Update([]proxy.Route{{Path: "/", Upstreams: at, Public: true}, {Path: "/rooms/", Upstreams: at}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/rooms", "/Rooms/x", "/rooms./x"} {

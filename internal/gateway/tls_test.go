@@ -17,6 +17,7 @@ import (
 	"github.com/coder/websocket"
 
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/proxy"
 )
 
 // overTLS serves with a replaceable certificate, to a client that trusts it.
@@ -73,7 +74,7 @@ func (r *rig) dialTLS(path string, lines ...string) (*websocket.Conn, *http.Resp
 
 func TestTLS(t *testing.T) {
 	b := newBackend(t)
-	r, _ := overTLS(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}} })
+	r, _ := overTLS(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} })
 	access, refresh := r.login()
 	if e := r.call("GET", "/auth/session", "", bearer(access)); e.ProtoMajor != 2 {
 		t.Errorf("a plain request came by %s", e.Proto)
@@ -138,8 +139,8 @@ func TestH14_ExtendedCONNECT(t *testing.T) {
 	b := newBackend(t)
 	for name, change := range map[string]func(*Config){
 		"demonstration": func(*Config) {},
-		"guarded":       func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}} },
-		"public":        func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}} },
+		"guarded":       func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} },
+		"public":        func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}} },
 	} {
 		t.Run(name, func(t *testing.T) { extendedConnect(t, change) })
 	}

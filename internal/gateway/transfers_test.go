@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"wsauth/internal/gateway/proxy"
 )
 
 // clientOver returns a client whose requests all go over conn.
@@ -50,7 +52,7 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 					inBubble(t, func(t *testing.T, r *rig) {
 						t.Cleanup(func() { time.Sleep(time.Minute) }) // servers wait before they close
 						stored := make(chan string, 1)
-						conn := r.beyond(Route{Path: "/"}, func(w http.ResponseWriter, req *http.Request) {
+						conn := r.beyond(proxy.Route{Path: "/"}, func(w http.ResponseWriter, req *http.Request) {
 							if req.Method == http.MethodGet {
 								w.Header().Set("Content-Length", "200")
 								trickle(w, transferred, func() { _ = http.NewResponseController(w).Flush() })
@@ -150,7 +152,7 @@ func TestL4_AnOverdueUploadIsNoLongPoll(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		t.Cleanup(func() { time.Sleep(time.Minute) })
 		gone := make(chan struct{})
-		conn := r.beyond(Route{Path: "/"}, func(w http.ResponseWriter, req *http.Request) {
+		conn := r.beyond(proxy.Route{Path: "/"}, func(w http.ResponseWriter, req *http.Request) {
 			_, _ = io.Copy(io.Discard, req.Body)
 			streamOf("application/x-ndjson", "")(w, req)
 			close(gone)

@@ -9,19 +9,21 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/gateway/proxy"
+
 	"wsauth"
 )
 
 func TestUpdateKeepsSocketsWhoseRouteStands(t *testing.T) {
 	b, second := newBackend(t), newBackend(t)
 	r := behind(t, b, func(c *Config) {
-		c.Routes = append(c.Routes, Route{Path: "/gone/", Upstreams: []string{b.URL}}, Route{Path: "/strict/", Upstreams: []string{b.URL}},
-			Route{Path: "/opened/", Upstreams: []string{b.URL}})
+		c.Routes = append(c.Routes, proxy.Route{Path: "/gone/", Upstreams: []string{b.URL}}, proxy.Route{Path: "/strict/", Upstreams: []string{b.URL}},
+			proxy.Route{Path: "/opened/", Upstreams: []string{b.URL}})
 	})
 	access, refresh := r.login()
 	stays, gone := r.socket("/chat", bearer(access)), r.socket("/gone/x", bearer(access))
 	strict, opened := r.socket("/strict/x", bearer(access)), r.socket("/opened/x", bearer(access))
-	err := r.g.Update([]Route{
+	err := r.g.Update([]proxy.Route{
 		{Path: "/", Upstreams: []string{second.URL}, Headers: map[string]string{"X-Who": "sub"}},
 		{Path: "/strict/", Upstreams: []string{b.URL}, Claims: map[string][]string{"role": {"admin"}}},
 		{Path: "/opened/", Upstreams: []string{b.URL}, Public: true},
@@ -52,31 +54,31 @@ func TestUpdateKeepsSocketsWhoseRouteStands(t *testing.T) {
 func TestUpdateGuardsOpenSockets(t *testing.T) {
 	b := newBackend(t)
 	at := []string{b.URL}
-	everybody := Route{Path: "/", Upstreams: at, Public: true, Sockets: true}
-	user := Route{Path: "/", Upstreams: at}
-	unknown := Route{Path: "/", Upstreams: at, Requirement: wsauth.Optional}
+	everybody := proxy.Route{Path: "/", Upstreams: at, Public: true, Sockets: true}
+	user := proxy.Route{Path: "/", Upstreams: at}
+	unknown := proxy.Route{Path: "/", Upstreams: at, Requirement: wsauth.Optional}
 	strict := map[string][]string{"role": {"admin"}}
 	for name, c := range map[string]struct {
-		before Route
+		before proxy.Route
 		path   string
-		added  Route
+		added  proxy.Route
 		stays  bool
 	}{
-		"path":               {everybody, "/ws", Route{Path: "/ws"}, false},
-		"path, optional":     {unknown, "/ws", Route{Path: "/ws"}, false},
-		"path below":         {everybody, "/a/b", Route{Path: "/a/"}, false},
-		"twin":               {everybody, "/ws/", Route{Path: "/ws"}, false},
-		"capitals":           {everybody, "/WS", Route{Path: "/ws"}, false},
-		"host":               {everybody, "/ws", Route{Host: "127.0.0.1", Path: "/"}, false},
-		"claims":             {user, "/ws", Route{Path: "/ws", Claims: strict}, false},
-		"public, no sockets": {everybody, "/ws", Route{Path: "/ws", Public: true}, false},
-		"public":             {everybody, "/ws", Route{Path: "/ws", Public: true, Sockets: true}, true},
-		"same rules":         {user, "/ws", Route{Path: "/ws"}, true},
-		"another path":       {everybody, "/ws", Route{Path: "/w"}, true},
-		"another host":       {everybody, "/ws", Route{Host: "app.example", Path: "/"}, true},
+		"path":               {everybody, "/ws", proxy.Route{Path: "/ws"}, false},
+		"path, optional":     {unknown, "/ws", proxy.Route{Path: "/ws"}, false},
+		"path below":         {everybody, "/a/b", proxy.Route{Path: "/a/"}, false},
+		"twin":               {everybody, "/ws/", proxy.Route{Path: "/ws"}, false},
+		"capitals":           {everybody, "/WS", proxy.Route{Path: "/ws"}, false},
+		"host":               {everybody, "/ws", proxy.Route{Host: "127.0.0.1", Path: "/"}, false},
+		"claims":             {user, "/ws", proxy.Route{Path: "/ws", Claims: strict}, false},
+		"public, no sockets": {everybody, "/ws", proxy.Route{Path: "/ws", Public: true}, false},
+		"public":             {everybody, "/ws", proxy.Route{Path: "/ws", Public: true, Sockets: true}, true},
+		"same rules":         {user, "/ws", proxy.Route{Path: "/ws"}, true},
+		"another path":       {everybody, "/ws", proxy.Route{Path: "/w"}, true},
+		"another host":       {everybody, "/ws", proxy.Route{Host: "app.example", Path: "/"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, func(config *Config) { config.Routes = []Route{c.before} })
+			r := start(t, func(config *Config) { config.Routes = []proxy.Route{c.before} })
 			var lines []string
 			if !c.before.Public && c.before.Requirement != wsauth.Optional {
 				access, _ := r.login()
@@ -84,7 +86,7 @@ func TestUpdateGuardsOpenSockets(t *testing.T) {
 			}
 			open := r.socket(c.path, lines...)
 			c.added.Upstreams = at
-			if err := r.g.Update([]Route{c.before, c.added}); err != nil {
+			if err := r.g.Update([]proxy.Route{c.before, c.added}); err != nil {
 				t.Fatal(err)
 			}
 			if c.stays {
@@ -103,14 +105,14 @@ func TestUpdateWhileRenewing(t *testing.T) {
 	b := newBackend(t)
 	for name, claims := range map[string]map[string][]string{"refuse": {"fresh": {"true"}}, "let pass": {"fresh": {"true", "false"}}} {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}} })
+			r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} })
 			access, refresh := r.login()
 			conn := r.socket("/chat", bearer(access))
 			r.echoOf(conn, "the token of a login is fresh")
 			var once sync.Once
 			update := func() {
 				once.Do(func() {
-					if err := r.g.Update([]Route{{Path: "/", Upstreams: []string{b.URL}, Claims: claims}}); err != nil {
+					if err := r.g.Update([]proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Claims: claims}}); err != nil {
 						t.Error(err)
 					}
 				})
@@ -130,11 +132,11 @@ func TestUpdateWhileRenewing(t *testing.T) {
 // Claims that the rule does not let in leave the socket as it was.
 func TestRenewalAfterUpdate(t *testing.T) {
 	b := newBackend(t)
-	r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{b.URL}}} })
+	r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} })
 	access, refresh := r.login()
 	conn := r.socket("/chat", bearer(access))
 	r.echoOf(conn, "the token of a login is fresh")
-	strict := []Route{{Path: "/", Upstreams: []string{b.URL}, Claims: map[string][]string{"fresh": {"true"}}}}
+	strict := []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Claims: map[string][]string{"fresh": {"true"}}}}
 	if err := r.g.Update(strict); err != nil {
 		t.Fatal(err)
 	}
@@ -154,8 +156,8 @@ func TestUpdateRefused(t *testing.T) {
 	access, refresh := r.login()
 	conn := r.socket("/chat", bearer(access))
 	before := r.g.routes.States()
-	good := Route{Path: "/public/", Upstreams: []string{other.URL}}
-	for name, routes := range map[string][]Route{
+	good := proxy.Route{Path: "/public/", Upstreams: []string{other.URL}}
+	for name, routes := range map[string][]proxy.Route{
 		"none":        nil,
 		"upstream":    {good, {Path: "/", Upstreams: []string{"ftp://x"}}},
 		"no upstream": {good, {Path: "/"}},
@@ -193,9 +195,9 @@ func TestUpdateRefused(t *testing.T) {
 func TestUpdateKeepsWhatIsUnchanged(t *testing.T) {
 	up, late := newBackend(t), newBackend(t)
 	down := filepath.Join(t.TempDir(), "s")
-	route := Route{Path: "/public/", Upstreams: []string{"unix:" + down, up.URL}, Public: true, Health: Health{Every: time.Hour}}
+	route := proxy.Route{Path: "/public/", Upstreams: []string{"unix:" + down, up.URL}, Public: true, Health: proxy.Health{Every: time.Hour}}
 	r := start(t, func(c *Config) {
-		c.Routes = []Route{route, {Path: "/old", Upstreams: []string{up.URL}}}
+		c.Routes = []proxy.Route{route, {Path: "/old", Upstreams: []string{up.URL}}}
 	})
 	ask := func() {
 		t.Helper()
@@ -220,7 +222,7 @@ func TestUpdateKeepsWhatIsUnchanged(t *testing.T) {
 		_ = server.Close()
 		<-served
 	})
-	if err := r.g.Update([]Route{route, {Path: "/new", Upstreams: []string{up.URL}}}); err != nil {
+	if err := r.g.Update([]proxy.Route{route, {Path: "/new", Upstreams: []string{up.URL}}}); err != nil {
 		t.Fatal(err)
 	}
 	if ask(); late.count() != 0 {
@@ -230,7 +232,7 @@ func TestUpdateKeepsWhatIsUnchanged(t *testing.T) {
 		t.Errorf("routes %q", names)
 	}
 	route.Response = time.Minute + time.Second
-	if err := r.g.Update([]Route{route}); err != nil {
+	if err := r.g.Update([]proxy.Route{route}); err != nil {
 		t.Fatal(err)
 	}
 	if ask(); late.count() != 2 {
@@ -264,9 +266,9 @@ func (r *rig) routeNames() (names []string) {
 // take effect only with the next Update.
 func TestUpdateCopiesRoutes(t *testing.T) {
 	b := newBackend(t)
-	cors := &CORS{Origins: []string{corsApp}}
+	cors := &proxy.CORS{Origins: []string{corsApp}}
 	claims := map[string][]string{"role": {"user"}}
-	routes := []Route{
+	routes := []proxy.Route{
 		{Path: "/", Upstreams: []string{b.URL}, Public: true, CORS: cors},
 		{Path: "/in", Upstreams: []string{b.URL}, Claims: claims},
 	}
@@ -311,7 +313,7 @@ func TestRemoveRoutes(t *testing.T) {
 		t.Errorf("a route that was removed: %d", e.StatusCode)
 	}
 	r.login()
-	if err := r.g.Update([]Route{{Path: "/public/", Upstreams: []string{b.URL}, Public: true}}); err != nil {
+	if err := r.g.Update([]proxy.Route{{Path: "/public/", Upstreams: []string{b.URL}, Public: true}}); err != nil {
 		t.Fatal(err)
 	}
 	if e := r.get("/public/a"); e.StatusCode != http.StatusOK {

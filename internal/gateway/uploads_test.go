@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"wsauth/internal/gateway/proxy"
 )
 
 var uploads = flag.Int("uploads", 12, "how often TestUploadsAreAnswered sends each kind of upload")
@@ -112,7 +114,7 @@ func TestUploadsAreAnswered(t *testing.T) {
 	for _, server := range uploadServers {
 		t.Run(server.name, func(t *testing.T) {
 			upstream := server.start(t)
-			change := func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{upstream}, Public: true}} }
+			change := func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{upstream}, Public: true}} }
 			plain := start(t, change)
 			secure, _ := overTLS(t, change)
 			plain.client.Transport.(*http.Transport).ExpectContinueTimeout = time.Second
@@ -168,7 +170,9 @@ func TestRefusedUploadsAreAnswered(t *testing.T) {
 func TestUploadKeepsTheConnection(t *testing.T) {
 	b := newBackend(t)
 	for _, r := range []*rig{behind(t, b), func() *rig {
-		r, _ := overTLS(t, func(c *Config) { c.Routes = []Route{{Path: "/public/", Upstreams: []string{b.URL}, Public: true}} })
+		r, _ := overTLS(t, func(c *Config) {
+			c.Routes = []proxy.Route{{Path: "/public/", Upstreams: []string{b.URL}, Public: true}}
+		})
 		return r
 	}()} {
 		for range 3 {

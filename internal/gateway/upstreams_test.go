@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"wsauth/internal/gateway/proxy"
 )
 
 // TestUpstreamOverTLS checks that plain requests and sockets verify upstreams
@@ -21,7 +23,7 @@ func TestUpstreamOverTLS(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(b.Certificate())
 	r := start(t, func(c *Config) {
-		c.Routes = []Route{
+		c.Routes = []proxy.Route{
 			{Path: "/", Upstreams: []string{b.URL}, TLS: &tls.Config{RootCAs: roots}},
 			{Path: "/unknown/", Upstreams: []string{b.URL}},
 		}
@@ -59,7 +61,7 @@ func TestUpstreamOnUnixSocket(t *testing.T) {
 	b.Listener = l
 	b.Start()
 	t.Cleanup(b.Close)
-	r := start(t, func(c *Config) { c.Routes = []Route{{Path: "/", Upstreams: []string{"unix:" + path}}} })
+	r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{"unix:" + path}}} })
 	access, refresh := r.login()
 	if e := r.get("/a", bearer(access)); e.body != "GET /a user=test" || b.last().Host != "app.example" {
 		t.Errorf("%d %s", e.StatusCode, e.body)

@@ -11,7 +11,7 @@ import (
 
 func TestRedirects(t *testing.T) {
 	at := []string{"http://127.0.0.1:9000"}
-	routes := []Route{
+	routes := []proxy.Route{
 		{Path: "/", Upstreams: at, Public: true}, {Path: "/admin/", Upstreams: at}, {Path: "/ws", Upstreams: at}, {Path: "/both", Upstreams: at}, {Path: "/both/", Upstreams: at},
 		{Path: "/pub/", Upstreams: at, Public: true}, {Path: "/pub/a", Upstreams: at}, {Host: "*.example", Path: "/h/", Upstreams: at}, {Path: "/admin/in/", Upstreams: at},
 	}
