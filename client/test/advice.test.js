@@ -7,12 +7,12 @@ test("the close table", () => {
   for (const [code, advice] of Object.entries(table)) assert.equal(advise(Number(code)), advice, code);
 });
 
-test("an HTTP status asks for what its close code asks for", () => {
+test("an HTTP status has the advice of its close code", () => {
   const codes = [[undefined, 1006], [400, 3003], [401, 3000], [403, 3003], [404, 3003], [408, 3008], [425, 1013], [429, 1013], [500, 1013], [503, 1013]];
   for (const [status, code] of codes) assert.equal(codeOf(status), code, String(status));
 });
 
-test("the wait is any time up to a limit that doubles, and never longer than half a minute", (t) => {
+test("the wait is random, up to a limit that doubles to at most half a minute", (t) => {
   const limits = (advice) => Array.from({ length: 40 }, (_, attempt) => Math.round(backoff(attempt, advice)));
   t.mock.method(Math, "random", () => 1);
   assert.deepEqual(limits("retry").slice(0, 7), [1000, 2000, 4000, 8000, 16000, 30000, 30000]);

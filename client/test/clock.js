@@ -1,4 +1,4 @@
-// A clock that stands still until it is told to go, instead of the real one.
+// A fake clock that stands still until a test advances it.
 
 /**
  * Replaces the timers and Date.now until the test ends.
@@ -25,11 +25,11 @@ export function fakeClock(t) {
   };
   return {
     settle,
-    /** How many timers wait. */
+    /** The number of pending timers. */
     get waiting() {
       return timers.size;
     },
-    /** Lets time pass, and what is due happen in its order. */
+    /** Advances the time, and runs the timers that are due, in order. */
     async go(ms) {
       await settle();
       const end = now + ms;
@@ -43,7 +43,7 @@ export function fakeClock(t) {
       }
       now = end;
     },
-    /** Lets time pass while nothing runs, as when a computer sleeps. */
+    /** Advances the time without running timers, as when a computer sleeps. */
     sleep(ms) {
       now += ms;
     },

@@ -1,4 +1,4 @@
-// What close() has closed stays closed, whenever it is called: as when React
+// close() is final, whenever it is called, for example when React
 // mounts a component twice.
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
@@ -10,7 +10,7 @@ import { FakeLogin, FakeSocket, fakeBrowser, record, refusal } from "./fake.js";
 const listened = [["window", "online"], ["window", "pageshow"], ["document", "visibilitychange"], ["login", "logout"], ["signal", "abort"]];
 
 /**
- * A socket that nothing has happened to yet, and a check that it leaves
+ * Returns a new socket, and a function that checks that it leaves
  * nothing behind.
  */
 function begun(t) {
@@ -26,7 +26,7 @@ function begun(t) {
     assert.deepEqual(late, [], "events after close");
     const [sockets, asked] = [FakeSocket.all.length, login.order.length];
     for (const one of FakeSocket.all) {
-      one.welcome(); // the server has not noticed yet
+      one.welcome(); // the server has not received the close yet
       one.tell({ type: "chat" });
       one.end(1006);
     }
@@ -48,7 +48,7 @@ function begun(t) {
   return { clock, ...targets, socket, states, gone };
 }
 
-test("close in the same tick asks for nothing and opens nothing", async (t) => {
+test("close in the same tick: no request, no connection", async (t) => {
   const { login, socket, states, gone } = begun(t);
   socket.close();
   assert.equal(socket.state, "closed");
@@ -101,7 +101,7 @@ for (const [stage, reach] of Object.entries(stages)) {
   });
 }
 
-test("close while it refreshes, and the answer comes later", async (t) => {
+test("close during a refresh, whose answer comes later", async (t) => {
   for (const answer of ["good", "refused"]) {
     await t.test(answer, async (t) => {
       const { clock, login, socket, gone } = begun(t);
@@ -157,7 +157,7 @@ test("close in each event", async (t) => {
   }
 });
 
-test("reconnect in the event close makes one connection", async (t) => {
+test("reconnect in the event close opens one connection", async (t) => {
   const { clock, socket, states } = begun(t);
   await clock.settle();
   FakeSocket.last.welcome();
@@ -188,7 +188,7 @@ test("send throws in the event close", async (t) => {
   socket.close();
 });
 
-test("close with arguments that a WebSocket refuses throws, and closes all the same", async (t) => {
+test("close with arguments that a WebSocket refuses throws, but still closes", async (t) => {
   const { clock, socket, states } = begun(t);
   await clock.settle();
   FakeSocket.last.welcome();
@@ -205,7 +205,7 @@ test("close with arguments that a WebSocket refuses throws, and closes all the s
   assert.equal(FakeSocket.all.length, 1);
 });
 
-test("the end of a connection that close() has closed is told with its own code", async (t) => {
+test("the event close after close() has the code of the connection's end", async (t) => {
   const { clock, socket, states } = begun(t);
   await clock.settle();
   FakeSocket.last.welcome();
@@ -243,7 +243,7 @@ test("the default login ends with its socket", async (t) => {
   }
   const session = new Session({ cookies: true });
   connect("/ws", session).close();
-  assert.equal(open.size, 1, "a login that the page gave is the page's");
+  assert.equal(open.size, 1, "a login passed by the page stays open");
   session.dispose();
   await clock.settle();
   assert.equal(FakeSocket.all.length, 0);

@@ -1,11 +1,11 @@
-// A socket is renewed before its time is up, if anybody tells that time.
+// A socket is renewed before its time is up, if that time is known.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connect, Session } from "../wsauth.js";
 import { fakeClock } from "./clock.js";
 import { FakeLogin, FakeSocket, fakeBrowser } from "./fake.js";
 
-/** An open socket of that login. */
+/** Returns an open socket of a login. */
 async function opened(t, login) {
   const clock = fakeClock(t);
   fakeBrowser(t);
@@ -19,7 +19,7 @@ async function opened(t, login) {
   return { clock, login, socket };
 }
 
-/** A login of the page's own, which tells the time in one way. */
+/** A login of the page's own, which reports the expiry in one way. */
 function own(way) {
   const login = new FakeLogin();
   const { ticket, refresh } = login;
@@ -43,7 +43,7 @@ function own(way) {
 }
 
 for (const way of ["login.expiresAt", "a Date"]) {
-  test(`a login of one's own: ${way}`, async (t) => {
+  test(`a login of the page's own: ${way}`, async (t) => {
     const { clock, login, socket } = await opened(t, () => own(way));
     await clock.go(440_000);
     assert.equal(login.refreshes, 0, "before half of its life");
@@ -54,17 +54,17 @@ for (const way of ["login.expiresAt", "a Date"]) {
   });
 }
 
-test("a login of one's own: the ticket tells the time of the first token", async (t) => {
+test("a login of the page's own: the ticket has the expiry of the first token", async (t) => {
   const { clock, login } = await opened(t, () => own("the ticket"));
   await clock.go(730_000);
   assert.equal(login.refreshes, 1);
 });
 
 for (const way of ["the answer to a refresh: expires_in", "the answer to a refresh: expires_in as text", "the answer to a refresh: expiresAt"]) {
-  test(`a login of one's own: ${way}`, async (t) => {
+  test(`a login of the page's own: ${way}`, async (t) => {
     const { clock, login, socket } = await opened(t, () => own(way));
     await clock.go(8_640_000);
-    assert.equal(login.refreshes, 0, "nobody has told the time yet");
+    assert.equal(login.refreshes, 0, "the expiry is not known yet");
     FakeSocket.last.end(3000, "token_expired");
     await clock.go(1_000);
     FakeSocket.last.open();
@@ -76,7 +76,7 @@ for (const way of ["the answer to a refresh: expires_in", "the answer to a refre
   });
 }
 
-test("no sane time makes a storm of refreshes", async (t) => {
+test("no implausible time causes a storm of refreshes", async (t) => {
   for (const expiresAt of [NaN, 0, -1, 1_800_000_000, "soon", null, 1]) {
     await t.test(String(expiresAt), async (t) => {
       const { clock, login } = await opened(t, () => Object.assign(new FakeLogin(), { expiresAt, refresh: async function () { this.refreshes++; return { expires_in: expiresAt, expiresAt }; } }));
@@ -86,7 +86,7 @@ test("no sane time makes a storm of refreshes", async (t) => {
   }
 });
 
-test("a page that is logged in by cookies learns the time from its ticket", async (t) => {
+test("a page with a cookie login gets the time from its ticket", async (t) => {
   let refreshes = 0;
   const fetch = async (url) => {
     if (url === "/auth/ticket") return new Response(JSON.stringify({ ticket: "t", sub: "ann", socket: { expires_in: 100, welcome: false } }));
@@ -103,7 +103,7 @@ test("a page that is logged in by cookies learns the time from its ticket", asyn
   assert.ok(socket.expiresAt <= Date.now() + 100_000);
   await clock.go(80_000);
   assert.equal(refreshes, 1);
-  assert.ok(socket.expiresAt > Date.now() + 800_000, "the new token lives longer than what was left of the old one");
+  assert.ok(socket.expiresAt > Date.now() + 800_000, "the new token expires later than the old one");
   await clock.go(9_000_000);
   assert.ok(refreshes >= 12 && refreshes <= 21, `${refreshes} refreshes in ten lives`);
 });

@@ -1,10 +1,10 @@
-// A server, a login and a browser without any of the three.
+// Fakes of a server, a login and a browser.
 
-/** A login that counts what is asked of it. */
+/** A login that counts its requests. */
 export class FakeLogin extends EventTarget {
   tickets = 0;
   refreshes = 0;
-  /** Errors for the next calls, in order; null for one that succeeds. */
+  /** Errors for the next calls, in order; null for success. */
   refuseTickets = [];
   refuseRefreshes = [];
   over = false;
@@ -31,7 +31,7 @@ export class FakeLogin extends EventTarget {
 export const refusal = (status, reason = "", retryAfter = 0) => Object.assign(new Error("refused"), { status, reason, retryAfter });
 
 /**
- * What takes the place of WebSocket: it does what the test says, as the
+ * Replaces WebSocket, and behaves as the test says, in the role of the
  * server.
  */
 export class FakeSocket extends EventTarget {
@@ -51,7 +51,7 @@ export class FakeSocket extends EventTarget {
     this.born();
   }
 
-  /** Does what a test puts here. */
+  /** Set by tests. */
   born() {}
 
   send(data) {
@@ -67,7 +67,7 @@ export class FakeSocket extends EventTarget {
     this.dispatchEvent(new Event("open"));
   }
 
-  /** The server says hello to that user, whose token lives so long. */
+  /** The server sends a welcome for a user whose token has this lifetime. */
   welcome(seconds = 900, sub = "ann") {
     const iat = Math.floor(Date.now() / 1000);
     this.open();
@@ -86,7 +86,7 @@ export class FakeSocket extends EventTarget {
 }
 
 /**
- * Gives the test the fake socket, and a window that can be told of events.
+ * Installs the fake socket, and a window that can dispatch events.
  * @param {import("node:test").TestContext} t
  */
 export function fakeBrowser(t) {
@@ -105,7 +105,7 @@ export function fakeBrowser(t) {
   return { window, document };
 }
 
-/** Collects the states that a socket goes through. */
+/** Collects the states of a socket. */
 export function record(socket) {
   const seen = [];
   socket.addEventListener("state", ({ state, code, reason, advice, retryIn }) => seen.push({ state, code, reason, advice, retryIn }));

@@ -1,4 +1,4 @@
-// A page with many sockets comes back after a restart of its server.
+// A page with many sockets reconnects after a restart of its server.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connect, Session } from "../wsauth.js";
@@ -6,12 +6,12 @@ import { fakeClock } from "./clock.js";
 import { FakeSocket, fakeBrowser } from "./fake.js";
 
 /**
- * A server that gives a login so many tickets at once, and so many in a second
- * after that.
+ * A server that gives a login a number of tickets at once, and a number per
+ * second afterwards.
  */
 class LimitedServer {
-  early = 0; // requests that came before the time that the last refusal named
-  moments = []; // of all requests for a ticket
+  early = 0; // requests before the time in the last refusal
+  moments = []; // times of all requests for a ticket
   tokens;
   at = Date.now();
   until = 0;
@@ -33,8 +33,8 @@ class LimitedServer {
 }
 
 /**
- * Opens so many sockets of one login, and ends them as a restart does. Returns
- * the seconds until all are back.
+ * Opens sockets of one login, and ends them as a restart does. Returns
+ * the seconds until all are open again.
  */
 async function restart(t, sockets, server, code) {
   const clock = fakeClock(t);
@@ -58,7 +58,7 @@ async function restart(t, sockets, server, code) {
   return { all, clock, waits, accept, end: (each) => each.forEach((socket) => socket.dispatchEvent(Object.assign(new Event("close"), { code, reason: "restarting" }))) };
 }
 
-test("thirty sockets of one login are back within seconds of a restart, and not all at once", async (t) => {
+test("thirty sockets of one login reconnect within seconds of a restart, and not all at once", async (t) => {
   for (const code of [1012, 1006]) {
     const server = new LimitedServer(100, 2); // the defaults of wsauth serve
     const open = [];
@@ -76,15 +76,15 @@ test("thirty sockets of one login are back within seconds of a restart, and not 
       accept();
     }
     assert.ok(Date.now() - begun <= 4100, `${code}: ${Date.now() - begun} ms`);
-    assert.equal(server.moments.length, 30, "each asked once");
-    assert.ok(new Set(waits).size > 25, "each waits in its own way");
+    assert.equal(server.moments.length, 30, "each requested a ticket once");
+    assert.ok(new Set(waits).size > 25, "the waits differ");
     const most = Math.max(...server.moments.map((from) => server.moments.filter((at) => at >= from && at < from + 100).length));
     assert.ok(most <= (code === 1012 ? 10 : 20), `${code}: ${most} of 30 within 100 ms`);
     t.mock.restoreAll();
   }
 });
 
-test("a page with more sockets than tickets keeps to the time that the server names, and spreads after it", async (t) => {
+test("a page with more sockets than tickets waits as the server requests, plus a random time", async (t) => {
   const server = new LimitedServer(20, 2);
   const open = [];
   const was = FakeSocket.prototype.open;
@@ -102,6 +102,6 @@ test("a page with more sockets than tickets keeps to the time that the server na
   }
   assert.ok(all.every((socket) => socket.state === "open"));
   assert.ok(Date.now() - begun < 60_000, `${Date.now() - begun} ms`);
-  assert.ok(waits.length > 0 && waits.every((ms) => ms > 1000), "nobody comes before the time, or at its first moment");
+  assert.ok(waits.length > 0 && waits.every((ms) => ms > 1000), "no request before the requested time, nor all right after it");
   assert.ok(new Set(waits).size > waits.length / 2);
 });

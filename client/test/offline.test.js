@@ -5,7 +5,7 @@ import { fakeClock } from "./clock.js";
 import { FakeLogin, FakeSocket, fakeBrowser, record } from "./fake.js";
 
 /**
- * A socket whose connection broke while the browser says that it is offline.
+ * A socket whose connection broke while the browser reports to be offline.
  */
 async function broken(t) {
   const clock = fakeClock(t);
@@ -25,7 +25,7 @@ async function broken(t) {
   return { clock, window, login, socket, states };
 }
 
-test("offline, it comes back to a server that is there all the same", async (t) => {
+test("offline, it reconnects to a server that is reachable", async (t) => {
   for (const [random, wait] of [[0, 15_000], [1, 30_000]]) {
     await t.test(`${wait} ms`, async (t) => {
       t.mock.method(Math, "random", () => random);
@@ -41,18 +41,18 @@ test("offline, it comes back to a server that is there all the same", async (t) 
   }
 });
 
-test("offline, its tries stay rare but go on, and the first wait back online is short", async (t) => {
+test("offline, its attempts are rare but continue, and the first wait back online is short", async (t) => {
   t.mock.method(Math, "random", () => 1);
   const { clock, login, states } = await broken(t);
   login.refuseTickets = Array.from({ length: 1000 }, () => new TypeError("network"));
   await clock.go(300_000);
-  assert.equal(login.tickets, 1 + 10, "one try in half a minute");
+  assert.equal(login.tickets, 1 + 10, "one attempt per half minute");
   globalThis.navigator.onLine = true;
   await clock.go(30_000);
   assert.equal(states.at(-1).retryIn, 1000);
 });
 
-test("pain 13: when the network is back it waits no longer, and refreshes first", async (t) => {
+test("pain 13: when the network is back, it refreshes and reconnects at once", async (t) => {
   const { clock, window, login } = await broken(t);
   globalThis.navigator.onLine = true;
   window.dispatchEvent(new Event("online"));

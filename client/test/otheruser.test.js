@@ -1,11 +1,11 @@
-// A page is one user's, whoever logs in in the window beside it.
+// A page belongs to one user, even if another logs in in another window.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connect, Session } from "../wsauth.js";
 import { fakeClock } from "./clock.js";
 import { FakeLogin, FakeSocket, fakeBrowser, record, refusal } from "./fake.js";
 
-/** A server of logins by cookie: whoever logged in last is who asks. */
+/** A server with cookie logins: requests belong to the user who logged in last. */
 class CookieServer {
   user = "";
 
@@ -22,7 +22,7 @@ class CookieServer {
   };
 }
 
-/** Ada's page with an open socket, and a window beside it. */
+/** Ada's page with an open socket, and another window. */
 async function pages(t, welcome) {
   const clock = fakeClock(t);
   const { document, window } = fakeBrowser(t);
@@ -52,7 +52,7 @@ const last = (states) => [states.at(-1).state, states.at(-1).code, states.at(-1)
 const otherUser = ["stopped", 3003, "other_user"];
 
 for (const [backend, welcome] of [["with a welcome", true], ["without a welcome", false], ["with any backend", undefined]]) {
-  test(`${backend}: no code of an end opens another user's socket`, async (t) => {
+  test(`${backend}: no close code leads to another user's socket`, async (t) => {
     for (const code of [1001, 1006, 1011, 1012, 1013, 1014, 3000, 3008, 4000]) {
       const { clock, beside, states } = await pages(t, welcome);
       await beside.login("bob", "secret");
@@ -66,7 +66,7 @@ for (const [backend, welcome] of [["with a welcome", true], ["without a welcome"
     }
   });
 
-  test(`${backend}: the same user's new login goes on`, async (t) => {
+  test(`${backend}: a new login of the same user continues`, async (t) => {
     const { clock, beside, socket, accept } = await pages(t, welcome);
     await beside.login("ada", "secret");
     FakeSocket.last.end(1006, "");
@@ -75,7 +75,7 @@ for (const [backend, welcome] of [["with a welcome", true], ["without a welcome"
     assert.equal(socket.state, "open");
   });
 
-  test(`${backend}: renewals and time make no other user's socket`, async (t) => {
+  test(`${backend}: renewals and expiry do not lead to another user's socket`, async (t) => {
     const { clock, window, beside, socket, states } = await pages(t, welcome);
     await beside.login("bob", "secret");
     window.dispatchEvent(new Event("online"));
@@ -86,7 +86,7 @@ for (const [backend, welcome] of [["with a welcome", true], ["without a welcome"
     assert.equal(FakeSocket.all.length, 1);
   });
 
-  test(`${backend}: reconnect while it waits is no leave to change the user`, async (t) => {
+  test(`${backend}: reconnect while waiting does not allow another user`, async (t) => {
     const { clock, beside, socket, states, accept } = await pages(t, welcome);
     FakeSocket.last.end(1006, "");
     assert.equal(socket.state, "waiting");
@@ -94,7 +94,7 @@ for (const [backend, welcome] of [["with a welcome", true], ["without a welcome"
     socket.reconnect();
     await clock.settle();
     assert.deepEqual(last(states), otherUser);
-    socket.reconnect(); // now the page knows
+    socket.reconnect(); // the page has seen the state
     await clock.settle();
     assert.equal(FakeSocket.all.length, 2);
     assert.equal(FakeSocket.last.url.searchParams.get("ticket"), "of-bob");
@@ -102,7 +102,7 @@ for (const [backend, welcome] of [["with a welcome", true], ["without a welcome"
     assert.equal(socket.state, "open");
   });
 
-  test(`${backend}: reconnect after a stop that asks for no login is none either`, async (t) => {
+  test(`${backend}: nor does reconnect after a stop that needs no login`, async (t) => {
     const { clock, beside, socket, states } = await pages(t, welcome);
     FakeSocket.last.end(3003, "connection_limit");
     assert.equal(socket.state, "stopped");
@@ -113,7 +113,7 @@ for (const [backend, welcome] of [["with a welcome", true], ["without a welcome"
     assert.equal(FakeSocket.all.length, 1);
   });
 
-  test(`${backend}: a page that never had its socket does not get another user's`, async (t) => {
+  test(`${backend}: a page whose socket never opened does not get another user's`, async (t) => {
     const { clock, beside, socket, server } = await pages(t, welcome);
     socket.close();
     await server.fetch("/auth/login", { body: '{"username":"ada"}' });
@@ -128,7 +128,7 @@ for (const [backend, welcome] of [["with a welcome", true], ["without a welcome"
     assert.equal(FakeSocket.all.length, 2);
   });
 
-  test(`${backend}: after a login that the end asked for, the user may be another`, async (t) => {
+  test(`${backend}: after an end that needs a login, another user is allowed`, async (t) => {
     const { clock, session, socket, states, accept } = await pages(t, welcome);
     const fetch = session.fetch;
     session.fetch = async () => new Response(JSON.stringify({ reason: "session_ended" }), { status: 401 });
@@ -146,7 +146,7 @@ for (const [backend, welcome] of [["with a welcome", true], ["without a welcome"
   });
 }
 
-test("a login of the page's own tells the user with its ticket", async (t) => {
+test("a login of the page's own reports the user with its ticket", async (t) => {
   const clock = fakeClock(t);
   fakeBrowser(t);
   let user = "ada";
@@ -163,7 +163,7 @@ test("a login of the page's own tells the user with its ticket", async (t) => {
   assert.equal(FakeSocket.all.length, 1);
 });
 
-test("a login that does not tell the user is stopped by a welcome", async (t) => {
+test("without a user in the ticket, the welcome of another user stops the socket", async (t) => {
   for (const way of ["ticket", "query"]) {
     const clock = fakeClock(t);
     fakeBrowser(t);
@@ -182,7 +182,7 @@ test("a login that does not tell the user is stopped by a welcome", async (t) =>
   }
 });
 
-test("a ticket that is refused says nothing of the user", async (t) => {
+test("a refused ticket does not identify the user", async (t) => {
   const { clock, session, socket } = await pages(t, false);
   const fetch = session.fetch;
   let refused = 0;

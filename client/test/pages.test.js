@@ -20,7 +20,7 @@ test("the JavaScript in the pages parses", () => {
   assert.ok(found >= 3, `${found} found`);
 });
 
-/** The value of a constant that a file of the module keeps to itself. */
+/** Returns the value of a constant that a file does not export. */
 function constant(file, name) {
   const found = readFileSync(new URL(`client/${file}`, root), "utf8").match(new RegExp(`^const ${name} = ([\\d_]+);`, "m"));
   assert.ok(found, `${file} has no constant ${name}`);
@@ -28,7 +28,7 @@ function constant(file, name) {
 }
 
 /**
- * What a function of chance returns at the least and at the most, in seconds.
+ * Returns the range of a random function, in seconds.
  */
 function range(t, f) {
   const random = t.mock.method(Math, "random", () => 0);
@@ -39,7 +39,7 @@ function range(t, f) {
   return [least, most];
 }
 
-/** When a lease of 1000 s is renewed. */
+/** Returns when a lease of 1000 s is renewed. */
 function renewal() {
   const lease = new Lease(() => {});
   const begun = Date.now();

@@ -1,4 +1,4 @@
-// The ticket is for the path that the socket is opened at, in the spelling
+// The ticket is for the path of the socket, in the spelling
 // that the server compares.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -18,7 +18,7 @@ test("the canonical path is the server's", () => {
   }
 });
 
-test("a ticket is asked for the path that is opened, whatever the page writes", async (t) => {
+test("the ticket is for the path that is opened, in any spelling of the page", async (t) => {
   const clock = fakeClock(t);
   fakeBrowser(t);
   for (const { path, canonical, notInURL } of vectors) {
@@ -34,6 +34,6 @@ test("a ticket is asked for the path that is opened, whatever the page writes", 
   }
 });
 
-test("half of a character is what URL makes of it", () => {
+test("an unpaired surrogate is encoded as by URL", () => {
   assert.equal(canonicalPath("/\ud800"), new URL("https://app.example/\ud800").pathname);
 });

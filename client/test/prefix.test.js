@@ -33,7 +33,7 @@ test("the ticket is for the path without the prefix, the socket for the whole pa
   }
 });
 
-test("a path that is not below the prefix is an error at once", (t) => {
+test("a path without the prefix is an error at once", (t) => {
   fakeBrowser(t);
   for (const [stripPrefix, url] of [["/app", "/ws"], ["/app", "/apple/ws"], ["/app", "/App/ws"], ["/app/x", "/app/ws"], ["/a%2Fb", "/a/b/ws"]]) {
     assert.throws(() => connect(url, new FakeLogin(), { stripPrefix }), { name: "TypeError", message: /does not begin with the stripPrefix/ });

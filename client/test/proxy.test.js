@@ -7,7 +7,7 @@ import { FakeSocket, fakeBrowser, record } from "./fake.js";
 const page = "<!DOCTYPE html><title>Sign in to the network</title>";
 const tokens = JSON.stringify({ access_token: "a", refresh_token: "r", expires_in: 900 });
 
-/** An answer of something that stands in front of the server. */
+/** An answer of something in front of the server. */
 const foreign = (status, body = page, type = "text/html") => () => new Response(body, { status, headers: { "Content-Type": type } });
 
 /** A refusal of the server itself. */
@@ -30,8 +30,8 @@ const answers = {
 };
 
 /**
- * A socket whose requests for the paths get an answer of the test's, from the
- * first one on or once it was open.
+ * A socket for which requests for the paths get a given answer, from the
+ * first one on or once it is open.
  */
 async function begin(t, paths, answer, open = false) {
   const clock = fakeClock(t);
@@ -64,7 +64,7 @@ async function another(clock) {
 }
 
 for (const [name, answer] of Object.entries(answers)) {
-  test(`${name} instead of a ticket: it tries again until the server answers`, async (t) => {
+  test(`${name} instead of a ticket: it retries until the server answers`, async (t) => {
     const { clock, session, socket, states, asked, mend } = await begin(t, ["/auth/ticket"], answer);
     await clock.go(600_000);
     assert.equal(socket.state, "waiting");
@@ -79,7 +79,7 @@ for (const [name, answer] of Object.entries(answers)) {
     assert.equal(socket.state, "open");
   });
 
-  test(`${name} instead of new tokens: the login stays`, async (t) => {
+  test(`${name} instead of new tokens: the session continues`, async (t) => {
     const { clock, session, socket, states, mend } = await begin(t, ["/auth/refresh", "/auth/ticket"], answer, true);
     await clock.go(899_000);
     assert.equal(socket.state, "open");
@@ -100,7 +100,7 @@ test("a proxy's 401 does not end a session", async (t) => {
   await assert.rejects(session.logout(), { status: 401, foreign: true });
 });
 
-test("what a proxy says is no reason", async (t) => {
+test("text of a proxy is not used as a reason", async (t) => {
   const { states } = await begin(t, ["/auth/ticket"], foreign(403, '{"detail":"<b>","ended":true}', "application/json"));
   const { state, code, reason, advice } = states.at(-1);
   assert.deepEqual({ state, code, reason, advice }, { state: "waiting", code: 1014, reason: "bad_gateway", advice: "wait" });

@@ -14,14 +14,14 @@ const { createRoot } = await import("react-dom/client");
 
 const isOpen = (socket) => socket.closedBy === undefined;
 
-/** Renders a component in StrictMode, and returns what unmounts it. */
+/** Renders a component in StrictMode, and returns a function that unmounts it. */
 async function mount(component) {
   const root = createRoot(page.document.createElement("div"));
   await act(async () => root.render(createElement(StrictMode, null, createElement(component))));
   return () => act(async () => root.unmount());
 }
 
-test("one connection, none after the component is gone", async () => {
+test("one connection, and none after the component is unmounted", async () => {
   FakeSocket.all = [];
   const login = new FakeLogin();
   const sockets = [];

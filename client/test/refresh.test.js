@@ -1,4 +1,4 @@
-// A refresh whose answer is lost.
+// Refreshes whose answers are lost.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Session } from "../wsauth.js";
@@ -6,13 +6,13 @@ import { fakeClock } from "./clock.js";
 import { fakeBrowser } from "./fake.js";
 
 /**
- * A server that rotates as wsauth serve does without a grace: only the key of
- * a refresh repeats it, until its token is presented.
+ * A server that rotates tokens as wsauth serve does: only the idempotency key of
+ * a refresh can repeat it, until the new token is used.
  */
 class RotatingServer {
-  refreshes = []; // the keys of all tries
+  refreshes = []; // the keys of all attempts
   generation = 1;
-  key = null; // of the rotation that made it
+  key = null; // of the rotation that issued the token
   ended = false;
   fate = () => "whole"; // of the next answer to a refresh: whole, or the number of bytes that arrive, or a status
 
@@ -29,7 +29,7 @@ class RotatingServer {
     const key = init.headers["Idempotency-Key"];
     this.refreshes.push(key);
     const fate = this.fate();
-    if (typeof fate === "object") return new Response(fate.body ?? "<html>", fate); // by default a proxy's, which asks nobody
+    if (typeof fate === "object") return new Response(fate.body ?? "<html>", fate); // by default a proxy's, without the server
     if (fate === -1) throw new TypeError("network"); // before the request arrived
     if (proof === `refresh-${this.generation}`) [this.generation, this.key] = [this.generation + 1, key];
     else if (proof !== `refresh-${this.generation - 1}` || !key || key !== this.key) this.ended = true;
@@ -56,10 +56,10 @@ class RotatingServer {
   }
 }
 
-/** The server's own word that a session has ended. */
+/** The server's refusal for a session that has ended. */
 const ended = { status: 401, body: JSON.stringify({ reason: "session_ended" }) };
 
-/** The browser, with what outlives a page. */
+/** The browser, with state that outlives a page. */
 function browser(t, locks) {
   const clock = fakeClock(t);
   const { document } = fakeBrowser(t);
@@ -88,7 +88,7 @@ async function loggedIn(t, cookies, locks = false) {
   return { ...all, server, session };
 }
 
-/** Lets time pass until the refresh is done. */
+/** Advances the time until the refresh is done. */
 async function refreshed(clock, session) {
   let over = false;
   const refresh = session.refresh().finally(() => { over = true; });
@@ -101,7 +101,7 @@ async function refreshed(clock, session) {
 for (const cookies of [false, true]) {
   const way = cookies ? "cookies" : "tokens";
 
-  test(`${way}: an answer that is cut at any byte is asked for again, at once, with the same key`, async (t) => {
+  test(`${way}: an answer that is cut off at any byte is requested again, at once, with the same key`, async (t) => {
     const { clock, kept, server, session } = await loggedIn(t, cookies);
     const used = new Set();
     for (let cut = -1; cut <= server.length + 1; cut++) {
@@ -121,7 +121,7 @@ for (const cookies of [false, true]) {
     assert.equal(session.over || server.ended, false);
   });
 
-  test(`${way}: a network that stays away ends no session, however often it is tried`, async (t) => {
+  test(`${way}: a network failure ends no session, after any number of attempts`, async (t) => {
     for (const cut of [-1, 0, 5]) {
       const { clock, server, session } = await loggedIn(t, cookies);
       server.fate = () => cut;
@@ -138,7 +138,7 @@ for (const cookies of [false, true]) {
     }
   });
 
-  test(`${way}: a refresh is sent again within 20 s, and not later`, async (t) => {
+  test(`${way}: a refresh is repeated within 20 s, and not later`, async (t) => {
     const { clock, server, session } = await loggedIn(t, cookies);
     const fetch = session.fetch;
     const begun = Date.now();
@@ -175,7 +175,7 @@ for (const cookies of [false, true]) {
     assert.equal(server.refreshes.length, 1);
   });
 
-  test(`${way}: a server that names a time is not asked before`, async (t) => {
+  test(`${way}: a refresh is not repeated before the time that the server requests`, async (t) => {
     const { clock, server, session } = await loggedIn(t, cookies);
     server.fate = () => ({ status: 503, headers: { "Retry-After": "30" } });
     await assert.rejects(refreshed(clock, session), { retryAfter: 30_000 });
@@ -186,7 +186,7 @@ for (const cookies of [false, true]) {
     assert.ok(Date.now() - begun >= 4000, "four waits of a second");
   });
 
-  test(`${way}: an answer that is none of wsauth's is no success`, async (t) => {
+  test(`${way}: an answer that is not from wsauth is a failure`, async (t) => {
     const { clock, server, session } = await loggedIn(t, cookies);
     const fetch = session.fetch;
     for (const body of ["", "{}", "null", "<html>", '{"expires_in":900}', '{"access_token":"a","csrf_token":"a","expires_in":900}', '{"access_token":"a","refresh_token":"","csrf_token":"a","refresh_csrf_token":"","expires_in":900}']) {
@@ -199,7 +199,7 @@ for (const cookies of [false, true]) {
     assert.equal(server.ended, false);
   });
 
-  test(`${way}: a logout is not undone by an answer that comes late`, async (t) => {
+  test(`${way}: a late answer does not undo a logout`, async (t) => {
     const { clock, server, session } = await loggedIn(t, cookies);
     const fetch = session.fetch;
     let arrive;
@@ -219,7 +219,7 @@ for (const cookies of [false, true]) {
   });
 }
 
-test("a page that is loaded again repeats the refresh of the page before", async (t) => {
+test("a reloaded page repeats the refresh of the previous page", async (t) => {
   for (let cut = -1; cut <= 3; cut++) {
     const { clock, kept, server, session } = await loggedIn(t, true);
     server.fate = () => cut;
@@ -240,7 +240,7 @@ test("a page that is loaded again repeats the refresh of the page before", async
   }
 });
 
-test("a page that leaves while it is answered leaves its key to the next", async (t) => {
+test("a page that is left during the answer leaves its key to the next page", async (t) => {
   const { clock, document, server, session } = await loggedIn(t, true);
   const before = document.cookie;
   const fetch = session.fetch;
@@ -275,7 +275,7 @@ for (const locks of [false, true]) {
   });
 }
 
-test("what is kept is worth nothing once the login is another", async (t) => {
+test("a stored key is not used for another login", async (t) => {
   const { clock, kept, server, session } = await loggedIn(t, true);
   server.fate = () => -1;
   await assert.rejects(refreshed(clock, session), TypeError);
@@ -290,7 +290,7 @@ test("what is kept is worth nothing once the login is another", async (t) => {
   assert.equal(kept.size, 0);
 });
 
-test("a browser that keeps nothing, or keeps something else, refreshes all the same", async (t) => {
+test("a refresh works if storage is blocked or has another value", async (t) => {
   for (const broken of ["throws", "full", "garbage"]) {
     const { clock, kept, server, session } = await loggedIn(t, true);
     if (broken === "throws") Object.defineProperty(globalThis, "localStorage", { get: () => { throw new DOMException("", "SecurityError"); }, configurable: true });

@@ -5,8 +5,8 @@ import { fakeClock } from "./clock.js";
 import { FakeSocket, fakeBrowser } from "./fake.js";
 
 /**
- * A server that keeps one session, rotates its tokens, and counts what it is
- * asked.
+ * A server that has one session, rotates its tokens, and counts its
+ * requests.
  */
 class FakeServer {
   seen = [];
@@ -70,7 +70,7 @@ test("tokens travel in the Authorization header, without cookies, and never in a
   assert.ok(server.seen.every((s) => !/access-|refresh-/.test(s.url)));
 });
 
-test("with cookies only the CSRF value is sent, and it is the cookie's of that moment", async (t) => {
+test("with cookies only the CSRF value is sent, and it is read from the current cookie", async (t) => {
   const { document, server, session } = await loggedIn(t, true);
   server.tokens(); // another window has refreshed
   assert.ok(document.cookie.includes("access-2"));
@@ -85,7 +85,7 @@ test("an expired token is refreshed before it is used", async (t) => {
   assert.deepEqual(server.seen.map((s) => s.url), ["/auth/login", "/auth/refresh", "/auth/ticket"]);
 });
 
-test("a token that the server does not take is refreshed, once", async (t) => {
+test("a token that the server refuses is refreshed, once", async (t) => {
   const { server, session } = await loggedIn(t);
   server.generation++; // the access token is revoked, the refresh token too
   await assert.rejects(session.ticket("/ws"), { name: "Refusal", status: 401, reason: "session_ended" });
@@ -102,7 +102,7 @@ test("ten callers share one refresh", async (t) => {
 test("pain 14: a refused refresh ends the session, and is not repeated", async (t) => {
   for (const cookies of [false, true]) {
     await t.test(cookies ? "cookies" : "tokens", async (t) => {
-      const { clock, server, session } = await loggedIn(t, cookies); // the browser may well keep the cookies
+      const { clock, server, session } = await loggedIn(t, cookies); // the browser may keep the cookies
       let ends = 0;
       session.addEventListener("logout", () => ends++);
       server.refused = () => answer(401, { reason: "session_ended" });
@@ -116,7 +116,7 @@ test("pain 14: a refused refresh ends the session, and is not repeated", async (
   }
 });
 
-test("a CSRF value that another window has just replaced is sent again", async (t) => {
+test("a request is repeated if another window has just replaced its CSRF value", async (t) => {
   const { server, session } = await loggedIn(t, true);
   const fetch = session.fetch;
   let raced = false;
@@ -132,7 +132,7 @@ test("a CSRF value that another window has just replaced is sent again", async (
   await assert.rejects(session.ticket("/ws"), { status: 403 });
 });
 
-test("a refresh that fails for now does not end the session", async (t) => {
+test("a temporary failure of a refresh does not end the session", async (t) => {
   for (const status of [429, 500, 503]) {
     await t.test(String(status), async (t) => {
       const { server, session } = await loggedIn(t);
@@ -145,7 +145,7 @@ test("a refresh that fails for now does not end the session", async (t) => {
   }
 });
 
-test("a wrong password is no dead token", async (t) => {
+test("a wrong password does not end the session", async (t) => {
   const { server, session } = await loggedIn(t);
   const fetch = session.fetch;
   session.fetch = (url, init) => (url === "/auth/fresh" ? answer(401, { reason: "bad_credentials" }) : fetch(url, init));
@@ -154,7 +154,7 @@ test("a wrong password is no dead token", async (t) => {
   assert.equal(server.count("/auth/refresh"), 0);
 });
 
-test("two windows that share cookies refresh once between them", async (t) => {
+test("two windows that share cookies share one refresh", async (t) => {
   const { server, session, document } = await loggedIn(t, true);
   const queue = [];
   let held = false;
@@ -181,7 +181,7 @@ test("two windows that share cookies refresh once between them", async (t) => {
   assert.ok(document.cookie.includes("refresh-2"));
 });
 
-test("two windows without locks stay logged in, though one comes too late", async (t) => {
+test("two windows without locks stay logged in, although one refreshes too late", async (t) => {
   const { server, session } = await loggedIn(t, true);
   const second = new Session({ cookies: true, fetch: server.fetch });
   t.after(() => second.dispose());
@@ -190,7 +190,7 @@ test("two windows without locks stay logged in, though one comes too late", asyn
   assert.equal(session.over || second.over, false);
 });
 
-test("a window hears that another one logged out", async (t) => {
+test("a window notices the logout of another one", async (t) => {
   const { session, server, document } = await loggedIn(t, true);
   const second = new Session({ cookies: true, fetch: server.fetch });
   t.after(() => second.dispose());
@@ -203,7 +203,7 @@ test("a window hears that another one logged out", async (t) => {
   assert.equal(server.count("/auth/refresh"), 0);
 });
 
-test("a logout takes the token that is good", async (t) => {
+test("a logout uses a valid token", async (t) => {
   const { clock, server, session } = await loggedIn(t);
   clock.sleep(900_000);
   await session.logout();
@@ -213,7 +213,7 @@ test("a logout takes the token that is good", async (t) => {
 
 const unwritten = () => answer(503, { reason: "store_unavailable", ended: true, durable: false }, { "Retry-After": "1" });
 
-test("a session that ended on the server is over, also where that is not written down yet", async (t) => {
+test("a session that ended on the server is over, even if the server could not store this", async (t) => {
   for (const cookies of [false, true]) {
     for (const [name, path, work] of [
       ["logout", "/auth/logout", (session) => session.logout()],
@@ -226,7 +226,7 @@ test("a session that ended on the server is over, also where that is not written
         session.addEventListener("logout", () => ends++);
         session.fetch = (url, init) => {
           if (url !== path) return fetch(url, init);
-          document.cookie = ""; // the server takes them away
+          document.cookie = ""; // the server deletes them
           return unwritten();
         };
         assert.deepEqual(await work(session), { durable: false });
@@ -240,7 +240,7 @@ test("a session that ended on the server is over, also where that is not written
   }
 });
 
-test("another session that ended, but is not written down yet, ends nothing here", async (t) => {
+test("the end of another session that the server could not store ends nothing here", async (t) => {
   const { server, session } = await loggedIn(t);
   session.fetch = (url, init) => (url === "/auth/sessions/other" ? unwritten() : server.fetch(url, init));
   assert.deepEqual(await session.end("other"), { durable: false });
@@ -257,7 +257,7 @@ const failures = {
   "429": () => answer(429, { reason: "rate_limited" }, { "Retry-After": "1" }),
 };
 
-test("a logout that fails throws: tokens are out of use, and it can be tried again", async (t) => {
+test("a logout that fails throws: the tokens are not used any more, and another call tries again", async (t) => {
   for (const [name, fail] of Object.entries(failures)) {
     await t.test(name, async (t) => {
       const { clock, server, session } = await loggedIn(t);
@@ -294,7 +294,7 @@ test("a new login forgets the session that could not be ended", async (t) => {
   assert.equal(server.seen.at(-1).proof, "");
 });
 
-test("with cookies a logout that fails leaves the login as it is", async (t) => {
+test("with cookies a logout that fails does not change the session", async (t) => {
   for (const [name, fail] of Object.entries(failures)) {
     await t.test(name, async (t) => {
       const { server, session } = await loggedIn(t, true);
@@ -309,7 +309,7 @@ test("with cookies a logout that fails leaves the login as it is", async (t) => 
   }
 });
 
-test("a logout whose CSRF value another window has just replaced is sent again", async (t) => {
+test("a logout is repeated if another window has just replaced its CSRF value", async (t) => {
   const { server, session } = await loggedIn(t, true);
   session.fetch = (url, init) => {
     session.fetch = server.fetch;
@@ -320,7 +320,7 @@ test("a logout whose CSRF value another window has just replaced is sent again",
   assert.equal(server.seen.at(-1).proof, "access-2");
 });
 
-test("a logout without a login is none", async (t) => {
+test("a logout without a session does nothing", async (t) => {
   const { session, server } = await loggedIn(t);
   server.refused = () => answer(401, { reason: "session_ended" });
   session.fetch = (url, init) => (url === "/auth/logout" ? answer(401, { reason: "session_ended" }) : server.fetch(url, init));
@@ -328,7 +328,7 @@ test("a logout without a login is none", async (t) => {
   assert.equal(session.over, true);
 });
 
-test("a ticket is to be had with either kind of login, also when its token is old", async (t) => {
+test("both kinds of login get a ticket, even if the token has expired", async (t) => {
   for (const cookies of [false, true]) {
     await t.test(cookies ? "cookies" : "tokens", async (t) => {
       const { clock, session } = await loggedIn(t, cookies);
@@ -338,7 +338,7 @@ test("a ticket is to be had with either kind of login, also when its token is ol
   }
 });
 
-test("a socket that comes back after a new login leaves its token as it is, fresh from the password", async (t) => {
+test("a socket that reconnects after a new login does not refresh the fresh token", async (t) => {
   for (const cookies of [false, true]) {
     await t.test(cookies ? "cookies" : "tokens", async (t) => {
       const { clock, server, session } = await loggedIn(t, cookies);
@@ -353,7 +353,7 @@ test("a socket that comes back after a new login leaves its token as it is, fres
 
       server.refused = null;
       server.seen.length = 0;
-      clock.sleep(3_600_000); // the time of the old socket is long up
+      clock.sleep(3_600_000); // long after the expiry of the old socket
       await session.login("ann", "secret");
       socket.reconnect();
       await clock.settle();

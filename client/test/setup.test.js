@@ -1,11 +1,11 @@
-// What can never work is an error at once.
+// Impossible settings are errors at once.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connect, Session } from "../wsauth.js";
 import { fakeClock } from "./clock.js";
 import { FakeLogin, FakeSocket, fakeBrowser, record } from "./fake.js";
 
-/** Takes a global away until the test ends. */
+/** Removes a global until the test ends. */
 function without(t, name) {
   const was = Object.getOwnPropertyDescriptor(globalThis, name);
   delete globalThis[name];
@@ -20,7 +20,7 @@ test("connect without a WebSocket", (t) => {
   assert.throws(() => connect("/ws"), TypeError);
 });
 
-test("connect leaves nothing behind where it throws", async (t) => {
+test("connect leaves nothing behind if it throws", async (t) => {
   const clock = fakeClock(t);
   const { window } = fakeBrowser(t);
   const listening = t.mock.method(window, "addEventListener");
@@ -32,7 +32,7 @@ test("connect leaves nothing behind where it throws", async (t) => {
   assert.equal(clock.waiting, 0);
 });
 
-test("an address that needs a page, and there is none", (t) => {
+test("a relative address without a page", (t) => {
   fakeBrowser(t);
   for (const href of [undefined, "about:blank", "blob:null/1"]) {
     Object.defineProperty(globalThis, "location", { value: href && { href }, configurable: true });
@@ -43,7 +43,7 @@ test("an address that needs a page, and there is none", (t) => {
   assert.throws(() => connect("/ws", new FakeLogin()), { name: "TypeError", message: /begins with wss:/ });
 });
 
-test("addresses of all schemes that lead to a WebSocket", async (t) => {
+test("addresses with all schemes for a WebSocket", async (t) => {
   const clock = fakeClock(t);
   fakeBrowser(t);
   for (const [url, want] of [
@@ -61,14 +61,14 @@ test("addresses of all schemes that lead to a WebSocket", async (t) => {
   }
 });
 
-test("a login that lacks its functions", (t) => {
+test("a login without the required functions", (t) => {
   fakeBrowser(t);
   for (const login of [{}, { ticket: () => "t" }, { refresh: () => {} }, { ticket: "t", refresh: () => {} }]) {
     assert.throws(() => connect("/ws", login), { name: "TypeError", message: /^The login of connect needs (refresh|ticket, admission or query), which is not available here$/ });
   }
 });
 
-test("a Session without what it needs", async (t) => {
+test("a Session without a required part", async (t) => {
   for (const [name, message] of [["fetch", "Session needs fetch, which is not available here"], ["crypto", "Session needs crypto.getRandomValues, which is not available here"]]) {
     await t.test(name, (t) => {
       fakeBrowser(t);
@@ -83,7 +83,7 @@ test("a Session without what it needs", async (t) => {
     t.after(() => { AbortSignal.timeout = timeout; });
     assert.throws(() => new Session(), { name: "TypeError", message: "Session needs AbortSignal.timeout, which is not available here" });
   });
-  await t.test("a fetch of one's own is enough", (t) => {
+  await t.test("options.fetch is sufficient", (t) => {
     without(t, "fetch");
     new Session({ fetch: async () => new Response("{}") });
   });
@@ -112,7 +112,7 @@ test("a socket that the browser does not allow stops, and the console says why",
   assert.ok(warn.mock.calls[0].arguments.includes(cause));
 });
 
-test("the query of a URL stays as it is written", async (t) => {
+test("the query of a URL keeps its spelling", async (t) => {
   const clock = fakeClock(t);
   fakeBrowser(t);
   for (const [search, want] of [

@@ -5,7 +5,7 @@ import { connect } from "../wsauth.js";
 import { fakeClock } from "./clock.js";
 import { FakeLogin, FakeSocket, fakeBrowser, record, refusal } from "./fake.js";
 
-/** A socket that has been asked for, and everything around it. */
+/** A new socket, with its login and clock. */
 async function begin(t, options) {
   const clock = fakeClock(t);
   const browser = fakeBrowser(t);
@@ -17,7 +17,7 @@ async function begin(t, options) {
   return { clock, ...browser, login, socket, states };
 }
 
-/** One that is open, for that many seconds. */
+/** An open socket, for a number of seconds. */
 async function opened(t, seconds = 900, options = {}) {
   const all = await begin(t, options);
   FakeSocket.last.welcome(seconds);
@@ -26,7 +26,7 @@ async function opened(t, seconds = 900, options = {}) {
   return all;
 }
 
-test("it connects with a ticket and is open when the server says so", async (t) => {
+test("it connects with a ticket, and opens with the welcome", async (t) => {
   const { socket, states } = await begin(t);
   assert.equal(FakeSocket.last.url.href, "wss://app.example/ws?room=1&ticket=%2Fws%231");
   FakeSocket.last.open();
@@ -62,7 +62,7 @@ test("a server without a welcome", async (t) => {
   assert.ok(login.refreshes >= 4, `${login.refreshes} refreshes in four lives`);
 });
 
-test("pain 15: a rotation renews the socket that is there", async (t) => {
+test("pain 15: a rotation renews the open socket", async (t) => {
   const { clock, login, socket } = await opened(t, 900);
   login.renewed = () => FakeSocket.last.tell({ type: "renewed", expires_at: Date.now() / 1000 + 900 });
   let renewed = 0;
@@ -78,7 +78,7 @@ test("pain 15: a rotation renews the socket that is there", async (t) => {
   assert.ok(login.refreshes > 100 && login.refreshes < 200, `${login.refreshes} refreshes in a day`);
 });
 
-test("the moment of the renewal is random", async (t) => {
+test("the time of the renewal is random", async (t) => {
   const moments = new Set();
   for (const random of [0, 0.5, 0.99]) {
     await t.test(String(random), async (t) => {
@@ -94,7 +94,7 @@ test("the moment of the renewal is random", async (t) => {
   assert.deepEqual([...moments], [500, 650, 797]);
 });
 
-test("a renewal that fails for now is tried again in time", async (t) => {
+test("a renewal that fails temporarily is tried again in time", async (t) => {
   const { clock, login, socket } = await opened(t, 900);
   login.refuseRefreshes = [new TypeError("network"), refusal(503)];
   login.renewed = () => FakeSocket.last.tell({ type: "renewed", expires_at: Date.now() / 1000 + 900 });
@@ -109,7 +109,7 @@ test("pain 14: a dead refresh ends in one logged-out state", async (t) => {
   const dead = refusal(401, "session_ended");
   login.refuseRefreshes = [dead, dead, dead, dead];
   await clock.go(899_000);
-  assert.equal(login.refreshes, 1, "the socket keeps the time that it has, and asks for no more");
+  assert.equal(login.refreshes, 1, "the socket keeps its time, and requests no more");
   assert.equal(socket.state, "open");
   FakeSocket.last.end(3000, "token_expired");
   await clock.go(86_400_000);
@@ -126,7 +126,7 @@ test("pain 14: a dead refresh ends in one logged-out state", async (t) => {
   assert.equal(socket.state, "open");
 });
 
-test("a login that is known to be over is not asked", async (t) => {
+test("no request is sent for a login that is over", async (t) => {
   const { clock, login, socket } = await opened(t);
   login.over = true;
   FakeSocket.last.end(3000, "session_ended");
@@ -166,7 +166,7 @@ test("3003: it stops and says why", async (t) => {
   assert.deepEqual(login.order, []);
 });
 
-test("the codes that ask for another try", async (t) => {
+test("the codes for which it reconnects", async (t) => {
   for (const [code, limit] of [[1006, 1000], [3008, 1000], [4321, 1000], [1001, 4000], [1011, 4000], [1012, 4000], [1013, 4000], [1014, 4000]]) {
     await t.test(String(code), async (t) => {
       t.mock.method(Math, "random", () => 0.5);
@@ -183,7 +183,7 @@ test("the codes that ask for another try", async (t) => {
   }
 });
 
-test("1000: the server is done, and so is the socket", async (t) => {
+test("1000: it stays closed", async (t) => {
   const { clock, socket } = await opened(t);
   FakeSocket.last.end(1000, "bye");
   await clock.go(3_600_000);
@@ -191,7 +191,7 @@ test("1000: the server is done, and so is the socket", async (t) => {
   assert.equal(FakeSocket.all.length, 1);
 });
 
-test("the waits grow while the server stays away, and begin anew after a good socket", async (t) => {
+test("the waits grow while the server is unreachable, and restart after a successful socket", async (t) => {
   t.mock.method(Math, "random", () => 0.999999);
   const { clock, login, states } = await opened(t);
   login.refuseTickets = Array.from({ length: 6 }, () => new TypeError("network"));
@@ -205,7 +205,7 @@ test("the waits grow while the server stays away, and begin anew after a good so
   assert.equal(waits().at(-1), 1000);
 });
 
-test("the waits grow while a limit closes the socket, however long it was open", async (t) => {
+test("the waits grow while a limit closes the socket, for any time that it was open", async (t) => {
   t.mock.method(Math, "random", () => 0.999999);
   const { clock, states } = await opened(t);
   for (const after of [4_000, 6_000, 20_000]) {
@@ -229,7 +229,7 @@ test("a socket that ends at once counts as a failure", async (t) => {
   assert.deepEqual(states.filter((s) => s.state === "waiting").map((s) => Math.round(s.retryIn)), [1000, 2000, 4000, 8000]);
 });
 
-test("a refused ticket asks for what a refused socket asks for", async (t) => {
+test("a refused ticket has the same effect as a refused socket", async (t) => {
   const cases = [[refusal(401, "token_expired"), "waiting", 3000], [refusal(403, "not_authorized"), "stopped", 3003], [refusal(429, "rate_limited", 20_000), "waiting", 1013], [new TypeError("network"), "waiting", 1006]];
   for (const [error, state, code] of cases) {
     await t.test(String(code), async (t) => {
@@ -263,11 +263,11 @@ test("pain 13: after a sleep it refreshes before it reconnects", async (t) => {
   assert.equal(FakeSocket.all.length, 2);
   FakeSocket.last.welcome();
   assert.equal(socket.state, "open");
-  FakeSocket.all[0].end(3000, "token_expired"); // the old socket's end comes late
+  FakeSocket.all[0].end(3000, "token_expired"); // the old socket's end arrives late
   assert.equal(socket.state, "open");
 });
 
-test("a page that nobody looks at does not wake", async (t) => {
+test("a hidden page does not refresh", async (t) => {
   const { clock, document, login } = await opened(t, 900);
   clock.sleep(8 * 3_600_000);
   document.visibilityState = "hidden";
@@ -289,7 +289,7 @@ test("pain 13: back online, it refreshes before it reconnects", async (t) => {
   assert.deepEqual(login.order, ["refresh", "ticket"]);
 });
 
-test("pain 13: a token that has grown old while the server was away is not used", async (t) => {
+test("pain 13: a token that expired while the server was unreachable is not used", async (t) => {
   const { clock, login } = await opened(t, 900);
   login.refuseTickets = Array.from({ length: 1000 }, () => new TypeError("network"));
   FakeSocket.last.end(1006);
@@ -299,7 +299,7 @@ test("pain 13: a token that has grown old while the server was away is not used"
   assert.equal(login.refreshes, 1);
 });
 
-test("a socket that does not hear of its renewal is dead", async (t) => {
+test("a socket that is not told of its renewal is given up", async (t) => {
   const { clock, window, socket, states } = await opened(t);
   window.dispatchEvent(new Event("online")); // on another network
   await clock.go(15_000);
@@ -309,7 +309,7 @@ test("a socket that does not hear of its renewal is dead", async (t) => {
   assert.equal(FakeSocket.all.length, 2);
 });
 
-test("a server that accepts and says nothing is given up", async (t) => {
+test("a server that accepts and sends nothing is given up", async (t) => {
   for (const [opens, reason] of [[true, "no_welcome"], [false, "unreachable"]]) {
     t.mock.method(console, "warn", () => {});
     const { clock, states } = await begin(t, { welcome: true });
@@ -319,7 +319,7 @@ test("a server that accepts and says nothing is given up", async (t) => {
   }
 });
 
-test("a wrong clock makes no storm of refreshes", async (t) => {
+test("a wrong clock causes no storm of refreshes", async (t) => {
   for (const wrong of [-86_400, -1000, 1000, 86_400]) {
     await t.test(`${wrong} s`, async (t) => {
       const { clock, login, socket } = await begin(t);
@@ -334,13 +334,13 @@ test("a wrong clock makes no storm of refreshes", async (t) => {
   }
 });
 
-test("a life of years does not overflow a timer", async (t) => {
+test("a lifetime of years does not overflow a timer", async (t) => {
   const { clock, login } = await opened(t, 366 * 86_400);
   await clock.go(30 * 86_400_000);
   assert.equal(login.refreshes, 0);
 });
 
-test("close ends it for good", async (t) => {
+test("close is final", async (t) => {
   const { clock, window, document, socket, states } = await opened(t);
   const listeners = () => [[window, "online"], [window, "pageshow"], [document, "visibilitychange"]].map(([target, name]) => getEventListeners(target, name).length);
   assert.deepEqual(listeners(), [1, 1, 1]);
@@ -357,7 +357,7 @@ test("close ends it for good", async (t) => {
   assert.equal(clock.waiting, 0);
 });
 
-test("an AbortSignal closes it, whatever it is doing", async (t) => {
+test("an AbortSignal closes it in any state", async (t) => {
   const before = AbortSignal.abort();
   const during = new AbortController();
   const { clock, login, states } = await opened(t, 900, { signal: during.signal });
@@ -373,7 +373,7 @@ test("an AbortSignal closes it, whatever it is doing", async (t) => {
   assert.deepEqual(login.order, []);
 });
 
-test("a ticket that comes after close is not used", async (t) => {
+test("a ticket that arrives after close is not used", async (t) => {
   const { clock } = { clock: fakeClock(t), ...fakeBrowser(t) };
   let give;
   const socket = connect("/ws", { ticket: () => new Promise((done) => { give = done; }), refresh: async () => {} });
@@ -395,7 +395,7 @@ test("another user's login is not joined", async (t) => {
   assert.equal(FakeSocket.last.closedBy, 1005);
 });
 
-test("the page can decide otherwise, and be asked for the password", async (t) => {
+test("the page can replace the advice, and is asked for the password", async (t) => {
   const { clock, socket } = await opened(t, 900, { advise: () => "stop" });
   let asked = 0;
   socket.addEventListener("fresh_required", () => asked++);
@@ -406,7 +406,7 @@ test("the page can decide otherwise, and be asked for the password", async (t) =
   assert.equal(socket.state, "stopped");
 });
 
-test("a server that asks for no sane time causes no storm, and is not waited for for ever", async (t) => {
+test("an implausible Retry-After causes neither a storm nor an endless wait", async (t) => {
   for (const asked of [9_999_999_999, 2 ** 31, Infinity, NaN, -5000, "soon", null]) {
     await t.test(String(asked), async (t) => {
       t.mock.method(Math, "random", () => 1);

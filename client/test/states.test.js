@@ -1,4 +1,4 @@
-// The table of states in README.md, walked: each cause, in each state, with
+// Tests the table of states in README.md: each cause, in each state, with
 // each kind of login.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -11,8 +11,8 @@ const columns = ["ticket", "handshake", "open", "waiting", "stopped", "loggedout
 
 /**
  * The rows of the table: what the state becomes in each column, and the code
- * and the reason of the last state. `at` says how the cause comes about; null
- * in a column means that it cannot.
+ * and the reason of the last state. `at` causes the change; null
+ * in a column means that this is impossible.
  */
 const rows = [
   {
@@ -218,7 +218,7 @@ function endsSession(w, reason = "session_ended") {
   if (w.socket.state === "open") w.end(3000, reason);
 }
 
-/** A logout, of which the server tells an open connection afterwards. */
+/** A logout, after which the server closes an open connection. */
 function logsOut(how, resets = false) {
   return async (w) => {
     await how(w);
@@ -228,7 +228,7 @@ function logsOut(how, resets = false) {
   };
 }
 
-const own = "own"; // its functions refresh nothing by themselves, and tell of no logout
+const own = "own"; // its functions do not refresh automatically, nor report a logout
 
 for (const { cause, becomes, ends, at } of rows) {
   for (const [way, happen] of Object.entries(at)) {
@@ -250,14 +250,14 @@ for (const { cause, becomes, ends, at } of rows) {
           if (kind !== own && !way.includes(",") && !way.includes("after")) assert.deepEqual(seen, want);
           await w.clock.go(600_000);
           const after = w.states.slice(length).map(({ state }) => state);
-          assert.deepEqual(after, [], "a state at rest stays");
+          assert.deepEqual(after, [], "a final state does not change");
         });
       }
     }
   }
 }
 
-test("nothing leads out of closed, if close() was called", async (t) => {
+test("closed is final after close()", async (t) => {
   for (const { at, cause } of rows) {
     for (const happen of Object.values(at)) {
       await t.test(cause, async (t) => {

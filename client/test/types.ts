@@ -1,4 +1,4 @@
-// What pages in TypeScript may write: npm run check reads it, nobody runs it.
+// Valid uses in TypeScript: "npm run check" compiles this file.
 import { connect, Session } from "../wsauth.js";
 
 class Plain {

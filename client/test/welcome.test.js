@@ -1,11 +1,11 @@
-// A socket opens on any backend, whether or not that sends a welcome.
+// A socket opens on any backend, with or without a welcome.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connect, Session } from "../wsauth.js";
 import { fakeClock } from "./clock.js";
 import { FakeLogin, FakeSocket, fakeBrowser, record } from "./fake.js";
 
-/** A socket whose handshake is done, and what happens to it. */
+/** Returns a socket whose handshake is done, and its events. */
 async function shaken(t, login = new FakeLogin(), options = {}) {
   const clock = fakeClock(t);
   fakeBrowser(t);
@@ -26,10 +26,10 @@ const welcome = (sub = "ann", left = 900) => ({ type: "welcome", claims: { sub, 
 const text = (message) => (typeof message === "string" ? message : JSON.stringify(message));
 const say = (message) => FakeSocket.last.dispatchEvent(new MessageEvent("message", { data: text(message) }));
 
-/** A login that says so much about its sockets. */
+/** A login with this information about its sockets. */
 const hinted = (about) => Object.assign(new FakeLogin(), { admission: async () => ({ ticket: "t", subject: "ann", ...about }) });
 
-test("a backend that says nothing: the socket opens after a second, and stays", async (t) => {
+test("a silent backend: the socket opens after a second, and stays", async (t) => {
   const { clock, socket, states, events, warn } = await shaken(t);
   await clock.go(999);
   assert.equal(socket.state, "connecting");
@@ -46,7 +46,7 @@ test("a backend that says nothing: the socket opens after a second, and stays", 
   assert.equal(socket.state, "open", "it does not wait again for what does not come");
 });
 
-// The application's messages, some of the form of a server's.
+// The application's messages, some in the form of a server's.
 const messages = [
   "hello", "", "{", "null", "[]", '"welcome"', { type: "chat" },
   { type: "welcome" }, { type: "welcome", text: "hi" }, { type: "welcome", claims: {} }, { type: "welcome", claims: { sub: "ann" } },
@@ -55,7 +55,7 @@ const messages = [
   { type: "renewed", expires_at: 1 }, { type: "auth_ok", expires_at: 1 }, { type: "fresh_required" }, { type: "fresh_ok" },
 ];
 
-test("the first messages of an application are the page's, in their order, after open", async (t) => {
+test("the page gets an application's first messages, in order, after open", async (t) => {
   for (const first of messages) {
     await t.test(text(first), async (t) => {
       const { clock, socket, events } = await shaken(t);
@@ -70,7 +70,7 @@ test("the first messages of an application are the page's, in their order, after
   }
 });
 
-test("messages after a silent second are the page's too", async (t) => {
+test("the page also gets messages after a silent second", async (t) => {
   for (const message of messages) {
     await t.test(text(message), async (t) => {
       const { clock, events } = await shaken(t);
@@ -82,7 +82,7 @@ test("messages after a silent second are the page's too", async (t) => {
   }
 });
 
-test("binary data is the page's", async (t) => {
+test("the page gets binary data", async (t) => {
   const { socket, events } = await shaken(t);
   const data = new Uint8Array([1, 2]).buffer;
   FakeSocket.last.dispatchEvent(new MessageEvent("message", { data }));
@@ -90,7 +90,7 @@ test("binary data is the page's", async (t) => {
   assert.equal(events[1], data);
 });
 
-test("a welcome is taken for one without being announced", async (t) => {
+test("a welcome is recognized even if it was not announced", async (t) => {
   const { clock, login, socket, events } = await shaken(t);
   say(welcome("ann", 900));
   assert.deepEqual(events, ["open ann"]);
@@ -103,7 +103,7 @@ test("a welcome is taken for one without being announced", async (t) => {
   assert.deepEqual(events, ["open ann", "renewed", "fresh_required", text(welcome())]);
 });
 
-test("a welcome that comes late still counts, but not one that comes much later", async (t) => {
+test("a late welcome is recognized, but not a very late one", async (t) => {
   for (const [after, counts] of [[999, true], [1_001, true], [14_999, true], [15_001, false], [3_600_000, false]]) {
     await t.test(`${after} ms`, async (t) => {
       const { clock, socket, events } = await shaken(t);
@@ -115,7 +115,7 @@ test("a welcome that comes late still counts, but not one that comes much later"
   }
 });
 
-test("a welcome for another user than the ticket's is the application's", async (t) => {
+test("a welcome for another user than the ticket's is an application's message", async (t) => {
   for (const [sub, counts] of [["ann", true], ["bob", false], ["Ann", false]]) {
     await t.test(sub, async (t) => {
       const { clock, socket, events } = await shaken(t, hinted({}));
@@ -151,19 +151,19 @@ test("the ticket, or the page, says that there is a welcome", async (t) => {
       FakeSocket.last.open();
       await clock.go(15_000);
     }
-    assert.equal(warn.mock.callCount(), 1, "one warning, and no more");
+    assert.equal(warn.mock.callCount(), 1, "exactly one warning");
     assert.match(warn.mock.calls[0].arguments.join(" "), /no welcome within 15 s.*option welcome/);
     socket.close();
     t.mock.restoreAll();
   }
 });
 
-test("the page's word counts more than the ticket's", async (t) => {
+test("the page's option takes precedence over the ticket", async (t) => {
   const { socket } = await shaken(t, hinted({ welcome: true }), { welcome: false });
   assert.equal(socket.state, "open");
 });
 
-test("a Session passes on what the server's ticket says", async (t) => {
+test("a Session passes on the information in the server's ticket", async (t) => {
   const clock = fakeClock(t);
   for (const [socket, want] of [
     [{ expires_in: 900, welcome: true }, { expiresAt: Date.now() + 900_000, welcome: true }],
@@ -178,7 +178,7 @@ test("a Session passes on what the server's ticket says", async (t) => {
   await clock.settle();
 });
 
-test("a handshake that fails although there are tickets is said once", async (t) => {
+test("handshakes that fail with valid tickets cause one warning", async (t) => {
   const { clock, states, warn } = await shaken(t);
   FakeSocket.last.end(1006);
   for (let i = 0; i < 30; i++) {
@@ -191,7 +191,7 @@ test("a handshake that fails although there are tickets is said once", async (t)
   assert.equal(states.at(-1).state, "waiting");
 });
 
-test("sockets that end and come back are no reason for a warning", async (t) => {
+test("sockets that end and reconnect cause no warning", async (t) => {
   const { clock, warn } = await shaken(t);
   for (let i = 0; i < 30; i++) {
     FakeSocket.last.end(1006);

@@ -1,24 +1,24 @@
-// A server of logins and sockets, a browser and a socket in any state: what
-// the table of states is walked in.
+// A server of logins and sockets, a browser and a socket in any state:
+// the environment for tests of the table of states.
 import { connect, Session } from "../wsauth.js";
 import { fakeClock } from "./clock.js";
 import { FakeSocket, fakeBrowser, record, refusal } from "./fake.js";
 
-/** A server that refuses once, or from now on, what the test says. */
+/** A server that refuses what a test tells it to, once or from then on. */
 export class Server {
   user = "ann";
-  /** The reason for which each token is refused; "" if none is. */
+  /** The reason with which each token is refused, or "". */
   refuses = "";
-  /** Whether a refresh helps against that. */
+  /** Whether tokens are valid again after a refresh. */
   refreshHelps = true;
   /** The refusal of each refresh. */
   refusesRefresh = null;
   /**
-   * What the next ticket or handshake gets instead of its answer: a code and a
-   * reason.
+   * The code and reason that the next ticket or handshake gets instead of its
+   * answer.
    */
   fault = null;
-  /** Whether it answers neither tickets nor handshakes for now. */
+  /** Whether it holds the answers to tickets and handshakes. */
   holds = false;
   held = [];
 
