@@ -133,10 +133,10 @@ func (p *Place) Move(source netip.AddrPort) bool {
 	switch {
 	case n == p.network, p.state != counted:
 	case !l.isFull(n):
-		p.belong(n)
+		p.countFor(n)
 	case n.waiting.first != nil && l.excess < l.limits.Excess:
 		after = n.waiting.first.evicted()
-		p.belong(n)
+		p.countFor(n)
 	default:
 		ok, after = false, l.refuse(ByAddress)
 	}
@@ -146,8 +146,8 @@ func (p *Place) Move(source netip.AddrPort) bool {
 	return ok
 }
 
-// belong makes the place count for another network. l.mu must be held.
-func (p *Place) belong(n *network) {
+// countFor makes the place count for another network. l.mu must be held.
+func (p *Place) countFor(n *network) {
 	before, waits := p.network, p.evict != nil
 	if waits {
 		before.waiting.remove(p, inNetwork)
@@ -186,7 +186,7 @@ func (p *Place) Begin(client netip.Prefix) bool {
 		return false
 	}
 	p.lent = true
-	p.belong(n)
+	p.countFor(n)
 	l.mu.Unlock()
 	return true
 }
@@ -205,7 +205,7 @@ func (p *Place) End() {
 	}
 	if p.lent {
 		p.lent = false
-		p.belong(p.limiter.shared)
+		p.countFor(p.limiter.shared)
 	}
 }
 
@@ -235,7 +235,7 @@ func (p *Place) Upgrade(client netip.Prefix) bool {
 	default:
 		if n != p.network {
 			p.lent = true
-			p.belong(n)
+			p.countFor(n)
 		}
 		p.count(-1)
 		p.socket = true

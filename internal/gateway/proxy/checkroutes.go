@@ -147,7 +147,7 @@ func (r *Route) checkAppParameters() fault.List {
 		wrong.Add("AppParameters", "a public route looks at no parameter; leave it out")
 	}
 	for i, name := range r.AppParameters {
-		c := wsauth.Config{Verifier: nobody{}, Tickets: memory.New(store.Limits{Revocations: 1}), Extractors: r.readExtractors(), AppParameters: []string{name}}
+		c := wsauth.Config{Verifier: rejectAll{}, Tickets: memory.New(store.Limits{Revocations: 1}), Extractors: r.readExtractors(), AppParameters: []string{name}}
 		c.Extractors = slices.DeleteFunc(slices.Clone(c.Extractors), func(l wsauth.Extractor) bool { return tryExtractors(l) != nil })
 		if _, err := wsauth.New(c); err != nil {
 			_, text, _ := strings.Cut(err.Error(), "AppParameters[0]: ")
@@ -201,7 +201,7 @@ func (r *Route) takesTickets() bool {
 // tryExtractors returns the error of a guard with these extractors, without
 // its prefix.
 func tryExtractors(extractors ...wsauth.Extractor) error {
-	_, err := wsauth.New(wsauth.Config{Verifier: nobody{}, Tickets: memory.New(store.Limits{Revocations: 1}), Extractors: extractors})
+	_, err := wsauth.New(wsauth.Config{Verifier: rejectAll{}, Tickets: memory.New(store.Limits{Revocations: 1}), Extractors: extractors})
 	if err == nil {
 		return nil
 	}
@@ -209,11 +209,11 @@ func tryExtractors(extractors ...wsauth.Extractor) error {
 	return errors.New(strings.ReplaceAll(text, "\n", "; "))
 }
 
-// nobody is a verifier that refuses every token. It serves to check a
+// rejectAll is a verifier that refuses every token. It is used to check a
 // configuration.
-type nobody struct{}
+type rejectAll struct{}
 
 // Verify returns [token.ErrMalformed].
-func (nobody) Verify(context.Context, string) (*token.Claims, error) {
+func (rejectAll) Verify(context.Context, string) (*token.Claims, error) {
 	return nil, &token.Error{Kind: token.ErrMalformed}
 }

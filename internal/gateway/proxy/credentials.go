@@ -8,16 +8,16 @@ import (
 	"wsauth"
 )
 
-// unasked is the extractor of public routes. It finds and removes nothing.
-type unasked struct{}
+// noExtractor is the extractor of public routes. It finds and removes nothing.
+type noExtractor struct{}
 
 // Extract returns the zero Credential.
-func (unasked) Extract(*http.Request, wsauth.Requirement) (wsauth.Credential, error) {
+func (noExtractor) Extract(*http.Request, wsauth.Requirement) (wsauth.Credential, error) {
 	return wsauth.Credential{}, nil
 }
 
 // Strip does not change the request.
-func (unasked) Strip(*http.Request) {}
+func (noExtractor) Strip(*http.Request) {}
 
 // stripOwn removes all that this gateway accepts as a credential from a
 // request to an upstream: the cookies of its login, its tickets and its

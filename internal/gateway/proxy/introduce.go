@@ -93,7 +93,7 @@ func (o *opening) introduce() {
 		_ = conn.Close()
 		return
 	}
-	o.tie(backend, slices.Concat(first, more, early))
+	o.startRelay(backend, slices.Concat(first, more, early))
 }
 
 // dial opens the socket at the upstream, until the client leaves. early is the

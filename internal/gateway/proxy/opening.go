@@ -65,7 +65,7 @@ func (o *opening) begin() {
 // might block and the caller is an event loop.
 func (o *opening) ask() {
 	if !o.w.Hurried() {
-		o.askPatiently()
+		o.askBlocking()
 		return
 	}
 	asked, err := o.proxy.pool.AskNow(o.r.Context(), o.r)
@@ -73,14 +73,14 @@ func (o *opening) ask() {
 	case err == nil:
 		o.await(asked)
 	case errors.Is(err, upstream.ErrWait):
-		go o.askPatiently()
+		go o.askBlocking()
 	default:
 		o.fail(err)
 	}
 }
 
-// askPatiently sends the handshake to the upstream. It may block.
-func (o *opening) askPatiently() {
+// askBlocking sends the handshake to the upstream. It may block.
+func (o *opening) askBlocking() {
 	defer o.recovered()
 	asked, err := o.proxy.pool.Ask(o.socket.Context(), o.r)
 	if err != nil {
@@ -168,7 +168,7 @@ func (o *opening) open(backend *upstream.Socket) {
 	h.Set("Connection", "Upgrade")
 	h.Del("Content-Length") // RFC 9110 section 8.6
 	o.w.WriteHeader(http.StatusSwitchingProtocols)
-	o.tie(backend, nil)
+	o.startRelay(backend, nil)
 }
 
 // passOn passes an upstream's answer other than 101 on to the client.

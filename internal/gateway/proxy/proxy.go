@@ -93,7 +93,7 @@ func (p *proxy) policy(c *wsauth.Config) {
 	c.Authorize = p.authorize
 	c.KeepCredential = p.route.KeepCredential
 	if p.route.Public { // no credentials are read, so none can be refused
-		c.Extractors, c.AppParameters = []wsauth.Extractor{unasked{}}, []string{"*"}
+		c.Extractors, c.AppParameters = []wsauth.Extractor{noExtractor{}}, []string{"*"}
 	}
 }
 

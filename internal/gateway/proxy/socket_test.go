@@ -20,7 +20,7 @@ import (
 // upstream is counted with the reason of its end.
 func TestEndWhileTied(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
-	guard := must(wsauth.New(wsauth.Config{Verifier: nobody{}, Logger: log}))
+	guard := must(wsauth.New(wsauth.Config{Verifier: rejectAll{}, Logger: log}))
 	t.Cleanup(func() { _ = guard.Shutdown(t.Context()) })
 	carrier := relay.New(must(eventloop.New(eventloop.Options{Portable: true})))
 	t.Cleanup(carrier.Close)
@@ -52,7 +52,7 @@ func TestEndWhileTied(t *testing.T) {
 	backend, other := net.Pipe()
 	defer other.Close()
 	o := &opening{proxy: p, w: wsconn.NewResponse(conn), r: request, socket: socket}
-	o.tie(&upstream.Socket{Conn: backend}, nil)
+	o.startRelay(&upstream.Socket{Conn: backend}, nil)
 	answer := httptest.NewRecorder()
 	recorder.Handler(telemetry.Health{}).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	if want := `wsauth_sockets_ended_total{reason="session_ended",route="/"} 1`; !strings.Contains(answer.Body.String(), want) {
