@@ -5,7 +5,7 @@ import { connect, Session } from "../wsauth.js";
 import { fakeClock } from "./clock.js";
 import { FakeLogin, FakeSocket, fakeBrowser, record, refusal } from "./fake.js";
 
-/** A server with cookie logins: requests belong to the user who logged in last. */
+/** A server with cookie logins: a request is that of the last login. */
 class CookieServer {
   user = "";
 

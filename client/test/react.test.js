@@ -14,7 +14,7 @@ const { createRoot } = await import("react-dom/client");
 
 const isOpen = (socket) => socket.closedBy === undefined;
 
-/** Renders a component in StrictMode, and returns a function that unmounts it. */
+/** Renders a component in StrictMode, and returns a function to unmount it. */
 async function mount(component) {
   const root = createRoot(page.document.createElement("div"));
   await act(async () => root.render(createElement(StrictMode, null, createElement(component))));

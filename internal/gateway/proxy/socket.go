@@ -56,8 +56,8 @@ func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request) {
 	go o.begin() // so that net/http can release its buffers
 }
 
-// startRelay hands both connections to the relay. fromClient are bytes that the client
-// has already sent.
+// startRelay hands both connections to the relay. fromClient are bytes that the
+// client has already sent.
 func (o *opening) startRelay(backend *upstream.Socket, fromClient []byte) {
 	p, socket, record := o.proxy, o.socket, telemetry.From(o.r.Context())
 	p.routes.live.add(socket, targetOf(o.r), p, backend.Address)
