@@ -143,7 +143,7 @@ func (v *conversation) end(err error) error {
 	if !ok {
 		return v.close(err)
 	}
-	if end.By == ByNobody {
+	if end.By == ByNetwork {
 		select {
 		case end.Err = <-v.stuck:
 		default:

@@ -22,9 +22,9 @@ type Side string
 
 // The sides.
 const (
-	ByServer Side = "server"
-	ByClient Side = "client"
-	ByNobody Side = "nobody" // the connection broke
+	ByServer  Side = "server"
+	ByClient  Side = "client"
+	ByNetwork Side = "network" // the connection broke
 )
 
 // An End describes how a socket was closed.
@@ -45,7 +45,7 @@ func (e *End) Normal() bool {
 func (e *End) Error() string {
 	var b strings.Builder
 	switch e.By {
-	case ByNobody:
+	case ByNetwork:
 		b.WriteString("the connection broke, without a close frame: " + strconv.Itoa(e.Code))
 	case ByClient:
 		b.WriteString("closed by this client: " + strconv.Itoa(e.Code))

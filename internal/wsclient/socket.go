@@ -86,7 +86,7 @@ func endOf(err error, maxMessage int64) *End {
 	if errors.Is(err, websocket.ErrMessageTooBig) {
 		return &End{By: ByClient, Code: codeTooLong, Err: fmt.Errorf("received a message longer than %d bytes", maxMessage)}
 	}
-	end := &End{By: ByNobody, Code: codeBroken}
+	end := &End{By: ByNetwork, Code: codeBroken}
 	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		end.Err = errors.New(inspect.Printable(err.Error()))
 	}
