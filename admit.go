@@ -43,7 +43,9 @@ func (g *Guard) Admit(r *http.Request, q Requirement, claims *token.Claims, ende
 	}
 	s := g.newSocket(r, q, claims)
 	s.waits, s.ender = waits, ender
-	s.keepHandshake(r)
+	if g.config.Authorize != nil {
+		s.kept = keepHandshake(r, g.extractors, waits)
+	}
 	if err := g.admit(s); err != nil {
 		return nil, err
 	}
@@ -64,7 +66,7 @@ func (g *Guard) admit(s *Socket) error {
 		err = g.revocations.recheck(s.Claims())
 	}
 	if err != nil {
-		s.timer.Stop()
+		s.expiry.timer.Stop()
 		g.open.sockets.forget(s)
 	}
 	return err

@@ -1,6 +1,7 @@
 package wsauth
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -24,35 +25,49 @@ func authorize(check func(*http.Request, *token.Claims) error, r *http.Request, 
 	return refuse(NotAuthorized, err)
 }
 
+// A keptRequest is what Config.Authorize needs of a socket's request, since it
+// is called again at each renewal.
+type keptRequest struct {
+	request *http.Request // nil for a handshake, unless the token is expected in the first message
+	target  unique.Handle[target]
+	peer    string
+}
+
 // A target is the host and the path of a handshake. Most sockets of a server
 // share a few of them, so that keeping one costs a socket eight bytes.
 type target struct{ host, path string }
 
-// keepHandshake records what Config.Authorize needs of the handshake at
-// renewals.
-func (s *Socket) keepHandshake(r *http.Request) {
-	if s.guard.config.Authorize == nil {
-		return
-	}
+// keepHandshake keeps a handshake without credentials: the whole request, or
+// only its summary.
+func keepHandshake(r *http.Request, x *extractors, whole bool) keptRequest {
+	k := keptRequest{peer: r.RemoteAddr}
 	path := r.URL.Path
-	if s.waits || s.guard.extractors.stripsPath() {
-		stripped := s.guard.extractors.stripped(s.Context(), r)
+	if whole || x.stripsPath() {
+		stripped := x.stripped(r.Context(), r)
 		path = stripped.URL.Path
-		if s.waits {
-			s.request = stripped
-			s.request.Body = http.NoBody
+		if whole {
+			stripped.Body = http.NoBody
+			k.request = stripped
 		}
 	}
-	s.target, s.peer = unique.Make(target{r.Host, path}), r.RemoteAddr
+	k.target = unique.Make(target{r.Host, path})
+	return k
 }
 
-// keepRequest records what Config.Authorize needs of a plain HTTP request,
-// since a renewal calls it again if the response is held open. It copies
-// stripped, which the handler may change.
-func (s *Socket) keepRequest(stripped *http.Request) {
-	if s.guard.config.Authorize != nil {
-		s.request = summary(stripped.Method, stripped.Host, stripped.URL.Path, stripped.RemoteAddr)
+// keepPlain keeps the summary of a plain HTTP request, whose response may be
+// held open. It copies stripped, which the handler may change.
+func keepPlain(stripped *http.Request) keptRequest {
+	return keptRequest{request: summary(stripped.Method, stripped.Host, stripped.URL.Path, stripped.RemoteAddr)}
+}
+
+// clone returns a request with the context ctx, which Config.Authorize may
+// change.
+func (k keptRequest) clone(ctx context.Context) *http.Request {
+	if k.request != nil {
+		return k.request.Clone(ctx)
 	}
+	of := k.target.Value()
+	return summary(http.MethodGet, of.host, of.path, k.peer).WithContext(ctx)
 }
 
 // summary returns a request with the fields that Config.Authorize gets at a
@@ -66,22 +81,8 @@ func (s *Socket) authorize(claims *token.Claims) error {
 	if s.guard.config.Authorize == nil {
 		return nil
 	}
-	return authorize(s.guard.config.Authorize, s.keptRequest(), claims)
-}
-
-// keptRequest returns the request for a call of Config.Authorize: the whole
-// handshake if the client has not sent its first message, and otherwise its
-// summary.
-func (s *Socket) keptRequest() *http.Request {
 	s.mu.Lock()
-	r := s.request
+	kept := s.kept
 	s.mu.Unlock()
-	if r != nil && s.ender != nil {
-		return r
-	}
-	if r != nil {
-		return r.Clone(s.Context()) // Config.Authorize may change it
-	}
-	of := s.target.Value()
-	return summary(http.MethodGet, of.host, of.path, s.peer).WithContext(s.Context())
+	return authorize(s.guard.config.Authorize, kept.clone(s.Context()), claims)
 }

@@ -49,7 +49,7 @@ func Follow(ctx context.Context, f Follower) *Socket {
 	defer s.mu.Unlock()
 	if s.followed == nil {
 		s.followed = &followed{follower: f}
-		s.timer = time.AfterFunc(followAfter, s.follow)
+		s.expiry.start(s.guard.now(), followAfter, s.follow)
 	}
 	return s
 }
@@ -85,16 +85,7 @@ func (s *Socket) SetTransfer(t Transfer) {
 	if f.overdue && t == Endless {
 		s.End(TokenExpired)
 	}
-	s.endIfDraining()
-}
-
-// endIfDraining ends an endless request that Drain has missed, because it was
-// not endless or not followed when the guard started to drain. s.mu must be
-// held.
-func (s *Socket) endIfDraining() {
-	if f := s.followed; f.registered && f.transfer == Endless && s.guard.open.sockets.isClosing() {
-		s.End(Restarting)
-	}
+	s.guard.open.drainLate(s)
 }
 
 // Followed reports whether s is a plain HTTP request that the guard follows;
@@ -123,14 +114,15 @@ func (s *Socket) follow() {
 	if f.returned {
 		return
 	}
-	s.timer = time.AfterFunc(s.untilDue(), s.timedOut)
+	now := s.guard.now()
+	s.expiry.start(now, s.Claims().ValidUntil().Sub(now), s.timedOut)
 	f.registered = true
 	_, _ = s.guard.open.requests.admit(s) // it has no limits, and is never closed
 	s.guard.pulse.start()
 	if err := s.guard.revocations.recheck(s.Claims()); err != nil {
 		s.EndWith(&EndError{Reason: TokenRevoked, Err: err})
 	}
-	s.endIfDraining()
+	s.guard.open.drainLate(s)
 	if f.follower != nil {
 		f.follower.Opened(s)
 	}
@@ -144,7 +136,7 @@ func (s *Socket) unfollow() {
 	}
 	s.mu.Lock()
 	f.returned = true
-	s.timer.Stop()
+	s.expiry.timer.Stop()
 	s.mu.Unlock()
 	if !f.registered {
 		return
@@ -158,10 +150,4 @@ func (s *Socket) unfollow() {
 	if f.follower != nil {
 		f.follower.Ended(s, end)
 	}
-}
-
-func (s *Socket) isEndless() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.followed.transfer == Endless
 }

@@ -21,10 +21,6 @@ func Hold(ctx context.Context) error {
 	if s == nil {
 		return errors.New("wsauth: Hold: no guard has checked the request")
 	}
-	return s.hold()
-}
-
-func (s *Socket) hold() error {
 	if s.ender != nil {
 		return nil
 	}

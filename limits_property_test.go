@@ -187,7 +187,7 @@ func (x *crowd) step(rnd *rand.Rand) {
 		_, err = x.socket(g, from, nil)
 	case n < 6:
 		s := g.newSocket(request(from), Access, claims())
-		if err = s.hold(); err == nil {
+		if err = Hold(s.Context()); err == nil {
 			x.open = append(x.open, s)
 		}
 	case len(x.open) == 0:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"wsauth/store"
+	"wsauth/token"
 )
 
 // registries contains the open sockets and the followed requests (see
@@ -104,6 +105,17 @@ func (o registries) all() []*Socket {
 // hasClaims reports whether any of them has claims.
 func (o registries) hasClaims() bool { return o.sockets.hasClaims() || o.requests.hasClaims() }
 
+// rename records new claims of s, and ends sockets to make room for its client
+// if it had none. s.mu must be held.
+func (o registries) rename(s *Socket, claims *token.Claims) error {
+	if s.Claims() != nil {
+		return o.of(s).rename(s, claims)
+	}
+	evicted, err := o.sockets.authenticate(s, claims)
+	endEvicted(evicted)
+	return err
+}
+
 // of returns the registry of s.
 func (o registries) of(s *Socket) *registry {
 	if s.followed != nil {
@@ -126,7 +138,17 @@ const endEvery = time.Millisecond
 
 // drain ends the open sockets and the endless responses one after another.
 func (o registries) drain(ctx context.Context) {
-	open := append(o.sockets.all(), slices.DeleteFunc(o.requests.all(), func(s *Socket) bool { return !s.isEndless() })...)
+	isEndless := func(s *Socket) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.followed.transfer == Endless
+	}
+	open := o.sockets.all()
+	for _, s := range o.requests.all() {
+		if isEndless(s) {
+			open = append(open, s)
+		}
+	}
 	every := endEvery
 	if deadline, ok := ctx.Deadline(); ok {
 		every = min(every, time.Until(deadline)/2/time.Duration(max(len(open), 1)))
@@ -134,6 +156,14 @@ func (o registries) drain(ctx context.Context) {
 	begun := time.Now()
 	for i, s := range open {
 		wait(ctx, time.Until(begun.Add(time.Duration(i)*every)))
+		s.End(Restarting)
+	}
+}
+
+// drainLate ends a followed request that drain has missed, because it was not
+// endless or not registered when the guard started to drain. s.mu must be held.
+func (o registries) drainLate(s *Socket) {
+	if f := s.followed; f.registered && f.transfer == Endless && o.sockets.isClosing() {
 		s.End(Restarting)
 	}
 }

@@ -223,7 +223,7 @@ func (r *registry) named(kind nameKind, name string) []*Socket {
 func (r *registry) concerned(v store.Revocation) []*Socket {
 	return slices.DeleteFunc(r.within(v), func(s *Socket) bool {
 		claims := s.Claims()
-		return claims == nil || s.end.Load() != nil || !revindex.Concerns(v, claims) && (v.Before.IsZero() || !s.wasAuthenticatedAt(v.Before))
+		return claims == nil || s.end.Load() != nil || !revindex.Concerns(v, claims) && (v.Before.IsZero() || !s.identity.existedAt(v.Before, s.guard.now()))
 	})
 }
 

@@ -34,7 +34,7 @@ func TestSocketMemory(t *testing.T) {
 	before := heap()
 	for i := range sockets {
 		s := &Socket{guard: g, remote: "192.0.2.1:1234"}
-		s.claims.Store(claims[i])
+		s.identity.claims.Store(claims[i])
 		s.startTimer()
 		if _, err := g.open.sockets.admit(s); err != nil {
 			t.Fatal(err)
@@ -47,7 +47,7 @@ func TestSocketMemory(t *testing.T) {
 		t.Errorf("%.0f bytes for each socket", each)
 	}
 	for _, s := range sockets {
-		s.timer.Stop()
+		s.expiry.timer.Stop()
 		g.open.sockets.forget(s)
 	}
 	for kind, names := range g.open.sockets.rings {
@@ -64,7 +64,7 @@ func TestRenewedSocketHasOneName(t *testing.T) {
 	var all []*Socket
 	for range 3 { // with one token
 		s := &Socket{guard: g, remote: "192.0.2.1:1234"}
-		s.claims.Store(&token.Claims{Subject: "ada", ID: "old", SessionID: "s", ExpiresAt: time.Now().Add(time.Hour)})
+		s.identity.claims.Store(&token.Claims{Subject: "ada", ID: "old", SessionID: "s", ExpiresAt: time.Now().Add(time.Hour)})
 		s.startTimer()
 		if _, err := g.open.sockets.admit(s); err != nil {
 			t.Fatal(err)
@@ -100,7 +100,7 @@ func TestRenewedSocketHasOneName(t *testing.T) {
 		}
 	}
 	for _, s := range all {
-		s.timer.Stop()
+		s.expiry.timer.Stop()
 		g.open.sockets.forget(s)
 	}
 	if len(names()) > 0 {
@@ -114,7 +114,7 @@ func TestSocketHasTwoNames(t *testing.T) {
 	g := &Guard{now: time.Now, open: newRegistries(Limits{})}
 	open := func(subject, issuer, sid string) *Socket {
 		s := &Socket{guard: g, remote: "192.0.2.1:1234"}
-		s.claims.Store(&token.Claims{Subject: subject, IssuerSubject: issuer, SessionID: sid, IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)})
+		s.identity.claims.Store(&token.Claims{Subject: subject, IssuerSubject: issuer, SessionID: sid, IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)})
 		s.startTimer()
 		if _, err := g.open.sockets.admit(s); err != nil {
 			t.Fatal(err)
@@ -142,7 +142,7 @@ func TestSocketHasTwoNames(t *testing.T) {
 		}
 	}
 	for _, s := range all {
-		s.timer.Stop()
+		s.expiry.timer.Stop()
 		g.open.sockets.forget(s)
 	}
 	for kind, names := range g.open.sockets.rings {

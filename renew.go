@@ -17,6 +17,35 @@ const (
 	renewalEvery = time.Second
 )
 
+// renewals limits the renewals of a socket, and announces them.
+type renewals struct {
+	limiter *rate.Limiter // nil before the first one
+	next    chan struct{} // closed by the next one; nil if not waited for
+}
+
+// allow reports whether the client may make the guard verify another token.
+func (n *renewals) allow() bool {
+	if n.limiter == nil {
+		n.limiter = rate.NewLimiter(rate.Every(renewalEvery), renewalBurst)
+	}
+	return n.limiter.Allow()
+}
+
+// announcement returns a channel that announce closes.
+func (n *renewals) announcement() <-chan struct{} {
+	if n.next == nil {
+		n.next = make(chan struct{})
+	}
+	return n.next
+}
+
+func (n *renewals) announce() {
+	if n.next != nil {
+		close(n.next)
+		n.next = nil
+	}
+}
+
 // errNoSocket is returned when a plain HTTP request is renewed.
 var errNoSocket = errors.New("wsauth: only an open socket can be renewed")
 
@@ -36,8 +65,11 @@ func (s *Socket) Renew(ctx context.Context, raw string) error {
 	if s.ender == nil {
 		return errNoSocket
 	}
-	if err := s.limitRenewals(); err != nil {
-		return err
+	s.mu.Lock()
+	allowed := s.renewals.allow()
+	s.mu.Unlock()
+	if !allowed {
+		return s.endRefused(refuseWith(RateLimited, "Too many renewals"))
 	}
 	claims, err := verify(ctx, s.guard.config.Verifier, raw)
 	if err == nil {
@@ -107,17 +139,24 @@ func (s *Socket) storeClaims(claims *token.Claims) (first bool, err error) {
 	if err := checkSuccessor(s.Claims(), claims); err != nil {
 		return first, err
 	}
-	if err := s.register(claims); err != nil {
+	if err := s.guard.open.rename(s, claims); err != nil {
 		return first, err
 	}
-	s.setClaims(claims)
+	now := s.guard.now()
+	s.identity.set(claims, now)
+	s.expiry.restart(now, claims.ValidUntil().Sub(now))
+	if s.end.Load() != nil {
+		s.expiry.timer.Stop() // Closed may have stopped it already, and does not stop it again
+	}
+	if first {
+		s.guard.pulse.start()
+	}
 	if s.ender != nil {
-		s.request = nil // only the first message needs the whole handshake
+		s.kept.request = nil // only the first message needs the whole handshake
 	}
 	if s.followed != nil {
 		s.followed.overdue = false
 	}
-	s.resetTimer()
 	if err := s.guard.revocations.recheck(claims); err != nil {
 		s.EndWith(&EndError{Reason: TokenRevoked, Err: err})
 		return first, err
@@ -125,25 +164,8 @@ func (s *Socket) storeClaims(claims *token.Claims) (first bool, err error) {
 	if err := s.checkOpen(); err != nil {
 		return first, err
 	}
-	if s.renewed != nil {
-		close(s.renewed)
-		s.renewed = nil
-	}
+	s.renewals.announce()
 	return first, nil
-}
-
-// register registers the socket under its new claims. s.mu must be held.
-func (s *Socket) register(claims *token.Claims) error {
-	if s.Claims() != nil {
-		return s.guard.open.of(s).rename(s, claims)
-	}
-	evicted, err := s.guard.open.sockets.authenticate(s, claims)
-	if err != nil {
-		return err
-	}
-	s.guard.pulse.start()
-	endEvicted(evicted)
-	return nil
 }
 
 // checkSuccessor refuses claims that do not continue the session of old. If
@@ -168,20 +190,6 @@ func checkSuccessor(old, claims *token.Claims) error {
 	return nil
 }
 
-// limitRenewals limits how often a client may make the guard verify a token.
-func (s *Socket) limitRenewals() error {
-	s.mu.Lock()
-	if s.renewals == nil {
-		s.renewals = rate.NewLimiter(rate.Every(renewalEvery), renewalBurst)
-	}
-	allowed := s.renewals.Allow()
-	s.mu.Unlock()
-	if allowed {
-		return nil
-	}
-	return s.endRefused(refuseWith(RateLimited, "Too many renewals"))
-}
-
 // endRefused ends the socket with a refusal, unless it is StoreUnavailable, and
 // returns err.
 func (s *Socket) endRefused(err error) error {
@@ -197,10 +205,7 @@ func (s *Socket) endRefused(err error) error {
 func (s *Socket) Renewed() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.renewed == nil {
-		s.renewed = make(chan struct{})
-	}
-	return s.renewed
+	return s.renewals.announcement()
 }
 
 // RequireFresh waits until the socket has a fresh token, for an action that

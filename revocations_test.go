@@ -129,7 +129,7 @@ func TestStoreComesBack(t *testing.T) {
 // open.
 func TestExpiredByTheWall(t *testing.T) {
 	inStaleness(t, 2, func(t *testing.T, g *Guard, _ *failingLog, open []*Socket) {
-		open[0].claims.Store(&token.Claims{Subject: "ada", ExpiresAt: time.Now().Add(-time.Second)})
+		open[0].identity.claims.Store(&token.Claims{Subject: "ada", ExpiresAt: time.Now().Add(-time.Second)})
 		past := time.Now().Add(-time.Minute)
 		g.pulse.last.Store(&past)
 		if !g.Paused() {

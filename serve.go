@@ -55,7 +55,9 @@ func (g *Guard) servePlain(w http.ResponseWriter, r *http.Request, q Requirement
 	s := g.newSocket(r, q, claims)
 	defer s.release()
 	r = g.extractors.stripped(s.context.get(context.WithValue(r.Context(), socketKey{}, s)), r)
-	s.keepRequest(r)
+	if g.config.Authorize != nil {
+		s.kept = keepPlain(r)
+	}
 	httpx.StripUpgrade(r.Header)
 	next.ServeHTTP(w, r)
 }
@@ -87,7 +89,7 @@ func (g *Guard) serveSocket(w http.ResponseWriter, r *http.Request, q Requiremen
 		response.Conn().ChooseSubprotocol(name)
 	}
 	if s.waits {
-		response.Conn().Limit(maxFirstMessage, s.isAnonymous, func() { s.End(MessageTooBig) })
+		response.Conn().Limit(maxFirstMessage, func() bool { return s.Claims() == nil }, func() { s.End(MessageTooBig) })
 	}
 	stripped := g.extractors.stripped(s.Context(), r)
 	stripped.Body = http.NoBody

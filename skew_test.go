@@ -184,7 +184,7 @@ func TestSuspendedRequests(t *testing.T) {
 			begin func(s *Socket) error
 			want  error
 		}{
-			"held":     {(*Socket).hold, TokenExpired},
+			"held":     {func(s *Socket) error { return Hold(s.Context()) }, TokenExpired},
 			"followed": {follow, TokenExpired},
 			"bounded":  {func(s *Socket) error { Follow(s.Context(), nil); s.SetTransfer(Bounded); return nil }, nil},
 		} {

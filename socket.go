@@ -7,9 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unique"
-
-	"golang.org/x/time/rate"
 
 	"wsauth/token"
 )
@@ -19,35 +16,24 @@ import (
 // from [SocketFrom]; servers that handle connections themselves get it from
 // [Guard.Admit]. It is safe for concurrent use.
 type Socket struct {
-	guard         *Guard
-	requirement   Requirement
-	started       time.Time
-	remote        string
-	waits         bool  // the token is expected in the first message
-	ender         Ender // nil for a plain HTTP request
-	claims        atomic.Pointer[token.Claims]
-	authenticated time.Time // when the client authenticated; read only if there are claims
-	context       socketContext
-	end           atomic.Pointer[EndError]
-	id            atomic.Uint64 // position in the order; 0 if it has none
-	stage         atomic.Int32  // what was reported to the observer
-	held          atomic.Bool   // a plain HTTP request that counts as a socket
-	timer         *time.Timer   // fires when the socket expires
+	guard       *Guard
+	requirement Requirement
+	started     time.Time
+	remote      string
+	waits       bool  // the token is expected in the first message
+	ender       Ender // nil for a plain HTTP request
+	identity    identity
+	context     socketContext
+	end         atomic.Pointer[EndError]
+	id          atomic.Uint64 // position in the order; 0 if it has none
+	stage       atomic.Int32  // what was reported to the observer
+	held        atomic.Bool   // a plain HTTP request that counts as a socket
+	followed    *followed     // a plain HTTP request that may end with its session; else nil
 
-	// For Config.Authorize, which is called again at each renewal: request is
-	// a plain HTTP request, or the handshake until the client has sent its
-	// first message, and otherwise nil. target and peer belong to the
-	// handshake of a WebSocket.
-	request *http.Request // mu must be held
-	target  unique.Handle[target]
-	peer    string
-
-	followed *followed // a plain HTTP request that may end with its session; else nil
-
-	mu       sync.Mutex    // serializes renewals; not held while Authorize is called
-	due      time.Time     // when the timer fires
-	renewals *rate.Limiter // nil before the first renewal
-	renewed  chan struct{} // closed by the next renewal; nil if not waited for
+	mu       sync.Mutex // serializes renewals, and guards the following fields; not held while Authorize is called
+	expiry   expiry
+	kept     keptRequest // for Authorize
+	renewals renewals
 
 	entry entry // guarded by registry.mu
 }
@@ -56,7 +42,9 @@ type Socket struct {
 func (g *Guard) newSocket(r *http.Request, q Requirement, claims *token.Claims) *Socket {
 	s := &Socket{guard: g, requirement: q, started: time.Now(), remote: g.proxies.Of(r).Addr}
 	s.context.request = r.Context()
-	s.setClaims(claims)
+	if claims != nil {
+		s.identity.set(claims, g.now())
+	}
 	return s
 }
 
@@ -64,28 +52,27 @@ func (g *Guard) newSocket(r *http.Request, q Requirement, claims *token.Claims) 
 // They are nil if the requirement is [Optional] and the client sent no
 // credential. If the client sends its token in the first message, they are nil
 // until [Socket.Authenticate] has accepted it.
-func (s *Socket) Claims() *token.Claims { return s.claims.Load() }
+func (s *Socket) Claims() *token.Claims { return s.identity.claims.Load() }
 
-// setClaims stores claims. It must not be called concurrently.
-func (s *Socket) setClaims(claims *token.Claims) {
-	if claims == nil {
-		return
-	}
-	if s.Claims() == nil {
-		s.authenticated = s.guard.now()
-	}
-	s.claims.Store(claims)
+// An identity holds the claims of a socket's current token.
+type identity struct {
+	claims atomic.Pointer[token.Claims] // nil before the client authenticates
+	since  time.Time                    // when it did; read only if there are claims
 }
 
-// isAnonymous reports whether the client has not authenticated.
-func (s *Socket) isAnonymous() bool { return s.Claims() == nil }
+// set stores claims. It must not be called concurrently.
+func (i *identity) set(claims *token.Claims, now time.Time) {
+	if i.claims.Load() == nil {
+		i.since = now
+	}
+	i.claims.Store(claims)
+}
 
-// wasAuthenticatedAt reports whether a socket with claims had them at a moment.
-// It compares both the wall clock and the monotonic clock, since the wall
+// existedAt reports whether there were claims at a moment, if there are some
+// now. It compares both the wall clock and the monotonic clock, since the wall
 // clock may have been set back since.
-func (s *Socket) wasAuthenticatedAt(moment time.Time) bool {
-	now := s.guard.now()
-	return s.authenticated.UnixMilli() <= moment.UnixMilli() || now.Sub(s.authenticated) >= now.Sub(moment)
+func (i *identity) existedAt(moment, now time.Time) bool {
+	return i.since.UnixMilli() <= moment.UnixMilli() || now.Sub(i.since) >= now.Sub(moment)
 }
 
 // Started returns when the request arrived.
@@ -188,7 +175,7 @@ func (s *Socket) Closed() {
 	}
 	e := s.end.Load()
 	s.context.end(e)
-	s.timer.Stop()
+	s.expiry.timer.Stop()
 	s.guard.open.sockets.forget(s)
 	if s.stage.Swap(stageClosed) == stageOpen {
 		s.guard.report.ended(s, e)
@@ -200,42 +187,41 @@ func closedEnd() *EndError {
 	return &EndError{Code: closeNormal, Reason: "closed", Err: net.ErrClosed}
 }
 
-// noEnd is the delay of a timer that never fires.
+// An expiry is the time at which a socket expires. Its timer uses the
+// monotonic clock, so a clock that is set back does not lengthen it.
+type expiry struct {
+	timer *time.Timer
+	due   time.Time // when the timer fires
+}
+
+// start starts the timer, which calls fire when the time left is over.
+func (e *expiry) start(now time.Time, left time.Duration, fire func()) {
+	e.due = now.Add(left)
+	e.timer = time.AfterFunc(left, fire)
+}
+
+// restart changes the time left.
+func (e *expiry) restart(now time.Time, left time.Duration) {
+	e.due = now.Add(left)
+	e.timer.Reset(left)
+}
+
+// noEnd is the time left of a socket that never expires.
 const noEnd = time.Duration(math.MaxInt64)
 
-// startTimer starts the timer that ends the socket when it expires.
+// startTimer starts the timer that ends the socket when its token expires, or
+// when the time for the first message is over.
 func (s *Socket) startTimer() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.timer = time.AfterFunc(s.untilDue(), s.timedOut)
-}
-
-// resetTimer resets the timer after the claims have changed. s.mu must be
-// held.
-func (s *Socket) resetTimer() {
-	s.timer.Reset(s.untilDue())
-	if s.end.Load() != nil {
-		s.timer.Stop() // Closed may have stopped it already, and does not stop it again
-	}
-}
-
-// untilDue sets s.due to the time at which the socket expires: when its token
-// does, or when the time for the first message is over. It returns the time
-// left. The timer uses the monotonic clock, so a clock that is set back does
-// not lengthen it. s.mu must be held.
-func (s *Socket) untilDue() time.Duration {
-	now := s.guard.now()
-	var left time.Duration
+	now, left := s.guard.now(), noEnd
 	switch claims := s.Claims(); {
 	case claims != nil:
 		left = claims.ValidUntil().Sub(now)
 	case s.waits:
 		left = s.guard.extractors.firstMessage.timeout()
-	default:
-		return noEnd
 	}
-	s.due = now.Add(left)
-	return left
+	s.expiry.start(now, left, s.timedOut)
 }
 
 // timedOut ends the socket when the timer fires, unless it has been renewed in
@@ -245,7 +231,7 @@ func (s *Socket) timedOut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.due.Sub(s.guard.now()) > 0:
+	case s.expiry.due.Sub(s.guard.now()) > 0:
 	case s.Claims() == nil:
 		s.End(AuthTimeout)
 	default:
