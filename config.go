@@ -177,46 +177,19 @@ func (c Config) withDefaults() (Config, error) {
 	if isNil(c.Verifier) {
 		fault("Verifier: required; token.NewVerifier makes one")
 	}
-	if len(c.Extractors) == 0 {
-		c.Extractors = []Extractor{Header{}}
-	}
-	c.Extractors = slices.Clone(c.Extractors)
-	for i, l := range c.Extractors {
-		if isNil(l) {
-			fault("Extractors[%d]: nil", i)
-			continue
-		}
-		switch p := l.(type) { // the guard finds these by their type
-		case *Cookies:
-			l = *p
-		case *Ticket:
-			l = *p
-		case *FirstMessage:
-			l = *p
-		}
-		c.Extractors[i] = l
-		for j, other := range c.Extractors[:i] {
-			if reflect.DeepEqual(l, other) {
-				fault("Extractors[%d]: the same as Extractors[%d]; every credential would be found twice", i, j)
-			}
-		}
-		if v, ok := l.(interface{ validate() error }); ok {
-			if err := v.validate(); err != nil {
-				fault("Extractors[%d]: %w", i, err)
-			}
-		}
-	}
+	extractors, wrong := c.plainExtractors()
+	c.Extractors = extractors
+	faults = append(faults, wrong...)
 	faults = append(faults, c.checkAppParameters()...)
 	faults = append(faults, c.checkAnyOrigin()...)
 	faults = append(faults, c.checkStores()...)
 	if _, err := c.proxies(); err != nil {
 		faults = append(faults, err)
 	}
-	limits, err := c.Limits.withDefaults()
-	if err != nil {
+	var err error
+	if c.Limits, err = c.Limits.withDefaults(); err != nil {
 		faults = append(faults, err)
 	}
-	c.Limits = limits
 	if c.MaxTokenLife, err = c.maxTokenLife(); err != nil {
 		faults = append(faults, err)
 	}
@@ -241,6 +214,45 @@ func (c Config) withDefaults() (Config, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c, errors.Join(faults...)
+}
+
+// plainExtractors validates the extractors and returns them without pointers:
+// the guard finds Cookies, Ticket and FirstMessage by their type.
+func (c Config) plainExtractors() ([]Extractor, []error) {
+	if len(c.Extractors) == 0 {
+		return []Extractor{Header{}}, nil
+	}
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("wsauth: Config."+format, args...))
+	}
+	plain := slices.Clone(c.Extractors)
+	for i, l := range plain {
+		if isNil(l) {
+			fault("Extractors[%d]: nil", i)
+			continue
+		}
+		switch p := l.(type) {
+		case *Cookies:
+			l = *p
+		case *Ticket:
+			l = *p
+		case *FirstMessage:
+			l = *p
+		}
+		plain[i] = l
+		for j, other := range plain[:i] {
+			if reflect.DeepEqual(l, other) {
+				fault("Extractors[%d]: the same as Extractors[%d]; every credential would be found twice", i, j)
+			}
+		}
+		if v, ok := l.(interface{ validate() error }); ok {
+			if err := v.validate(); err != nil {
+				fault("Extractors[%d]: %w", i, err)
+			}
+		}
+	}
+	return plain, faults
 }
 
 const minStaleness = 3 * time.Second

@@ -226,46 +226,17 @@ func (c *inspection) each(name []byte, do func(key, stored []byte) error) error 
 // pass as an old one.
 func (c *inspection) verifyOld() (Report, error) {
 	records := 0
-	indexes := map[string]*sum{} // what exists minus what is expected
-	expect := func(index, key, value []byte) { indexes[string(index)].remove(checksum(index, key, value)) }
+	indexes := oldIndexes{}
 	for _, name := range buckets {
 		indexes[string(name)] = &sum{}
 	}
 	for _, name := range buckets {
 		n := 0
-		look := func(key, value []byte) error {
+		err := c.each(name, func(key, value []byte) error {
 			n++
-			switch string(name) {
-			case string(logBucket):
-				r, err := decode(value)
-				if err != nil || len(key) != 8 {
-					return damaged("a revocation cannot be read")
-				}
-				expect(namesBucket, nameOf(r), key)
-				expect(expiryBucket, expiryKey(r.Expires, key), nil)
-			case string(sessionsBucket):
-				s, err := storekit.DecodeSession(value)
-				if err != nil || s.ID != string(key) {
-					return damaged("a session cannot be read")
-				}
-				expect(sessionExpiryBucket, expiryKey(s.Expires, key), nil)
-				expect(sessionSubjectBucket, subjectKey(s), nil)
-			case string(ticketsBucket):
-				ticket, err := decodeTicket(value)
-				if err != nil {
-					return damaged("a ticket cannot be read")
-				}
-				expect(ticketExpiryBucket, expiryKey(ticket.expires, key), nil)
-			case string(metaBucket):
-				if strings.HasSuffix(string(key), ".count") && len(value) != 8 || string(key) == string(trimmedKey) && len(value) != 8 || string(key) == string(ticketClockKey) && len(value) != 8 {
-					return damaged("%s is damaged", key)
-				}
-			default:
-				indexes[string(name)].add(checksum(name, key, value))
-			}
-			return nil
-		}
-		if err := c.each(name, look); err != nil {
+			return indexes.add(name, key, value)
+		})
+		if err != nil {
 			return Report{}, err
 		}
 		c.count(name, n)
@@ -285,4 +256,44 @@ func (c *inspection) verifyOld() (Report, error) {
 		return Report{}, damaged("its format is damaged")
 	}
 	return c.finish(1, string(c.facts[string(epochKey)]), records), nil
+}
+
+// oldIndexes holds, for each index of a file without checksums, the sum of its
+// entries minus those that the records require.
+type oldIndexes map[string]*sum
+
+// add adds an entry of an index, or checks another record and subtracts the
+// index entries that it requires.
+func (x oldIndexes) add(bucket, key, value []byte) error {
+	expect := func(index, key, value []byte) { x[string(index)].remove(checksum(index, key, value)) }
+	switch string(bucket) {
+	case string(logBucket):
+		r, err := decode(value)
+		if err != nil || len(key) != 8 {
+			return damaged("a revocation cannot be read")
+		}
+		expect(namesBucket, nameOf(r), key)
+		expect(expiryBucket, expiryKey(r.Expires, key), nil)
+	case string(sessionsBucket):
+		s, err := storekit.DecodeSession(value)
+		if err != nil || s.ID != string(key) {
+			return damaged("a session cannot be read")
+		}
+		expect(sessionExpiryBucket, expiryKey(s.Expires, key), nil)
+		expect(sessionSubjectBucket, subjectKey(s), nil)
+	case string(ticketsBucket):
+		ticket, err := decodeTicket(value)
+		if err != nil {
+			return damaged("a ticket cannot be read")
+		}
+		expect(ticketExpiryBucket, expiryKey(ticket.expires, key), nil)
+	case string(metaBucket):
+		number := strings.HasSuffix(string(key), ".count") || string(key) == string(trimmedKey) || string(key) == string(ticketClockKey)
+		if number && len(value) != 8 {
+			return damaged("%s is damaged", key)
+		}
+	default:
+		x[string(bucket)].add(checksum(bucket, key, value))
+	}
+	return nil
 }
