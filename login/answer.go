@@ -162,11 +162,6 @@ var (
 	}
 )
 
-// A refusal refuses a token that the guard has accepted. The guard answers it.
-type refusal struct{ err error } // a *wsauth.Error
-
-func (e *refusal) Error() string { return e.err.Error() }
-
 // cannotIssue answers a request of a user for whom no token can be issued, for
 // example because the name has control characters.
 func (a *responder) cannotIssue(w http.ResponseWriter, r *http.Request, err error) {
@@ -196,15 +191,4 @@ func (a *responder) readJSON(w http.ResponseWriter, r *http.Request, v any) bool
 		return false
 	}
 	return true
-}
-
-// errSessionEnded returns the refusal of a credential whose session has ended.
-func errSessionEnded(err error) *wsauth.Error {
-	return &wsauth.Error{Reason: wsauth.SessionEnded, Message: "The session has ended; log in again", Err: err}
-}
-
-// errUnavailable returns the refusal of a credential while the store does not
-// say whether it is valid.
-func errUnavailable(err error) *wsauth.Error {
-	return &wsauth.Error{Reason: wsauth.StoreUnavailable, Message: wsauth.StoreUnavailable.Outcome().Text, Err: err}
 }

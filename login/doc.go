@@ -40,11 +40,13 @@
 // starts sessions with [Service.Start], and ends them with [Service.End] and
 // [Service.EndUser].
 //
-// The files, from top to bottom: service.go has what an application calls;
-// handlers.go lists the endpoints, which are in login.go, refresh.go,
-// ticket.go, logout.go and sessionlist.go; answer.go, cookies.go and origins.go
-// are for HTTP; sessions.go, issue.go, present.go, which detects stolen refresh
-// tokens, and end.go are for sessions, and know no HTTP; password.go checks
-// passwords; attempts.go limits failed logins, with device.go and
-// seennetworks.go; hashqueue.go limits how many passwords are hashed at a time.
+// The files: service.go has what an application calls; handlers.go lists the
+// endpoints, which are in login.go, refresh.go, ticket.go, logout.go and
+// sessionlist.go; answer.go and cookies.go write answers; origins.go checks
+// origins. Below them, without HTTP: sessions.go starts and refreshes sessions;
+// issue.go issues their tokens; present.go detects stolen refresh tokens;
+// end.go ends sessions; errors.go has the errors that answer.go answers;
+// password.go checks passwords, with hashqueue.go, which limits how many are
+// hashed at a time; attempts.go limits failed logins, with device.go and
+// seennetworks.go.
 package login

@@ -7,21 +7,24 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"wsauth"
+	"wsauth/internal/logtext"
 	"wsauth/internal/problem"
 )
 
 // handlers answer the endpoints of a service.
 type handlers struct {
-	guard     *wsauth.Guard
-	ending    *wsauth.Guard // for requests that end sessions; see [Config.EndVerifier]
-	sessions  *sessions
-	passwords *passwords // nil without [Config.Users]
-	devices   *devices
-	tickets   *tickets // nil if the guard has none
-	cookies   *cookies
-	origins   *origins
-	respond   *responder
-	log       *slog.Logger
+	guard         *wsauth.Guard
+	ending        *wsauth.Guard // for requests that end sessions; see [Config.EndVerifier]
+	sessions      *sessions
+	revoker       *revoker
+	refreshTokens *refreshTokens
+	passwords     *passwords // nil without [Config.Users]
+	devices       *devices
+	tickets       *tickets // nil if the guard has none
+	cookies       *cookies
+	origins       *origins
+	respond       *responder
+	log           *slog.Logger
 }
 
 // endpoints returns the endpoints below a prefix. doc.go has the same table.
@@ -55,4 +58,8 @@ func (h *handlers) session(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	problem.WriteJSON(w, jsontext.Value(claims.Payload()))
+}
+
+func clientOf(r *http.Request) client {
+	return client{addr: r.RemoteAddr, host: logtext.Host(r.RemoteAddr), agent: logtext.Visible(r.UserAgent())}
 }

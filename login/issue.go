@@ -22,26 +22,6 @@ type Tokens struct {
 // spreadFrom is the minimum lifetime of an access token that is spread.
 const spreadFrom = time.Minute
 
-var (
-	// errSessionOver means that a session has no whole second left to live.
-	errSessionOver = errors.New("login: the session is over")
-
-	// errNoToken means that no token can be issued for a user.
-	errNoToken = errors.New("login: no token")
-
-	// errClockBehind means that every new token of the user would be revoked,
-	// because the clock is behind the time until which sessions were ended.
-	errClockBehind = errors.New("the clock is behind a revocation of all sessions of this user or of all users: was it set back?")
-
-	// errTokenAhead means that the clock is behind the time at which this service
-	// issued a token.
-	errTokenAhead = errors.New("the clock is behind the time at which this server issued the refresh token: was it set back?")
-
-	// errEndedMeanwhile means that the sessions of a user were ended while another
-	// was being started.
-	errEndedMeanwhile = errors.New("the sessions of this user were ended in the meantime")
-)
-
 // An issuer issues the tokens of sessions, which the guard must accept.
 type issuer struct {
 	tokens   *token.Issuer

@@ -21,7 +21,7 @@ func (h *handlers) logout(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := problem.Storing(r)
 	defer cancel()
-	sockets, err := h.sessions.revoker.end(ctx, h.sessions.revoker.revocationOf(ctx, claims))
+	sockets, err := h.revoker.end(ctx, h.revoker.revocationOf(ctx, claims))
 	if hasEnded(err) {
 		h.cookies.clear(w, r)
 	}
@@ -50,7 +50,7 @@ func (h *handlers) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := problem.Storing(r)
 	defer cancel()
-	sessions, sockets, err := h.sessions.revoker.endUserOf(ctx, claims)
+	sessions, sockets, err := h.revoker.endUserOf(ctx, claims)
 	if hasEnded(err) {
 		h.cookies.clear(w, r)
 	}
@@ -76,7 +76,7 @@ func (h *handlers) anyToken(r *http.Request) (*token.Claims, error) {
 	if refreshErr == nil {
 		ctx, cancel := problem.Storing(r)
 		defer cancel()
-		return claims, h.sessions.refreshTokens.presentToEnd(ctx, claims, "remote", r.RemoteAddr)
+		return claims, h.refreshTokens.presentToEnd(ctx, claims, "remote", r.RemoteAddr)
 	}
 	return nil, anyRefusal(err, refreshErr, h.cookies.areCredential(r))
 }

@@ -26,24 +26,6 @@ type passwords struct {
 	attempts *attempts
 }
 
-// errBadPassword means that a name or its password is wrong.
-var errBadPassword = errors.New("login: bad username or password")
-
-// A passwordError means that a password could not be checked.
-type passwordError struct{ err error }
-
-func (e *passwordError) Error() string {
-	return "login: the password cannot be checked: " + e.err.Error()
-}
-
-// A rateError refuses a login that exceeds a rate limit.
-type rateError struct {
-	wait   time.Duration
-	detail string
-}
-
-func (e *rateError) Error() string { return "login: " + e.detail }
-
 // check counts an attempt of c, and checks the password of its name. The error
 // is errBadPassword, a [*rateError] or a [*passwordError].
 func (p *passwords) check(ctx context.Context, c caller, password string) error {

@@ -18,6 +18,7 @@ import (
 // again may have been stolen: its session ends (RFC 9700 section 4.14.2).
 type refreshTokens struct {
 	store   store.Sessions
+	guard   *wsauth.Guard
 	revoker *revoker
 	log     *slog.Logger
 
@@ -107,7 +108,7 @@ func (t *refreshTokens) endReused(ctx context.Context, claims *token.Claims, ses
 	if session.ID == "" {
 		revocation = t.revoker.revocationOf(ctx, claims)
 	}
-	sockets, err := t.revoker.guard.Revoke(ctx, revocation)
+	sockets, err := t.guard.Revoke(ctx, revocation)
 	if errors.Is(err, store.ErrNotDurable) {
 		t.log.Error("a session has ended on this node only", "session", logtext.Short(claims.SessionID), "error", err)
 	} else if err != nil {

@@ -53,7 +53,9 @@ func New(c Config) (*Service, error) {
 	}
 	s.respond = &responder{guard: c.Guard, cookies: s.cookies, refused: c.Refused, log: c.Logger}
 	h := &handlers{
-		guard: c.Guard, ending: guard.ending, sessions: s.sessions, cookies: s.cookies, origins: s.origins, respond: s.respond, log: c.Logger,
+		guard: c.Guard, ending: guard.ending,
+		sessions: s.sessions, revoker: s.sessions.revoker, refreshTokens: s.sessions.refreshTokens,
+		cookies: s.cookies, origins: s.origins, respond: s.respond, log: c.Logger,
 		devices: &devices{keys: c.Keys, tokens: s.cookies.tokens, path: c.Prefix + "/login"},
 	}
 	if c.Users != nil {

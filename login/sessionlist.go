@@ -114,7 +114,7 @@ func (h *handlers) endSession(w http.ResponseWriter, r *http.Request) {
 		h.respond.problem(w, r, http.StatusNotFound, "", "You have no such session")
 		return
 	}
-	sockets, err := h.sessions.revoker.end(ctx, h.sessions.revoker.revocation(sessions[at]))
+	sockets, err := h.revoker.end(ctx, h.revoker.revocation(sessions[at]))
 	if sid == claims.SessionID && hasEnded(err) {
 		h.cookies.clear(w, r)
 	}

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
-	"net/http"
 	"slices"
 	"time"
 
@@ -35,7 +34,7 @@ func newSessions(c Config, issuer *issuer) *sessions {
 	return &sessions{
 		store: c.Store, guard: c.Guard, issuer: issuer, revoker: revoker, log: c.Logger, refreshTTL: c.RefreshTTL, sessionTTL: c.SessionTTL,
 		refreshTokens: &refreshTokens{
-			store: c.Store, revoker: revoker, log: c.Logger, ttl: c.RefreshTTL, grace: max(c.RefreshGrace, 0), retry: max(c.RefreshRetry, 0),
+			store: c.Store, guard: c.Guard, revoker: revoker, log: c.Logger, ttl: c.RefreshTTL, grace: max(c.RefreshGrace, 0), retry: max(c.RefreshRetry, 0),
 		},
 	}
 }
@@ -45,10 +44,6 @@ type client struct {
 	addr  string // with the port
 	host  string // of addr
 	agent string // User-Agent
-}
-
-func clientOf(r *http.Request) client {
-	return client{addr: r.RemoteAddr, host: logtext.Host(r.RemoteAddr), agent: logtext.Visible(r.UserAgent())}
 }
 
 // newSession returns a session that starts now, which is not stored.
