@@ -38,7 +38,7 @@ func TestConnectPage(t *testing.T) {
 			documented[word[1]] = true
 		}
 	}
-	for _, value := range []string{"text", "binary", "server", "client", "nobody", "login", "ticket", "handshake", "logout"} {
+	for _, value := range []string{"text", "binary", "server", "client", string(ByNetwork), "login", "ticket", "handshake", "logout"} {
 		if value != "text" { // a member too
 			delete(documented, value)
 		}
