@@ -98,22 +98,32 @@ func run() error {
 			return err
 		}
 	}
+	verdicts, err := j.judgeAll(chosen, earlier, *again, *output)
+	if err != nil {
+		return err
+	}
+	return report(verdicts, *least)
+}
+
+// judgeAll returns the verdicts on the chosen changes, and appends those that
+// were not known earlier to the file output.
+func (j *judge) judgeAll(chosen []change, earlier map[string]verdict, again bool, output string) ([]verdict, error) {
 	var verdicts []verdict
 	for i, c := range chosen {
 		v := earlier[c.String()]
-		if needed(earlier, c, *again) {
+		if needed(earlier, c, again) {
 			v = j.judge(c, i+1)
 			if before, ok := earlier[c.String()]; ok && before.outcome.noticed() && !v.outcome.noticed() {
 				v = before // by a test that was not run this time
 			}
-			if err := appendVerdict(*output, v); err != nil {
-				return err
+			if err := appendVerdict(output, v); err != nil {
+				return nil, err
 			}
 		}
 		fmt.Printf("%4d %s\n", i+1, v)
 		verdicts = append(verdicts, v)
 	}
-	return report(verdicts, *least)
+	return verdicts, nil
 }
 
 // An outcome is the result of a change.
