@@ -78,15 +78,15 @@ func partOf(stack []uintptr) string {
 	for {
 		frame, more := frames.Next()
 		switch name := frame.Function; {
-		case strings.HasPrefix(name, "wsauth.(*registry)."):
+		case strings.HasPrefix(name, "wsauth.(*registry)."), strings.HasPrefix(name, "wsauth.(*rings)."):
 			return partRegistry
 		case strings.HasPrefix(name, "wsauth/internal/wsconn."):
 			return partConnection
 		case strings.HasPrefix(name, "wsauth/token."):
 			return partClaims
-		case strings.HasPrefix(name, "wsauth.(*Guard).stripped"):
+		case strings.HasPrefix(name, "wsauth.(*extractors).stripped"):
 			return partRequest
-		case strings.HasPrefix(name, "wsauth.(*Socket).startTimer"):
+		case strings.HasPrefix(name, "wsauth.(*expiry).start"):
 			return partTimer
 		case strings.HasPrefix(name, "wsauth.(*Guard).newSocket"), strings.HasPrefix(name, "wsauth.(*socketContext)."),
 			strings.HasPrefix(name, "wsauth.(*Guard).serveSocket"): // closures and the like
