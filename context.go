@@ -39,9 +39,9 @@ func requestFrom(ctx context.Context) *Socket {
 }
 
 // Context returns a context with the values of the handshake's context, and
-// with the socket for [SocketFrom]. It is cancelled when the socket ends, with
+// with the socket for [SocketFrom]. It is canceled when the socket ends, with
 // the [*EndError] as its [context.Cause], once the close frame has been sent
-// or can no longer be sent. It is not cancelled with the context of the
+// or can no longer be sent. It is not canceled with the context of the
 // handshake. The first call creates it.
 func (s *Socket) Context() context.Context { return s.context.get((*values)(s)) }
 

@@ -86,7 +86,8 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestDocsIndex checks that docs/README.md links to every page beside it.
+// TestDocsIndex checks that docs/README.md links to every other page of its
+// folder.
 func TestDocsIndex(t *testing.T) {
 	index := readDoc(t, "docs/README.md")
 	for _, page := range pages(t) {

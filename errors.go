@@ -51,8 +51,8 @@ const (
 // Error returns r as a string.
 func (r Reason) Error() string { return string(r) }
 
-// Close codes of the IANA registry that a guard sends, beside those of RFC
-// 6455.
+// Close codes of the IANA registry that a guard sends, in addition to those of
+// RFC 6455.
 const (
 	CloseUnauthorized = 3000
 	CloseForbidden    = 3003

@@ -28,7 +28,7 @@ type Follower interface {
 // upload, a long poll, or an endless response. It is for reverse proxies, whose
 // handlers cannot know how long a request takes. From then on revocations,
 // logouts and [Guard.Renew] find the request; [Socket.SetTransfer] says what
-// else ends it. At the end its context is cancelled with the [EndError] as its
+// else ends it. At the end its context is canceled with the [EndError] as its
 // cause, and the handler must return. If the handler has started a response
 // without Content-Length, it must end it by panic([http.ErrAbortHandler]);
 // otherwise the client mistakes a part for the whole response.

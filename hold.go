@@ -10,7 +10,7 @@ import (
 // request is treated as a socket: [SocketFrom] returns it, it counts against
 // limits, and revocations and logouts find it. It stays open while its session
 // is renewed, and ends when its token expires. At the end its context is
-// cancelled with the [EndError] as its cause, and the handler must return.
+// canceled with the [EndError] as its cause, and the handler must return.
 //
 // An [*Error] means that the request must not continue: the token has been
 // revoked in the meantime, a limit is reached, or the guard is shutting down.

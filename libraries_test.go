@@ -13,8 +13,8 @@ import (
 	"github.com/lxzan/gws"
 )
 
-// A behaviour is what the handlers of the matrix do with their socket.
-type behaviour struct {
+// A behavior is what the handlers of the matrix do with their socket.
+type behavior struct {
 	flood    bool // send messages without end
 	compress bool // negotiate permessage-deflate
 }
@@ -33,7 +33,7 @@ var payload = func() []byte {
 // when its socket has failed.
 type library struct {
 	name string
-	make func(t *testing.T, b behaviour) http.Handler
+	make func(t *testing.T, b behavior) http.Handler
 }
 
 var libraries = []library{
@@ -43,7 +43,7 @@ var libraries = []library{
 	{"ReverseProxy", proxyHandler},
 }
 
-func coderHandler(_ *testing.T, b behaviour) http.Handler {
+func coderHandler(_ *testing.T, b behavior) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		options := &coder.AcceptOptions{}
 		if b.compress {
@@ -70,7 +70,7 @@ func coderHandler(_ *testing.T, b behaviour) http.Handler {
 	})
 }
 
-func gorillaHandler(_ *testing.T, b behaviour) http.Handler {
+func gorillaHandler(_ *testing.T, b behavior) http.Handler {
 	upgrader := gorilla.Upgrader{EnableCompression: b.compress}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, err := upgrader.Upgrade(w, r, nil)
@@ -91,7 +91,7 @@ func gorillaHandler(_ *testing.T, b behaviour) http.Handler {
 	})
 }
 
-func gwsHandler(_ *testing.T, b behaviour) http.Handler {
+func gwsHandler(_ *testing.T, b behavior) http.Handler {
 	upgrader := gws.NewUpgrader(&gws.BuiltinEventHandler{}, &gws.ServerOption{
 		PermessageDeflate: gws.PermessageDeflate{Enabled: b.compress, ServerContextTakeover: true, ClientContextTakeover: true},
 	})
@@ -113,7 +113,7 @@ func gwsHandler(_ *testing.T, b behaviour) http.Handler {
 
 // proxyHandler returns the reverse proxy of net/http in front of an unguarded
 // server.
-func proxyHandler(t *testing.T, b behaviour) http.Handler {
+func proxyHandler(t *testing.T, b behavior) http.Handler {
 	backend := httptest.NewServer(coderHandler(t, b))
 	t.Cleanup(backend.Close)
 	target, err := url.Parse(backend.URL)

@@ -15,14 +15,14 @@ import (
 func TestEndReachesTheClient(t *testing.T) {
 	conditions := []struct {
 		name string
-		behaviour
+		behavior
 		slow bool // the client starts to read after the end has started
 	}{
-		{"idle", behaviour{}, false},
-		{"flooding", behaviour{flood: true}, false},
-		{"compressed", behaviour{compress: true}, false},
-		{"compressed flooding", behaviour{flood: true, compress: true}, false},
-		{"slow reader", behaviour{flood: true}, true},
+		{"idle", behavior{}, false},
+		{"flooding", behavior{flood: true}, false},
+		{"compressed", behavior{compress: true}, false},
+		{"compressed flooding", behavior{flood: true, compress: true}, false},
+		{"slow reader", behavior{flood: true}, true},
 	}
 	causes := []struct {
 		name   string
@@ -48,7 +48,7 @@ func TestEndReachesTheClient(t *testing.T) {
 					if condition.slow {
 						ttl = max(ttl, 3*time.Second) // time to fill the buffers in
 					}
-					rig := newRig(t, l.make(t, condition.behaviour), ttl)
+					rig := newRig(t, l.make(t, condition.behavior), ttl)
 					client := rig.dial(t, condition.compress)
 					if condition.slow {
 						rig.conn.waitUntilFull(t)

@@ -23,7 +23,7 @@ import (
 //
 // The handler of a handshake runs in a goroutine of its own, with an
 // [http.ResponseWriter] of the guard. The context of its request is
-// [Socket.Context], which is cancelled when the socket ends. A middleware
+// [Socket.Context], which is canceled when the socket ends. A middleware
 // outside the guard therefore sees only the handshake, and returns before the
 // handler does. A middleware that recovers from panics, or measures or counts
 // sockets, belongs inside the guard.

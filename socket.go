@@ -110,7 +110,7 @@ const (
 
 // End ends the socket with a reason of the guard: the client receives it in a
 // close frame with its close code, reads and writes of the handler fail with
-// an [*EndError], and the context of the request is cancelled with that as its
+// an [*EndError], and the context of the request is canceled with that as its
 // [context.Cause]. End does not block. Only the first call of End or EndWith
 // has an effect.
 func (s *Socket) End(reason Reason) { s.EndWith(&EndError{Reason: reason}) }

@@ -64,7 +64,7 @@ func TestEndOverTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewTLSServer(guard.Require(wsauth.Access)(coderHandler(t, behaviour{flood: true})))
+	server := httptest.NewTLSServer(guard.Require(wsauth.Access)(coderHandler(t, behavior{flood: true})))
 	t.Cleanup(server.Close)
 	if code, reason := closeOf(t, dialCoder(t, server)); code != 3000 || reason != "token_expired" {
 		t.Errorf("close %d %q", code, reason)
@@ -212,7 +212,7 @@ func TestShutdownRefusesNewSockets(t *testing.T) {
 	mux.Handle("/quick", guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "quick")
 	})))
-	mux.Handle("/ws", guard.Require(wsauth.Access)(coderHandler(t, behaviour{})))
+	mux.Handle("/ws", guard.Require(wsauth.Access)(coderHandler(t, behavior{})))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	get := func(path string) string {
@@ -255,7 +255,7 @@ func TestShutdownRefusesNewSockets(t *testing.T) {
 // TestShutdownHasALimit checks that a peer that does not disconnect delays
 // Shutdown only until its context is done.
 func TestShutdownHasALimit(t *testing.T) {
-	rig := newRig(t, coderHandler(t, behaviour{}), time.Hour)
+	rig := newRig(t, coderHandler(t, behavior{}), time.Hour)
 	rig.dial(t, false) // and never answers the close frame
 	<-rig.socket
 	ctx, cancel := context.WithCancel(t.Context())
@@ -273,7 +273,7 @@ func TestRefuseClose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(guard.Require(wsauth.Refresh)(coderHandler(t, behaviour{})))
+	server := httptest.NewServer(guard.Require(wsauth.Refresh)(coderHandler(t, behavior{})))
 	t.Cleanup(server.Close)
 	conn := dialCoder(t, server, "chat", "v2.chat")
 	if conn.Subprotocol() != "chat" {
@@ -335,7 +335,7 @@ func TestSocketOfAPlainRequest(t *testing.T) {
 // that a reason that is too long is cut.
 func TestEndCodes(t *testing.T) {
 	for given, want := range map[int]int{1000: 1000, 1005: 1011, 1006: 1011, 1015: 1011, 999: 1011, 2999: 1011, 3000: 3000, 4999: 4999, 5000: 1011, 0: 1011, -1: 1011, 70000: 1011} {
-		rig := newRig(t, coderHandler(t, behaviour{}), time.Hour)
+		rig := newRig(t, coderHandler(t, behavior{}), time.Hour)
 		client := rig.dial(t, false)
 		(<-rig.socket).EndWith(&wsauth.EndError{Code: given, Reason: wsauth.Reason(strings.Repeat("x", 122) + "é\xff")})
 		code, reason, err := client.ReadClose()
@@ -460,7 +460,7 @@ func TestFoldingIsASCII(t *testing.T) {
 // TestEndedSocketsAreFreed checks that a token that is valid for an hour does
 // not keep a closed socket in memory.
 func TestEndedSocketsAreFreed(t *testing.T) {
-	rig := newRig(t, coderHandler(t, behaviour{}), time.Hour)
+	rig := newRig(t, coderHandler(t, behavior{}), time.Hour)
 	client := rig.dial(t, false)
 	socket := weak.Make(<-rig.socket)
 	client.Conn.Close()

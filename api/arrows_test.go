@@ -21,7 +21,7 @@ func TestArrows(t *testing.T) {
 	imports := imported(t)
 	for i, name := range order {
 		if _, found := imports[name]; !found {
-			t.Errorf("the table names %s, which is no package", name)
+			t.Errorf("the table names %s, which is not a package", name)
 			continue
 		}
 		allowed := reach(table, name)
@@ -117,7 +117,7 @@ func imported(t *testing.T) map[string][]string {
 	}
 }
 
-// reach returns what a package imports, itself or through others.
+// reach returns what a package imports, directly or indirectly.
 func reach(imports map[string][]string, name string) []string {
 	var all []string
 	for left := slices.Clone(imports[name]); len(left) > 0; {

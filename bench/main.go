@@ -14,7 +14,7 @@
 //	go run ./bench proxy-handshake   CPU per authenticated handshake, against nginx with auth_request
 //	go run ./bench proxy-echo        CPU and time per round trip
 //	go run ./bench proxy-memory      memory of an idle socket
-//	go run ./bench soak              9,000 sockets for ten minutes, under logouts, refreshes and changes of routes
+//	go run ./bench soak              8,100 sockets for ten minutes, under logouts, refreshes and changes of routes
 //	go run ./bench all               everything, in this order
 //
 // The first two, and those that compare with nginx, are ratios of two values

@@ -173,7 +173,7 @@ func startNginx(backend, verifier string) (*nginxProcess, error) {
 	}
 	cmd := exec.Command("nginx", "-p", dir, "-c", file, "-e", filepath.Join(dir, "error.log"))
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("nginx is needed beside: %w", err)
+		return nil, fmt.Errorf("nginx is needed for comparison: %w", err)
 	}
 	n.stop = func() {
 		_ = cmd.Process.Signal(os.Interrupt)

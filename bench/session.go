@@ -45,7 +45,7 @@ func session() error {
 	sum := each(partSession) + each(partRegistry) + each(partTimer)
 	fmt.Printf("session: %.0f bytes of heap an open socket (session %.0f, registry %.0f, timer %.0f; %d sockets), at most %.0f\n",
 		sum, each(partSession), each(partRegistry), each(partTimer), sockets, target)
-	fmt.Printf("session: beside them claims %.0f, request %.0f, connection %.0f bytes\n",
+	fmt.Printf("session: not included: claims %.0f, request %.0f, connection %.0f bytes\n",
 		each(partClaims), each(partRequest), each(partConnection))
 	for _, part := range []string{partSession, partRegistry, partTimer, partClaims, partRequest, partConnection} {
 		if each(part) <= 0 {

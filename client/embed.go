@@ -1,6 +1,6 @@
 // Package client holds the browser client of wsauth, for servers that serve it
 // to their own pages: an ES module, wsauth.js, and the modules that it imports
-// from beside itself. README.md tells how a page uses it.
+// from the same folder. README.md describes how a page uses it.
 package client
 
 import (

@@ -114,7 +114,7 @@ export class AuthSocket extends EventTarget {
   #socket = null; // the connection in use
   /** @type {WebSocket|null} */
   #closing = null; // closed by close(), until it has ended
-  #turn = 0; // counts connections and ends, to recognise late answers
+  #turn = 0; // counts connections and ends, to recognize late answers
   #attempt = 0; // failed attempts in a row
   #isStale = false; // the access token must be renewed before it is used again
   #refreshes = 0; // requested by the server since the last successful socket

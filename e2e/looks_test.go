@@ -40,7 +40,7 @@ func TestPageFitsATelephone(t *testing.T) {
 // disabled controls).
 const faint = `(() => {
 	const numbers = (color) => {
-		if (!/^rgba?\(/.test(color)) throw new Error("a colour that this cannot read: " + color);
+		if (!/^rgba?\(/.test(color)) throw new Error("a color that this cannot read: " + color);
 		const [r, g, b, a = 1] = color.match(/[\d.]+/g).map(Number);
 		return {rgb: [r, g, b], a};
 	};

@@ -44,7 +44,7 @@ type Handler struct {
 	providers  map[string]*Provider // by the iss of logout tokens
 	events     map[string]*Provider // by the iss of events
 	log        *slog.Logger
-	processing sync.Mutex // serialises checks for replays
+	processing sync.Mutex // serializes checks for replays
 }
 
 // NewHandler returns a Handler that revokes sessions at guard. The providers

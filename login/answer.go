@@ -22,7 +22,7 @@ type tokenAnswer struct {
 	ExpiresIn    int64  `json:"expires_in"`             // lifetime of the access token in seconds
 }
 
-// A cookieAnswer contains what a page must repeat beside cookies that it
+// A cookieAnswer contains what a page must repeat with the cookies, which it
 // cannot read.
 type cookieAnswer struct {
 	CSRFToken        string `json:"csrf_token"`

@@ -47,7 +47,7 @@ func (r Revocation) Obsolete(now time.Time) bool {
 }
 
 // Covers reports whether r makes other redundant: r revokes every token that
-// other does, for at least as long. It recognises revocations with the same
+// other does, for at least as long. It recognizes revocations with the same
 // target and ID, and one of [TargetAll] that covers subjects and sessions whose
 // sid contains their start. It returns false for single tokens, because they
 // may have been issued at any time, and for the sessions of a subject, because

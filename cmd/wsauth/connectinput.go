@@ -20,16 +20,16 @@ const (
 	maxCertificates = 4 << 20
 )
 
-// readBounded reads a file of at most most bytes.
-func readBounded(name string, most int64) ([]byte, error) {
+// readBounded reads a file of at most maxBytes bytes.
+func readBounded(name string, maxBytes int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(text)) > most {
-		err = fmt.Errorf("%s is longer than %d bytes", name, most)
+	text, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
+	if err == nil && int64(len(text)) > maxBytes {
+		err = fmt.Errorf("%s is longer than %d bytes", name, maxBytes)
 	}
 	return text, err
 }

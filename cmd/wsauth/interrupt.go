@@ -56,7 +56,7 @@ func endsAt(ctx context.Context, another os.Signal) {
 	}
 }
 
-// runUntilSignal runs a command with a context that is cancelled at the first
+// runUntilSignal runs a command with a context that is canceled at the first
 // signal. If a signal has ended the command, it returns the exit status;
 // otherwise 0 and the error of the command. A second signal ends the process
 // immediately.

@@ -25,8 +25,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"wsauth": serveMain})
 }
 
-// The scripts drive the real command. They may use, beside testscript's own
-// commands:
+// TestScripts runs the scripts, which drive the real command. In addition to
+// testscript's own commands, they may use:
 //
 //	start ARGS…        run "wsauth ARGS…" until it listens; sets $URL and $ADDR.
 //	                   The variables that $EMPTY names are set to nothing

@@ -197,7 +197,7 @@ func (c *statusCmd) Run(ctx context.Context) error {
 	return nil
 }
 
-// readiness tells whether a server accepts clients, and why not.
+// readiness says whether a server accepts clients, and if not, why.
 func readiness(s adminapi.Status) string {
 	switch {
 	case s.Ready && s.Degraded:

@@ -78,7 +78,7 @@ func (c *userAddCmd) Run(ctx context.Context) error {
 	return err
 }
 
-// takesEffect tells when a change of the user file is applied.
+// takesEffect says when a running server applies a change of the user file.
 const takesEffect = "takes effect within a second on a running server that watches this file; otherwise run wsauth reload"
 
 // usersOrNone returns the users of a file, or none if there is no file.

@@ -70,7 +70,7 @@ func (c client) post(path, token, body string) (status int, value any) {
 	return response.StatusCode, value
 }
 
-// get is post for a request that must succeed.
+// get is like post, for a request that must succeed.
 func (c client) get(path, token, body string) any {
 	c.t.Helper()
 	status, value := c.post(path, token, body)

@@ -132,7 +132,7 @@ func (c *Client) Reload(ctx context.Context, order adminapi.Reload) (adminapi.Re
 	return done, err
 }
 
-// Drain makes the server drain, which takes as long as the result says.
+// Drain starts a drain of the server, and returns how long it may take.
 func (c *Client) Drain(ctx context.Context, order adminapi.Drain) (adminapi.Draining, error) {
 	var draining adminapi.Draining
 	err := c.post(ctx, "/v1/drain", order, &draining)
@@ -168,7 +168,7 @@ func (c *Client) AwaitDrained(ctx context.Context, limit time.Duration) (adminap
 	}
 }
 
-// readPages calls get for one page after the other.
+// readPages calls get for each page in turn.
 func readPages(user string, get func(url.Values) (next string, err error)) error {
 	query := url.Values{"limit": {pageSize}}
 	if user != "" {

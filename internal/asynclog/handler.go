@@ -80,8 +80,8 @@ func New(c Config) *Handler {
 		h.by[class] = c.Format(&entry{queue: h.queue, class: Class(class)})
 	}
 	h.own = c.Format(&entry{queue: h.queue, class: Audit, own: true})
-	h.queue.lost = h.tellLost
-	h.refusals = &refusals{most: c.RefusalsPerSecond, tell: h.tellRefusals}
+	h.queue.lost = h.reportLost
+	h.refusals = &refusals{perSecond: c.RefusalsPerSecond, report: h.reportRefusals}
 	go h.queue.run()
 	return h
 }
@@ -133,8 +133,8 @@ func (h *Handler) Close(within time.Duration) bool {
 	return h.queue.close(within)
 }
 
-// tellLost logs how many lines of each class were dropped.
-func (h *Handler) tellLost(lost [classes]uint64) {
+// reportLost logs how many lines of each class were dropped.
+func (h *Handler) reportLost(lost [classes]uint64) {
 	r := slog.NewRecord(time.Now(), slog.LevelWarn, "log lines were dropped, because the log was not read fast enough", 0)
 	for class, n := range lost {
 		r.AddAttrs(slog.Uint64(Class(class).String(), n))
@@ -142,20 +142,20 @@ func (h *Handler) tellLost(lost [classes]uint64) {
 	_ = h.own.Handle(context.Background(), r)
 }
 
-// tellRefusals logs how many refusals were suppressed.
-func (h *Handler) tellRefusals(n uint64) {
+// reportRefusals logs how many refusals were suppressed.
+func (h *Handler) reportRefusals(n uint64) {
 	r := slog.NewRecord(time.Now(), slog.LevelWarn, "refusals were not logged separately", 0)
-	r.AddAttrs(slog.Uint64("refusals", n), slog.Int("limit_per_second", h.refusals.most))
+	r.AddAttrs(slog.Uint64("refusals", n), slog.Int("limit_per_second", h.refusals.perSecond))
 	_ = h.own.Handle(context.Background(), r)
 }
 
 // refusals limits the number of refusals logged per second.
 type refusals struct {
-	most  int // 0: no limit
-	tell  func(n uint64)
-	total atomic.Uint64 // suppressed since New
+	perSecond int // 0: no limit
+	report    func(n uint64)
+	total     atomic.Uint64 // suppressed since New
 
-	telling sync.Mutex // held by flush, so that close waits for it
+	reporting sync.Mutex // held by flush, so that close waits for it
 
 	mu         sync.Mutex
 	begun      time.Time // beginning of the current second
@@ -167,7 +167,7 @@ type refusals struct {
 
 // take reports whether a refusal may be logged now.
 func (r *refusals) take(now time.Time) bool {
-	if r.most <= 0 {
+	if r.perSecond <= 0 {
 		return true
 	}
 	r.mu.Lock()
@@ -175,7 +175,7 @@ func (r *refusals) take(now time.Time) bool {
 	if now.Sub(r.begun) >= time.Second {
 		r.begun, r.taken = now, 0
 	}
-	if r.taken < r.most {
+	if r.taken < r.perSecond {
 		r.taken++
 		return true
 	}
@@ -188,14 +188,14 @@ func (r *refusals) take(now time.Time) bool {
 
 // flush logs the number of suppressed refusals.
 func (r *refusals) flush() {
-	r.telling.Lock()
-	defer r.telling.Unlock()
+	r.reporting.Lock()
+	defer r.reporting.Unlock()
 	r.mu.Lock()
 	n := r.suppressed
 	r.suppressed = 0
 	r.mu.Unlock()
 	if n > 0 {
-		r.tell(n)
+		r.report(n)
 	}
 }
 

@@ -87,9 +87,9 @@ func TestReaderStops(t *testing.T) {
 	})
 }
 
-// TestRoomOfAClass: each class has exactly the space that docs/operations.md
-// gives, whatever the others hold.
-func TestRoomOfAClass(t *testing.T) {
+// TestClassSpace: each class has exactly the space that docs/operations.md
+// gives, however full the others are.
+func TestClassSpace(t *testing.T) {
 	page, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
@@ -150,8 +150,8 @@ func (d *disk) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// TestWriterFails: lines that the writer does not accept count as dropped. A
-// partly written line does not run into the next one.
+// TestWriterFails: lines that the writer does not accept are counted as
+// dropped. A partly written line does not run into the next one.
 func TestWriterFails(t *testing.T) {
 	for name, room := range map[string]int{"nothing": 0, "a whole line": len("msg=first\n"), "half a line": len("msg=first\nmsg=ref")} {
 		t.Run(name, func(t *testing.T) {
@@ -227,15 +227,15 @@ func TestCloseIsBounded(t *testing.T) {
 	})
 }
 
-// TestCloseWaitsForTheCount: a pending report of refusals is written before the
-// log closes.
-func TestCloseWaitsForTheCount(t *testing.T) {
+// TestCloseWaitsForTheReport: a pending report of refusals is written before
+// the log closes.
+func TestCloseWaitsForTheReport(t *testing.T) {
 	begun, proceed := make(chan struct{}), make(chan struct{})
-	var told atomic.Uint64
-	r := &refusals{most: 1, tell: func(n uint64) {
+	var reported atomic.Uint64
+	r := &refusals{perSecond: 1, report: func(n uint64) {
 		close(begun)
 		<-proceed
-		told.Add(n)
+		reported.Add(n)
 	}}
 	for range 3 {
 		r.take(time.Now())
@@ -245,7 +245,7 @@ func TestCloseWaitsForTheCount(t *testing.T) {
 	closed := make(chan uint64, 1)
 	go func() {
 		r.close()
-		closed <- told.Load()
+		closed <- reported.Load()
 	}()
 	for range 1000 {
 		runtime.Gosched()
@@ -256,9 +256,9 @@ func TestCloseWaitsForTheCount(t *testing.T) {
 	}
 }
 
-// TestG14_RefusalsOfASecondAreBounded: refusals beyond the limit are counted,
+// TestG14_RefusalsPerSecondAreBounded: refusals beyond the limit are counted,
 // in the metrics or, for those without a metric, in one line.
-func TestG14_RefusalsOfASecondAreBounded(t *testing.T) {
+func TestG14_RefusalsPerSecondAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipe{}
 		h := New(Config{Writer: p, Format: text, Classify: byMessage, RefusalsPerSecond: 100})

@@ -78,7 +78,7 @@ func (q *queue) rouse() {
 func (q *queue) run() {
 	defer close(q.ended)
 	var spare batch
-	var told [classes]uint64
+	var reported [classes]uint64
 	torn := false // the last line was written incompletely
 	for {
 		q.mu.Lock()
@@ -105,12 +105,12 @@ func (q *queue) run() {
 			torn = q.drop(b, n)
 			continue
 		}
-		if now := q.counts(); now != told {
+		if now := q.counts(); now != reported {
 			var since [classes]uint64
 			for class := range now {
-				since[class] = now[class] - told[class]
+				since[class] = now[class] - reported[class]
 			}
-			told = now
+			reported = now
 			q.lost(since)
 		}
 	}

@@ -78,7 +78,7 @@ func (o *OneOrMore) read(d *decoder, key string, n *node) {
 // is then the only entry.
 type Origins []string
 
-// anyOrigin stands for all origins.
+// anyOrigin is the word for all origins.
 const anyOrigin = "any"
 
 func (o *Origins) read(d *decoder, key string, n *node) {

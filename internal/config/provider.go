@@ -113,7 +113,7 @@ func (b *build) hasUserInfo(key, url string) bool {
 	return false
 }
 
-// checkOriginUserInfo is hasUserInfo for a list of origins.
+// checkOriginUserInfo calls hasUserInfo for each of a list of origins.
 func (b *build) checkOriginUserInfo(key string, origins []string) {
 	for i, o := range origins {
 		b.hasUserInfo(fmt.Sprintf("%s[%d]", key, i), o)

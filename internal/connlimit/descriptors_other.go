@@ -2,5 +2,5 @@
 
 package connlimit
 
-// Descriptors returns a number that stands for no limit.
+// Descriptors returns a number so large that it means no limit.
 func Descriptors() int { return 1 << 20 }

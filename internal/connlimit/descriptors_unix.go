@@ -4,7 +4,7 @@ package connlimit
 
 import "golang.org/x/sys/unix"
 
-// mostDescriptors stands for no limit.
+// mostDescriptors is so large that it means no limit.
 const mostDescriptors = 1 << 20
 
 // Descriptors returns the maximum number of file descriptors of the process.

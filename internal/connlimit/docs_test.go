@@ -20,7 +20,7 @@ func TestDescriptorsPage(t *testing.T) {
 		"Of the rest, clients get half by default (`max_connections`), and upstreams get what clients leave. One address gets half of that",
 		"| 7/8 of either limit are sockets |",
 		"may each use an eighth of the reserve",
-		fmt.Sprintf("at most every %s", map[bool]string{true: "ten seconds"}[tellEvery.Seconds() == 10]),
+		fmt.Sprintf("at most every %s", map[bool]string{true: "ten seconds"}[reportEvery.Seconds() == 10]),
 	} {
 		if !strings.Contains(text, sentence) {
 			t.Errorf("the page does not say %q", sentence)

@@ -9,8 +9,8 @@ import (
 	"wsauth/internal/ratelimit"
 )
 
-// tellEvery is the minimum interval between reports of refused connections.
-const tellEvery = 10 * time.Second
+// reportEvery is the minimum interval between reports of refused connections.
+const reportEvery = 10 * time.Second
 
 // The limits that refuse connections, with the names of their settings.
 const (
@@ -23,7 +23,7 @@ const (
 // A nil Limiter has no limits.
 type Limiter struct {
 	limits Limits
-	tell   func(limit string, n int)
+	report func(limit string, n int)
 	exempt func(net.Addr) bool // may be nil
 	shared *network            // for exempt peers
 
@@ -34,11 +34,11 @@ type Limiter struct {
 	upstreams int // without those of sockets
 	// Connections in excess of the limit: those that only get an error response,
 	// and evicted ones that are not closed yet.
-	excess  int
-	waiting line
-	refused int       // since the last report
-	told    time.Time // time of the last report
-	total   uint64    // total number of refusals
+	excess     int
+	waiting    line
+	refused    int       // since the last report
+	reportedAt time.Time // time of the last report
+	total      uint64    // total number of refusals
 }
 
 // A network is the clients at one address.
@@ -50,11 +50,11 @@ type network struct {
 	waiting line
 }
 
-// New returns a limiter. tell may be nil. It is called with the limit that was
-// reached and the number of connections and sockets refused since the last
+// New returns a limiter. report may be nil. It is called with the limit that
+// was reached and the number of connections and sockets refused since the last
 // call, at most every ten seconds. It must not block.
-func New(l Limits, tell func(limit string, n int)) *Limiter {
-	return &Limiter{limits: l, tell: tell, shared: &network{}, networks: make(map[netip.Prefix]*network)}
+func New(l Limits, report func(limit string, n int)) *Limiter {
+	return &Limiter{limits: l, report: report, shared: &network{}, networks: make(map[netip.Prefix]*network)}
 }
 
 // Exempt exempts some peers from the limit per address, such as proxies, whose
@@ -106,16 +106,16 @@ func (l *Limiter) Enter(remote net.Addr) (p *Place, ok bool) {
 		evict = waiting.first.evicted()
 	}
 	l.forget(n)
-	tell := func() {}
+	report := func() {}
 	if p.state != counted {
-		tell = l.refuse(limit)
+		report = l.refuse(limit)
 	}
 	l.mu.Unlock()
 
 	if evict != nil {
 		evict()
 	}
-	tell()
+	report()
 	return p, ok
 }
 
@@ -150,15 +150,15 @@ func (l *Limiter) BeginStream(client netip.Prefix) bool {
 		return true
 	}
 	l.mu.Lock()
-	n, tell := l.networkAt(client), func() {}
+	n, report := l.networkAt(client), func() {}
 	ok := n.streams < l.limits.PerAddress
 	if ok {
 		n.streams++
 	} else {
-		tell = l.refuse(ByAddress)
+		report = l.refuse(ByAddress)
 	}
 	l.mu.Unlock()
-	tell()
+	report()
 	return ok
 }
 
@@ -174,8 +174,8 @@ func (l *Limiter) EndStream(client netip.Prefix) {
 	l.forget(n)
 }
 
-// forget removes a network without connections. A network may already have
-// been replaced by another with the same prefix. l.mu must be held.
+// forget removes a network that has no connections, unless another with the
+// same prefix has already replaced it. l.mu must be held.
 func (l *Limiter) forget(n *network) {
 	if n.places == 0 && n.streams == 0 && l.networks[n.prefix] == n {
 		delete(l.networks, n.prefix)
@@ -184,16 +184,16 @@ func (l *Limiter) forget(n *network) {
 
 // refuse counts a refusal and returns a function that reports it. l.mu must be
 // held, but not when that function is called.
-func (l *Limiter) refuse(limit string) (tell func()) {
+func (l *Limiter) refuse(limit string) (report func()) {
 	l.refused++
 	l.total++
 	now := time.Now()
-	if l.tell == nil || !l.told.IsZero() && now.Sub(l.told) < tellEvery {
+	if l.report == nil || !l.reportedAt.IsZero() && now.Sub(l.reportedAt) < reportEvery {
 		return func() {}
 	}
 	n := l.refused
-	l.refused, l.told = 0, now
-	return func() { l.tell(limit, n) }
+	l.refused, l.reportedAt = 0, now
+	return func() { l.report(limit, n) }
 }
 
 // ReserveUpstream counts a connection to an upstream that does not belong to a

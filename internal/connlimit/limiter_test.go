@@ -128,22 +128,23 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// TestTold: refusals are reported at most every ten seconds, with their number.
-func TestTold(t *testing.T) {
+// TestReports: refusals are reported at most every ten seconds, with their
+// number.
+func TestReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var told []int
+		var reports []int
 		l := New(Limits{Connections: 1, PerAddress: 1}, func(limit string, n int) {
 			if limit != ByAddress {
 				t.Errorf("limit %q", limit)
 			}
-			told = append(told, n)
+			reports = append(reports, n)
 		})
 		for range 20 {
 			_, _ = l.Enter(addr("192.0.2.1:1"))
 			time.Sleep(time.Second)
 		}
-		if len(told) != 2 || told[0] != 1 || told[1] != 10 {
-			t.Errorf("reported %v", told)
+		if len(reports) != 2 || reports[0] != 1 || reports[1] != 10 {
+			t.Errorf("got reports %v", reports)
 		}
 	})
 }

@@ -180,9 +180,9 @@ func (p *Place) Begin(client netip.Prefix) bool {
 	}
 	n := l.networkAt(client)
 	if l.isFull(n) {
-		tell := l.refuse(ByAddress)
+		report := l.refuse(ByAddress)
 		l.mu.Unlock()
-		tell()
+		report()
 		return false
 	}
 	p.lent = true
@@ -242,12 +242,12 @@ func (p *Place) Upgrade(client netip.Prefix) bool {
 		p.count(1)
 	}
 	l.forget(n)
-	tell := func() {}
+	report := func() {}
 	if limit != "" {
-		tell = l.refuse(limit)
+		report = l.refuse(limit)
 	}
 	l.mu.Unlock()
-	tell()
+	report()
 	return limit == ""
 }
 
@@ -274,7 +274,8 @@ func Of(conn net.Conn) *Place {
 	return nil
 }
 
-// A line is a queue of places that wait, in the order in which they began.
+// A line is a queue of waiting places, in the order in which they began to
+// wait.
 type line struct{ first, last *Place }
 
 // The lines that contain a place.

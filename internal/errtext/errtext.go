@@ -18,7 +18,7 @@ import (
 )
 
 // Of returns the text of err without package names. Errors of the operating
-// system become sentences; a sentence at the end of a line also tells what to
+// system become sentences; a sentence at the end of a line also says what to
 // do. The number of lines is unchanged.
 func Of(err error) string { return words(err, true) }
 

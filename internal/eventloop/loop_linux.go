@@ -22,7 +22,8 @@ const Headroom = 16
 // [Loop.Again], so that other sockets have their turn.
 const Turn = 4
 
-// A loop handles fewEvents about as fast as a goroutine starts.
+// fewEvents is how many events a loop handles in about the time in which a
+// goroutine starts.
 const fewEvents = 4
 
 // A Handler handles the events of one or more sockets. A loop calls its
@@ -179,11 +180,11 @@ func (l *Loop) Post(f func()) bool {
 	return true
 }
 
-// Adopt is Post for a function f that adds sockets to the loop. It first calls
-// start, which registers them with epoll and returns when their timers are due.
-// Waking the loop is a noticeable part of the cost of a handshake, so Adopt
-// wakes it only if it would sleep longer. An event of one of the sockets wakes
-// it too.
+// Adopt is like Post, for a function f that adds sockets to the loop. It first
+// calls start, which registers them with epoll and returns when their timers
+// are due. Waking the loop is a noticeable part of the cost of a handshake, so
+// Adopt wakes it only if it would sleep longer. An event of one of the sockets
+// wakes it too.
 func (l *Loop) Adopt(start func() time.Duration, f func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

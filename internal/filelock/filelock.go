@@ -1,4 +1,4 @@
-// Package filelock serialises changes of files by several programs.
+// Package filelock serializes changes of files by several programs.
 //
 // Without a lock, a change of a file that is read, modified in memory and
 // written again is lost if another program does the same at the same time,
@@ -27,7 +27,7 @@ var ErrHeld = errors.New("filelock: in use")
 // and unlock removes it. unlock may be called more than once.
 //
 // The lock excludes other programs and other calls in this one. It does not
-// synchronise memory between goroutines. Lock waits at most [Patience], then
+// synchronize memory between goroutines. Lock waits at most [Patience], then
 // returns [ErrHeld]. If ctx is done earlier, it returns the error of ctx.
 //
 // If a program is killed, its lock is released, and the next call reuses the

@@ -63,7 +63,7 @@ func parsePort(text string) (port uint16, ok bool) {
 		}
 		n = n*10 + int(c-'0')
 	}
-	return uint16(n), n <= 0xffff //nolint:gosec // looked at beside it
+	return uint16(n), n <= 0xffff //nolint:gosec // the second result says if it does not fit
 }
 
 // isObfuscated reports whether text may follow the underscore of an obfuscated

@@ -137,8 +137,7 @@ func (g *Gateway) newFront() *front.Server {
 	return front.New(c)
 }
 
-// newRoutes returns the routes, still without a route. verifier verifies our
-// own tokens.
+// newRoutes returns an empty set of routes. verifier verifies our own tokens.
 func (g *Gateway) newRoutes(verifier *token.Verifier) *proxy.Routes {
 	c := proxy.Config{
 		Guard:     g.guard,

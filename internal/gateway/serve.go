@@ -53,7 +53,7 @@ func (g *Gateway) serveHandshake(h *front.Handshake, r *http.Request) {
 // is on this machine. That holds for the routes of the match only, so these
 // must serve the handshake.
 //
-// quickMatch returns false if it panics, so that the event loop goes on. The
+// quickMatch returns false if it panics, so that the event loop continues. The
 // goroutine that then serves the handshake panics in the same place, and
 // [front.Handshake.Finish] logs it.
 func (g *Gateway) quickMatch(r *http.Request) (m proxy.Match, ok bool) {

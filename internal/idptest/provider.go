@@ -54,8 +54,8 @@ func New(t testing.TB) *Provider {
 	return p
 }
 
-// NewInMemory is New without a network, for tests in a synctest bubble. It is
-// reached only through its Transport, at any host.
+// NewInMemory is like New, but without a network, for tests in a synctest
+// bubble. It is reached only through its Transport, at any host.
 func NewInMemory(t testing.TB, issuer string) *Provider {
 	p := newProvider(t)
 	p.issuer = issuer
@@ -106,9 +106,8 @@ func (p *Provider) Down() {
 // Up ends Down.
 func (p *Provider) Up() { p.down.Store(false) }
 
-// Answer makes h answer requests for a path, or restores the normal answer if
-// h is nil. The path "" stands for all paths. See [Hang] and the other
-// handlers.
+// Answer makes h answer requests for a path, or restores the normal answer if h
+// is nil. The path "" means all paths. See [Hang] and the other handlers.
 func (p *Provider) Answer(path string, h http.HandlerFunc) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -24,7 +24,7 @@ func (p *Provider) Sign(header, claims map[string]any) string {
 	return p.keys[len(p.keys)-1].sign(header, with(map[string]any{"iss": p.issuer}, claims))
 }
 
-// SignWith is Sign with the key that has the given kid.
+// SignWith is like Sign, but uses the key that has the given kid.
 func (p *Provider) SignWith(kid string, header, claims map[string]any) string {
 	p.t.Helper()
 	p.mu.Lock()

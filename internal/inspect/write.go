@@ -84,7 +84,7 @@ func long(d time.Duration) string {
 	return d.String()
 }
 
-// Printable is Escape for display: it truncates long texts.
+// Printable is like Escape, but truncates long texts.
 func Printable(text string) string {
 	if len(text) <= longestValue {
 		return Escape(text)

@@ -37,7 +37,7 @@ func checkFolderMode(dir string, info fs.FileInfo) error {
 // noWait makes opening a named pipe not wait for a writer.
 const noWait = syscall.O_NONBLOCK
 
-// checkMounted is checkFile, but a file of root may also be readable by a
+// checkMounted is like checkFile, but a file of root may also be readable by a
 // group, so that the administrator can provide the key of a service.
 func checkMounted(path string, info fs.FileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)

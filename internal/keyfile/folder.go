@@ -70,11 +70,11 @@ func (f *Folder) Has(name string) bool {
 
 // Read returns the content of the file called name.
 //
-// It refuses files that are not regular, that another user owns, that the
-// group or others can access, that are empty or longer than [MaxBytes]. The
-// error tells how to fix this. For mounted volumes there are two exceptions:
-// name may be a symbolic link to a file in the same folder or below, and a
-// file of root may be readable by a group. Errors never contain the content.
+// It refuses files that are not regular, that another user owns, that the group
+// or others can access, that are empty or longer than [MaxBytes]. The error
+// says how to fix this. For mounted volumes there are two exceptions: name may
+// be a symbolic link to a file in the same folder or below, and a file of root
+// may be readable by a group. Errors never contain the content.
 func (f *Folder) Read(name string) ([]byte, error) {
 	path := filepath.Join(f.path, name)
 	link, err := f.root.Lstat(name)

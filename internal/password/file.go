@@ -16,10 +16,10 @@ const MaxBytes = 8 << 20
 
 // ReadFile reads a user file. It refuses files that are not regular, that are
 // owned by neither this user nor root, that the group can write to, or that
-// others can access. The error tells how to fix this. An attacker who reads
-// the hashes can guess passwords offline, and one who writes them can log in
-// as any user. The group may read the file, so that an administrator can write
-// it for the group of a service.
+// others can access. The error says how to fix this. An attacker who reads the
+// hashes can guess passwords offline, and one who writes them can log in as any
+// user. The group may read the file, so that an administrator can write it for
+// the group of a service.
 func ReadFile(path string) (*List, error) {
 	f, err := openFile(path)
 	if err != nil {
@@ -73,10 +73,10 @@ func openFile(path string) (*os.File, error) {
 }
 
 // UpdateFile changes the users of a file. It calls change with the results of
-// [ReadFile], and writes the returned users with [WriteFile]. Concurrent
-// updates by several programs are serialised by a lock file with the extension
-// ".lock". If the lock is not available, the error is [filelock.ErrHeld] and
-// nothing has changed.
+// [ReadFile], and writes the returned users with [WriteFile]. A lock file with
+// the extension ".lock" serializes concurrent updates by several programs. If
+// the lock is not available, the error is [filelock.ErrHeld] and nothing has
+// changed.
 func UpdateFile(ctx context.Context, path string, change func(*List, error) ([]User, error)) error {
 	path = target(path)
 	unlock, err := filelock.Lock(ctx, path+".lock")

@@ -73,7 +73,7 @@ func Parse(text string) (Hash, error) {
 }
 
 // Matches reports whether h is the hash of password. It takes as long as the
-// parameters of h require and cannot be cancelled. As in all implementations,
+// parameters of h require and cannot be canceled. As in all implementations,
 // bcrypt uses only the first 72 bytes of a password.
 func (h Hash) Matches(password string) bool {
 	if strings.HasPrefix(h.text, "$argon2id$") {

@@ -100,7 +100,7 @@ func TestParseRefuses(t *testing.T) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 		if h != (Hash{}) {
-			t.Errorf("%q: a hash beside the error", text)
+			t.Errorf("%q: got a hash and an error", text)
 		}
 	}
 }

@@ -31,8 +31,8 @@ const MaxBody = 64 << 10
 
 // ReadJSON reads the body of r, one JSON object, into v. Names are compared
 // exactly, duplicate and unknown names are errors, and strings must be valid
-// UTF-8. If the body is not as it must be, ReadJSON returns the document to
-// answer with, which contains nothing of the request; otherwise nil.
+// UTF-8. If the body is invalid, ReadJSON returns the document to answer with,
+// which contains nothing of the request; otherwise nil.
 //
 // members describes the members of v by their JSON pointers, for a body in
 // which one has another type: "/username": "username must be a string".

@@ -19,7 +19,7 @@ type Document struct {
 	Reason string `json:"reason,omitzero"` // stable, for programs
 
 	// Ended and Durable are set in responses to requests that end a session or
-	// a token. They tell whether it has ended, and whether the store has
+	// a token. They say whether it has ended, and whether the store has
 	// recorded it.
 	Ended   *bool `json:"ended,omitzero"`
 	Durable *bool `json:"durable,omitzero"`

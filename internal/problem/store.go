@@ -14,7 +14,7 @@ import (
 const StoreTimeout = 5 * time.Second
 
 // Storing returns the context for the operations of r on a store. It is not
-// cancelled if the client disconnects: closing a page right after "log out"
+// canceled if the client disconnects: closing a page right after "log out"
 // logs out.
 func Storing(r *http.Request) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(r.Context()), StoreTimeout)

@@ -227,7 +227,7 @@ func FuzzParse(f *testing.F) {
 		case err == nil && (n < shortestV1 || n > maxV2 || n > len(data)):
 			t.Fatalf("a header of %d bytes", n)
 		case err != nil && (n != 0 || h != Header{}):
-			t.Fatalf("%+v of %d bytes beside %v", h, n, err)
+			t.Fatalf("got %+v of %d bytes and the error %v", h, n, err)
 		}
 		if err != nil {
 			return

@@ -101,7 +101,7 @@ func (l *listener) run() {
 			_ = conn.Close()
 			continue
 		}
-		go l.introduce(conn.(Conn)) //nolint:forcetypeassert // says Listen
+		go l.introduce(conn.(Conn)) //nolint:forcetypeassert // Listen requires it
 	}
 }
 

@@ -70,5 +70,5 @@ func parseAddr(address, port string, isIPv4 bool) (netip.AddrPort, bool) {
 		}
 		n = n*10 + int(c-'0')
 	}
-	return netip.AddrPortFrom(addr.Unmap(), uint16(n)), n <= 0xffff //nolint:gosec // looked at beside it
+	return netip.AddrPortFrom(addr.Unmap(), uint16(n)), n <= 0xffff //nolint:gosec // the second result says if it does not fit
 }

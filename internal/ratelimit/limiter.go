@@ -22,11 +22,11 @@ type Group struct{ mu sync.Mutex }
 // buckets: filling the table does not yield fresh buckets, and keys that are
 // limited stay limited. It is safe for concurrent use.
 type Limiter struct {
-	group *Group
-	burst int
-	every time.Duration
-	most  int
-	seed  maphash.Seed
+	group   *Group
+	burst   int
+	every   time.Duration
+	maxKeys int
+	seed    maphash.Seed
 
 	// Guarded by group.mu:
 	buckets map[string]*bucket
@@ -43,14 +43,14 @@ type bucket struct {
 }
 
 // New returns a limiter that grants each key burst attempts at once, and one
-// more per interval every. It has buckets for most keys.
-func New(burst int, every time.Duration, most int) *Limiter {
-	return new(Group).New(burst, every, most)
+// more per interval every. It has separate buckets for up to maxKeys keys.
+func New(burst int, every time.Duration, maxKeys int) *Limiter {
+	return new(Group).New(burst, every, maxKeys)
 }
 
 // New returns a limiter of the group.
-func (g *Group) New(burst int, every time.Duration, most int) *Limiter {
-	return &Limiter{group: g, burst: burst, every: every, most: most, seed: maphash.MakeSeed(), buckets: map[string]*bucket{}}
+func (g *Group) New(burst int, every time.Duration, maxKeys int) *Limiter {
+	return &Limiter{group: g, burst: burst, every: every, maxKeys: maxKeys, seed: maphash.MakeSeed(), buckets: map[string]*bucket{}}
 }
 
 // A Claim is an attempt of a key.
@@ -158,7 +158,7 @@ func (l *Limiter) bucket(key string, now time.Time) *bucket {
 	if b, ok := l.buckets[key]; ok {
 		return b
 	}
-	if len(l.buckets) >= l.most && now.Sub(l.swept) >= max(l.every, time.Second) {
+	if len(l.buckets) >= l.maxKeys && now.Sub(l.swept) >= max(l.every, time.Second) {
 		// Sweep at most once per interval, so that a flood does not cause a
 		// sweep per request.
 		l.swept = now
@@ -166,7 +166,7 @@ func (l *Limiter) bucket(key string, now time.Time) *bucket {
 			l.forget(key, b, now)
 		}
 	}
-	if len(l.buckets) >= l.most {
+	if len(l.buckets) >= l.maxKeys {
 		return &l.shared[maphash.String(l.seed, key)%overflow]
 	}
 	b := new(bucket)

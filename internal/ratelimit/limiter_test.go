@@ -135,7 +135,7 @@ func TestGiveBackGainsNothing(t *testing.T) {
 	l := New(20, 3*time.Second, 10)
 	h, _ := Hold(began, Claim{l, "a"})
 	if n := takes(l, "a", began); n != 19 {
-		t.Errorf("%d beside one that is held", n)
+		t.Errorf("got %d tries while one is held", n)
 	}
 	later := began.Add(3 * time.Second)
 	if n := takes(l, "a", later); n != 1 {

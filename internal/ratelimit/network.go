@@ -7,7 +7,7 @@ import (
 
 // Network returns the network that one client is assumed to control: an IPv4
 // address or an IPv6 /64. It returns "" if remoteAddr is not a TCP address, so
-// all such clients count as one.
+// all such clients share one limit.
 func Network(remoteAddr string) string {
 	if n := Networks(remoteAddr); len(n) > 0 {
 		return n[0]
@@ -43,8 +43,8 @@ func Networks(remoteAddr string) []string {
 	return all
 }
 
-// NetworkOf is Network for a net.Addr, as a Prefix. It returns the zero Prefix
-// if remote is not a TCP address.
+// NetworkOf is like Network, but takes a net.Addr and returns a Prefix. It
+// returns the zero Prefix if remote is not a TCP address.
 func NetworkOf(remote net.Addr) netip.Prefix {
 	tcp, ok := remote.(*net.TCPAddr)
 	if !ok {
@@ -53,14 +53,14 @@ func NetworkOf(remote net.Addr) netip.Prefix {
 	return NetworkOfAddr(tcp.AddrPort().Addr())
 }
 
-// PrefixOf is Network, as a Prefix. It returns the zero Prefix if remoteAddr
-// is not a TCP address.
+// PrefixOf is like Network, but returns a Prefix. It returns the zero Prefix if
+// remoteAddr is not a TCP address.
 func PrefixOf(remoteAddr string) netip.Prefix {
 	addrPort, _ := netip.ParseAddrPort(remoteAddr) // zero if invalid
 	return NetworkOfAddr(addrPort.Addr())
 }
 
-// NetworkOfAddr is NetworkOf for an address without a port.
+// NetworkOfAddr is like NetworkOf, but takes an address without a port.
 func NetworkOfAddr(addr netip.Addr) netip.Prefix {
 	addr = addr.Unmap().WithZone("")
 	bits := prefixes[0]

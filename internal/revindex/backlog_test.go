@@ -75,7 +75,7 @@ func mustIndex(t *testing.T, c Config) *Index {
 // any reason, this node still refuses the token at once, and reports that the
 // revocation is not durable.
 func TestIndexHoldsWhatTheLogCannotTake(t *testing.T) {
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	full := memory.New(store.Limits{Revocations: 1})
 	mustRevoke(t, full, inAMinute("other"))
@@ -84,10 +84,10 @@ func TestIndexHoldsWhatTheLogCannotTake(t *testing.T) {
 		log  store.Revocations
 		want error
 	}{
-		"full":      {t.Context(), full, store.ErrFull},
-		"failing":   {t.Context(), &failing{Revocations: memory.New(store.Limits{}), fault: errDisk}, errDisk},
-		"closed":    {t.Context(), &failing{Revocations: memory.New(store.Limits{}), fault: store.ErrClosed}, store.ErrClosed},
-		"cancelled": {cancelled, memory.New(store.Limits{}), context.Canceled},
+		"full":     {t.Context(), full, store.ErrFull},
+		"failing":  {t.Context(), &failing{Revocations: memory.New(store.Limits{}), fault: errDisk}, errDisk},
+		"closed":   {t.Context(), &failing{Revocations: memory.New(store.Limits{}), fault: store.ErrClosed}, store.ErrClosed},
+		"canceled": {canceled, memory.New(store.Limits{}), context.Canceled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			told := 0
@@ -272,11 +272,11 @@ func TestFlushWritesWhatFits(t *testing.T) {
 	if x.Held() != 2 {
 		t.Errorf("%d held", x.Held())
 	}
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	before := log.tries()
-	if err := x.Flush(cancelled); !errors.Is(err, store.ErrNotDurable) || log.tries() > before+1 {
-		t.Errorf("Flush that is cancelled: %v after %d tries", err, log.tries()-before)
+	if err := x.Flush(canceled); !errors.Is(err, store.ErrNotDurable) || log.tries() > before+1 {
+		t.Errorf("Flush that is canceled: %v after %d tries", err, log.tries()-before)
 	}
 }
 

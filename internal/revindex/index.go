@@ -130,8 +130,8 @@ func (x *Index) Revoke(ctx context.Context, revocations ...store.Revocation) err
 	return fmt.Errorf("%w: %w", store.ErrNotDurable, err)
 }
 
-// revokeDurably is Revoke without the capacity to hold revocations: if writing
-// to the log fails, nothing is revoked.
+// revokeDurably is like Revoke, but holds no revocations: if writing to the log
+// fails, nothing is revoked.
 func (x *Index) revokeDurably(ctx context.Context, prepared []store.Revocation) error {
 	if err := x.config.Log.Revoke(ctx, prepared...); err != nil {
 		return fmt.Errorf("%w; %d others wait to be written, so it is not held either", err, x.Held())

@@ -92,7 +92,7 @@ func (s *set) revokes(c *token.Claims) bool {
 		c.IssuerSubject != "" && s.revokesSubject(ids, c.IssuerSubject, c)
 }
 
-// revokesSubject is revokes for the targets that name a subject.
+// revokesSubject is like revokes, for the targets that name a subject.
 func (s *set) revokesSubject(ids *filter, subject string, c *token.Claims) bool {
 	return s.holds(ids, store.TargetSubject, subject, c) || s.holds(ids, store.TargetSessionless, subject, c)
 }
@@ -213,8 +213,8 @@ func (f *filter) mayHold(id string) bool {
 	return word.Load()&bits == bits
 }
 
-// place returns the word of a name and the mask of its two bits, which may
-// coincide.
+// place returns the word of a name and the mask of its bits: two, or one if
+// they coincide.
 func (f *filter) place(id string) (word *atomic.Uint64, bits uint64) {
 	h := maphash.String(f.seed, id)
 	return &f.words[h%filterWords], 1<<(h>>58) | 1<<(h>>52&63)

@@ -166,7 +166,7 @@ func exists(path string) bool {
 }
 
 // openStore opens the store in the data folder, which must exist. keys is the
-// key folder. acceptLost tells that lost revocations are accepted.
+// key folder. acceptLost reports whether lost revocations are accepted.
 func openStore(dir string, limits config.Store, keys string, acceptLost bool) (*bolt.Store, error) {
 	path := filepath.Join(dir, storeName)
 	s, err := bolt.Open(path, store.Limits{
@@ -188,8 +188,8 @@ func openStore(dir string, limits config.Store, keys string, acceptLost bool) (*
 	return s, nil
 }
 
-// damageError returns an error that tells how to repair a damaged store. No
-// way restores the latest revocations; [recorder.checkLost] detects that if
+// damageError returns an error that says how to repair a damaged store. No
+// repair restores the latest revocations; [recorder.checkLost] detects that if
 // there is a record of the store.
 func damageError(path string, damage *bolt.DamageError, records recordFiles, acceptLost bool) error {
 	after := "the next start then revokes everything that started before it, because revocations are lost either way"
@@ -226,7 +226,7 @@ type StoreCheck struct {
 }
 
 // CheckStore verifies the store in the data folder dir, without changing it.
-// Unless the state is StoreOK, the error tells what to do.
+// Unless the state is StoreOK, the error says what to do.
 func CheckStore(dir string) (StoreCheck, error) {
 	return checkStore(dir, newRecordFiles(KeyFolder("", dir), dir))
 }

@@ -49,7 +49,7 @@ func (s *Server) listen(ctx context.Context) error {
 	return nil
 }
 
-// listenAt listens on address. Its errors tell what to do.
+// listenAt listens on address. Its errors say what to do.
 func listenAt(ctx context.Context, address string) (net.Listener, error) {
 	l, err := front.Listen(ctx, address)
 	switch {

@@ -27,7 +27,7 @@ type Checks struct {
 // A checkKey identifies a check: the server, how to reach it, and what to
 // request how often.
 type checkKey struct {
-	scheme, network, dialled string
+	scheme, network, dialed string
 	// Compared by identity; nil without TLS.
 	tls     *tls.Config
 	connect time.Duration
@@ -60,10 +60,10 @@ func (c *condition) healthy(now time.Time) bool {
 // acquire returns the check for t with the settings of c. If no other target
 // uses it, acquire starts it. Each call must be followed by a call of release.
 func (all *Checks) acquire(t *target, c Config) (*check, error) {
-	key := checkKey{scheme: t.scheme, network: t.network, dialled: t.dialled, connect: c.Connect, health: c.Health}
+	key := checkKey{scheme: t.scheme, network: t.network, dialed: t.dialed, connect: c.Connect, health: c.Health}
 	if t.network == "tcp" {
 		// Host names are case-insensitive.
-		key.dialled = strings.ToLower(t.dialled)
+		key.dialed = strings.ToLower(t.dialed)
 	}
 	if t.tls != nil {
 		key.tls = c.TLS
@@ -112,7 +112,7 @@ func (all *Checks) release(c *check) {
 
 // run checks the server until ctx is done. The first check is within a second,
 // and the second at a random time of the interval, so that checks that start
-// together do not stay synchronised.
+// together do not stay synchronized.
 func (c *check) run(ctx context.Context) {
 	defer close(c.done)
 	every := c.key.health.Every

@@ -32,7 +32,7 @@ type Config struct {
 	Reserve func() bool
 	Release func()
 
-	// Dial, if set, connects to the only server instead of dialling its
+	// Dial, if set, connects to the only server instead of dialing its
 	// address.
 	Dial func(context.Context) (net.Conn, error)
 }

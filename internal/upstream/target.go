@@ -25,7 +25,7 @@ const maxHead = 64 << 10
 type target struct {
 	address string // as configured
 	network string // "tcp" or "unix"
-	dialled string // host:port or a path
+	dialed  string // host:port or a path
 	scheme  string
 	host    string // host in the URLs of requests
 	// The loopback address of the server, if it has one. Such a server cannot
@@ -40,7 +40,7 @@ type target struct {
 func newTarget(address string, c Config) (*target, error) {
 	t := &target{address: address, config: c}
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		t.network, t.dialled, t.scheme, t.host = "unix", path, "http", "localhost"
+		t.network, t.dialed, t.scheme, t.host = "unix", path, "http", "localhost"
 	} else {
 		u, err := url.Parse(address)
 		if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -50,8 +50,8 @@ func newTarget(address string, c Config) (*target, error) {
 		if port == "" {
 			port = httpx.DefaultPort(u.Scheme)
 		}
-		t.network, t.dialled, t.scheme, t.host = "tcp", net.JoinHostPort(u.Hostname(), port), u.Scheme, u.Host
-		if at, err := netip.ParseAddrPort(t.dialled); err == nil && at.Addr().IsLoopback() {
+		t.network, t.dialed, t.scheme, t.host = "tcp", net.JoinHostPort(u.Hostname(), port), u.Scheme, u.Host
+		if at, err := netip.ParseAddrPort(t.dialed); err == nil && at.Addr().IsLoopback() {
 			t.local = at
 		}
 		if u.Scheme == "https" {
@@ -98,7 +98,7 @@ func (t *target) dial(ctx context.Context) (net.Conn, error) {
 	return conn, nil
 }
 
-// dialPlain is dial for plain requests.
+// dialPlain opens a connection for plain requests.
 func (t *target) dialPlain(ctx context.Context) (net.Conn, error) {
 	release := func() {}
 	if t.config.Reserve != nil {
@@ -118,7 +118,7 @@ func (t *target) dialPlain(ctx context.Context) (net.Conn, error) {
 // unreachable returns the error for a failed dial.
 func (t *target) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		// The request was cancelled, which tells nothing about the server.
+		// The request was canceled, which says nothing about the server.
 		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 	}
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
@@ -132,7 +132,7 @@ func (t *target) dialNetwork(ctx context.Context) (net.Conn, error) {
 		return dialLocal(ctx, t.local, t.config.Connect)
 	}
 	d := net.Dialer{Timeout: t.config.Connect}
-	return d.DialContext(ctx, t.network, t.dialled)
+	return d.DialContext(ctx, t.network, t.dialed)
 }
 
 // roundTrip sends r to this server. It sends a copy, because another server

@@ -249,9 +249,9 @@ func TestFailOver(t *testing.T) {
 	}
 }
 
-// TestR15_EachServerIsDialledOnce: each server is dialled once for a request,
+// TestR15_EachServerIsDialedOnce: each server is dialed once for a request,
 // even if all fail: otherwise a client would wait twice as long as allowed.
-func TestR15_EachServerIsDialledOnce(t *testing.T) {
+func TestR15_EachServerIsDialedOnce(t *testing.T) {
 	dials := 0
 	p := newPoolOf(t, Config{Addresses: []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}, Dial: func(context.Context) (net.Conn, error) {
 		dials++

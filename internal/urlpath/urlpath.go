@@ -1,4 +1,4 @@
-// Package urlpath normalises the paths of URLs for comparison.
+// Package urlpath normalizes the paths of URLs for comparison.
 package urlpath
 
 import (
@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// MaxLength is the maximum length of a path in bytes. An escape counts as the
-// byte that it represents, so the length does not depend on the spelling.
+// MaxLength is the maximum length of a path in bytes. An escape has the length
+// of the byte that it represents, so the length does not depend on the
+// spelling.
 const MaxLength = 2048
 
 var (
@@ -81,7 +82,7 @@ const hexDigits = "0123456789ABCDEF"
 // upper case.
 func spell(path string, normalize bool) string {
 	i := 0
-	for i < len(path) && mayStand(path[i]) {
+	for i < len(path) && isPathByte(path[i]) {
 		i++
 	}
 	if i == len(path) {
@@ -106,7 +107,7 @@ func spell(path string, normalize bool) string {
 			}
 			continue
 		}
-		if mayStand(c) {
+		if isPathByte(c) {
 			spelled = append(spelled, c)
 		} else {
 			spelled = append(spelled, '%', hexDigits[c>>4], hexDigits[c&15])
@@ -159,9 +160,9 @@ func isUnreserved(c byte) bool {
 	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
 }
 
-// mayStand reports whether a path may contain a character unescaped: those of
+// isPathByte reports whether a path may contain c unescaped: the characters of
 // pchar (RFC 3986 §3.3), and the slash.
-func mayStand(c byte) bool {
+func isPathByte(c byte) bool {
 	return isUnreserved(c) || strings.IndexByte("/!$&'()*+,;=:@", c) >= 0
 }
 

@@ -17,7 +17,7 @@ import (
 	"wsauth/internal/inspect"
 )
 
-// A Failure is an error with a hint what to do.
+// A Failure is an error with a hint about what to do.
 type Failure struct {
 	Err  error
 	Hint string
@@ -155,7 +155,7 @@ func isForTLS(status int, body []byte) bool {
 	}, func(phrase string) bool { return strings.Contains(text, phrase) })
 }
 
-// hint returns a hint for a refusal whose text does not tell what to do.
+// hint returns a hint for a refusal whose text does not say what to do.
 // credential reports whether the request had one.
 func (r *Refusal) hint(resp *http.Response, body []byte, credential bool) string {
 	var path string

@@ -67,7 +67,7 @@ func parseBase(socket *url.URL, auth string) (*url.URL, error) {
 }
 
 // parseAddress parses an absolute address. If the scheme is missing or wrong,
-// the error tells what to write. The first scheme is the one without TLS, the
+// the error says what to write. The first scheme is the one without TLS, the
 // second the one with TLS.
 func parseAddress(what, text string, schemes ...string) (*url.URL, error) {
 	front, _, _ := strings.Cut(text, "?")

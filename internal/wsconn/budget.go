@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// errSpent is returned by the first read of a handler that exceeds the budget.
-// Later reads fail with the cause of the end.
+// errOverBudget is returned by the first read of a handler that exceeds the
+// budget. Later reads fail with the cause of the end.
 var errOverBudget = errors.New("wsconn: the client sent too much before it was authenticated")
 
 // A budget limits the number of bytes that a client may send. The zero budget

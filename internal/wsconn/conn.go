@@ -191,7 +191,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return min(n, max(len(p)-1, 0)), err
 }
 
-// send is Write without selecting a subprotocol. c.writeMu must be held.
+// send is like Write, but does not select a subprotocol. c.writeMu must be
+// held.
 func (c *Conn) send(p []byte) (int, error) {
 	f := c.ending.Load()
 	if f == nil {
@@ -271,10 +272,10 @@ func (c *Conn) Cut() {
 
 // Reset closes a connection such that the peer receives a reset instead of the
 // end of the stream. If the length of a response is determined only by the end
-// of the connection, the peer would otherwise take an incomplete response for
-// complete (RFC 9112 §8). For the same reason, it does not send a TLS close
-// notification. If the connection does not support resets, Reset does nothing
-// and returns false.
+// of the connection, the peer would otherwise mistake an incomplete response
+// for a complete one (RFC 9112 §8). For the same reason, it does not send a TLS
+// close notification. If the connection does not support resets, Reset does
+// nothing and returns false.
 func Reset(conn net.Conn) bool {
 	if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = over.NetConn()
@@ -316,10 +317,10 @@ func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
 // own.
 func (c *Conn) SetDeadline(t time.Time) error { return c.setDeadline(t, c.conn.SetDeadline) }
 
-// SetReadDeadline is SetDeadline for Read.
+// SetReadDeadline is like SetDeadline, for Read only.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(t, c.conn.SetReadDeadline) }
 
-// SetWriteDeadline is SetDeadline for Write.
+// SetWriteDeadline is like SetDeadline, for Write only.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(t, c.conn.SetWriteDeadline) }
 
 func (c *Conn) setDeadline(t time.Time, set func(time.Time) error) error {

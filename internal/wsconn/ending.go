@@ -13,11 +13,11 @@ type ending struct {
 	cause     error
 	frame     []byte
 	cancel    func()
-	// It began before the handler's response. guarded by writeMu.
+	// It began before the handler's response. Guarded by writeMu.
 	early bool
 	// The close frame has been sent or can no longer be sent. Guarded by writeMu.
 	over bool
-	// It interrupted a plain response. guarded by writeMu.
+	// It interrupted a plain response. Guarded by writeMu.
 	cut bool
 
 	notifyOnce, endOnce sync.Once

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 )
 
-// A heir takes over a connection.
+// An heir takes over a connection.
 type heir struct {
 	conn   net.Conn
 	closed func()

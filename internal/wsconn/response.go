@@ -213,7 +213,7 @@ func (r *Response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // Hijacked reports whether the handler owns the connection.
 func (r *Response) Hijacked() bool { return r.hijacked }
 
-// Take is Hijack without buffers.
+// Take is like Hijack, but returns no buffers.
 func (r *Response) Take() *Conn {
 	r.opens()
 	r.hijacked = true

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Limits for a peer that cannot be configured.
+// Limits for what a peer may send. They cannot be configured.
 const (
 	// MaxFragments is the usual limit of frames per message. A library that
 	// collects them keeps a header, and often a slice, for each. One more

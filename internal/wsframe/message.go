@@ -23,11 +23,11 @@ const (
 )
 
 // ReadText reads the next message of a client, which must be a text of at most
-// most bytes. It joins fragments, and answers pings on w. A fault is a
+// maxBytes bytes. It joins fragments, and answers pings on w. A fault is a
 // violation by the client. The error is io.EOF if the client sent a close
 // frame, or else an error of r or w.
-func ReadText(r *bufio.Reader, w io.Writer, most int) ([]byte, *Fault, error) {
-	rules := Checker{Client: true, MaxMessage: int64(most), MaxFragments: MaxFragments}
+func ReadText(r *bufio.Reader, w io.Writer, maxBytes int) ([]byte, *Fault, error) {
+	rules := Checker{Client: true, MaxMessage: int64(maxBytes), MaxFragments: MaxFragments}
 	begun := time.Now()
 	var message []byte
 	for {
@@ -41,7 +41,7 @@ func ReadText(r *bufio.Reader, w io.Writer, most int) ([]byte, *Fault, error) {
 		n, _ := payloadLen(head) // limited by the rules
 		// ReadAll allocates as data arrives, not because a header announces
 		// it.
-		payload, err := io.ReadAll(io.LimitReader(r, int64(n))) //nolint:gosec // at most most
+		payload, err := io.ReadAll(io.LimitReader(r, int64(n))) //nolint:gosec // at maxBytes maxBytes
 		if err != nil {
 			return nil, nil, err
 		}

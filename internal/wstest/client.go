@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// UpgradeFields holds the header lines of a handshake beside Host, with the key
+// UpgradeFields holds the header lines of a handshake except Host, with the key
 // of RFC 6455 section 1.3.
 const UpgradeFields = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 

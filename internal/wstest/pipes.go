@@ -32,7 +32,7 @@ func (p *Pipes) Dial(from string) net.Conn {
 	return conn
 }
 
-// DialContext is Dial for an http.Transport.
+// DialContext is Dial with the signature that an http.Transport needs.
 func (p *Pipes) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
 	return p.dial(ctx, "")
 }

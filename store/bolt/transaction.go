@@ -28,7 +28,7 @@ type transaction struct {
 	sessions *sessionTable
 }
 
-// openTransaction reads the seal and initialises the sum of tx.
+// openTransaction reads the seal and initializes the sum of tx.
 func openTransaction(tx *checkedTx) *transaction {
 	sealed, ok := decodeSeal(openTable(tx, metaBucket).stored(sealKey))
 	if !ok {

@@ -41,7 +41,7 @@ func testCancellation(t *testing.T, log store.Revocations) {
 	reader := waiting(ctx, log, next)
 	cancel()
 	if err := <-reader; !errors.Is(err, context.Canceled) {
-		t.Errorf("Wait, cancelled while waiting: %v", err)
+		t.Errorf("Wait, canceled while waiting: %v", err)
 	}
 	if err := log.Wait(ctx, next); !errors.Is(err, context.Canceled) {
 		t.Errorf("Wait: %v", err)
@@ -57,7 +57,7 @@ func testCancellation(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, next)
 }
 
-// testConcurrency runs many writers, some of which are cancelled, and many
+// testConcurrency runs many writers, some of which are canceled, and many
 // readers. Each reader must see everything that was acknowledged, groups as a
 // whole, and the groups of each writer in order.
 func testConcurrency(t *testing.T, log store.Revocations) {
@@ -91,7 +91,7 @@ func testConcurrency(t *testing.T, log store.Revocations) {
 		readers.Go(func() { seen[reader] = follow(t, log, last.ID) })
 	}
 	wg.Wait()
-	// Cancelled writes may still be in progress; the last revocation follows
+	// Canceled writes may still be in progress; the last revocation follows
 	// them.
 	revoke(t, log, last)
 	readers.Wait()

@@ -108,7 +108,7 @@ func (of reach) checkRedirect(r *http.Request, via []*http.Request) error {
 }
 
 // throughProxy is the Proxy of the http.Transport. It ignores the environment:
-// a variable must not decide who provides the keys. Loopback hosts are dialled
+// a variable must not decide who provides the keys. Loopback hosts are dialed
 // directly, because they mean this machine, not the proxy.
 func (of reach) throughProxy(r *http.Request) (*url.URL, error) {
 	if onLoopback(r.URL.Hostname()) {
@@ -119,7 +119,7 @@ func (of reach) throughProxy(r *http.Request) (*url.URL, error) {
 
 // transport returns a transport that dials the trusted host and the proxy at
 // any address, and other hosts only at public addresses. It checks the address
-// that is dialled, so a name that resolves differently each time cannot bypass
+// that is dialed, so a name that resolves differently each time cannot bypass
 // the check.
 func (of reach) transport(timeout time.Duration) *http.Transport {
 	free := &net.Dialer{Timeout: timeout}

@@ -39,7 +39,7 @@ func newProvider() (server *httptest.Server, accessToken string) {
 func ExampleNewVerifier() {
 	provider, accessToken := newProvider()
 	defer provider.Close()
-	ctx, cancel := context.WithCancel(context.Background()) // cancelled when the server stops
+	ctx, cancel := context.WithCancel(context.Background()) // canceled when the server stops
 	defer cancel()
 
 	verifier, err := jwks.NewVerifier(ctx, jwks.Config{

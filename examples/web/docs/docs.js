@@ -16,7 +16,7 @@ function prose(name, text) {
   return element(name, ...text.split("`").map((part, i) => (i % 2 ? element("code", part) : part)));
 }
 
-/** Makes a labelled field for a parameter. */
+/** Makes a labeled field for a parameter. */
 function parameterField(parameter) {
   const input = element("input");
   input.name = parameter.name;
@@ -27,7 +27,7 @@ function parameterField(parameter) {
   return element("label", element("code", parameter.name), " ", prose("small", parameter.description), input);
 }
 
-/** Makes a labelled field for a JSON body, filled with the example. */
+/** Makes a labeled field for a JSON body, filled with the example. */
 function bodyField({ example }) {
   const area = element("textarea");
   area.name = "body";

@@ -22,7 +22,7 @@ import (
 	"wsauth/store"
 )
 
-// Config configures a [API]. The fields up to Logger are required.
+// Config configures an [API]. The fields up to Logger are required.
 type Config struct {
 	// Guard has the open sockets, and revokes tokens.
 	Guard *wsauth.Guard

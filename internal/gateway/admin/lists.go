@@ -43,7 +43,7 @@ func (a *API) socket(s *wsauth.Socket) adminapi.Socket {
 }
 
 // maxScan is the maximum number of sockets that are examined for a page of
-// sessions. The page may be shorter for that.
+// sessions. A page that reaches it may be shorter than its limit.
 const maxScan = 10_000
 
 // sessions answers GET /v1/sessions.

@@ -25,8 +25,8 @@ func (r *rig) subjects(target string) []string {
 	return all
 }
 
-// TestQuery checks which sockets a query selects. Beside a session or a token,
-// user is the subject or the sub of the issuer.
+// TestQuery checks which sockets a query selects. Together with a session or a
+// token, user is the subject or the sub of the issuer.
 func TestQuery(t *testing.T) {
 	r := newRig(t)
 	r.open(claims("ada", "s1", "t1"))

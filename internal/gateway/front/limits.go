@@ -70,8 +70,9 @@ func (s *Server) Admit(r *http.Request, place *connlimit.Place, upgrade bool) Ad
 	return a
 }
 
-// End releases the room after the request was served. hijacked reports whether
-// its connection was hijacked: a socket keeps its room until it is closed.
+// End releases the capacity after the request was served. hijacked reports
+// whether its connection was hijacked: a socket keeps its capacity until it is
+// closed.
 func (a *Admission) End(hijacked bool) {
 	switch {
 	case !a.OK:

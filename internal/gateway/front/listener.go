@@ -87,7 +87,7 @@ func (l *listener) handOver(conn net.Conn) {
 	}
 }
 
-// failed logs that no client can be accepted at the moment; see [acceptor].
+// hasFailed logs that no client can be accepted at the moment; see [acceptor].
 func (l *listener) hasFailed(err error) {
 	l.server.log.LogAttrs(l.ctx, slog.LevelWarn, "cannot accept clients for the moment", slog.Any("error", err))
 }

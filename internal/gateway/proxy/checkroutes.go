@@ -79,8 +79,8 @@ func (r Route) clone() Route {
 	return r
 }
 
-// byValue returns a copy of extractors in which those that a proxy finds by
-// their type are no pointers. A guard does the same.
+// byValue returns a copy of extractors with values in place of pointers, for
+// those that a proxy finds by their type. A guard does the same.
 func byValue(extractors []wsauth.Extractor) []wsauth.Extractor {
 	extractors = slices.Clone(extractors)
 	for i, e := range extractors {
@@ -167,7 +167,7 @@ func (r *Route) checkAnyOrigin() fault.List {
 		return nil
 	}
 	if len(r.Origins) > 0 {
-		wrong.Add("AnyOrigin", "any contradicts the origins that are named beside it: leave one of the two out")
+		wrong.Add("AnyOrigin", "any contradicts the origins that are named with it: leave one of the two out")
 	}
 	isCookies := func(l wsauth.Extractor) bool {
 		_, ok := l.(wsauth.Cookies)

@@ -37,13 +37,13 @@ type CORS struct {
 	// GET, HEAD and POST. Default: these three.
 	Methods []string
 
-	// Headers are the request headers that the pages may set, beside those
-	// that browsers always allow. Default: Authorization, Content-Type, and
-	// the headers in which the route looks for tokens and CSRF values.
+	// Headers are the request headers that the pages may set, in addition to
+	// those that browsers always allow. Default: Authorization, Content-Type,
+	// and the headers in which the route looks for tokens and CSRF values.
 	Headers []string
 
-	// Expose are the response headers that the pages may read, beside those
-	// that browsers always allow. An empty list means none. Default:
+	// Expose are the response headers that the pages may read, in addition to
+	// those that browsers always allow. An empty list means none. Default:
 	// Retry-After.
 	Expose []string
 
@@ -175,7 +175,7 @@ func (r *Route) checkCORS() fault.List {
 }
 
 // credentialHeaders returns the headers in which clients send tokens for these
-// extractors, and CSRF values beside cookies.
+// extractors, and those of the CSRF values that accompany cookies.
 func credentialHeaders(extractors []wsauth.Extractor) []string {
 	names := []string{"Authorization"}
 	for _, l := range extractors {

@@ -140,8 +140,8 @@ func (p *proxy) passPreflight(w http.ResponseWriter, r *http.Request) {
 }
 
 // answerFields are the headers of an upstream's answer to a preflight that are
-// passed on, beside those of CORS. Others are of no use to a browser, and
-// might set a cookie or disclose what the route guards.
+// passed on, in addition to those of CORS. Others are of no use to a browser,
+// and might set a cookie or disclose what the route guards.
 var answerFields = map[string]bool{
 	"Age": true, "Allow": true, "Cache-Control": true, "Date": true, "Expires": true, "Retry-After": true, "Vary": true,
 }

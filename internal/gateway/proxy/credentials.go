@@ -48,7 +48,7 @@ func (p *proxy) keepLogin(answer http.Header) {
 	if lines := answer["Set-Cookie"]; len(lines) > 0 {
 		answer["Set-Cookie"] = slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
 			// A browser sends a cookie without a name as its value alone, so
-			// "=name=value" counts as a cookie called name.
+			// "=name=value" is treated as a cookie called name.
 			name, _, _ := strings.Cut(strings.TrimLeft(line, "= \t"), "=")
 			sent := http.Header{"Cookie": {name + "=x"}}
 			p.stripLogin(sent)

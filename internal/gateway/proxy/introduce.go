@@ -96,8 +96,8 @@ func (o *opening) introduce() {
 	o.startRelay(backend, slices.Concat(first, more, early))
 }
 
-// dial opens the socket at the upstream, until the client leaves. early is the
-// data that the client sent in the meantime.
+// dial opens the socket at the upstream, and gives up if the client
+// disconnects. early is the data that the client sent in the meantime.
 func (o *opening) dial() (backend *upstream.Socket, early []byte, err error) {
 	begun := time.Now()
 	watch := watchClient(o.w.Conn(), o.socket)

@@ -182,7 +182,7 @@ func (o *opening) passOn(backend *upstream.Socket) {
 	o.w.Header().Set("Connection", "close")
 	o.w.WriteHeader(status)
 	if _, err := io.Copy(o.w, backend.Response.Body); err != nil {
-		o.w.Cut() // otherwise the client would take the truncated answer for a complete one
+		o.w.Cut() // otherwise the client would mistake the truncated answer for a complete one
 	}
 }
 

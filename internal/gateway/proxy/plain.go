@@ -48,12 +48,12 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, claims *token
 		// Without full duplex, the server would read part of the body itself
 		// before an answer that comes early.
 		_ = limits.control.EnableFullDuplex()
-		if most := p.route.Limits.MaxBody; most > 0 {
-			if r.ContentLength > most {
-				p.refuseBody(out, r, most) // before the upstream gets any of it
+		if maxBody := p.route.Limits.MaxBody; maxBody > 0 {
+			if r.ContentLength > maxBody {
+				p.refuseBody(out, r, maxBody) // before the upstream gets any of it
 				return
 			}
-			r.Body = http.MaxBytesReader(w, r.Body, most)
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		}
 		r.Body = &patientBody{r.Body, limits, pass}
 	}
@@ -178,9 +178,9 @@ func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // refuseBody answers a request whose body is longer than the route allows.
-func (p *proxy) refuseBody(w http.ResponseWriter, r *http.Request, most int64) {
+func (p *proxy) refuseBody(w http.ResponseWriter, r *http.Request, maxBody int64) {
 	p.routes.log.Info("refused", "reason", "body_too_big", "route", p.route.name(), "remote", r.RemoteAddr,
-		"error", fmt.Sprintf("the body is longer than limits.max_body of the route allows, %d bytes", most))
+		"error", fmt.Sprintf("the body is longer than limits.max_body of the route allows, %d bytes", maxBody))
 	telemetry.Problem(http.StatusRequestEntityTooLarge, "body_too_big", "The body is longer than limits.max_body of the route allows")(w, r)
 }
 

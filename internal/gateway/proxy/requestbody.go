@@ -67,7 +67,7 @@ func (b *RequestBody) Close() error {
 }
 
 // end returns how reading ended: nil if it has not ended, and io.EOF if the
-// whole body was read. A nil b stands for a request without a body.
+// whole body was read. A nil b means that the request has no body.
 func (b *RequestBody) end() error {
 	if b == nil {
 		return io.EOF

@@ -141,8 +141,8 @@ func (m *metrics) removeRoute(name string) {
 	}
 }
 
-// lock holds the removal of routes off until unlock is called. It reports
-// whether r is still there to be counted for.
+// lock delays the removal of routes until unlock is called. It reports false,
+// and locks nothing, if r is nil or was removed.
 func (r *Route) lock() bool {
 	if r == nil {
 		return false

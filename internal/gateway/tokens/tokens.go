@@ -88,8 +88,8 @@ type Verifiers struct {
 	Own *token.Verifier // of our own tokens
 	All wsauth.Verifier // of our own tokens, and those of the providers
 
-	// Ending is All for requests that end a session. It accepts our own tokens
-	// even if the clock was set back after they were issued.
+	// Ending is like All, but for requests that end a session: it accepts our
+	// own tokens even if the clock was set back after they were issued.
 	Ending wsauth.Verifier
 }
 

@@ -11,7 +11,7 @@ function prose(name, text) {
   return e;
 }
 
-/** Makes a labelled field for a parameter. */
+/** Makes a labeled field for a parameter. */
 function parameterField(parameter) {
   const label = element("label");
   const input = element("input");
@@ -31,7 +31,7 @@ function written(type, example) {
 }
 
 /**
- * Makes a labelled field for a body of the content type, filled with the
+ * Makes a labeled field for a body of the content type, filled with the
  * document's example.
  */
 function bodyField(type, example) {
