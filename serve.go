@@ -68,23 +68,15 @@ func (g *Guard) servePlain(w http.ResponseWriter, r *http.Request, q Requirement
 // idle socket smaller ("go run ./bench memory" measures this). With a
 // wsconn.Direct there is nothing to save, and the handler is called directly.
 func (g *Guard) serveSocket(w http.ResponseWriter, r *http.Request, q Requirement, claims *token.Claims, next http.Handler) {
-	response, err := wsconn.Take(w, g.paused)
-	if err != nil {
-		g.Refuse(w, r, err)
+	response, s := wsconn.Accept(w, g.paused, func(response *wsconn.Response) (*Socket, error) {
+		if response.IsEarly() {
+			return nil, refuseWith(InvalidHandshake, "Data came before the handshake was answered")
+		}
+		return g.Admit(r, q, claims, response.Conn())
+	}, func(w http.ResponseWriter, err error) { g.Refuse(w, r, err) })
+	if response == nil {
 		return
 	}
-	var s *Socket
-	if response.IsEarly() {
-		err = refuseWith(InvalidHandshake, "Data came before the handshake was answered")
-	} else {
-		s, err = g.Admit(r, q, claims, response.Conn())
-	}
-	if err != nil {
-		g.Refuse(response, r, err)
-		go response.Finish()
-		return
-	}
-	response.Attach(s)
 	if name := g.extractors.subprotocol(r); name != "" {
 		response.Conn().ChooseSubprotocol(name)
 	}

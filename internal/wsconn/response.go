@@ -38,10 +38,27 @@ func NewResponse(conn *Conn) *Response {
 	return &Response{conn: conn, header: make(http.Header, 4)}
 }
 
-// Take hijacks the connection of a handshake from the server of w, and returns
-// a Response on it. The handler's reads and writes block while held returns
-// true.
-func Take(w http.ResponseWriter, held func() bool) (*Response, error) {
+// Accept takes the connection of a handshake from the server of w, and attaches
+// the Owner that admit returns. If that fails, Accept calls refuse with the
+// error, and returns nil. The handler's reads and writes block while held
+// returns true.
+func Accept[O Owner](w http.ResponseWriter, held func() bool, admit func(*Response) (O, error), refuse func(http.ResponseWriter, error)) (r *Response, owner O) {
+	r, err := take(w, held)
+	if err != nil {
+		refuse(w, err)
+		return nil, owner
+	}
+	if owner, err = admit(r); err != nil {
+		refuse(r, err)
+		go r.Finish()
+		return nil, owner
+	}
+	r.Attach(owner)
+	return r, owner
+}
+
+// take hijacks the connection of a handshake, and returns a Response on it.
+func take(w http.ResponseWriter, held func() bool) (*Response, error) {
 	raw, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, fmt.Errorf("cannot take over the connection: %w; is this HTTP/2, or does a middleware in front of the guard hide http.Hijacker?", err)

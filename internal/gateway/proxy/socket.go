@@ -24,27 +24,21 @@ func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request) {
 		p.guard.Refuse(w, r, err)
 		return
 	}
-	response, err := wsconn.Take(w, p.routes.config.Guard.Paused)
-	if err != nil {
-		p.guard.Refuse(w, r, err)
-		return
-	}
-	o := &opening{proxy: p, w: response, waits: claims == nil && p.requirement != wsauth.Optional, begun: time.Now()}
-	if response.IsEarly() {
-		err = errEarly()
-	} else {
-		o.socket, err = p.guard.Admit(r, p.requirement, claims, response.Conn())
-	}
-	if err != nil {
-		p.guard.Refuse(response, r, err)
-		go response.Finish()
+	begun := time.Now()
+	response, socket := wsconn.Accept(w, p.routes.config.Guard.Paused, func(response *wsconn.Response) (*wsauth.Socket, error) {
+		if response.IsEarly() {
+			return nil, errEarly()
+		}
+		return p.guard.Admit(r, p.requirement, claims, response.Conn())
+	}, func(w http.ResponseWriter, err error) { p.guard.Refuse(w, r, err) })
+	if response == nil {
 		return
 	}
 	telemetry.From(r.Context()).SetClaims(claims)
-	response.Attach(o.socket)
-	if name := o.socket.Subprotocol(r); name != "" {
+	if name := socket.Subprotocol(r); name != "" {
 		response.Conn().ChooseSubprotocol(name)
 	}
+	o := &opening{proxy: p, w: response, socket: socket, waits: claims == nil && p.requirement != wsauth.Optional, begun: begun}
 	o.r = r.Clone(r.Context())
 	o.r.Body = http.NoBody
 	p.guard.Strip(o.r)
