@@ -77,7 +77,7 @@ const (
 	// AdviceRenew means that a new token is needed.
 	AdviceRenew Advice = "refresh or log in, then reconnect"
 	// AdviceStop means that the same request would be refused again.
-	AdviceStop Advice = "do not reconnect as you are"
+	AdviceStop Advice = "do not reconnect automatically"
 	// AdviceReconnect means that the credential was not the problem.
 	AdviceReconnect Advice = "reconnect"
 	// AdviceWait means that the server cannot serve the client now.

@@ -59,7 +59,7 @@ func (c *userAddCmd) Run(ctx context.Context) error {
 		return err
 	}
 	stopsItself(ctx)
-	done := "has a new password in"
+	done := "changed the password of %s in %s"
 	err = password.UpdateFile(ctx, c.File, func(list *password.List, err error) ([]password.User, error) {
 		users, err := usersOrNone(list, err)
 		if err != nil {
@@ -69,17 +69,17 @@ func (c *userAddCmd) Run(ctx context.Context) error {
 			users[at] = user
 			return users, nil
 		}
-		done = "is added to"
+		done = "added %s to %s"
 		return append(users, user), nil
 	})
 	if err == nil {
-		fmt.Printf("%s %s %s; %s\n", inspect.Printable(c.Name), done, inspect.Printable(c.File), takesEffect)
+		fmt.Printf(done+"; %s\n", inspect.Printable(c.Name), inspect.Printable(c.File), takesEffect)
 	}
 	return err
 }
 
 // takesEffect says when a running server applies a change of the user file.
-const takesEffect = "takes effect within a second on a running server that watches this file; otherwise run wsauth reload"
+const takesEffect = "a running server that watches this file applies the change within a second; for any other, run wsauth reload"
 
 // usersOrNone returns the users of a file, or none if there is no file.
 func usersOrNone(list *password.List, err error) ([]password.User, error) {
@@ -120,7 +120,7 @@ func (c *userRemoveCmd) Run(ctx context.Context) error {
 	if before == 1 { // this removes more than half of the users
 		when = "a running server keeps the last user until you run wsauth reload --confirm"
 	}
-	fmt.Printf("%s is removed from %s; %s\n", inspect.Printable(c.Name), inspect.Printable(c.File), when)
+	fmt.Printf("removed %s from %s; %s\n", inspect.Printable(c.Name), inspect.Printable(c.File), when)
 	return nil
 }
 

@@ -134,7 +134,7 @@ func startRecorder(ctx context.Context, g *gateway.Gateway, revocations store.Re
 // If there is no record, this is the first start.
 func (r *recorder) checkLost(ctx context.Context) (lost bool, err error) {
 	if !r.files.exist() {
-		r.log.Info("the key folder has no record of a store: revocations made elsewhere with these keys are unknown here", "folder", filepath.Dir(r.files.inKeys))
+		r.log.Info("the key folder has no record of a store: if its keys were used with another store, the revocations there are unknown", "folder", filepath.Dir(r.files.inKeys))
 		return false, nil
 	}
 	return r.files.areNewer(func(position store.Cursor) (bool, error) {

@@ -25,7 +25,7 @@ func TestAnswersOfALogin(t *testing.T) {
 		"refused long":   {answer(429, "text/plain", long+long), "429 Too Many Requests"},
 		"refused page":   {answer(502, "text/html", "<h1>secretsecret</h1>"), "502 Bad Gateway\nwhat to do: reconnect after a random wait"},
 		"refused text":   {answer(403, "text/plain; charset=utf-8", "\x1b[2Jno\nsecretsecret"), `it means:   \u001b[2Jno` + "\nwhat to do"},
-		"broken problem": {answer(400, "application/problem+json", `{"detail":`), "400 Bad Request\nwhat to do: do not reconnect as you are"},
+		"broken problem": {answer(400, "application/problem+json", `{"detail":`), "400 Bad Request\nwhat to do: do not reconnect automatically"},
 		"only a title":   {answer(400, "application/problem+json", `{"title":"Wrong"}`), "it means:   Wrong"},
 		"redirected": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://user:secretsecret@other.example/login?token=secretsecret", http.StatusTemporaryRedirect)

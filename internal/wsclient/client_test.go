@@ -74,7 +74,7 @@ func TestEnds(t *testing.T) {
 	}{
 		"ended":        {closes(3000, "session_ended"), ByServer, 3000, "session_ended\nit means:   The session has ended\nwhat to do: refresh or log in, then reconnect"},
 		"application":  {closes(4001, "\x1b[2Jbye"), ByServer, 4001, `4001 \u001b[2Jbye` + "\nit means:   defined by the application\nwhat to do: reconnect"},
-		"unknown word": {closes(3003, "new_word"), ByServer, 3003, "new_word\nwhat to do: do not reconnect as you are"},
+		"unknown word": {closes(3003, "new_word"), ByServer, 3003, "new_word\nwhat to do: do not reconnect automatically"},
 		"going away":   {closes(1001, ""), ByServer, 1001, "1001\nit means:   the peer is going away\nwhat to do: reconnect after a random wait"},
 		"broken":       {func(context.Context, *websocket.Conn) {}, ByNetwork, 1006, "without a close frame: 1006\nit means:   the connection failed, or was never opened\nwhat to do: reconnect"},
 		"too long": {func(ctx context.Context, conn *websocket.Conn) {
