@@ -19,7 +19,7 @@ import (
 
 func withAccessLog(c *Config) { c.AccessLog = true }
 
-// lines are those of the log with a message.
+// lines returns the log lines with a message.
 func (r *rig) lines(message string) (all []string) {
 	for line := range strings.Lines(r.log.String()) {
 		if strings.Contains(line, "msg="+message+" ") || strings.Contains(line, `"msg":"`+message+`"`) {
@@ -29,8 +29,8 @@ func (r *rig) lines(message string) (all []string) {
 	return all
 }
 
-// wantLine waits until there are n lines with a message, and returns the last
-// one, which must have all of these parts. More lines are a failure.
+// wantLine waits for n lines with a message and returns the last one, which
+// must contain all parts. More than n lines are a failure.
 func (r *rig) wantLine(message string, n int, parts ...string) string {
 	r.t.Helper()
 	r.log.Wait(r.t, fmt.Sprintf("%d lines of %s", n, message), func(string) bool { return len(r.lines(message)) >= n })
@@ -63,7 +63,7 @@ func TestAccessLog(t *testing.T) {
 	r.wantLine("request", 6, "route=/ ", "path=/chat ", "user=test", "status=101")
 	r.echoOf(conn, "hello")
 	if _, _, err := r.trySocket("/chat", nil); err == nil {
-		t.Error("no token opens a socket")
+		t.Error("a socket opened without a token")
 	}
 	r.wantLine("request", 7, "route=/ ", "path=/chat ", "reason=token_missing", "status=401")
 	r.call("GET", "/readyz", "")
@@ -80,8 +80,9 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
-// TestAccessLogOfARefusedLogin: each refused login is a line that says why, up
-// to the limit of tries and beyond it, and holds nothing of what was typed.
+// TestAccessLogOfARefusedLogin checks that each refused login writes one line
+// with its reason, below and above the limit of attempts, and that the line
+// contains nothing that the client sent.
 func TestAccessLogOfARefusedLogin(t *testing.T) {
 	r := behind(t, newBackend(t), withAccessLog, func(c *Config) { c.Login.Users = anyone })
 	n := 0
@@ -104,7 +105,7 @@ func TestAccessLogOfARefusedLogin(t *testing.T) {
 	try(`{"username":"typed-name"}`, "application/json", map[int]string{http.StatusUnprocessableEntity: "invalid_request"})
 	for status := 0; status != http.StatusTooManyRequests; {
 		if n > 50 {
-			t.Fatal("no limit of tries is reached")
+			t.Fatal("no login reached the limit of attempts")
 		}
 		status = try(wrong, "application/json", map[int]string{http.StatusUnauthorized: "bad_credentials", http.StatusTooManyRequests: "rate_limited"})
 	}
@@ -116,9 +117,9 @@ func TestAccessLogOfARefusedLogin(t *testing.T) {
 	}
 }
 
-// TestAccessLogOfWhoLeaves checks that the access log says who ended a socket,
-// and logs a refusal by close code as a refusal.
-func TestAccessLogOfWhoLeaves(t *testing.T) {
+// TestAccessLogOfEnds checks that the access log records which side ended a
+// socket, and logs a refusal by close code as a refusal.
+func TestAccessLogOfEnds(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) {
 		c.AccessLog = true
@@ -156,7 +157,7 @@ func accessLogCannotBeForged(t *testing.T, format logFormat) {
 	for i, request := range []struct {
 		first string
 		lines []string
-		want  map[string]string // what a value begins with
+		want  map[string]string // prefixes of values
 	}{
 		{"GET /public/" + evil + " HTTP/1.1", nil, map[string]string{"path": "/public/\ufffd\ufffd\ufffd[31m\ufffdlevel=INFO msg="}},
 		{"GET /public/ HTTP/1.1", []string{"User-Agent: a\tmsg=forged\u202e" + strings.Repeat("y", long)}, map[string]string{"agent": "a\ufffdmsg=forged\ufffdyyy"}},
@@ -175,7 +176,7 @@ func accessLogCannotBeForged(t *testing.T, format logFormat) {
 		values := logged(t, line)
 		for key, want := range request.want {
 			if !strings.HasPrefix(values[key], want) {
-				t.Errorf("request %d: %s is %q, want %q at its begin", i, key, values[key], want)
+				t.Errorf("request %d: %s is %q, want the prefix %q", i, key, values[key], want)
 			}
 		}
 		for key, value := range values {
@@ -204,13 +205,13 @@ func accessLogCannotBeForged(t *testing.T, format logFormat) {
 	}
 }
 
-// logged reads a line of the log, in text or in JSON. No key may stand twice.
+// logged parses a log line in text or JSON. Keys must be unique.
 func logged(t *testing.T, line string) map[string]string {
 	t.Helper()
 	values := map[string]string{}
 	if strings.HasPrefix(line, "{") {
 		all := map[string]any{}
-		if err := json.Unmarshal([]byte(line), &all); err != nil { // which refuses twins
+		if err := json.Unmarshal([]byte(line), &all); err != nil { // refuses duplicate names
 			t.Fatalf("%q: %v", line, err)
 		}
 		for key, value := range all {
@@ -222,7 +223,7 @@ func logged(t *testing.T, line string) map[string]string {
 	for rest != "" {
 		key, after, found := strings.Cut(rest, "=")
 		if _, twice := values[key]; !found || twice {
-			t.Fatalf("%q: %q has no value, or stands twice", line, key)
+			t.Fatalf("%q: %q has no value, or is repeated", line, key)
 		}
 		var value string
 		if quoted, err := strconv.QuotedPrefix(after); err == nil {
@@ -237,8 +238,8 @@ func logged(t *testing.T, line string) map[string]string {
 }
 
 // TestR6_AccessLogHoldsNoCredential checks that the access log contains no
-// credential of any kind, wherever the request carries it, even where none is
-// read.
+// credential of any kind, wherever the request carries it, even where the
+// gateway reads none.
 func TestR6_AccessLogHoldsNoCredential(t *testing.T) { inEachFormat(t, accessLogHoldsNoCredential) }
 
 func accessLogHoldsNoCredential(t *testing.T, format logFormat) {
@@ -297,17 +298,17 @@ func accessLogHoldsNoCredential(t *testing.T, format logFormat) {
 	for _, secret := range secrets {
 		for _, part := range strings.Split(secret, ".") {
 			if len(part) > 12 && part != strings.Split(access, ".")[0] && strings.Contains(log, part) {
-				t.Errorf("the log holds %.20s…", part)
+				t.Errorf("the log contains %.20s…", part)
 			}
 		}
 	}
 	if !strings.Contains(log, "/[token]/x") {
-		t.Error("what looks like a token is not replaced in a path")
+		t.Error("a path in the log contains what looks like a token")
 	}
-	for name := range r.figures() {
+	for name := range r.metrics() {
 		for _, secret := range secrets {
 			if strings.Contains(name, secret) {
-				t.Errorf("the figures hold a secret: %s", name)
+				t.Errorf("the metrics contain a secret: %s", name)
 			}
 		}
 	}

@@ -44,7 +44,8 @@ func (r *rig) operator() *operator {
 	return &operator{t: r.t, url: "http://admin", client: &http.Client{Transport: transport, Timeout: 10 * time.Second}}
 }
 
-// shortDir is a folder whose name leaves room for that of a socket.
+// shortDir returns a folder with a short path: names of Unix sockets are
+// limited to about 100 bytes.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "a")
@@ -95,7 +96,7 @@ func (o *operator) call(method, path, body string, headers ...string) exchange {
 	return exchange{resp, string(text)}
 }
 
-// get asks for what must be there.
+// get sends a GET that must succeed, and decodes the answer.
 func (o *operator) get(path string) map[string]any {
 	o.t.Helper()
 	e := o.call("GET", path, "")
@@ -105,7 +106,7 @@ func (o *operator) get(path string) map[string]any {
 	return e.decode(o.t)
 }
 
-// revoke orders a revocation, and returns the answer.
+// revoke sends a revocation, and returns the answer.
 func (o *operator) revoke(body string) map[string]any {
 	o.t.Helper()
 	e := o.call("POST", "/v1/revoke", body, jsonType)
@@ -121,7 +122,7 @@ func TestAdminRevokes(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		body   func(sub, sid, jti string) string
-		ends   [4]bool // of ada's first session the first and the second token, of her second session, of bert
+		ends   [4]bool // sockets of: ada's first session by its first and second token, her second session, bert
 		reason string
 		answer string
 	}{
@@ -139,7 +140,7 @@ func TestAdminRevokes(t *testing.T) {
 			conns := [4]*websocket.Conn{r.socket("/ws", bearer(first))}
 			second, _ := r.loginAs("ada")
 			bert, _ := r.loginAs("bert")
-			issued, err := r.g.issuer.Access("ada", token.Options{SessionID: claims["sid"].(string)}) // as another node's, which renews no socket here
+			issued, err := r.g.issuer.Access("ada", token.Options{SessionID: claims["sid"].(string)}) // as another node would: no socket here is renewed
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -156,7 +157,7 @@ func TestAdminRevokes(t *testing.T) {
 				if ends {
 					ended++
 					r.wantClose(conns[i], 3000, tt.reason)
-					wantDead(t, r.call("GET", "/auth/session", "", bearer(tokens[i])))
+					wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(tokens[i])))
 				} else {
 					r.echoOf(conns[i], "I live on")
 					r.claims(tokens[i])
@@ -169,7 +170,7 @@ func TestAdminRevokes(t *testing.T) {
 				t.Errorf("refresh: %d %s", e.StatusCode, e.body)
 			}
 			if kept, err := r.store.ListSessions(t.Context(), "ada"); tt.name == "session" && len(kept) != 1 || tt.name == "user" && len(kept) != 0 || err != nil {
-				t.Errorf("the store keeps %v, %v", kept, err)
+				t.Errorf("the store has %v, %v", kept, err)
 			}
 			again, _ := r.loginAs("ada")
 			r.claims(again)
@@ -204,7 +205,7 @@ func TestAdminStatus(t *testing.T) {
 		c.Routes = append(c.Routes, proxy.Route{Host: "a.example", Path: "/down", Upstreams: []string{"http://127.0.0.1:1", b.URL}, Public: true})
 	})
 	o := r.operator()
-	r.get("/down", "Host: a.example") // finds out that the first of its upstreams is down
+	r.get("/down", "Host: a.example") // marks the first upstream as unhealthy
 	v := o.get("/v1/status")
 	if v["version"] != "v1" || v["ready"] != true || v["uptime"].(float64) < 0 || v["started"].(float64) > float64(time.Now().Unix()) {
 		t.Errorf("%v", v)

@@ -9,7 +9,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"wsauth"
 	"wsauth/internal/gateway/demo"
@@ -20,7 +23,7 @@ import (
 	"wsauth/token"
 )
 
-// waiting opens a socket whose client says nothing, and does not hang up.
+// waiting opens a socket whose client sends nothing and does not hang up.
 func (r *rig) waiting() (in *bufio.Reader, status int) {
 	r.t.Helper()
 	host := strings.TrimPrefix(r.url, "http://")
@@ -39,16 +42,16 @@ func (r *rig) waiting() (in *bufio.Reader, status int) {
 	return in, resp.StatusCode
 }
 
-// TestIdleFirstMessages: sockets that never say who they are keep others out
-// while they may, as many as the configuration says, and not a moment longer,
-// even if their clients do not hang up.
+// TestIdleFirstMessages checks that silent anonymous sockets, of which there
+// are as many as the configuration allows, keep others out until their time is
+// up, and no longer, even if their clients do not hang up.
 func TestIdleFirstMessages(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"in all":      func(c *Config) { c.Limits.Unauthenticated = 3 },
 		"per address": func(c *Config) { c.Limits.UnauthenticatedPerAddress = 3 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := introduced(t, newBackend(t), change, func(c *Config) {
+			r := firstMessageRoute(t, newBackend(t), change, func(c *Config) {
 				c.Routes[0].Extractors = []wsauth.Extractor{wsauth.FirstMessage{Timeout: 3 * time.Second}} // long enough for four handshakes
 			})
 			var idle []*bufio.Reader
@@ -70,7 +73,7 @@ func TestIdleFirstMessages(t *testing.T) {
 			}
 			for range 3 {
 				if _, status := r.waiting(); status != http.StatusSwitchingProtocols {
-					t.Errorf("status %d: the clients whose time was up still have their places", status)
+					t.Errorf("status %d, want 101: silent clients are still counted after their timeout", status)
 				}
 			}
 		})
@@ -92,4 +95,45 @@ func TestUnauthenticatedIsChecked(t *testing.T) {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
+}
+
+// TestRefusalsOverHTTPBeyondTheLimit checks that the number of sockets that are
+// opened only to be closed with a reason is limited, and that further refusals
+// are sent over HTTP.
+func TestRefusalsOverHTTPBeyondTheLimit(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		access, _ := r.login()
+		r.echoes(access)
+		r.echoes(access) // evicts the other one, whose client does not hang up
+		r.wantClose(r.open("", bearer(access)), 1013, "rate_limited")
+		r.echoes(access) // the first is closed now; this evicts the second
+		var closed []*websocket.Conn
+		for range 50 { // half of the sockets that an address may have
+			closed = append(closed, r.open("", bearer("invalid"))) // its client does not hang up either
+		}
+		refused := func(status int, reason string, headers ...string) exchange {
+			t.Helper()
+			_, resp, err := r.dial("", headers...)
+			if err == nil {
+				t.Fatalf("a socket, want %d", status)
+			}
+			e := checkSocketDocumented(t, resp)
+			wantProblem(t, e, status, reason, "")
+			return e
+		}
+		if e := refused(401, "token_invalid", bearer("invalid")); e.Header.Get("WWW-Authenticate") == "" {
+			t.Error("no WWW-Authenticate")
+		}
+		refused(401, "token_missing")
+		refused(400, "invalid_request", bearer("a"), "Cookie: access_token_cookie=b")
+		if e := refused(429, "rate_limited", bearer(access)); e.Header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+
+		for _, conn := range closed {
+			conn.CloseNow()
+		}
+		synctest.Wait()
+		r.wantClose(r.open("", bearer("invalid")), 3000, "token_invalid")
+	}, func(c *Config) { c.Limits.PerSubject = 1 })
 }

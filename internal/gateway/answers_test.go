@@ -15,9 +15,9 @@ import (
 // upgradeLines holds the header lines of a handshake.
 var upgradeLines = slices.Clip(wstest.UpgradeLines())
 
-// rawly starts a backend that answers with text unchanged, except that LINES
-// is replaced by lines.
-func rawly(t *testing.T, text string, lines ...string) *backend {
+// rawBackend starts a backend that answers with text unchanged, except that it
+// replaces LINES by lines.
+func rawBackend(t *testing.T, text string, lines ...string) *backend {
 	t.Helper()
 	answer := strings.Replace(text, "LINES\r\n", strings.Join(append(lines, ""), "\r\n"), 1)
 	b := &backend{Server: httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -35,7 +35,7 @@ func rawly(t *testing.T, text string, lines ...string) *backend {
 
 const says = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nLINES\r\n\r\nhi"
 
-// head sends a request and reads the head of its answer.
+// head sends a request and reads the header of its answer.
 func (r *rig) head(path string, lines ...string) *http.Response {
 	r.t.Helper()
 	conn := r.connect()
@@ -48,11 +48,11 @@ func (r *rig) head(path string, lines ...string) *http.Response {
 // TestAnswersAreNotGuessedAt checks that the gateway adds no header that the
 // upstream omits.
 func TestAnswersAreNotGuessedAt(t *testing.T) {
-	r := behind(t, rawly(t, says, "X-A: b"))
+	r := behind(t, rawBackend(t, says, "X-A: b"))
 	if h := r.head("/public/a").Header; len(h["Content-Type"]) != 0 {
 		t.Errorf("%q", h)
 	}
-	r = behind(t, rawly(t, says, "Content-Type: text/x"))
+	r = behind(t, rawBackend(t, says, "Content-Type: text/x"))
 	if h := r.head("/public/a").Header; h.Get("Content-Type") != "text/x" {
 		t.Errorf("%q", h)
 	}

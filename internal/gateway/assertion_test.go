@@ -26,16 +26,17 @@ import (
 	"wsauth/token"
 )
 
-// An arrival is a request as a cautious upstream has seen it.
+// An arrival is a request that an upstream got, with the result of verifying
+// its assertion.
 type arrival struct {
 	own, raw string // the address of the upstream, and the assertion
 	subject  string
 	err      error
 }
 
-// cautious starts an upstream that admits only requests whose assertion it has
-// verified with the gateway's published keys.
-func cautious(t *testing.T, gateway string, arrivals chan<- arrival) string {
+// verifyingUpstream starts an upstream that admits only requests whose
+// assertion it has verified with the keys that the gateway publishes.
+func verifyingUpstream(t *testing.T, gateway string, arrivals chan<- arrival) string {
 	t.Helper()
 	b := &backend{}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -52,8 +53,8 @@ func cautious(t *testing.T, gateway string, arrivals chan<- arrival) string {
 	return s.URL
 }
 
-// verified returns the subject of an assertion, verified without any code of
-// ours.
+// verified verifies an assertion with an independent implementation and returns
+// its subject.
 func verified(ctx context.Context, gateway, own, raw string) (string, error) {
 	var claims jwt.RegisteredClaims
 	_, err := jwt.ParseWithClaims(raw, &claims, func(t *jwt.Token) (any, error) { return published(ctx, gateway, t.Header["kid"]) },
@@ -110,7 +111,7 @@ func TestUpstreamsVerifyAssertions(t *testing.T) {
 				t.Fatal(err)
 			}
 			url, arrivals := "http://"+l.Addr().String(), make(chan arrival, 2)
-			upstreams := []string{cautious(t, url, arrivals), cautious(t, url, arrivals)}
+			upstreams := []string{verifyingUpstream(t, url, arrivals), verifyingUpstream(t, url, arrivals)}
 			r := serve(t, l, url, &http.Transport{}, []func(*Config){func(c *Config) {
 				c.Tokens.Keys, c.Tokens.Issuer, c.NoAuth = must(token.NewKeySet(must(token.GenerateKey(token.ES256)))), "https://gw.example", noAuth
 				c.Routes = []proxy.Route{{Path: "/", Upstreams: upstreams, Assertion: "X-Client-Token"}}
@@ -130,18 +131,18 @@ func TestUpstreamsVerifyAssertions(t *testing.T) {
 				r.echoOf(conn, "hello")
 				seen[a.own] = true
 				if _, err := verified(t.Context(), url, "http://127.0.0.1:1", a.raw); !errors.Is(err, jwt.ErrTokenInvalidAudience) {
-					t.Errorf("another server takes it: %v", err)
+					t.Errorf("verified for another server: %v", err)
 				}
 			}
 			if len(seen) != 2 || !seen[upstreams[0]] || !seen[upstreams[1]] {
-				t.Errorf("asked were %v", seen)
+				t.Errorf("asked upstreams: %v", seen)
 			}
 		})
 	}
 }
 
 // TestKeysArePublishedWhileARouteAsserts checks that a gateway with NoAuth
-// publishes its keys as long as a route has an assertion.
+// publishes its keys while a route has an assertion.
 func TestKeysArePublishedWhileARouteAsserts(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) {
@@ -168,11 +169,12 @@ func TestKeysArePublishedWhileARouteAsserts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e := r.get(discovery.KeysPath); e.body != passedOn {
-		t.Errorf("no route asserts any more: %d %s", e.StatusCode, e.body)
+		t.Errorf("no route asserts now: %d %s", e.StatusCode, e.body)
 	}
 }
 
-// An upstream that could verify with a secret could make tokens.
+// TestNoAssertionBySecret checks that assertions are not signed with a shared
+// secret: an upstream that could verify them could issue tokens.
 func TestNoAssertionBySecret(t *testing.T) {
 	b := newBackend(t)
 	routes := []proxy.Route{{Path: "/a", Upstreams: []string{b.URL}}, {Path: "/b", Upstreams: []string{b.URL}, Assertion: "X-Client-Token"}}

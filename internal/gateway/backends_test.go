@@ -22,25 +22,25 @@ import (
 	"wsauth/internal/testenv"
 )
 
-// A stranger is an echo server that does not know wsauth. Its first message is
-// the identity that the gateway states for its client. ends receives what it
-// reports about the ends of its sockets.
-type stranger struct {
+// A foreignBackend is an echo server that knows nothing of wsauth. Its first
+// message is the identity that the gateway states for its client. ends receives
+// the errors with which its sockets end.
+type foreignBackend struct {
 	url  string
 	ends <-chan string
 }
 
-// strangers are the servers that people put behind the gateway.
-var strangers = []struct {
+// foreignBackends are servers that people put behind the gateway.
+var foreignBackends = []struct {
 	name  string
-	start func(t *testing.T) stranger
+	start func(t *testing.T) foreignBackend
 }{
-	{"coder", func(t *testing.T) stranger { return inGo(t, coderEcho) }},
-	{"gorilla", func(t *testing.T) stranger { return inGo(t, gorillaEcho) }},
-	{"gws", func(t *testing.T) stranger { return inGo(t, gwsEcho) }},
-	{"Node ws", func(t *testing.T) stranger { return program(t, "node", "echo.mjs", "node_modules/ws") }},
-	{"Python websockets", func(t *testing.T) stranger { return program(t, "/usr/bin/python3", "echo.py", "") }},
-	{"nginx before coder", func(t *testing.T) stranger {
+	{"coder", func(t *testing.T) foreignBackend { return inGo(t, coderEcho) }},
+	{"gorilla", func(t *testing.T) foreignBackend { return inGo(t, gorillaEcho) }},
+	{"gws", func(t *testing.T) foreignBackend { return inGo(t, gwsEcho) }},
+	{"Node ws", func(t *testing.T) foreignBackend { return program(t, "node", "echo.mjs", "node_modules/ws") }},
+	{"Python websockets", func(t *testing.T) foreignBackend { return program(t, "/usr/bin/python3", "echo.py", "") }},
+	{"nginx before coder", func(t *testing.T) foreignBackend {
 		s := inGo(t, coderEcho)
 		s.url = behindNginx(t, s.url)
 		return s
@@ -50,7 +50,7 @@ var strangers = []struct {
 // TestBackends checks that sockets to each backend echo, also with
 // compression, and that a logout ends them for both sides.
 func TestBackends(t *testing.T) {
-	for _, s := range strangers {
+	for _, s := range foreignBackends {
 		t.Run(s.name, func(t *testing.T) {
 			backend := s.start(t)
 			r := start(t, func(c *Config) {
@@ -59,12 +59,12 @@ func TestBackends(t *testing.T) {
 			})
 			for _, mode := range []websocket.CompressionMode{websocket.CompressionDisabled, websocket.CompressionContextTakeover} {
 				access, refresh := r.loginAs("ada")
-				conn := r.strange(mode, access)
+				conn := r.offer(mode, access)
 				if conn.Subprotocol() != "chat" {
 					t.Errorf("subprotocol %q", conn.Subprotocol())
 				}
 				if hello, err := r.read(conn); err != nil || !strings.HasPrefix(hello, "user=ada authorization=") || strings.Contains(hello, access) {
-					t.Fatalf("%q, %v", hello, err)
+					t.Fatalf("first message %q, %v", hello, err)
 				}
 				for _, n := range []int{0, 1, 125, 126, 65_535, 65_536, 300_000} {
 					r.echoOf(conn, strings.Repeat("ä", n/2))
@@ -72,7 +72,7 @@ func TestBackends(t *testing.T) {
 				if err := conn.Ping(withReader(t, conn)); err != nil {
 					t.Errorf("ping: %v", err)
 				}
-				other := r.strange(mode, access)
+				other := r.offer(mode, access)
 				if _, err := r.read(other); err != nil {
 					t.Fatal(err)
 				}
@@ -80,7 +80,7 @@ func TestBackends(t *testing.T) {
 				r.wantClose(other, 3000, "session_ended")
 				for range 2 {
 					if end := <-backend.ends; !strings.Contains(end, "3000") || !strings.Contains(end, "session_ended") {
-						t.Errorf("the backend was told %q", end)
+						t.Errorf("the backend sees the end %q", end)
 					}
 				}
 			}
@@ -88,8 +88,8 @@ func TestBackends(t *testing.T) {
 	}
 }
 
-// strange opens a socket that offers a subprotocol, as a browser does.
-func (r *rig) strange(mode websocket.CompressionMode, access string) *websocket.Conn {
+// offer opens a socket that offers a subprotocol, as a browser does.
+func (r *rig) offer(mode websocket.CompressionMode, access string) *websocket.Conn {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -101,14 +101,14 @@ func (r *rig) strange(mode websocket.CompressionMode, access string) *websocket.
 	}
 	compressed := strings.HasPrefix(resp.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate")
 	if compressed != (mode != websocket.CompressionDisabled) {
-		r.t.Errorf("mode %d: the two ends have agreed on %q", mode, resp.Header.Get("Sec-WebSocket-Extensions"))
+		r.t.Errorf("mode %d: negotiated the extensions %q", mode, resp.Header.Get("Sec-WebSocket-Extensions"))
 	}
 	conn.SetReadLimit(-1)
 	r.t.Cleanup(func() { conn.CloseNow() })
 	return conn
 }
 
-// withReader reads conn until the test ends, as a ping needs it.
+// withReader reads conn until the test ends: a ping waits for a reader.
 func withReader(t *testing.T, conn *websocket.Conn) context.Context {
 	t.Helper()
 	conn.CloseRead(context.Background())
@@ -118,12 +118,12 @@ func withReader(t *testing.T, conn *websocket.Conn) context.Context {
 }
 
 // inGo serves an echo in this process.
-func inGo(t *testing.T, echo func(ends chan<- string) http.Handler) stranger {
+func inGo(t *testing.T, echo func(ends chan<- string) http.Handler) foreignBackend {
 	t.Helper()
 	ends := make(chan string, 10)
 	server := httptest.NewServer(echo(ends))
 	t.Cleanup(server.Close)
-	return stranger{server.URL, ends}
+	return foreignBackend{server.URL, ends}
 }
 
 func helloOf(r *http.Request) string {
@@ -172,7 +172,7 @@ func gorillaEcho(ends chan<- string) http.Handler {
 	})
 }
 
-// gwsEchoes is the event handler of lxzan/gws.
+// A gwsEchoes is an event handler of lxzan/gws that echoes messages.
 type gwsEchoes struct {
 	gws.BuiltinEventHandler
 	ends chan<- string
@@ -180,7 +180,7 @@ type gwsEchoes struct {
 
 func (gwsEchoes) OnMessage(conn *gws.Conn, message *gws.Message) {
 	defer message.Close()
-	_ = conn.WriteMessage(message.Opcode, message.Bytes()) // OnClose tells of the end
+	_ = conn.WriteMessage(message.Opcode, message.Bytes()) // OnClose reports the error
 }
 
 func (e gwsEchoes) OnClose(_ *gws.Conn, err error) { e.ends <- err.Error() }
@@ -203,10 +203,10 @@ func gwsEcho(ends chan<- string) http.Handler {
 
 // program runs a server of testdata/backends, which prints its port first and
 // then the ends of its sockets.
-func program(t *testing.T, interpreter, script, needs string) stranger {
+func program(t *testing.T, interpreter, script, needs string) foreignBackend {
 	t.Helper()
 	port, ends := runScript(t, interpreter, script, needs)
-	return stranger{"http://127.0.0.1:" + port, ends}
+	return foreignBackend{"http://127.0.0.1:" + port, ends}
 }
 
 // runScript runs a program of testdata/backends until the test ends. It
@@ -239,7 +239,7 @@ func runScript(t *testing.T, interpreter, script, needs string, args ...string) 
 		if strings.Contains(faults.String(), "ModuleNotFoundError") {
 			testenv.Skip(t, "the package that "+script+" needs is not installed")
 		}
-		t.Fatalf("%s says nothing: %s", script, faults.String())
+		t.Fatalf("%s prints nothing: %s", script, faults.String())
 	}
 	first = printed.Text()
 	rest, done := make(chan string, 10), make(chan struct{})
@@ -250,7 +250,7 @@ func runScript(t *testing.T, interpreter, script, needs string, args ...string) 
 		}
 	}()
 	t.Cleanup(func() {
-		_ = in.Close() // which stops it
+		_ = in.Close() // stops it
 		<-done
 		_ = cmd.Wait()
 	})
@@ -267,7 +267,8 @@ proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; }
 	})
 }
 
-// nginx serves what servers returns for an address that is free.
+// nginx runs nginx with the configuration that servers returns for a free
+// address.
 func nginx(t *testing.T, servers func(addr string) string) string {
 	t.Helper()
 	path := testenv.NeedProgram(t, "nginx")
@@ -295,7 +296,7 @@ http { access_log off; client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; f
 		_ = cmd.Process.Signal(os.Interrupt)
 		_ = cmd.Wait()
 	})
-	for begun := time.Now(); time.Since(begun) < 10*time.Second; <-time.After(10 * time.Millisecond) {
+	for started := time.Now(); time.Since(started) < 10*time.Second; <-time.After(10 * time.Millisecond) {
 		if conn, err := net.Dial("tcp", addr); err == nil {
 			_ = conn.Close()
 			return "http://" + addr

@@ -13,8 +13,8 @@ import (
 	"wsauth/internal/gateway/proxy"
 )
 
-// TestBrokenBody: what the client does wrong with its body is told to it, and
-// is no failure of the upstream.
+// TestBrokenBody checks that a client learns what is wrong with its body, and
+// that the upstream does not count as failed.
 func TestBrokenBody(t *testing.T) {
 	b := newBackend(t)
 	down := func() string {
@@ -63,7 +63,7 @@ func TestBrokenBody(t *testing.T) {
 			for err == nil && resp.StatusCode < 200 {
 				resp, err = http.ReadResponse(in, nil)
 			}
-			if c.want == 0 { // it is gone
+			if c.want == 0 { // the client has left
 				if line := r.wantLine("request", 1, "path=/public/a"); err == nil || strings.Contains(line, "status=") {
 					t.Errorf("answered with %v: %s", resp, line)
 				}
@@ -85,15 +85,15 @@ func TestBrokenBody(t *testing.T) {
 	}
 }
 
-// wantFailures says whether upstreams are said to have failed.
+// wantFailures checks whether the metrics record failures of upstreams.
 func (r *rig) wantFailures(want bool) {
 	r.t.Helper()
 	got := false
-	for name := range r.figures() {
+	for name := range r.metrics() {
 		got = got || strings.HasPrefix(name, "upstream_failures_total{")
 	}
 	if got != want {
-		r.t.Errorf("an upstream has failed: %v, want %v", got, want)
+		r.t.Errorf("upstream failures recorded: %v, want %v", got, want)
 	}
 	well, all := 0, 0
 	for _, route := range r.g.routes.States() {
@@ -108,12 +108,13 @@ func (r *rig) wantFailures(want bool) {
 		}
 	}
 	if well != all {
-		r.t.Errorf("%d of %d upstreams are well", well, all)
+		r.t.Errorf("%d of %d upstreams are healthy", well, all)
 	}
 }
 
-// TestResetBody: a client that resets its connection in a body has no answer,
-// and its upstream has not failed. The same goes for a stream of HTTP/2.
+// TestResetBody checks that a client that resets its connection or HTTP/2
+// stream during a body gets no answer, and that the upstream does not count as
+// failed.
 func TestResetBody(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, withAccessLog)
@@ -145,20 +146,20 @@ func TestResetBody(t *testing.T) {
 	s.wantFailures(false)
 }
 
-// TestSilentBody: a body that stands still is the client's delay, not the
-// upstream's.
+// TestSilentBody checks that a body that stops arriving is attributed to the
+// client, not to the upstream.
 func TestSilentBody(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		conn := r.beyond(proxy.Route{Path: "/", Public: true}, func(w http.ResponseWriter, req *http.Request) { _, _ = io.Copy(io.Discard, req.Body) })
+		conn := r.serveRoute(proxy.Route{Path: "/", Public: true}, func(w http.ResponseWriter, req *http.Request) { _, _ = io.Copy(io.Discard, req.Body) })
 		if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello"); err != nil {
 			t.Fatal(err)
 		}
-		begun := time.Now()
+		started := time.Now()
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil || resp.StatusCode != http.StatusRequestTimeout {
 			t.Fatalf("%v, %v", resp, err)
 		}
-		if took := time.Since(begun); took != proxy.Patience {
+		if took := time.Since(started); took != proxy.Patience {
 			t.Errorf("it took %v", took)
 		}
 	})

@@ -14,8 +14,8 @@ import (
 	"wsauth/internal/wstest"
 )
 
-// inBubble runs a test with synthetic time, which advances when all goroutines
-// wait. Its gateway serves net.Pipes.
+// inBubble runs a test with synthetic time, which advances only while all
+// goroutines are blocked. Its gateway serves net.Pipes.
 func inBubble(t *testing.T, f func(t *testing.T, r *rig), change ...func(*Config)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestL2_RefreshExtendsTheSocketUntilTheSessionEnds(t *testing.T) {
 			renewals++
 		}
 		if renewals < 3 {
-			t.Errorf("renewed %d times only", renewals)
+			t.Errorf("renewed only %d times", renewals)
 		}
 		time.Sleep(time.Until(expires) - time.Nanosecond)
 		r.wantClose(conn, 3000, "token_expired")
@@ -107,13 +107,14 @@ func TestL11_TicketsExpire(t *testing.T) {
 	})
 }
 
-// TestStepUpIsAskedForAMinute: within it no second time, and after it again.
+// TestStepUpIsAskedForAMinute checks that a step-up is requested once within a
+// minute, and again afterwards.
 func TestStepUpIsAskedForAMinute(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		_, refresh := r.login()
 		stale, _ := r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
 		conn := r.echoes(stale)
-		for range 2 { // the second is asked again, since the first was given up
+		for range 2 { // the first was abandoned, so it is requested again
 			r.write(conn, `{"type":"step-up"}`)
 			if v := r.message(conn); v["type"] != "fresh_required" {
 				t.Fatal(v)
@@ -146,8 +147,8 @@ func TestServerCutsSlowAndIdleConnections(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer conn.Close()
-				begun := time.Now()
-				if err := conn.SetDeadline(begun.Add(2 * tt.after)); err != nil {
+				started := time.Now()
+				if err := conn.SetDeadline(started.Add(2 * tt.after)); err != nil {
 					t.Fatal(err)
 				}
 				if _, err := io.WriteString(conn, tt.send); err != nil {
@@ -166,7 +167,7 @@ func TestServerCutsSlowAndIdleConnections(t *testing.T) {
 				if _, err := io.Copy(io.Discard, in); err != nil {
 					t.Fatal(err)
 				}
-				if took := time.Since(begun); took < tt.after || took > tt.after+time.Second {
+				if took := time.Since(started); took < tt.after || took > tt.after+time.Second {
 					t.Errorf("cut after %v, want %v", took, tt.after)
 				}
 			})
@@ -191,10 +192,10 @@ func TestDrainIsSpread(t *testing.T) {
 				ended[i] <- time.Now()
 			}()
 		}
-		begun := time.Now()
+		started := time.Now()
 		r.stop()
 		for i := range ended {
-			if after, want := (<-ended[i]).Sub(begun), time.Duration(i)*time.Millisecond; after != want {
+			if after, want := (<-ended[i]).Sub(started), time.Duration(i)*time.Millisecond; after != want {
 				t.Errorf("socket %d ended after %v, want %v", i, after, want)
 			}
 		}

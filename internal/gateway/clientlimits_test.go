@@ -11,9 +11,9 @@ import (
 	"wsauth/internal/wstest"
 )
 
-// TestG8_ClientsBehindProxy checks that a client that has reached its limits
-// of logins and sockets does not use up those of others, and gets no others by
-// forged fields.
+// TestG8_ClientsBehindProxy checks that a client that has reached its limits of
+// logins and sockets does not use up those of others, and cannot get other
+// limits by forged fields.
 func TestG8_ClientsBehindProxy(t *testing.T) {
 	for _, f := range frontProxies {
 		t.Run(f.name, func(t *testing.T) {
@@ -33,10 +33,10 @@ func TestG8_ClientsBehindProxy(t *testing.T) {
 				}
 			}
 			if tries < 20 {
-				t.Errorf("refused after %d tries", tries)
+				t.Errorf("refused after %d attempts", tries)
 			}
 			if got := try(p.of("192.0.2.66:2", "X-Forwarded-For: 203.0.113.1", "Forwarded: for=203.0.113.1"), "another"); got != http.StatusTooManyRequests {
-				t.Errorf("under another name: %d", got)
+				t.Errorf("with a forged address: %d", got)
 			}
 			if got := try(ada, "ada"); got != http.StatusUnauthorized {
 				t.Errorf("another client: %d", got)
@@ -48,7 +48,7 @@ func TestG8_ClientsBehindProxy(t *testing.T) {
 				}
 			}
 			if opened > 4 || opened == 0 {
-				t.Errorf("%d sockets of one client, where one address may have 4 connections", opened)
+				t.Errorf("%d sockets of one client, want at most 4", opened)
 			}
 			// Use its remaining connections for answers that do not end.
 			for range 4 - opened {
@@ -142,11 +142,11 @@ func TestG8_StreamsOfOneClient(t *testing.T) {
 				t.Errorf("a stream that was open: %v", err)
 			}
 			_ = held[1].Body.Close() // the gateway notices this later
-			for begun := time.Now(); ; time.Sleep(time.Millisecond) {
+			for started := time.Now(); ; time.Sleep(time.Millisecond) {
 				if response := open("192.0.2.66"); response.StatusCode == http.StatusOK {
 					break
 				}
-				if time.Since(begun) > time.Minute {
+				if time.Since(started) > time.Minute {
 					t.Fatal("a stream that has ended still counts")
 				}
 			}

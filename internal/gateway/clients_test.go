@@ -146,9 +146,9 @@ func TestG7_ProxyHeaderRequired(t *testing.T) {
 	}
 }
 
-// TestProxySpeaksForItself checks that a connection that the proxy opens for
-// itself, for example for a health check, has the address of the proxy.
-func TestProxySpeaksForItself(t *testing.T) {
+// TestConnectionsOfTheProxyItself checks that a connection that the proxy opens
+// for itself, for example for a health check, has the address of the proxy.
+func TestConnectionsOfTheProxyItself(t *testing.T) {
 	b := newBackend(t)
 	p := frontProxy{"PROXY 2", "tcp", false, forwarded.ProxyProtocol, 2}.serve(t, func(c *Config) {
 		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}}
@@ -227,9 +227,9 @@ func TestForwardedHostChoosesTheRoute(t *testing.T) {
 	}
 }
 
-// TestOperatorsSeeThePeer checks that forwarding headers have no effect on the
-// API for operators.
-func TestOperatorsSeeThePeer(t *testing.T) {
+// TestAdminIgnoresForwardingHeaders checks that forwarding headers have no
+// effect on the API for operators.
+func TestAdminIgnoresForwardingHeaders(t *testing.T) {
 	r := start(t, func(c *Config) { c.Front.TrustedProxies = []string{"private", "unix"} })
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -49,7 +49,7 @@ func TestCompressionIsKept(t *testing.T) {
 	}
 	var head [2]byte
 	if _, err := io.ReadFull(in, head[:]); err != nil || head[0] != 0xC1 || head[1] >= 126 {
-		t.Fatalf("% x, %v: no short compressed text", head, err)
+		t.Fatalf("% x, %v: want a short compressed text", head, err)
 	}
 	payload := make([]byte, head[1])
 	if _, err := io.ReadFull(in, payload); err != nil {
@@ -62,9 +62,9 @@ func TestCompressionIsKept(t *testing.T) {
 	}
 }
 
-// TestCompressionNobodyAgreedOn checks that a compressed message is a protocol
-// error of the client if compression was not negotiated.
-func TestCompressionNobodyAgreedOn(t *testing.T) {
+// TestCompressionWithoutNegotiation checks that a compressed message is a
+// protocol error of the client if compression was not negotiated.
+func TestCompressionWithoutNegotiation(t *testing.T) {
 	r := behind(t, newBackend(t))
 	access, _ := r.login()
 	conn := r.handshake("/chat", bearer(access))

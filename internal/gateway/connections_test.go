@@ -17,8 +17,9 @@ import (
 	"wsauth/token"
 )
 
-// TestMaxConnections: whichever way connections come in, those that wait make
-// room, the last eighth opens no sockets, and a login passes.
+// TestMaxConnections checks, for each kind of listener, that idle connections
+// make room for new ones, that the last eighth opens no sockets, and that a
+// login passes.
 func TestMaxConnections(t *testing.T) {
 	b := newBackend(t)
 	few := func(c *Config) {

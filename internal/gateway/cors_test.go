@@ -20,7 +20,7 @@ const (
 	corsEvil = "https://evil.example"
 )
 
-// preflightFor are the lines of a preflight of a page.
+// preflightFor returns the header lines of a preflight.
 func preflightFor(origin, method string, headers ...string) []string {
 	lines := []string{"Origin: " + origin, "Access-Control-Request-Method: " + method}
 	if len(headers) > 0 {
@@ -29,8 +29,7 @@ func preflightFor(origin, method string, headers ...string) []string {
 	return lines
 }
 
-// corsOf are the headers of an answer that are about CORS, and what it varies
-// by.
+// corsOf returns the CORS fields of an answer, and Vary.
 func corsOf(h http.Header) map[string]string {
 	found := map[string]string{}
 	for name, lines := range h {
@@ -41,15 +40,15 @@ func corsOf(h http.Header) map[string]string {
 	return found
 }
 
-// ask sends a request without a body, as it stands.
+// ask sends a request without a body, unchanged.
 func (r *rig) ask(method, path string, lines ...string) exchange {
 	r.t.Helper()
 	return r.exactly(method+" "+path+" HTTP/1.1", append(lines, "Connection: close")...)
 }
 
-// chatty is an upstream that says something about CORS itself, and where it is
-// asked to, in an interim answer as well.
-func chatty(w http.ResponseWriter, r *http.Request) {
+// corsUpstream is an upstream that sends CORS fields itself and, on request, an
+// interim answer with them.
+func corsUpstream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Access-Control-Allow-Origin", "*")
 	if r.URL.RawQuery == "hints" {
 		w.WriteHeader(http.StatusEarlyHints)
@@ -65,7 +64,7 @@ func chatty(w http.ResponseWriter, r *http.Request) {
 // TestG10_CORS checks, for each policy, the fields of answers and of
 // preflights. TestCORSVectors of package attack sends hostile origins.
 func TestG10_CORS(t *testing.T) {
-	b := newBackendOf(t, chatty)
+	b := newBackendOf(t, corsUpstream)
 	r := start(t, func(c *Config) {
 		c.AuthCORS = &proxy.CORS{Origins: []string{corsApp}}
 		c.Routes = []proxy.Route{
@@ -154,13 +153,13 @@ func TestG10_CORS(t *testing.T) {
 			t.Errorf("a preflight got %q", e.body)
 		}
 	}
-	for _, path := range []string{"/plain", "/free"} { // which nobody has asked for CORS
+	for _, path := range []string{"/plain", "/free"} { // routes without a policy
 		e := r.ask("OPTIONS", path, preflightFor(corsApp, "GET")...)
 		if guarded := path == "/plain"; guarded != (e.StatusCode == 401) || guarded == (e.Header.Get("Access-Control-Allow-Origin") != "") {
 			t.Errorf("a preflight for %s: %d %v", path, e.StatusCode, e.Header)
 		}
 		if e = r.ask("GET", path, "Origin: "+corsApp, bearer(access)); e.Header.Get("Access-Control-Allow-Origin") != "*" || e.Header.Get("Vary") != "Accept-Encoding" {
-			t.Errorf("%s says %v, want what its upstream says", path, e.Header)
+			t.Errorf("%s: header %v, want that of its upstream", path, e.Header)
 		}
 	}
 	if e := r.ask("GET", "/plain", "Origin: "+corsApp); e.StatusCode != 401 || len(corsOf(e.Header)) > 0 {
@@ -168,10 +167,10 @@ func TestG10_CORS(t *testing.T) {
 	}
 }
 
-// TestCORSAfterInterimAnswer: the headers are those of the policy, once, in
-// each of the two answers.
+// TestCORSAfterInterimAnswer checks that an interim answer and the final one
+// each have the fields of the policy once.
 func TestCORSAfterInterimAnswer(t *testing.T) {
-	b := newBackendOf(t, chatty)
+	b := newBackendOf(t, corsUpstream)
 	r := start(t, func(c *Config) {
 		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, CORS: &proxy.CORS{Origins: []string{corsApp}}}}
 	})
@@ -195,8 +194,8 @@ func TestCORSAfterInterimAnswer(t *testing.T) {
 	}
 }
 
-// TestCORSChangesWithItsRoute: a route that changes has another policy from
-// then on, and one that loses it says nothing.
+// TestCORSChangesWithItsRoute checks that an update of a route replaces or
+// removes its policy.
 func TestCORSChangesWithItsRoute(t *testing.T) {
 	b := newBackend(t)
 	route := func(c *proxy.CORS) []proxy.Route {
@@ -232,8 +231,8 @@ func TestCORSChangesWithItsRoute(t *testing.T) {
 	wants(corsEvil, "")
 }
 
-// TestCORSHeadersOfExtractors: pages may set the headers in which their route
-// looks for tokens.
+// TestCORSHeadersOfExtractors checks that pages may set the headers in which
+// their route looks for tokens.
 func TestCORSHeadersOfExtractors(t *testing.T) {
 	for want, extractors := range map[string][]wsauth.Extractor{
 		"Authorization, Content-Type, X-Csrf-Token":            nil,

@@ -17,8 +17,8 @@ import (
 	"wsauth"
 )
 
-// inBothServers runs f with a gateway that speaks HTTP/1.1 without TLS, and
-// one that speaks HTTP/2.
+// inBothServers runs f with a gateway that serves HTTP/1.1 without TLS, and
+// with one that serves HTTP/2.
 func inBothServers(t *testing.T, f func(t *testing.T, start func(...func(*Config)) *rig)) {
 	t.Helper()
 	t.Run("http1", func(t *testing.T) {
@@ -32,7 +32,8 @@ func inBothServers(t *testing.T, f func(t *testing.T, start func(...func(*Config
 	})
 }
 
-// send sends a request to any address, documented or not.
+// send sends a request without checking the answer against the OpenAPI
+// document.
 func (r *rig) send(method, path string, body io.Reader, lines ...string) exchange {
 	r.t.Helper()
 	req, err := http.NewRequest(method, r.url+path, body)
@@ -58,8 +59,9 @@ func (r *rig) send(method, path string, body io.Reader, lines ...string) exchang
 	return exchange{resp, string(text)}
 }
 
-// TestCORSOnErrors: a page of a listed origin can read every refusal, whoever
-// gives it, and one of another origin none.
+// TestCORSOnErrors checks that a page of a listed origin can read every
+// refusal, whether the gateway or net/http sends it, and that a page of another
+// origin can read none.
 func TestCORSOnErrors(t *testing.T) {
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -74,7 +76,7 @@ func TestCORSOnErrors(t *testing.T) {
 			case marks <- r.Header.Get("Cdn-Loop"):
 			default: // only the first one is read
 			}
-			chatty(w, r)
+			corsUpstream(w, r)
 		})
 		cors := &proxy.CORS{Origins: []string{corsApp}}
 		r := start(func(c *Config) {
@@ -164,7 +166,7 @@ func TestCORSOnErrors(t *testing.T) {
 				t.Errorf("%s: %d %v", path, e.StatusCode, e.Header)
 			}
 		}
-		// A preflight is answered where the request that is to follow is not.
+		// A preflight is answered even if the request after it would be refused.
 		for _, path := range []string{"/a/x?" + long, "/open/in/", "/open/IN", "/auth/nothing"} {
 			e := r.send("OPTIONS", path, nil, preflightFor(corsApp, "GET")...)
 			if wantStatus := map[bool]int{true: 414, false: 204}[len(path) > 1000]; e.StatusCode != wantStatus || e.Header.Get("Access-Control-Allow-Origin") != corsApp {
@@ -174,10 +176,11 @@ func TestCORSOnErrors(t *testing.T) {
 	})
 }
 
-// TestCORSOfHandshakes: no page reads the answer to a handshake, but what it
-// says is what the policy says, and never what the upstream does.
+// TestCORSOfHandshakes checks that the CORS fields of answers to handshakes are
+// those of the policy, never those of the upstream, although no page can read
+// them.
 func TestCORSOfHandshakes(t *testing.T) {
-	declining := newBackendOf(t, chatty)
+	declining := newBackendOf(t, corsUpstream)
 	b := newBackend(t)
 	for name, portable := range map[string]bool{"event loop": false, "TLS": true} {
 		t.Run(name, func(t *testing.T) {
@@ -236,9 +239,10 @@ func TestCORSOfHandshakes(t *testing.T) {
 	}
 }
 
-// TestCORSWithoutServer: a gateway that is only a handler answers alike.
+// TestCORSWithoutServer checks that a gateway that is used only as a handler
+// answers in the same way.
 func TestCORSWithoutServer(t *testing.T) {
-	b := newBackendOf(t, chatty)
+	b := newBackendOf(t, corsUpstream)
 	r := start(t, func(c *Config) {
 		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, CORS: &proxy.CORS{Origins: []string{corsApp}}}}
 	})

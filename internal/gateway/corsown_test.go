@@ -15,8 +15,9 @@ import (
 	"wsauth/token"
 )
 
-// TestG10_CORSOfLogins: pages of listed origins log in and fetch tickets, by
-// tokens, and where credentials are on by cookies too; others do not.
+// TestG10_CORSOfLogins checks that pages of listed origins, and no others, can
+// log in and fetch tickets, with tokens and, if the policy allows credentials,
+// with cookies.
 func TestG10_CORSOfLogins(t *testing.T) {
 	inBothServers(t, func(t *testing.T, start func(...func(*Config)) *rig) {
 		const patterned = "https://pr-7.preview.example.com"
@@ -81,7 +82,7 @@ func TestG10_CORSOfLogins(t *testing.T) {
 					}
 				}
 
-				// By cookies, which go over TLS only.
+				// Cookies are sent over TLS only.
 				if !strings.HasPrefix(r.url, "https") {
 					continue
 				}
@@ -118,9 +119,10 @@ func TestG10_CORSOfLogins(t *testing.T) {
 	})
 }
 
-// TestOwnPagesStayOwn: CORS takes nothing from pages of the gateway's own
-// origin, and of those in Origins: they have cookies without credentials.
-func TestOwnPagesStayOwn(t *testing.T) {
+// TestOwnPagesNeedNoCORS checks that CORS restricts neither pages of the
+// gateway's own origin nor those in Origins: they can use cookies even if the
+// policy has no credentials.
+func TestOwnPagesNeedNoCORS(t *testing.T) {
 	r := start(t, func(c *Config) {
 		c.Origins = []string{"https://ours.example"}
 		c.AuthCORS = &proxy.CORS{Origins: []string{"*"}}
@@ -138,8 +140,8 @@ func TestOwnPagesStayOwn(t *testing.T) {
 	}
 }
 
-// TestOriginsGrantNoReads: an origin that may open sockets reads nothing, and
-// one that may read opens no socket.
+// TestOriginsGrantNoReads checks that an origin that may open sockets can read
+// no answers, and that one that may read answers opens no sockets.
 func TestOriginsGrantNoReads(t *testing.T) {
 	b := newBackend(t)
 	const socket, reader = "https://socket.example", "https://reader.example"
@@ -168,7 +170,8 @@ func TestOriginsGrantNoReads(t *testing.T) {
 	}
 }
 
-// TestCORSOfTheDemonstration is for logins and tickets, not for its pages.
+// TestCORSOfTheDemonstration checks that AuthCORS applies to logins and
+// tickets, but not to the pages of the demonstration.
 func TestCORSOfTheDemonstration(t *testing.T) {
 	r := start(t, func(c *Config) { c.AuthCORS = &proxy.CORS{Origins: []string{corsApp}} })
 	for path, want := range map[string]string{"/": "", "/ws": "", "/docs": "", "/livez": "", "/nothing": "", "/auth/session": corsApp, "/auth/client/wsauth.js": corsApp, discovery.KeysPath: "*", discovery.MetadataPath: "*"} {
@@ -179,8 +182,8 @@ func TestCORSOfTheDemonstration(t *testing.T) {
 }
 
 // TestOriginsOfOwnPaths checks that the policy of the path decides whether a
-// page of another site may send requests to it: published documents are for
-// every page, and AuthCORS is only for the paths below AuthPrefix.
+// page of another site may send requests to it: every page can read published
+// documents, and AuthCORS is only for the paths below AuthPrefix.
 func TestOriginsOfOwnPaths(t *testing.T) {
 	for _, cors := range []*proxy.CORS{nil, {Origins: []string{corsApp}}} {
 		r := start(t, func(c *Config) { c.AuthCORS = cors })
@@ -193,8 +196,8 @@ func TestOriginsOfOwnPaths(t *testing.T) {
 	}
 }
 
-// TestCheckCORS: faults that depend on other fields, and how the fields of a
-// policy that was checked are completed.
+// TestCheckCORS checks faults of a policy that depend on other fields, and the
+// defaults that Check sets in a valid one.
 func TestCheckCORS(t *testing.T) {
 	key := must(token.GenerateKey(token.HS256))
 	for want, change := range map[string]func(*Config){

@@ -15,8 +15,8 @@ import (
 	"wsauth"
 )
 
-// granting is an upstream that answers CORS itself, and preflights with more
-// than they need.
+// A granting is an upstream that implements CORS itself, and adds other fields
+// to its answers to preflights.
 type granting struct {
 	*backend
 }
@@ -60,8 +60,8 @@ func newGranting(t *testing.T) *backend {
 	return b
 }
 
-// TestG10_UpstreamsPolicy: the headers of the upstream are passed on as they
-// are, and so are preflights, as nobody's.
+// TestG10_UpstreamsPolicy checks that the CORS fields of the upstream pass
+// unchanged, and that preflights reach it without identity.
 func TestG10_UpstreamsPolicy(t *testing.T) {
 	inBothServers(t, func(t *testing.T, start func(...func(*Config)) *rig) {
 		b := newGranting(t)
@@ -122,7 +122,7 @@ func TestG10_UpstreamsPolicy(t *testing.T) {
 			}
 		}
 
-		// What is no preflight needs a token, as any request.
+		// Requests that are not preflights need a token.
 		whole := preflightFor(corsEvil, "GET")
 		n := b.count()
 		for _, c := range []struct {
@@ -152,7 +152,7 @@ func TestG10_UpstreamsPolicy(t *testing.T) {
 			}
 		}
 		if got := b.count() - n; got != 0 {
-			t.Errorf("%d of them have reached the upstream", got)
+			t.Errorf("%d of them reached the upstream, want none", got)
 		}
 		if e := r.send("OPTIONS", "/x", nil, append(whole, bearer(access))...); e.StatusCode != 200 || e.body == "" {
 			t.Errorf("a user's own OPTIONS: %d %q", e.StatusCode, e.body)

@@ -88,7 +88,7 @@ func TestClientsLeaveBeforeTheyAreAnswered(t *testing.T) {
 	}
 }
 
-// zeros is a body without an end.
+// zeros is an endless body.
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) {

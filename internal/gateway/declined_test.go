@@ -17,9 +17,9 @@ import (
 	"wsauth"
 )
 
-// TestDeclinedHandshakesOpenNoSocket: a handshake that the upstream does not
-// agree to is an opened socket neither for the log nor for the figures, and is
-// not left in the lists of sockets, in whichever way it has come.
+// TestDeclinedHandshakesOpenNoSocket checks that a handshake that the upstream
+// declines is logged and counted as refused and stays in no list of sockets,
+// whether an event loop or net/http has read it.
 func TestDeclinedHandshakesOpenNoSocket(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(decline))
 	t.Cleanup(upstream.Close)
@@ -75,7 +75,7 @@ func TestDeclinedHandshakesOpenNoSocket(t *testing.T) {
 				{"/accept", 502},
 				{"/silent", 502},
 				{"/gone/", 502},
-				{"/gone/close/", 101}, // only to tell the client why in a close frame
+				{"/gone/close/", 101}, // opened only to send the reason in a close frame
 			} {
 				conn := dial()
 				must(fmt.Fprintf(conn, "GET %s HTTP/1.1\r\n%s%s\r\n\r\n", c.path, socketFields, bearer(access)))
@@ -86,7 +86,7 @@ func TestDeclinedHandshakesOpenNoSocket(t *testing.T) {
 				_ = conn.Close()
 				handshakes++
 			}
-			// Figures and lists follow after the client has its answer.
+			// Metrics and lists change after the client has got its answer.
 			for late := time.Now().Add(10 * time.Second); r.outcomes() != handshakes || r.listed() != 0; {
 				if time.Now().After(late) {
 					t.Fatalf("%d outcomes of %d handshakes, %d sockets are listed", r.outcomes(), handshakes, r.listed())
@@ -97,7 +97,7 @@ func TestDeclinedHandshakesOpenNoSocket(t *testing.T) {
 					t.Errorf("%d lines of %s, the first %s", len(lines), message, lines[0])
 				}
 			}
-			for name, value := range r.figures() {
+			for name, value := range r.metrics() {
 				if strings.Contains(name, `outcome="opened"`) || strings.HasPrefix(name, "socket") && value != "0" {
 					t.Errorf("%s is %s", name, value)
 				}
@@ -106,10 +106,10 @@ func TestDeclinedHandshakesOpenNoSocket(t *testing.T) {
 	}
 }
 
-// outcomes is how many handshakes the figures have.
+// outcomes returns how many handshakes the metrics count.
 func (r *rig) outcomes() (n int) {
 	r.t.Helper()
-	for name, value := range r.figures() {
+	for name, value := range r.metrics() {
 		if strings.HasPrefix(name, "handshakes_total{") {
 			n += must(strconv.Atoi(value))
 		}
@@ -117,7 +117,7 @@ func (r *rig) outcomes() (n int) {
 	return n
 }
 
-// listed is how many sockets the gateway or its guard have.
+// listed returns how many sockets the gateway or its guard lists.
 func (r *rig) listed() int {
 	n := r.g.routes.Connected()
 	for range r.g.guard.Sockets(wsauth.Filter{All: true}) {
@@ -126,8 +126,8 @@ func (r *rig) listed() int {
 	return n
 }
 
-// decline answers a handshake with the status that its path names, or in the
-// way that it names.
+// decline answers a handshake with the status or in the way that its path
+// names.
 func decline(w http.ResponseWriter, r *http.Request) {
 	var status int
 	switch how := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]; how {

@@ -13,7 +13,7 @@ import (
 	"wsauth/token"
 )
 
-// numbers calls f with a pointer to each number below v, and the way to it.
+// numbers calls f with each number in v and the path of its fields.
 func numbers(v reflect.Value, way string, f func(v reflect.Value, way string)) {
 	switch {
 	case v.CanInt():
@@ -31,9 +31,9 @@ func numbers(v reflect.Value, way string, f func(v reflect.Value, way string)) {
 	}
 }
 
-// TestCompletingTwiceChangesNothing completes a configuration twice, as
-// [New] and [Gateway.Update] do, for every number of it and each kind of
-// value: unset, no limit, and some.
+// TestCompletingTwiceChangesNothing completes a configuration twice, as [New]
+// and [Gateway.Update] do, for each of its numbers, unset, without a limit and
+// with one.
 func TestCompletingTwiceChangesNothing(t *testing.T) {
 	key, err := token.GenerateKey(token.HS256)
 	if err != nil {
@@ -47,7 +47,7 @@ func TestCompletingTwiceChangesNothing(t *testing.T) {
 	c := fresh()
 	numbers(reflect.ValueOf(&c).Elem(), "Config", func(_ reflect.Value, way string) { ways = append(ways, way) })
 	if len(ways) < 15 {
-		t.Fatalf("found %d numbers only: %q", len(ways), ways)
+		t.Fatalf("found only %d numbers: %q", len(ways), ways)
 	}
 	for _, way := range ways {
 		for _, value := range []int64{-5, -1, 0, 1, int64(2 * time.Second), int64(90 * time.Minute)} {
@@ -69,7 +69,8 @@ func TestCompletingTwiceChangesNothing(t *testing.T) {
 	}
 }
 
-// TestNoLimitAtStart: a limit that is switched off is off from the start.
+// TestNoLimitAtStart checks that limits can be switched off in the first
+// configuration.
 func TestNoLimitAtStart(t *testing.T) {
 	r := behind(t, newBackend(t), func(c *Config) {
 		c.Limits.PerSubject, c.Login.RefreshGrace = -1, -1

@@ -53,7 +53,8 @@ func TestPublishedKeysVerifyTokens(t *testing.T) {
 	}
 }
 
-// A shared secret is not published, and a server without an issuer says so.
+// TestSecretsAreNotPublished checks that a shared secret is not published, and
+// that a server without an issuer has no metadata.
 func TestSecretsAreNotPublished(t *testing.T) {
 	r := start(t)
 	if e := r.call("GET", discovery.KeysPath, ""); e.StatusCode != 200 || e.body != `{"keys":[]}` {
@@ -66,7 +67,7 @@ func TestSecretsAreNotPublished(t *testing.T) {
 // TestG10_PublishedKeys checks that pages of every origin can read the
 // published keys, but never with credentials.
 func TestG10_PublishedKeys(t *testing.T) {
-	b := newBackendOf(t, chatty)
+	b := newBackendOf(t, corsUpstream)
 	guarded := []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}}
 	for name, c := range map[string]struct {
 		change func(*Config)
@@ -77,7 +78,7 @@ func TestG10_PublishedKeys(t *testing.T) {
 		"credentials": {func(c *Config) {
 			c.AuthCORS, c.Routes = &proxy.CORS{Origins: []string{corsApp}, Credentials: true}, guarded
 		}, true},
-		"no logins": {func(c *Config) { c.NoAuth, c.Routes = true, guarded }, false}, // so the path is the route's
+		"no logins": {func(c *Config) { c.NoAuth, c.Routes = true, guarded }, false}, // the path belongs to the route
 	} {
 		r := start(t, c.change)
 		for _, path := range []string{discovery.KeysPath, discovery.MetadataPath} {

@@ -20,7 +20,7 @@ import (
 	"wsauth/token"
 )
 
-// A fullDisk is a store that takes no revocations while it has an error.
+// A fullDisk is a store whose Revoke fails while it has an error.
 type fullDisk struct {
 	*memory.Store
 	fault atomic.Pointer[error]
@@ -35,27 +35,28 @@ func (d *fullDisk) Revoke(ctx context.Context, r ...store.Revocation) error {
 	return d.Store.Revoke(ctx, r...)
 }
 
-// fill lets every revocation fail.
+// fill makes every revocation fail.
 func (d *fullDisk) fill() { d.fault.Store(new(errors.New("no disk"))) }
 
 func (d *fullDisk) empty() { d.fault.Store(nil) }
 
-// wantNotDurable asserts the answer to what has ended on this node only.
+// wantNotDurable checks the answer to a revocation that only this node knows.
 func wantNotDurable(t *testing.T, e exchange) {
 	t.Helper()
 	wantProblem(t, e, 503, "store_unavailable", "has ended on this server")
 	if v := e.decode(t); v["ended"] != true || v["durable"] != false {
-		t.Errorf("%s does not say ended and durable", e.body)
+		t.Errorf("%s: want ended true and durable false", e.body)
 	}
 	if strings.Contains(e.body, "disk") {
-		t.Errorf("%s tells of the disk", e.body)
+		t.Errorf("%s mentions the disk", e.body)
 	}
 }
 
-// TestEndsWhatTheStoreCannotTake: every way to end a session ends it, with its
-// sockets, while the store takes no revocations, and says that a restart may
-// forget it. The gateway stays ready, and writes it later.
-func TestEndsWhatTheStoreCannotTake(t *testing.T) {
+// TestEndsWithoutTheStore checks that each way to end a session ends it
+// and its sockets even while the store takes no revocations, and that the
+// answer warns that a restart may forget it. The gateway stays ready, and
+// writes the revocation later.
+func TestEndsWithoutTheStore(t *testing.T) {
 	for name, end := range map[string]func(r *rig, o *operator, access, refresh string) exchange{
 		"logout": func(r *rig, _ *operator, access, _ string) exchange {
 			return r.call("POST", "/auth/logout", "", bearer(access))
@@ -91,8 +92,8 @@ func TestEndsWhatTheStoreCannotTake(t *testing.T) {
 			disk.fill()
 			wantNotDurable(t, end(r, o, access, refresh))
 			r.wantClose(conn, 3000, "session_ended")
-			wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
-			wantDead(t, r.call("POST", "/auth/refresh", "", bearer(refresh)))
+			wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(access)))
+			wantEndedSession(t, r.call("POST", "/auth/refresh", "", bearer(refresh)))
 			if e := r.call("GET", "/readyz", ""); e.StatusCode != 200 || e.body != `{"status":"degraded"}` {
 				t.Errorf("/readyz: %d %s", e.StatusCode, e.body)
 			}
@@ -114,11 +115,11 @@ func TestEndsWhatTheStoreCannotTake(t *testing.T) {
 	}
 }
 
-// TestLogoutBeyondWhatANodeHolds: while the store takes nothing, as many
-// revocations as docs/sessions.md says hold on this node. One more ends
-// nothing: the answer does not say that it has, the socket goes on, and the
-// list still has the session, so that its user can end it later.
-func TestLogoutBeyondWhatANodeHolds(t *testing.T) {
+// TestLogoutBeyondTheHeldRevocations checks that, while the store takes
+// nothing, this node holds as many revocations as docs/sessions.md says. One
+// more ends nothing: the answer says so, the socket stays open, and the session
+// stays in the list, so that its user can end it later.
+func TestLogoutBeyondTheHeldRevocations(t *testing.T) {
 	disk := newFullDisk()
 	r := start(t, func(c *Config) { c.Store, c.Front.Drain, c.Login.RefreshGrace = disk, time.Minute, -1 })
 	first, _ := r.login()
@@ -139,7 +140,7 @@ func TestLogoutBeyondWhatANodeHolds(t *testing.T) {
 		held += len(page)
 	}
 	wantNotDurable(t, r.call("POST", "/auth/logout", "", bearer(first)))
-	wantDead(t, r.call("GET", "/auth/session", "", bearer(first)))
+	wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(first)))
 	if held := r.g.guard.Stats().Held; held != revindex.DefaultMaxHeld {
 		t.Errorf("%d are held, want %d", held, revindex.DefaultMaxHeld)
 	}
@@ -147,7 +148,7 @@ func TestLogoutBeyondWhatANodeHolds(t *testing.T) {
 	e := r.call("POST", "/auth/logout", "", bearer(second))
 	wantProblem(t, e, http.StatusServiceUnavailable, "store_unavailable", "")
 	if v := e.decode(t); v["ended"] != nil {
-		t.Errorf("%s says that it has ended", e.body)
+		t.Errorf("%s: want no ended session", e.body)
 	}
 	if list := r.call("GET", "/auth/sessions", "", bearer(second)); !strings.Contains(list.body, sid) {
 		t.Errorf("the session is not listed: %d %s", list.StatusCode, list.body)
@@ -156,7 +157,7 @@ func TestLogoutBeyondWhatANodeHolds(t *testing.T) {
 	if got, err := r.read(conn); got != "still here" {
 		t.Error(got, err)
 	}
-	// A refresh token that was exchanged opens nothing, though its session
+	// A refresh token that was exchanged is refused, though its session
 	// cannot be ended.
 	for _, path := range []string{"/auth/refresh", "/auth/logout"} {
 		wantProblem(t, r.call("POST", path, "", bearer(replaced)), http.StatusServiceUnavailable, "store_unavailable", "")
@@ -168,8 +169,8 @@ func TestLogoutBeyondWhatANodeHolds(t *testing.T) {
 	r.wantClose(conn, 3000, "session_ended")
 }
 
-// A readOnly is a store that can be read, and takes nothing while it has an
-// error, as that of a disk that is full or went read-only.
+// A readOnly is a store that can be read, and fails to write while it has an
+// error, like a disk that is full.
 type readOnly struct{ *failingStore }
 
 func (s readOnly) EndSession(ctx context.Context, id string) error {
@@ -183,11 +184,11 @@ func (s readOnly) ListSessions(ctx context.Context, subject string) ([]store.Ses
 	return s.Store.ListSessions(ctx, subject)
 }
 
-// TestRefreshTokensOfAStoreThatTakesNothing: with a store that can only be
-// read, a refresh token that was exchanged long ago still ends its session,
-// wherever it is shown, and one that is good still logs out. No other end
-// comes of it.
-func TestRefreshTokensOfAStoreThatTakesNothing(t *testing.T) {
+// TestRefreshTokensOfAReadOnlyStore checks that, with a store that can only be
+// read, a refresh token that was exchanged long ago still ends its session
+// wherever a client presents it, and that a valid one still logs out. No other
+// session ends.
+func TestRefreshTokensOfAReadOnlyStore(t *testing.T) {
 	refreshBy := func(key string) func(r *rig, raw string) exchange {
 		return func(r *rig, raw string) exchange {
 			lines := []string{bearer(raw)}
@@ -249,9 +250,9 @@ func TestRefreshTokensOfAStoreThatTakesNothing(t *testing.T) {
 	}
 }
 
-// TestNotDurableLogoutTakesTheCookies: the browser is rid of a session that
-// has ended, if only on this node.
-func TestNotDurableLogoutTakesTheCookies(t *testing.T) {
+// TestNotDurableLogoutClearsTheCookies checks that a logout deletes the cookies
+// of a session even if only this node knows that it has ended.
+func TestNotDurableLogoutClearsTheCookies(t *testing.T) {
 	disk := newFullDisk()
 	r := start(t, func(c *Config) { c.Store = disk })
 	csrf, _ := r.loginCookies()
@@ -263,8 +264,8 @@ func TestNotDurableLogoutTakesTheCookies(t *testing.T) {
 	disk.empty()
 }
 
-// TestFullLog: a log without room takes no node out. Logins go on, also the
-// one that ends an older session, and what ends is over.
+// TestFullLog checks that a node works with a full log: logins succeed, also
+// one that ends an older session, and revoked sessions end.
 func TestFullLog(t *testing.T) {
 	var full *memory.Store
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -283,11 +284,11 @@ func TestFullLog(t *testing.T) {
 			r.login()
 		}
 		r.wantClose(conn, 3000, "session_ended")
-		wantDead(t, r.call("GET", "/auth/session", "", bearer(first)))
+		wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(first)))
 		access, _ := r.login()
 		wantNotDurable(t, r.call("POST", "/auth/logout", "", bearer(access)))
 		if _, err := r.g.login.EndAllBefore(t.Context(), time.Now()); err != nil {
-			t.Errorf("everything has room in a full log: %v", err)
+			t.Errorf("no error of a full log: %v", err)
 		}
 		r.login()
 		time.Sleep(2 * time.Second)
@@ -297,9 +298,9 @@ func TestFullLog(t *testing.T) {
 	}, func(c *Config) { full = memory.New(store.Limits{Revocations: 1}); c.Store = full })
 }
 
-// TestRevocationOfASessionLivesAsLongAsItsTokens: an entry for a session that
-// began here is forgotten with its tokens, whoever ended it, and any other is
-// kept as long as any token can live.
+// TestRevocationOfASessionLivesAsLongAsItsTokens checks that an entry for a
+// session that started here expires with its tokens, regardless of who ended
+// it, and that any other entry lives as long as a token can.
 func TestRevocationOfASessionLivesAsLongAsItsTokens(t *testing.T) {
 	secret, err := token.GenerateKey(token.HS256)
 	if err != nil {
@@ -337,7 +338,7 @@ func TestRevocationOfASessionLivesAsLongAsItsTokens(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var log *memory.Store
 			inBubble(t, func(t *testing.T, r *rig) {
-				begun := time.Now()
+				started := time.Now()
 				access, refresh := r.login()
 				if e := tt.end(t, r, access, refresh); e.StatusCode >= 500 {
 					t.Fatalf("%d %s", e.StatusCode, e.body)
@@ -346,7 +347,7 @@ func TestRevocationOfASessionLivesAsLongAsItsTokens(t *testing.T) {
 				if err != nil || len(page.Revocations) != 1 {
 					t.Fatalf("the log has %v, %v", page.Revocations, err)
 				}
-				if kept := page.Revocations[0].Expires.Sub(begun); kept < tt.want || kept > tt.want+2*time.Minute {
+				if kept := page.Revocations[0].Expires.Sub(started); kept < tt.want || kept > tt.want+2*time.Minute {
 					t.Errorf("kept for %v, want %v", kept, tt.want)
 				}
 			}, func(c *Config) {
@@ -358,7 +359,7 @@ func TestRevocationOfASessionLivesAsLongAsItsTokens(t *testing.T) {
 	}
 }
 
-// TestRevocationMetrics: operators see how full the log is.
+// TestRevocationMetrics checks that the metrics show how full the log is.
 func TestRevocationMetrics(t *testing.T) {
 	var disk *fullDisk
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -368,7 +369,7 @@ func TestRevocationMetrics(t *testing.T) {
 		access, _ = r.login()
 		r.call("POST", "/auth/logout", "", bearer(access))
 		time.Sleep(2 * time.Second)
-		got := r.figures()
+		got := r.metrics()
 		for name, want := range map[string]string{"revocation_log_entries": "1", "revocation_log_limit": "1e+06", "revocations_pending": "1"} {
 			if got[name] != want {
 				t.Errorf("%s is %q, want %s", name, got[name], want)

@@ -48,7 +48,8 @@ func checkEcho(t *testing.T, r *rig, conn *websocket.Conn) {
 	}
 }
 
-// wantIdentity reads who the client is, and returns until when.
+// wantIdentity reads a message with the identity of the client, and returns its
+// expiry.
 func (r *rig) wantIdentity(conn *websocket.Conn, kind string) (expires time.Time) {
 	r.t.Helper()
 	v := r.message(conn)
@@ -85,10 +86,10 @@ func TestHandshakesThatAreRefused(t *testing.T) {
 	e := r.call("GET", "/ws", "", bearer(access))
 	wantProblem(t, e, 426, "invalid_handshake", "WebSocket")
 	if e.Header.Get("Sec-WebSocket-Version") != "13" {
-		t.Error("426 does not name the version")
+		t.Error("426 without Sec-WebSocket-Version")
 	}
 	for _, headers := range [][]string{nil, {"Upgrade: websocket", "Connection: Upgrade"}} {
-		if e := r.call("HEAD", "/ws", "", headers...); e.StatusCode != http.StatusUpgradeRequired { // POST is told that HEAD is allowed
+		if e := r.call("HEAD", "/ws", "", headers...); e.StatusCode != http.StatusUpgradeRequired { // an answer to POST lists HEAD as allowed
 			t.Errorf("HEAD with %q: %d, want 426", headers, e.StatusCode)
 		}
 	}
@@ -160,7 +161,7 @@ func TestL3_AnotherSessionsTokenDoesNotRenew(t *testing.T) {
 	conn := r.echoes(access)
 	r.write(conn, `{"type":"auth","token":"`+access+`"}`)
 	got := r.message(conn)
-	if got["type"] == "renewed" { // may come before the answer
+	if got["type"] == "renewed" { // may arrive first
 		got = r.message(conn)
 	}
 	if got["type"] != "auth_ok" {
@@ -177,7 +178,7 @@ func TestStepUpOnAnOpenSocket(t *testing.T) {
 	if v := r.message(conn); v["type"] != "fresh_required" {
 		t.Fatal(v)
 	}
-	r.write(conn, `{"type":"step-up"}`) // is not asked twice, and the socket goes on
+	r.write(conn, `{"type":"step-up"}`) // requested once only, and the socket stays open
 	r.write(conn, "meanwhile")
 	if got, err := r.read(conn); got != "meanwhile" {
 		t.Fatal(got, err)

@@ -38,18 +38,18 @@ func (r *rig) answerTo(pieces ...string) (status int, header http.Header) {
 	defer conn.Close()
 	for i, piece := range pieces {
 		if i > 0 {
-			r.get("/livez") // goes the same way, later
+			r.get("/livez") // passes the same loop after the piece
 		}
 		if _, err := io.WriteString(conn, piece); err != nil {
 			r.t.Fatal(err)
 		}
 	}
-	return r.lasting(must(http.ReadResponse(bufio.NewReader(conn), nil)))
+	return r.comparableParts(must(http.ReadResponse(bufio.NewReader(conn), nil)))
 }
 
-// lasting returns the parts of an answer that are the same each time. It reads
-// a body until its length or the end of the connection.
-func (r *rig) lasting(resp *http.Response) (status int, header http.Header) {
+// comparableParts returns the parts of an answer that do not vary. It reads a
+// body up to its length or the end of the connection.
+func (r *rig) comparableParts(resp *http.Response) (status int, header http.Header) {
 	r.t.Helper()
 	if resp.StatusCode != http.StatusSwitchingProtocols && resp.ContentLength > 0 {
 		_, _ = io.CopyN(io.Discard, resp.Body, resp.ContentLength)
@@ -61,7 +61,7 @@ func (r *rig) lasting(resp *http.Response) (status int, header http.Header) {
 	return resp.StatusCode, resp.Header
 }
 
-// A callerHandler notes whether net/http served the request of the latest
+// A callerHandler records whether net/http served the request of the latest
 // refusal that was logged.
 type callerHandler struct {
 	slog.Handler
@@ -79,9 +79,9 @@ func (h callerHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return callerHandler{h.Handler.WithAttrs(attrs), h.byServer}
 }
 
-// TestEntrance: a handshake is answered in the same way whether it comes at
-// once, which loops deal with, or in pieces, which net/http reads, or second
-// on its connection.
+// TestEntrance checks that a handshake gets the same answer whether it arrives
+// at once, so that an event loop reads it, or in pieces or as the second
+// request on its connection, so that net/http does.
 func TestEntrance(t *testing.T) {
 	byServer := &atomic.Bool{}
 	r := behind(t, newBackend(t), func(c *Config) {
@@ -116,7 +116,7 @@ func TestEntrance(t *testing.T) {
 	} {
 		request := tt.request
 		if !strings.Contains(name, "long") && front.ReadHandshake([]byte(request+"\r\n")) == nil {
-			t.Errorf("%s: no loop deals with it", name)
+			t.Errorf("%s: no event loop has read it", name)
 		}
 		byServer.Store(true)
 		status, header := r.answerTo(request + "\r\n")
@@ -139,10 +139,10 @@ func TestEntrance(t *testing.T) {
 				wantStatus, want = r.answerTo(pieces...)
 			}
 			if name == "no token" && !byServer.Load() {
-				t.Errorf("%s, %s: a loop has read it", name, what)
+				t.Errorf("%s, %s: an event loop has read it", name, what)
 			}
 			header.Del("Connection")
-			want.Del("Connection") // net/http would go on after some refusals
+			want.Del("Connection") // net/http keeps the connection open after some refusals
 			if status != wantStatus || !cmp.Equal(header, want) {
 				t.Errorf("%s: %d at once and %d %s; %s", name, status, wantStatus, what, cmp.Diff(header, want))
 			}
@@ -150,7 +150,7 @@ func TestEntrance(t *testing.T) {
 	}
 }
 
-// second sends a request behind the answer to another.
+// second sends a request on a connection after the answer to another.
 func (r *rig) second(before, request string) (status int, header http.Header) {
 	r.t.Helper()
 	conn := r.connect()
@@ -160,12 +160,12 @@ func (r *rig) second(before, request string) (status int, header http.Header) {
 		if _, err := io.WriteString(conn, each); err != nil {
 			r.t.Fatal(err)
 		}
-		status, header = r.lasting(must(http.ReadResponse(reader, nil)))
+		status, header = r.comparableParts(must(http.ReadResponse(reader, nil)))
 	}
 	return status, header
 }
 
-// slowTickets is a store that takes its time with tickets.
+// A slowTickets is a store that delays the use of tickets.
 type slowTickets struct {
 	store.Store
 	asked   chan struct{}
@@ -178,7 +178,8 @@ func (s slowTickets) TakeTicket(ctx context.Context, key store.TicketKey) ([]byt
 	return s.Store.TakeTicket(ctx, key)
 }
 
-// busyServer is a server on this machine whose queue is full.
+// busyServer returns the address of a server whose queue of connections is
+// full.
 func busyServer(t *testing.T) string {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -203,9 +204,8 @@ func busyServer(t *testing.T) string {
 	}
 }
 
-// connecting reports whether a connection to addr is being made in this
-// process's network, and has been neither accepted nor refused (SYN_SENT in
-// proc_net_tcp.txt of the kernel).
+// connecting reports whether this process has a connection to addr that was
+// neither accepted nor refused (SYN_SENT in proc_net_tcp.txt of the kernel).
 func connecting(t *testing.T, addr string) bool {
 	t.Helper()
 	table, err := os.ReadFile("/proc/self/net/tcp")
@@ -223,14 +223,14 @@ func connecting(t *testing.T, addr string) bool {
 	return false
 }
 
-// TestNobodyHoldsTheLoop: while one handshake waits, for an upstream or for
-// the store, open sockets go on and others are opened.
-func TestNobodyHoldsTheLoop(t *testing.T) {
+// TestNothingBlocksTheLoop checks that while one handshake waits, for an
+// upstream or for the store, open sockets continue and others open.
+func TestNothingBlocksTheLoop(t *testing.T) {
 	tickets := slowTickets{memory.New(store.Limits{}), make(chan struct{}, 1), make(chan struct{})}
 	busy := busyServer(t)
 	connects := func() bool { return connecting(t, strings.TrimPrefix(busy, "http://")) }
 	if connects() {
-		t.Fatal("somebody connects to the busy server already")
+		t.Fatal("the busy server already has a pending connection")
 	}
 	r := behind(t, newBackend(t), func(c *Config) {
 		c.Store = tickets
@@ -256,8 +256,8 @@ func TestNobodyHoldsTheLoop(t *testing.T) {
 				t.Fatal("the gateway does not ask the store")
 			}
 		}
-		for begun := time.Now(); toUpstream && !connects(); time.Sleep(time.Millisecond) {
-			if time.Since(begun) > 10*time.Second {
+		for started := time.Now(); toUpstream && !connects(); time.Sleep(time.Millisecond) {
+			if time.Since(started) > 10*time.Second {
 				t.Fatal("the gateway does not connect to the busy upstream")
 			}
 		}
@@ -278,14 +278,14 @@ func TestH11_ServedConnectionsNoticeADeadPeer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := l.(*net.TCPListener).File() // which stays what it is when the gateway has l
+	file, err := l.(*net.TCPListener).File() // still valid after the gateway has taken l
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
 	b := newBackend(t)
 	r := serve(t, l, "http://"+l.Addr().String(), &http.Transport{}, []func(*Config){func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} }})
-	r.get("/livez") // it serves
+	r.get("/livez") // waits until it serves
 	raw, err := file.SyscallConn()
 	if err != nil {
 		t.Fatal(err)

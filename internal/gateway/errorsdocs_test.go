@@ -13,7 +13,7 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// statusNames are the names in net/http of the statuses of problem documents.
+// statusNames maps the names of statuses in net/http to their numbers.
 var statusNames = map[string]int{
 	"StatusBadRequest": http.StatusBadRequest, "StatusForbidden": http.StatusForbidden, "StatusInternalServerError": http.StatusInternalServerError,
 	"StatusLoopDetected": http.StatusLoopDetected, "StatusMethodNotAllowed": http.StatusMethodNotAllowed,
@@ -23,8 +23,8 @@ var statusNames = map[string]int{
 	"StatusUnsupportedMediaType": http.StatusUnsupportedMediaType, "StatusUpgradeRequired": http.StatusUpgradeRequired,
 }
 
-// TestErrorsPage: docs/errors.md has every reason that the gateway and the
-// login service answer with by themselves, with its status, and no other.
+// TestErrorsPage checks that docs/errors.md lists exactly the reasons that only
+// the gateway and the login service answer with, each with its status.
 func TestErrorsPage(t *testing.T) {
 	var files []string
 	for _, pattern := range []string{"*.go", "*/*.go", "../../login/*.go", "../problem/*.go"} {
@@ -35,7 +35,7 @@ func TestErrorsPage(t *testing.T) {
 		files = append(files, found...)
 	}
 	answer := regexp.MustCompile(`(?:telemetry\.Problem\(|problem\(w, r, |failBody\(r, |Status: |refuse\((?:w, r, )?)(?:http\.(Status\w+),\s+)?(?:Detail: [^\n]*\s*Reason: )?"(\w+)"`)
-	// What is not written out beside the call, by file.
+	// Reasons that are not literals in the call, by file.
 	others := map[string][]string{
 		"serve.go":      {"`overloaded` 503"},
 		"operations.go": {"`restarting` 503", "`store_unavailable` 503"},
@@ -65,7 +65,7 @@ func TestErrorsPage(t *testing.T) {
 			answers[fmt.Sprintf("`%s` %d", found[2], status)] = true
 		}
 	}
-	holdAgainstErrorsPage(t, "| reason | HTTP | when |", answers)
+	compareWithErrorsPage(t, "| reason | HTTP | when |", answers)
 	faults := map[string]bool{}
 	for _, name := range []string{"checker.go", "message.go"} {
 		text, err := os.ReadFile("../wsframe/" + name)
@@ -79,11 +79,11 @@ func TestErrorsPage(t *testing.T) {
 	if f := wsframe.ProtocolError; !faults[fmt.Sprintf("`%s` %d", f.Reason, f.Code)] {
 		t.Fatalf("no faults found: %v", faults)
 	}
-	holdAgainstErrorsPage(t, "| reason | close | when |", faults)
+	compareWithErrorsPage(t, "| reason | close | when |", faults)
 }
 
-// holdAgainstErrorsPage compares the first two columns of a table.
-func holdAgainstErrorsPage(t *testing.T, head string, want map[string]bool) {
+// compareWithErrorsPage compares the first two columns of a table.
+func compareWithErrorsPage(t *testing.T, head string, want map[string]bool) {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/errors.md")
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"wsauth/token"
 )
 
-// Each error says which field it is about.
+// TestFaultsNameTheirFields checks that each fault names its field.
 func TestFaultsNameTheirFields(t *testing.T) {
 	_, err := Config{
 		Tokens:  tokens.Config{Issuer: "login"},
@@ -71,7 +71,7 @@ func TestFaultsNameTheirFields(t *testing.T) {
 	}
 }
 
-// What is unset gets the defaults that New gives it.
+// TestCheckFillsDefaults checks that Check sets the same defaults as New.
 func TestCheckFillsDefaults(t *testing.T) {
 	key, err := token.GenerateKey(token.ES256)
 	if err != nil {

@@ -10,43 +10,46 @@ import (
 	"wsauth/internal/gateway/proxy"
 )
 
-// A patient is a backend that is asked how it is.
-type patient struct {
+// A checkedBackend is a backend with health checks.
+type checkedBackend struct {
 	*backend
-	ill    atomic.Bool
-	checks atomic.Int64
-	asked  chan struct{} // one question
+	unhealthy atomic.Bool
+	checks    atomic.Int64
+	asked     chan struct{} // one health check
 }
 
-func newPatient(t *testing.T) *patient {
+func newCheckedBackend(t *testing.T) *checkedBackend {
 	t.Helper()
-	p := &patient{backend: &backend{}, asked: make(chan struct{})}
+	p := &checkedBackend{backend: &backend{}, asked: make(chan struct{})}
 	p.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/healthz" {
 			p.ServeHTTP(w, r)
 			return
 		}
 		p.checks.Add(1)
-		if p.ill.Load() {
+		if p.unhealthy.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 		select {
 		case p.asked <- struct{}{}:
-		default: // nobody waits for it
+		default: // no test waits for it
 		}
 	}))
 	return p
 }
 
-// becomes changes how it is, and waits until the gateway knows.
-func (p *patient) becomes(t *testing.T, ill bool) {
+// setUnhealthy sets whether the backend fails its health checks, and waits
+// until the gateway knows.
+func (p *checkedBackend) setUnhealthy(t *testing.T, unhealthy bool) {
 	t.Helper()
-	p.ill.Store(ill)
-	for range 3 { // the first may have been answered before, and the answer to the second was seen when the third question comes
+	p.unhealthy.Store(unhealthy)
+	// The first check may have been answered before. The gateway has processed
+	// the second answer when it sends the third check.
+	for range 3 {
 		select {
 		case <-p.asked:
 		case <-time.After(10 * time.Second):
-			t.Fatal("it is not asked")
+			t.Fatal("no health check")
 		}
 	}
 }
@@ -54,7 +57,7 @@ func (p *patient) becomes(t *testing.T, ill bool) {
 // TestHealthOfARoute checks that sockets go to the upstreams in turn, and that
 // an unhealthy upstream gets no new sockets but keeps those it has.
 func TestHealthOfARoute(t *testing.T) {
-	all := []*patient{newPatient(t), newPatient(t), newPatient(t)}
+	all := []*checkedBackend{newCheckedBackend(t), newCheckedBackend(t), newCheckedBackend(t)}
 	r := start(t, func(c *Config) {
 		route := proxy.Route{Path: "/", Health: proxy.Health{Path: "/healthz", Every: 100 * time.Millisecond}}
 		for _, p := range all {
@@ -72,24 +75,24 @@ func TestHealthOfARoute(t *testing.T) {
 			defer r.echoOf(conn, "still here")
 		}
 	}
-	all[1].becomes(t, true)
+	all[1].setUnhealthy(t, true)
 	for range 6 {
 		r.socket("/chat", bearer(access))
 	}
 	if n := all[1].count(); n != 3 || all[0].count()+all[2].count() != 12 {
-		t.Errorf("who is ill has %d, the others %d and %d", n, all[0].count(), all[2].count())
+		t.Errorf("the unhealthy upstream has %d sockets, the others %d and %d", n, all[0].count(), all[2].count())
 	}
-	all[1].becomes(t, false)
+	all[1].setUnhealthy(t, false)
 	for range 3 {
 		r.socket("/chat", bearer(access))
 	}
 	if n := all[1].count(); n != 4 {
-		t.Errorf("who is well again has %d", n)
+		t.Errorf("the upstream that is healthy again has %d sockets", n)
 	}
 }
 
-// wantNextCheck waits until p has been asked again.
-func (p *patient) wantNextCheck(t *testing.T) {
+// wantNextCheck waits for the next health check.
+func (p *checkedBackend) wantNextCheck(t *testing.T) {
 	t.Helper()
 	select {
 	case <-p.asked:
@@ -98,11 +101,11 @@ func (p *patient) wantNextCheck(t *testing.T) {
 	}
 }
 
-// TestHealthChecksOfManyRoutes: routes to one upstream share its check, also
-// over an update, until the last of them is gone.
+// TestHealthChecksOfManyRoutes checks that routes to one upstream share its
+// health check, also after an update, until the last of them is removed.
 func TestHealthChecksOfManyRoutes(t *testing.T) {
 	const every = 200 * time.Millisecond
-	shared, other := newPatient(t), newPatient(t)
+	shared, other := newCheckedBackend(t), newCheckedBackend(t)
 	route := func(path string, upstreams ...string) proxy.Route {
 		return proxy.Route{Path: path, Upstreams: upstreams, Public: true, Health: proxy.Health{Path: "/healthz", Every: every}}
 	}
@@ -123,7 +126,7 @@ func TestHealthChecksOfManyRoutes(t *testing.T) {
 		t.Errorf("five checks in %v, of one every %v", took, every)
 	}
 
-	shared.becomes(t, true)
+	shared.setUnhealthy(t, true)
 	if err := r.g.Update(append(many[1:500:500], route("/new/", shared.URL, other.URL))); err != nil {
 		t.Fatal(err)
 	}
@@ -134,9 +137,9 @@ func TestHealthChecksOfManyRoutes(t *testing.T) {
 		}
 	}
 	if n := shared.count() - before; n != 0 {
-		t.Errorf("an upstream that the routes before knew to be ill got %d requests of a new route", n)
+		t.Errorf("an unhealthy upstream got %d requests of a new route, want none", n)
 	}
-	shared.becomes(t, false) // is still asked
+	shared.setUnhealthy(t, false) // the check continues
 
 	if err := r.g.Update([]proxy.Route{route("/", other.URL)}); err != nil {
 		t.Fatal(err)
@@ -145,7 +148,7 @@ func TestHealthChecksOfManyRoutes(t *testing.T) {
 	for range 5 {
 		other.wantNextCheck(t)
 	}
-	if n := shared.checks.Load() - gone; n > 1 { // one may be on its way
-		t.Errorf("an upstream without a route was asked %d times", n)
+	if n := shared.checks.Load() - gone; n > 1 { // one may be in flight
+		t.Errorf("an upstream without a route got %d health checks", n)
 	}
 }

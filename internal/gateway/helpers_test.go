@@ -15,6 +15,7 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/go-json-experiment/json"
+	"go.uber.org/goleak"
 
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
@@ -94,16 +95,16 @@ func serve(t *testing.T, l net.Listener, url string, transport *http.Transport, 
 	return r
 }
 
-// awaitReady returns when the gateway has read its revocations for the first
-// time, which Serve does not wait for: requests wait for it by themselves.
+// awaitReady waits until the gateway has read its revocations for the first
+// time. Serve does not wait for that, but requests do.
 func (r *rig) awaitReady() {
 	r.t.Helper()
-	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
+	for started := time.Now(); ; time.Sleep(time.Millisecond) {
 		err := r.g.Ready()
 		if err == nil {
 			return
 		}
-		if time.Since(begun) > 10*time.Second {
+		if time.Since(started) > 10*time.Second {
 			r.t.Fatal(err)
 		}
 	}
@@ -205,7 +206,7 @@ func (r *rig) renewed(e exchange) (access, refresh string) {
 	return v["access_token"].(string), refresh
 }
 
-// ticket gets a ticket for the socket, as a page of the gateway's own would.
+// ticket gets a ticket for the socket, as a page of the gateway does.
 func (r *rig) ticket(access string) string {
 	r.t.Helper()
 	e := r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access), "Origin: "+r.url)
@@ -215,7 +216,7 @@ func (r *rig) ticket(access string) string {
 	return e.decode(r.t)["ticket"].(string)
 }
 
-// claims are those of an access token.
+// claims returns the claims of an access token.
 func (r *rig) claims(access string) map[string]any {
 	r.t.Helper()
 	e := r.call("GET", "/auth/session", "", bearer(access))
@@ -295,7 +296,7 @@ func (r *rig) write(conn *websocket.Conn, message string) {
 	}
 }
 
-// wantClose reads the close frame that must come next.
+// wantClose checks that the next frame is a close frame.
 func (r *rig) wantClose(conn *websocket.Conn, code websocket.StatusCode, reason string) {
 	r.t.Helper()
 	message, err := r.read(conn)
@@ -308,7 +309,7 @@ func (r *rig) wantClose(conn *websocket.Conn, code websocket.StatusCode, reason 
 	}
 }
 
-// cookies are what the browser holds for the gateway, by name.
+// cookies returns the cookies that the browser holds for the gateway, by name.
 func (r *rig) cookies() map[string]string {
 	r.t.Helper()
 	u, err := url.Parse(r.url)
@@ -322,7 +323,7 @@ func (r *rig) cookies() map[string]string {
 	return found
 }
 
-// wantProblem holds e against the form of an error answer.
+// wantProblem checks an error answer.
 func wantProblem(t *testing.T, e exchange, status int, reason, detail string) {
 	t.Helper()
 	if e.StatusCode != status {
@@ -343,7 +344,7 @@ func wantProblem(t *testing.T, e exchange, status int, reason, detail string) {
 	}
 }
 
-// must returns v where there is no error.
+// must returns v. It panics if err is not nil.
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
@@ -356,3 +357,6 @@ func isTimeout(err error) bool {
 	var timeout net.Error
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
+
+// A goroutine that outlives the tests is a leak of the server.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -21,9 +21,10 @@ type interim struct {
 	header http.Header
 }
 
-// TestInterimAnswers: they reach the client, over HTTP/1.1 and HTTP/2, without
-// what touches the gateway's login and without the fields of the upstream's
-// connection. The answer after them is what it is without them.
+// TestInterimAnswers checks that interim answers reach the client, over
+// HTTP/1.1 and HTTP/2, without the cookies of the gateway's login and without
+// the fields of the upstream's connection, and that they do not change the
+// final answer.
 func TestInterimAnswers(t *testing.T) {
 	const fields = "Link: </a.css>; rel=preload\r\n" +
 		"Set-Cookie: access_token_cookie=x; Path=/\r\nSet-Cookie: __Host-refresh_token_cookie=; Max-Age=0\r\nSet-Cookie: theirs=1\r\n" +
@@ -49,7 +50,7 @@ func TestInterimAnswers(t *testing.T) {
 	var routes []proxy.Route
 	for name, c := range cases {
 		for framing, final := range finals {
-			routes = append(routes, proxy.Route{Path: "/" + name + "/" + framing, Upstreams: []string{rawly(t, c.text+final).URL}, Public: true})
+			routes = append(routes, proxy.Route{Path: "/" + name + "/" + framing, Upstreams: []string{rawBackend(t, c.text+final).URL}, Public: true})
 		}
 	}
 	change := func(c *Config) { c.Routes = routes }
@@ -104,9 +105,10 @@ func askInterim(t *testing.T, r *rig, path string) ([]interim, *http.Response) {
 	return got, resp
 }
 
-// TestNoInterimAnswersInHTTP10, which has none (RFC 9110 section 15.2).
+// TestNoInterimAnswersInHTTP10 checks that clients of HTTP/1.0, which has no
+// interim answers, get none (RFC 9110 section 15.2).
 func TestNoInterimAnswersInHTTP10(t *testing.T) {
-	r := behind(t, rawly(t, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"+says))
+	r := behind(t, rawBackend(t, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"+says))
 	conn := r.connect()
 	if _, err := io.WriteString(conn, "GET /public/a HTTP/1.0\r\nHost: x\r\n\r\n"); err != nil {
 		t.Fatal(err)
@@ -117,8 +119,8 @@ func TestNoInterimAnswersInHTTP10(t *testing.T) {
 	}
 }
 
-// TestKeepLogin: upstreams do not touch the gateway's login, unless their
-// route has logins of its own.
+// TestKeepLogin checks that upstreams cannot change the gateway's login, unless
+// their route has logins of its own.
 func TestKeepLogin(t *testing.T) {
 	b := newBackendOf(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(r.URL.Query().Get("name"), r.URL.Query().Get("value"))

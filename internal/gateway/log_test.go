@@ -66,7 +66,7 @@ func nothingSecretIsLogged(t *testing.T, format logFormat) {
 	}
 	for name, secret := range secrets {
 		if secret == "" || strings.Contains(log, secret) {
-			t.Errorf("the log holds %s", name)
+			t.Errorf("the log contains %s", name)
 		}
 	}
 }

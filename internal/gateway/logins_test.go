@@ -11,16 +11,16 @@ import (
 
 func idempotent(key string) string { return "Idempotency-Key: " + key }
 
-// wantDead checks the answer to a token of a session that has ended.
-func wantDead(t *testing.T, e exchange) {
+// wantDead checks the answer to a token whose session has ended.
+func wantEndedSession(t *testing.T, e exchange) {
 	t.Helper()
 	if reason := e.decode(t)["reason"]; e.StatusCode != http.StatusUnauthorized || reason != "token_revoked" && reason != "session_ended" {
 		t.Errorf("a token of a dead session: %d %s", e.StatusCode, e.body)
 	}
 }
 
-// TestDeviceCookieStaysHere: upstreams neither see the cookie of a device nor
-// set it.
+// TestDeviceCookieStaysHere checks that upstreams can neither see nor set the
+// cookie of a device.
 func TestDeviceCookieStaysHere(t *testing.T) {
 	b := &backend{}
 	b.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -39,8 +39,8 @@ func TestDeviceCookieStaysHere(t *testing.T) {
 	}
 }
 
-// Tokens of a provider whose clock is ahead end with a logout everywhere, and
-// so do the sockets that they have opened.
+// TestLogoutEverywhereWithAProvidersClockAhead checks that logout everywhere
+// ends tokens of a provider whose clock is ahead, and their sockets.
 func TestLogoutEverywhereWithAProvidersClockAhead(t *testing.T) {
 	p := idptest.New(t)
 	r := start(t, withProvider(p))
@@ -51,6 +51,6 @@ func TestLogoutEverywhereWithAProvidersClockAhead(t *testing.T) {
 		t.Errorf("%d %s", e.StatusCode, e.body)
 	}
 	r.wantClose(conn, 3000, "session_ended")
-	wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
+	wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(access)))
 	r.wantEcho(other)
 }

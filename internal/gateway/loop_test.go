@@ -10,8 +10,8 @@ import (
 	"wsauth/internal/gateway/proxy"
 )
 
-// TestLoops: a route that leads back to the gateway ends, for plain
-// requests and for sockets, also with a server in between.
+// TestLoops checks that requests and sockets of a route that leads back to the
+// gateway end, also with another server between.
 func TestLoops(t *testing.T) {
 	b := newBackend(t)
 	for _, between := range []bool{false, true} {
@@ -38,8 +38,8 @@ func TestLoops(t *testing.T) {
 	}
 }
 
-// TestLoopMarks: what others have noted goes on, and a mark of another gateway
-// says nothing.
+// TestLoopMarks checks that the gateway adds to the marks of others, and
+// ignores those of other gateways.
 func TestLoopMarks(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)

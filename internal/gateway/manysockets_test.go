@@ -12,8 +12,8 @@ import (
 	"wsauth/token"
 )
 
-// TestManySocketsComeBack: thirty sockets of one login, by the real client,
-// are all back soon after a restart of the gateway.
+// TestManySocketsComeBack checks that thirty sockets of one login, opened by
+// the browser module, reconnect soon after a restart of the gateway.
 func TestManySocketsComeBack(t *testing.T) {
 	l, err := front.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 	"wsauth"
 )
 
-// TestMarkerIsSelected for an upstream that selects no subprotocol, where the
-// client offers the token and the name before it, and nothing else.
+// TestMarkerIsSelected checks that the gateway selects the name before the
+// token if the upstream selects nothing and the client offers nothing else.
 func TestMarkerIsSelected(t *testing.T) {
-	b := newBackend(t) // which knows chat
+	b := newBackend(t) // supports chat
 	change := func(c *Config) {
 		at := []string{b.URL}
 		protocols := []wsauth.Extractor{wsauth.Subprotocol{}, wsauth.Subprotocol{Prefix: "tok."}, wsauth.Header{}}
@@ -75,7 +75,7 @@ func TestMarkerIsSelected(t *testing.T) {
 	plain.echoOf(conn, "hello")
 }
 
-// handshakeFor is a handshake with an offer of subprotocols.
+// handshakeFor returns a handshake with an offer of subprotocols.
 func handshakeFor(t *testing.T, url string, offer []string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)

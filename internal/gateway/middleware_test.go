@@ -13,9 +13,9 @@ import (
 	"wsauth"
 )
 
-// TestMiddlewareAroundTheGateway: a middleware that wraps the ResponseWriter
-// of a handshake opens sockets, if it lets the connection be taken over, and
-// gets an answer otherwise.
+// TestMiddlewareAroundTheGateway checks that handshakes open sockets through a
+// middleware whose ResponseWriter can be unwrapped, and get an answer through
+// one that hides the Hijacker.
 func TestMiddlewareAroundTheGateway(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) {
@@ -53,10 +53,10 @@ func TestMiddlewareAroundTheGateway(t *testing.T) {
 	}
 }
 
-// unwraps is a ResponseWriter whose connection http.ResponseController finds.
+// unwraps is a ResponseWriter that http.ResponseController can unwrap.
 type unwraps struct{ http.ResponseWriter }
 
 func (w unwraps) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// hides is a ResponseWriter that is nothing else.
+// hides is a ResponseWriter that has no other methods.
 type hides struct{ http.ResponseWriter }

@@ -13,9 +13,9 @@ import (
 	"wsauth/token"
 )
 
-// TestTokensOfAnotherProgram: tokens that a program with the same key has
-// issued in its own way are accepted with a setting, which the log names
-// without it. All of the gateway sees the same user.
+// TestTokensOfAnotherProgram checks that a setting makes the gateway accept
+// tokens that another program issued with the same key, and that the log names
+// the setting if it is missing. All parts of the gateway see the same user.
 func TestTokensOfAnotherProgram(t *testing.T) {
 	secret := []byte("a secret of both programs, long enough")
 	sign := func(payload string) string {

@@ -38,7 +38,7 @@ func checkDocumented(t *testing.T, req *http.Request, e exchange) {
 	doc.Check(t, req, e.Response, e.body, "/assets/{file}", "/auth/client/{file}", "/auth/sessions/{sid}")
 }
 
-// checkSocketDocumented checks the answer to a handshake like checkDocumented.
+// checkSocketDocumented compares the answer to a handshake with the document.
 // If it opens no socket, its body can be read again.
 func checkSocketDocumented(t *testing.T, resp *http.Response) exchange {
 	t.Helper()
@@ -91,7 +91,7 @@ func TestOpenAPIDescribesEveryRouteAndNoOther(t *testing.T) {
 	}
 }
 
-// The check above is worth something only if it can fail.
+// TestCheckDocumentedRefuses checks that checkDocumented can fail.
 func TestCheckDocumentedRefuses(t *testing.T) {
 	doc, err := document()
 	if err != nil {

@@ -20,9 +20,9 @@ import (
 	"wsauth/token"
 )
 
-// figures returns the samples of /metrics by "name{labels}", without the
+// metrics returns the samples of /metrics by "name{labels}", without the
 // namespace.
-func (r *rig) figures() map[string]string {
+func (r *rig) metrics() map[string]string {
 	r.t.Helper()
 	w := httptest.NewRecorder()
 	r.g.Operations().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
@@ -38,13 +38,13 @@ func (r *rig) figures() map[string]string {
 	return all
 }
 
-// count waits until a metric has a value: those of a socket change after the
-// client has seen the event.
+// count waits until a metric has a value: the metrics of a socket change after
+// the client has seen the event.
 func (r *rig) count(name, want string) {
 	r.t.Helper()
 	late := time.Now().Add(10 * time.Second)
 	for {
-		got := r.figures()[name]
+		got := r.metrics()[name]
 		if got == want {
 			return
 		}
@@ -122,9 +122,9 @@ func TestMetrics(t *testing.T) {
 	if err := r.g.Update([]proxy.Route{{Path: "/", Upstreams: []string{b.URL}}}); err != nil {
 		t.Fatal(err)
 	}
-	for name := range r.figures() {
+	for name := range r.metrics() {
 		if strings.Contains(name, `route="/dead"`) || strings.Contains(name, `route="/close/"`) {
-			t.Errorf("%s is there yet", name)
+			t.Errorf("%s is still there", name)
 		}
 	}
 	r.count(`handshakes_total{outcome="opened",reason="",route="/"}`, "2")
@@ -180,7 +180,7 @@ func TestMetricsOfAnUpgradeOfAPlainAddress(t *testing.T) {
 			}
 			r.count(`http_requests_total{code="200",route="/auth/session"}`, "1")
 			r.count(`http_requests_total{code="401",route="/auth/session"}`, "1")
-			for sample := range r.figures() {
+			for sample := range r.metrics() {
 				if strings.HasPrefix(sample, "handshakes_total{") {
 					t.Errorf("%s is counted", sample)
 				}
@@ -195,7 +195,7 @@ func TestR7_ClientsMakeNoSeries(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) { c.Login.Users = anyone })
 	n := testenv.Size(300, 3000)
-	// An upstream may fail on a busy machine, which makes a series of its own.
+	// A failure of an upstream on a busy machine would add a series.
 	failure := regexp.MustCompile(`code="50[234]"|reason="(bad_gateway|gateway_timeout|overloaded)"`)
 	series := func() (names []string) {
 		w := httptest.NewRecorder()
@@ -236,7 +236,7 @@ func TestR7_ClientsMakeNoSeries(t *testing.T) {
 		w := httptest.NewRecorder()
 		r.g.Operations().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 		if strings.Contains(w.Body.String(), name) {
-			t.Errorf("%s is in the figures", name)
+			t.Errorf("%s is in the metrics", name)
 		}
 	}
 }
@@ -258,9 +258,9 @@ func TestHealth(t *testing.T) {
 		}
 	}
 	if e := r.call("GET", "/metrics", ""); e.StatusCode != http.StatusUnauthorized {
-		t.Errorf("clients get the figures: %d", e.StatusCode)
+		t.Errorf("clients can read the metrics: %d", e.StatusCode)
 	}
-	// A route with that very path has it; one that is wider has not.
+	// A route with exactly this path gets its requests, a wider one does not.
 	if err := r.g.Update([]proxy.Route{{Path: "/livez", Upstreams: []string{b.URL}, Public: true}, {Path: "/", Upstreams: []string{b.URL}, Public: true}}); err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +307,7 @@ func TestD1_NotReady(t *testing.T) {
 	r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
 }
 
-// A silentStore tells nothing of what was revoked.
+// A silentStore never answers a Read.
 type silentStore struct{ *memory.Store }
 
 func (*silentStore) Read(ctx context.Context, _ store.Cursor) (store.Page, error) {

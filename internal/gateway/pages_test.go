@@ -49,8 +49,7 @@ func maxAge(t *testing.T, control string) int {
 	return n
 }
 
-// tableOf returns the cells of the rows of a table in a page, by their first
-// one.
+// tableOf returns the rows of a table in a page by their first cell.
 func tableOf(t *testing.T, page, head string) map[string][]string {
 	t.Helper()
 	_, table, found := strings.Cut(pageText(t, page), head+"\n")
@@ -74,10 +73,10 @@ func tableOf(t *testing.T, page, head string) map[string][]string {
 	return rows
 }
 
-// quantity is a number in a page, with its unit.
+// quantity matches a number in a page, with its unit.
 var quantity = regexp.MustCompile(`\b\d[\d,.]*(?: (?:s|ms|KiB|MiB|GiB|bytes|minute|minutes|days))?\b`)
 
-// inSeconds and inBytes are quantities as pages write them.
+// inSeconds and inBytes format quantities as pages write them.
 func inSeconds(d time.Duration) string { return fmt.Sprintf("%v s", d.Seconds()) }
 
 func inBytes[T ~int | ~int64](n T) string {
@@ -92,7 +91,7 @@ func inBytes[T ~int | ~int64](n T) string {
 	return fmt.Sprintf("%d bytes", n)
 }
 
-// wantQuantities fails where the cells of a row have other quantities.
+// wantQuantities checks the quantities in the cells of a row.
 func wantQuantities(t *testing.T, rows map[string][]string, row string, want ...string) {
 	t.Helper()
 	cells, found := rows[row]
@@ -103,11 +102,11 @@ func wantQuantities(t *testing.T, rows map[string][]string, row string, want ...
 	delete(rows, row)
 	text := regexp.MustCompile(`\]\([^)]*\)`).ReplaceAllString(strings.Join(cells, " | "), "]")
 	if got := quantity.FindAllString(text, -1); strings.Join(got, ", ") != strings.Join(want, ", ") {
-		t.Errorf("%s: the page says %q, the program %q", row, got, want)
+		t.Errorf("%s: got %q, want %q as in the program", row, got, want)
 	}
 }
 
-// TestSecurityPageLimits: the limits of docs/security.md are those of the
+// TestSecurityPageLimits compares the limits in docs/security.md with the
 // program.
 func TestSecurityPageLimits(t *testing.T) {
 	r := start(t)
@@ -119,7 +118,7 @@ func TestSecurityPageLimits(t *testing.T) {
 	wantQuantities(t, rows, "a response", inSeconds(server.WriteTimeout), inSeconds(proxy.DefaultResponse), "504", late)
 	wantQuantities(t, rows, "a message on a socket", inBytes(demo.MaxMessage), "1009", "1009", inBytes(longestFrame(t)))
 	for row := range rows {
-		t.Errorf("no test holds %q", row)
+		t.Errorf("no test compares the row %q", row)
 	}
 
 	if want := fmt.Sprintf("| how long verifiers may cache the published keys | %d minutes | |", maxAge(t, r.call("GET", discovery.KeysPath, "").Header.Get("Cache-Control"))/60); !strings.Contains(pageText(t, "keys.md"), want) {
@@ -131,18 +130,19 @@ func TestSecurityPageLimits(t *testing.T) {
 	wantQuantities(t, rows, "an idle connection between two requests", inSeconds(server.IdleTimeout), inSeconds(behind.IdleTimeout))
 	wantQuantities(t, rows, "a peer that has vanished", inSeconds(front.DeadPeer))
 	wantQuantities(t, rows, "failed logins", "429")
-	for _, row := range []string{"passwords that are hashed", "logins that succeed"} { // see package login
+	for _, row := range []string{"passwords that are hashed", "logins that succeed"} { // compared by tests of package login
 		if rows[row] == nil {
 			t.Errorf("there is no row %q", row)
 		}
 		delete(rows, row)
 	}
 	for row := range rows {
-		t.Errorf("no test holds %q", row)
+		t.Errorf("no test compares the row %q", row)
 	}
 }
 
-// longestFrame is the longest frame of a client that passes without a limit.
+// longestFrame returns the length of the longest frame of a client that passes
+// without a configured limit.
 func longestFrame(t *testing.T) int64 {
 	t.Helper()
 	passes := func(n int64) bool {
@@ -158,8 +158,8 @@ func longestFrame(t *testing.T) int64 {
 	return most
 }
 
-// TestSecurityPageSizes: what has a limit of size passes up to that, and not
-// beyond.
+// TestSecurityPageSizes checks that inputs pass up to their limit of size, and
+// not beyond.
 func TestSecurityPageSizes(t *testing.T) {
 	own, route := start(t), behind(t, newBackend(t), func(c *Config) { c.Routes[0].Public, c.Routes[0].Headers = true, nil })
 	for name, at := range map[string]struct {
@@ -202,7 +202,7 @@ func TestSecurityPageSizes(t *testing.T) {
 	}
 }
 
-// TestSessionsPageLives: the lives in docs/sessions.md are those of the
+// TestSessionsPageLives compares the lifetimes in docs/sessions.md with the
 // program.
 func TestSessionsPageLives(t *testing.T) {
 	const day = 24 * time.Hour
@@ -220,13 +220,13 @@ func TestSessionsPageLives(t *testing.T) {
 		delete(rows, row)
 	}
 	for row := range rows {
-		t.Errorf("no test holds %q", row)
+		t.Errorf("no test compares the row %q", row)
 	}
 }
 
-// TestPagesNameEndpoints: every address below /auth and /.well-known that a
-// page or the client names is served, by the method that stands before it, and
-// each that is served is named.
+// TestPagesNameEndpoints checks that the gateway serves every address below
+// /auth and /.well-known that a page or the client names, by the method before
+// it, and that pages name every address that it serves.
 func TestPagesNameEndpoints(t *testing.T) {
 	g := start(t).g
 	c := Config{Login: login.Config{Prefix: "/auth", Users: demo.Users{}}, Tokens: tokens.Config{Issuer: "https://login.example"}}
@@ -264,7 +264,8 @@ func TestPagesNameEndpoints(t *testing.T) {
 	}
 }
 
-// oneOf returns the words for one unit, and fails where d is not that.
+// oneOf returns the words for one unit. It fails the test if d is not that
+// unit.
 func oneOf(t *testing.T, d, unit time.Duration, words string) string {
 	t.Helper()
 	if d != unit {
@@ -273,8 +274,7 @@ func oneOf(t *testing.T, d, unit time.Duration, words string) string {
 	return words
 }
 
-// TestNumbersInPages: where a page says a number in a sentence, it is that of
-// the program.
+// TestNumbersInPages compares numbers in sentences of pages with the program.
 func TestNumbersInPages(t *testing.T) {
 	words := map[int]string{2: "two", 4: "four", 5: "five", 10: "ten"}
 	for page, sentences := range map[string][]string{
@@ -345,9 +345,10 @@ func TestNumbersInPages(t *testing.T) {
 	}
 }
 
-// TestPagesNameFigures: every figure that a page names is in the table of
-// docs/operations.md, which TestOperationsPage holds against the program.
-func TestPagesNameFigures(t *testing.T) {
+// TestPagesNameMetrics checks that every metric that a page names is in the
+// table of docs/operations.md, which TestOperationsPage compares with the
+// program.
+func TestPagesNameMetrics(t *testing.T) {
 	documented := map[string]bool{}
 	for row := range tableOf(t, "operations.md", "| name | labels | what |") {
 		for _, name := range regexp.MustCompile("`(wsauth_\\w+)`").FindAllStringSubmatch(row, -1) {
@@ -365,14 +366,14 @@ func TestPagesNameFigures(t *testing.T) {
 		}
 		for _, name := range regexp.MustCompile(`\bwsauth_[a-z_]+`).FindAllString(string(text), -1) {
 			if !documented[name] {
-				t.Errorf("%s: there is no figure %s", page, name)
+				t.Errorf("%s: there is no metric %s", page, name)
 			}
 		}
 	}
 }
 
-// TestAccessLogPage: the lines of the access log have the attributes that
-// docs/operations.md names, and no others.
+// TestAccessLogPage checks that lines of the access log have exactly the
+// attributes that docs/operations.md names.
 func TestAccessLogPage(t *testing.T) {
 	r := behind(t, newBackend(t), withAccessLog)
 	access, refresh := r.login()

@@ -20,16 +20,16 @@ import (
 	"wsauth/internal/gateway/proxy"
 )
 
-// longKinds are requests that take long, and what must end them beside the end
-// of their session.
+// longKinds are requests that take long. Each ends with its session; the
+// fields say what else ends it.
 var longKinds = []struct {
 	name    string
 	head    string // of the request, after the first line
 	body    string // what the client sends of the body
 	upload  bool
 	serve   func(w http.ResponseWriter, r *http.Request) // until the context ends
-	expires bool                                         // it ends when the token expires
-	refused bool                                         // with a status
+	expires bool                                         // ends when the token expires
+	refused bool                                         // by a status
 }{
 	{name: "events", serve: streamOf("text/event-stream", ""), expires: true},
 	{name: "events with a length", serve: streamOf("text/event-stream", "1000000"), expires: true},
@@ -53,12 +53,11 @@ var longKinds = []struct {
 		_ = http.NewResponseController(w).EnableFullDuplex()
 		_, _ = io.WriteString(w, "hello")
 		_ = http.NewResponseController(w).Flush()
-		_, _ = io.Copy(io.Discard, r.Body) // whose end is how this server learns of the other
+		_, _ = io.Copy(io.Discard, r.Body) // this server notices a disconnect by the end of the body
 	}},
 }
 
-// streamOf answers with some bytes, and then with nothing until its client is
-// gone.
+// streamOf answers with some bytes and then waits until its client disconnects.
 func streamOf(kind, length string) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if kind != "" {
@@ -79,9 +78,9 @@ func readAll(_ http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestL4_LongRequestsEnd: what takes longer than a second ends with its
-// session, for the client visibly and for the upstream at once; and when its
-// token expires, unless its length is known.
+// TestL4_LongRequestsEnd checks that a request that takes longer than a second
+// ends with its session: visibly for the client, and at once for the upstream.
+// If its length is unknown, it also ends when its token expires.
 func TestL4_LongRequestsEnd(t *testing.T) {
 	for _, kind := range longKinds {
 		for _, end := range []string{"logout", "revoke", "expiry", "early logout"} {
@@ -89,7 +88,7 @@ func TestL4_LongRequestsEnd(t *testing.T) {
 				inBubble(t, func(t *testing.T, r *rig) {
 					t.Cleanup(func() { time.Sleep(time.Second) }) // the server waits before it closes
 					gone := make(chan time.Time, 1)
-					conn := r.beyond(proxy.Route{Path: "/", Response: time.Hour}, func(w http.ResponseWriter, req *http.Request) {
+					conn := r.serveRoute(proxy.Route{Path: "/", Response: time.Hour}, func(w http.ResponseWriter, req *http.Request) {
 						kind.serve(w, req)
 						gone <- time.Now()
 					})
@@ -143,7 +142,7 @@ func TestL4_LongRequestsEnd(t *testing.T) {
 						wantReason = "token_expired"
 						claims := r.claims(access)
 						ended = time.Unix(int64(claims["exp"].(float64)), 0)
-						if kind.upload { // or the gateway gives up one that stands still
+						if kind.upload { // the gateway would abandon an upload that stops
 							piece := "x"
 							if strings.Contains(kind.head, "chunked") {
 								piece = "1\r\nx\r\n"
@@ -183,8 +182,8 @@ func TestL4_LongRequestsEnd(t *testing.T) {
 	}
 }
 
-// TestL4_LongRequestsOverHTTP2 end by a reset of the stream, and the others on
-// their connection go on.
+// TestL4_LongRequestsOverHTTP2 checks that long requests end by a reset of
+// their stream, and that others on the connection continue.
 func TestL4_LongRequestsOverHTTP2(t *testing.T) {
 	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -241,11 +240,11 @@ func TestL4_LongRequestsOverHTTP2(t *testing.T) {
 	}
 }
 
-// TestLongRequestsCountApart: they push out no socket, are shown to operators,
-// and a refresh keeps them.
+// TestLongRequestsCountApart checks that long requests evict no socket, that
+// operators see them, and that a refresh extends them.
 func TestLongRequestsCountApart(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		conn := r.beyond(proxy.Route{Path: "/", Response: 10 * time.Hour}, streamOf("text/event-stream", ""))
+		conn := r.serveRoute(proxy.Route{Path: "/", Response: 10 * time.Hour}, streamOf("text/event-stream", ""))
 		access, refresh := r.login()
 		socket := r.echoes(access)
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n"+bearer(access)+"\r\n\r\n"); err != nil {
@@ -277,12 +276,13 @@ func TestLongRequestsCountApart(t *testing.T) {
 	}, func(c *Config) { c.Limits.PerSubject = 1 })
 }
 
-// TestPublicRequestsAreNotFollowed, nor those of nobody.
+// TestPublicRequestsAreNotFollowed checks that long requests of public routes
+// and of anonymous clients are not registered.
 func TestPublicRequestsAreNotFollowed(t *testing.T) {
 	for name, route := range map[string]proxy.Route{"public": {Path: "/", Public: true}, "optional": {Path: "/", Requirement: wsauth.Optional}} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
-				conn := r.beyond(route, streamOf("", ""))
+				conn := r.serveRoute(route, streamOf("", ""))
 				if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 					t.Fatal(err)
 				}
@@ -300,8 +300,8 @@ func TestPublicRequestsAreNotFollowed(t *testing.T) {
 	}
 }
 
-// TestDeclinedHandshakesEnd: the answer that an upstream gives instead of a
-// socket ends with the session, for both sides.
+// TestDeclinedHandshakesEnd checks that the answer of an upstream that declines
+// a handshake ends with the session, for both sides.
 func TestDeclinedHandshakesEnd(t *testing.T) {
 	gone := make(chan struct{})
 	l := must(net.Listen("tcp", "127.0.0.1:0"))
@@ -332,7 +332,8 @@ func TestDeclinedHandshakesEnd(t *testing.T) {
 	<-gone
 }
 
-// TestDeclinedHandshakesAreWhole, or their end says that they are not.
+// TestDeclinedHandshakesAreWhole checks that the answer to a declined handshake
+// arrives whole, or ends with a visible error.
 func TestDeclinedHandshakesAreWhole(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer string
@@ -373,9 +374,9 @@ func TestDeclinedHandshakesAreWhole(t *testing.T) {
 	}
 }
 
-// TestEndsOverHTTP10AreVisible: an answer whose end is that of the connection
-// ends by a reset if it is not whole. A proxy that speaks HTTP/1.0 to the
-// gateway would pass it on as whole.
+// TestEndsOverHTTP10AreVisible checks that an incomplete answer without a
+// length ends by a reset of the connection. A proxy that uses HTTP/1.0 to the
+// gateway would otherwise pass it on as complete.
 func TestEndsOverHTTP10AreVisible(t *testing.T) {
 	stream := streamOf("application/x-ndjson", "")
 	b := newBackendOf(t, func(w http.ResponseWriter, r *http.Request) {
@@ -419,7 +420,7 @@ func TestEndsOverHTTP10AreVisible(t *testing.T) {
 				}
 				in := bufio.NewReader(conn)
 				resp, err := http.ReadResponse(in, nil)
-				if err != nil && !strings.HasSuffix(path, "/cut") { // it may have come before the head was read
+				if err != nil && !strings.HasSuffix(path, "/cut") { // the reset may arrive before the head is read
 					t.Fatal(err)
 				}
 				if strings.HasSuffix(path, "/stream") {
@@ -436,8 +437,8 @@ func TestEndsOverHTTP10AreVisible(t *testing.T) {
 	}
 }
 
-// TestLongRequestsPage: the table of docs/gateway.md says of each transfer
-// what TestL4_LongRequestsEnd and TestFollow of the guard expect.
+// TestLongRequestsPage compares the table in docs/gateway.md with what
+// TestL4_LongRequestsEnd and the TestFollow of the guard expect.
 func TestLongRequestsPage(t *testing.T) {
 	answer := func(kind string, length int64) wsauth.Transfer {
 		return proxy.TransferOf(&http.Response{ContentLength: length, Header: http.Header{"Content-Type": {kind}}})
@@ -459,7 +460,7 @@ func TestLongRequestsPage(t *testing.T) {
 		delete(rows, row)
 	}
 	for row := range rows {
-		t.Errorf("no test holds %q", row)
+		t.Errorf("no test compares the row %q", row)
 	}
 	for _, kind := range []string{"text/event-stream", "multipart/x-mixed-replace; boundary=x"} {
 		for _, length := range []int64{-1, 0, 1} {

@@ -14,9 +14,9 @@ import (
 	"wsauth/internal/wstest"
 )
 
-// beyond serves a route to backend like Serve, all in a bubble, and returns a
-// connection to it.
-func (r *rig) beyond(route proxy.Route, backend http.HandlerFunc) net.Conn {
+// serveRoute serves a route to backend as Serve does, within a bubble, and
+// returns a connection to it.
+func (r *rig) serveRoute(route proxy.Route, backend http.HandlerFunc) net.Conn {
 	r.t.Helper()
 	behind, front := wstest.NewPipes(), wstest.NewPipes()
 	route.Upstreams = []string{"http://backend"}
@@ -51,15 +51,15 @@ func (s pipedServer) Dial(ctx context.Context) (net.Conn, error) {
 func (pipedServer) Announce(context.Context) (name, value string) { return "X-Piped", "" }
 func (pipedServer) Close()                                        {}
 
-// TestLateAnswers: an upstream may take longer than the gateway has for its
-// own answers, also where it answers without a body, and what the gateway says
-// of one that takes too long arrives.
+// TestLateAnswers checks that an upstream may take longer than the write
+// timeout of the server, also for an answer without a body, and that the answer
+// arrives that the gateway gives if an upstream takes too long.
 func TestLateAnswers(t *testing.T) {
 	for name, http2 := range map[string]bool{"HTTP 1": false, "HTTP 2": true} {
 		for after, want := range map[time.Duration]int{50 * time.Second: http.StatusNoContent, 2 * time.Minute: http.StatusGatewayTimeout} {
 			t.Run(name+" "+after.String(), func(t *testing.T) {
 				inBubble(t, func(t *testing.T, r *rig) {
-					conn := r.beyond(proxy.Route{Path: "/", Public: true}, func(w http.ResponseWriter, _ *http.Request) {
+					conn := r.serveRoute(proxy.Route{Path: "/", Public: true}, func(w http.ResponseWriter, _ *http.Request) {
 						time.Sleep(after)
 						w.WriteHeader(http.StatusNoContent)
 					})
@@ -75,11 +75,11 @@ func TestLateAnswers(t *testing.T) {
 	}
 }
 
-// TestR15_WhoReadsNothingIsCut checks that a client that reads nothing is
+// TestR15_ClientsThatDoNotReadAreCut checks that a client that reads nothing is
 // disconnected, even if the whole answer is in the server's buffer.
-func TestR15_WhoReadsNothingIsCut(t *testing.T) {
+func TestR15_ClientsThatDoNotReadAreCut(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		conn := r.beyond(proxy.Route{Path: "/", Public: true}, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "short") })
+		conn := r.serveRoute(proxy.Route{Path: "/", Public: true}, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "short") })
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +95,7 @@ func TestR15_WhoReadsNothingIsCut(t *testing.T) {
 func TestL4_EventsOfASlowReaderEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		begin, gone := make(chan struct{}), make(chan time.Time, 1)
-		conn := r.beyond(proxy.Route{Path: "/"}, func(w http.ResponseWriter, req *http.Request) {
+		conn := r.serveRoute(proxy.Route{Path: "/"}, func(w http.ResponseWriter, req *http.Request) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			_ = http.NewResponseController(w).Flush()
 			<-begin
@@ -115,15 +115,15 @@ func TestL4_EventsOfASlowReaderEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		close(begin)
-		synctest.Wait() // the gateway writes, and nobody reads
+		synctest.Wait() // the gateway writes, and the client does not read
 		ended := time.Now()
 		r.call("POST", "/auth/logout", "", bearer(refresh))
 		if late := (<-gone).Sub(ended); late > time.Second {
-			t.Errorf("the upstream sends for %v longer", late)
+			t.Errorf("the upstream sends for %v after the end of the session", late)
 		}
 		time.Sleep(time.Second)
 		if n, _ := io.Copy(io.Discard, conn); n > 0 {
-			t.Errorf("%d bytes are still to be read", n)
+			t.Errorf("%d bytes are still readable, want none", n)
 		}
 	})
 }

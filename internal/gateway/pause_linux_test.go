@@ -30,7 +30,7 @@ import (
 	"wsauth/token"
 )
 
-// The child of TestPause is this program with these variables.
+// TestPause runs this program as a child process with these variables.
 const (
 	pausedUpstream = "WSAUTH_TEST_PAUSED_UPSTREAM"
 	pausedLog      = "WSAUTH_TEST_PAUSED_LOG"
@@ -44,15 +44,15 @@ func init() {
 	}
 }
 
-// servePaused is two gateways whose log of revocations another process writes:
-// event loops carry the sockets of one, and goroutines those of the other,
-// which serves TLS.
+// servePaused serves two gateways whose log of revocations another process
+// writes. Event loops carry the sockets of the first. The second serves TLS, so
+// goroutines carry its sockets.
 func servePaused() {
 	for _, overTLS := range []bool{false, true} {
 		l, scheme := must(front.Listen(context.Background(), "127.0.0.1:0")), "ws"
 		if overTLS {
 			s := httptest.NewUnstartedServer(nil)
-			s.StartTLS() // for its certificate
+			s.StartTLS() // to get its certificate
 			l, scheme = tls.NewListener(l, &tls.Config{Certificates: s.TLS.Certificates, MinVersion: tls.VersionTLS12}), "wss"
 			s.Close()
 		}
@@ -72,7 +72,8 @@ func pausedKey(secret string) *token.Key {
 	return must(token.NewKey(token.HS256, must(hex.DecodeString(secret)), token.KeyOptions{}))
 }
 
-// A sharedLog has one revoked user a line.
+// A sharedLog is a log of revocations in a file, with one revoked user per
+// line.
 type sharedLog struct {
 	*memory.Store
 	file string
@@ -109,9 +110,9 @@ func (s sharedLog) Wait(ctx context.Context, after store.Cursor) error {
 	return nil
 }
 
-// TestPause is D7: a gateway that was stopped for longer than it trusts what
-// it knows closes nothing for that, and lets no frame of a client pass whose
-// user was revoked, or whose token has expired, while it was stopped.
+// TestPause stops a gateway for longer than Staleness (D7). When it continues,
+// it must close no socket because of the pause, and must pass no frame of a
+// client whose user was revoked, or whose token expired, during the pause.
 func TestPause(t *testing.T) {
 	t.Parallel()
 	heard := make(chan string, 100)
@@ -190,7 +191,7 @@ func TestPause(t *testing.T) {
 	if err := child.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	var status syscall.WaitStatus // all of its threads have stopped once this returns
+	var status syscall.WaitStatus // after this returns, all of its threads have stopped
 	if _, err := syscall.Wait4(child.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
 		t.Fatalf("the child has not stopped: %v, %v", status, err)
 	}

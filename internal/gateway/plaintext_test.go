@@ -8,9 +8,8 @@ import (
 	"wsauth/internal/forwarded"
 )
 
-// TestLoginsOverPlainHTTP: a login by cookie that cannot last, because its
-// browser drops the cookies, says so in the answer and, once in a while, in
-// the log.
+// TestLoginsOverPlainHTTP checks that if a browser will drop the cookies of a
+// login, the answer says so and, at a limited rate, the log does.
 func TestLoginsOverPlainHTTP(t *testing.T) {
 	const told = "a login by cookie over plain HTTP cannot last"
 	trusted := func(c *Config) {

@@ -45,7 +45,7 @@ func TestAuthPrefix(t *testing.T) {
 		t.Fatalf("logout: %d %s", e.StatusCode, e.body)
 	}
 	r.wantClose(conn, 3000, "session_ended")
-	wantDead(t, r.call("GET", "/gw/login/session", "", bearer(access)))
+	wantEndedSession(t, r.call("GET", "/gw/login/session", "", bearer(access)))
 }
 
 // TestAuthPrefixIsChecked checks that no other address of the gateway can be

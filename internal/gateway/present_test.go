@@ -18,16 +18,16 @@ import (
 	"wsauth/token"
 )
 
-// A place takes a refresh token without exchanging it.
-type place struct {
+// A presenter presents a refresh token to the gateway without exchanging it.
+type presenter struct {
 	name   string
 	show   func(r *rig, raw string) (status int) // 401 where it is refused, whatever the way
-	good   int                                   // status where it is accepted
-	ends   bool                                  // it ends the session of the token that it accepts
-	routed bool                                  // the upstream sees what is accepted
+	good   int                                   // status if the token is accepted
+	ends   bool                                  // an accepted token ends its session
+	routed bool                                  // requests with an accepted token reach the upstream
 }
 
-var places = []place{
+var presenters = []presenter{
 	{name: "logout", good: 204, ends: true, show: func(r *rig, raw string) int { return r.call("POST", "/auth/logout", "", bearer(raw)).StatusCode }},
 	{name: "logout everywhere", good: 200, ends: true, show: func(r *rig, raw string) int {
 		return r.call("POST", "/auth/logout-everywhere", "", bearer(raw)).StatusCode
@@ -60,8 +60,8 @@ var places = []place{
 	}},
 }
 
-// shown serves routes that take refresh tokens.
-func shown(t *testing.T, change ...func(*Config)) (*rig, *backend) {
+// servePresenters serves routes that accept refresh tokens.
+func servePresenters(t *testing.T, change ...func(*Config)) (*rig, *backend) {
 	t.Helper()
 	b := newBackend(t)
 	r := start(t, append([]func(*Config){func(c *Config) {
@@ -75,7 +75,7 @@ func shown(t *testing.T, change ...func(*Config)) (*rig, *backend) {
 	return r, b
 }
 
-// rotations are the refresh tokens of a session, the first first.
+// rotations returns the refresh tokens of a session, oldest first.
 func (r *rig) rotations(n int) (access string, refresh []string) {
 	r.t.Helper()
 	access, raw := r.login()
@@ -87,14 +87,14 @@ func (r *rig) rotations(n int) (access string, refresh []string) {
 	return access, refresh
 }
 
-// wantSession asserts whether a session lives, by its last tokens.
+// wantSession checks by its latest tokens whether a session is alive.
 func (r *rig) wantSession(lives bool, access, refresh string) {
 	r.t.Helper()
 	session := r.call("GET", "/auth/session", "", bearer(access))
 	renewal := r.call("POST", "/auth/refresh", "", bearer(refresh), idempotent("next"))
 	if !lives {
-		wantDead(r.t, session)
-		wantDead(r.t, renewal)
+		wantEndedSession(r.t, session)
+		wantEndedSession(r.t, renewal)
 		return
 	}
 	if session.StatusCode != http.StatusOK {
@@ -103,13 +103,14 @@ func (r *rig) wantSession(lives bool, access, refresh string) {
 	r.renewed(renewal)
 }
 
-// L7, wherever a refresh token is shown: one that was exchanged is refused,
-// and ends its session with the sockets, and no other of the user.
+// TestL7_ReuseWithoutARefresh checks that a refresh token that was exchanged is
+// refused wherever a client presents it, and ends its session and its sockets,
+// but no other session of the user (L7).
 func TestL7_ReuseWithoutARefresh(t *testing.T) {
-	for _, at := range places {
+	for _, at := range presenters {
 		for generation, name := range []string{"two generations ago", "the last one, without a grace"} {
 			t.Run(at.name+" "+name, func(t *testing.T) {
-				r, b := shown(t)
+				r, b := servePresenters(t)
 				otherAccess, other := r.rotations(1)
 				access, refresh := r.rotations(2)
 				conn, _, err := r.trySocket("/access", nil, bearer(access))
@@ -130,15 +131,15 @@ func TestL7_ReuseWithoutARefresh(t *testing.T) {
 	}
 }
 
-// What is good is accepted and stays good: the current token, as often as it
-// is shown, and one of no session of the store.
-func TestRefreshTokensAreShown(t *testing.T) {
-	for _, at := range places {
+// TestRefreshTokensStayValid checks that presenting a valid refresh token does
+// not use it up. Neither does presenting one without a session in the store.
+func TestRefreshTokensStayValid(t *testing.T) {
+	for _, at := range presenters {
 		if at.ends {
 			continue
 		}
 		t.Run(at.name, func(t *testing.T) {
-			r, _ := shown(t)
+			r, _ := servePresenters(t)
 			access, refresh := r.rotations(2)
 			handmade := []string{
 				must(r.g.issuer.Refresh("test", token.Options{})).Raw,
@@ -157,14 +158,15 @@ func TestRefreshTokensAreShown(t *testing.T) {
 	}
 }
 
-// Once its successor has been shown, the key of a refresh repeats it no more.
-func TestL7_AShownSuccessorEndsTheRetry(t *testing.T) {
-	for _, at := range places {
+// TestL7_PresentedSuccessorEndsTheRetry checks that an idempotency key repeats
+// no refresh after a client has presented the successor.
+func TestL7_PresentedSuccessorEndsTheRetry(t *testing.T) {
+	for _, at := range presenters {
 		if at.ends {
 			continue
 		}
 		t.Run(at.name, func(t *testing.T) {
-			r, _ := shown(t)
+			r, _ := servePresenters(t)
 			access, refresh := r.rotations(2)
 			if status := at.show(r, refresh[2]); status != at.good {
 				t.Errorf("%d, want %d", status, at.good)
@@ -175,12 +177,13 @@ func TestL7_AShownSuccessorEndsTheRetry(t *testing.T) {
 	}
 }
 
-// Within the grace the token before the last passes, and ends nothing that it
-// would not end anyway; the one before it does.
-func TestRefreshTokensAreShownWithinTheGrace(t *testing.T) {
-	for _, at := range places {
+// TestRefreshTokensWithinTheGrace checks that within the grace the previous
+// refresh token is accepted and ends nothing, and that the one before it is
+// refused and ends the session.
+func TestRefreshTokensWithinTheGrace(t *testing.T) {
+	for _, at := range presenters {
 		t.Run(at.name, func(t *testing.T) {
-			r, _ := shown(t, func(c *Config) { c.Login.RefreshGrace = login.MaxRefreshGrace })
+			r, _ := servePresenters(t, func(c *Config) { c.Login.RefreshGrace = login.MaxRefreshGrace })
 			access, refresh := r.rotations(2)
 			if status := at.show(r, refresh[1]); status != at.good {
 				t.Errorf("%d, want %d", status, at.good)
@@ -195,10 +198,11 @@ func TestRefreshTokensAreShownWithinTheGrace(t *testing.T) {
 	}
 }
 
-// A store that does not answer lets no refresh token pass, and ends nothing.
-func TestRefreshTokensAreNotShownToADeadStore(t *testing.T) {
+// TestRefreshTokensWithoutTheStore checks that no refresh token is accepted,
+// and no session ends, while the store does not answer.
+func TestRefreshTokensWithoutTheStore(t *testing.T) {
 	s := &failingStore{Store: memory.New(store.Limits{})}
-	r, b := shown(t, func(c *Config) { c.Store = s })
+	r, b := servePresenters(t, func(c *Config) { c.Store = s })
 	access, refresh := r.rotations(1)
 	s.fail(errors.New("no disk"))
 	for _, lines := range [][]string{{"Connection: close"}, upgradeLines} {
@@ -218,10 +222,10 @@ func isQuick(g *Gateway, r *http.Request) bool {
 	return ok
 }
 
-// A route of refresh tokens is not served by an event loop, which cannot wait
-// for the store.
+// TestRefreshRoutesAreNotQuick checks that event loops, which cannot wait for
+// the store, do not serve routes of refresh tokens.
 func TestRefreshRoutesAreNotQuick(t *testing.T) {
-	r, _ := shown(t)
+	r, _ := servePresenters(t)
 	r.awaitReady()
 	for path, quick := range map[string]bool{"/refresh": false, "/access": true} {
 		request := must(http.NewRequest(http.MethodGet, "http://app.example"+path, nil))
@@ -231,10 +235,11 @@ func TestRefreshRoutesAreNotQuick(t *testing.T) {
 	}
 }
 
-// Nothing is quick until the revocations have been read: a request waits for
-// that, and would hold its event loop.
+// TestNothingIsQuickUntilReady checks that event loops serve no handshake
+// before the gateway has read the revocations: it would block its loop until
+// then.
 func TestNothingIsQuickUntilReady(t *testing.T) {
-	r, _ := shown(t, func(c *Config) { c.Store = &silentStore{Store: memory.New(store.Limits{})} })
+	r, _ := servePresenters(t, func(c *Config) { c.Store = &silentStore{Store: memory.New(store.Limits{})} })
 	request := must(http.NewRequest(http.MethodGet, "http://app.example/access", nil))
 	if isQuick(r.g, request) {
 		t.Error("/access is quick")

@@ -33,9 +33,9 @@ func withProvider(p *idptest.Provider) func(*Config) {
 	}
 }
 
-// providing trusts the provider, whose tokens have roles as those of Keycloak,
-// and serves one route.
-func providing(p *idptest.Provider, route proxy.Route) func(*Config) {
+// withProviderRoute trusts a provider whose tokens have roles like those of
+// Keycloak, and serves one route.
+func withProviderRoute(p *idptest.Provider, route proxy.Route) func(*Config) {
 	return func(c *Config) {
 		c.Tokens.Keys = must(token.NewKeySet(must(token.GenerateKey(token.ES256))))
 		c.Tokens.Providers = []*idp.Provider{must(idp.New(idp.Config{
@@ -59,7 +59,7 @@ func TestProviderOpensAndEndsSockets(t *testing.T) {
 		t.Fatalf("%d %s", e.StatusCode, e.body)
 	}
 	r.wantClose(adaConn, 3000, "session_ended")
-	wantDead(t, r.call("GET", "/auth/session", "", bearer(ada)))
+	wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(ada)))
 	if e := r.call("POST", "/auth/backchannel-logout", form, "Content-Type: application/x-www-form-urlencoded"); e.StatusCode != 400 {
 		t.Errorf("the same logout token again: %d", e.StatusCode)
 	}
@@ -67,8 +67,8 @@ func TestProviderOpensAndEndsSockets(t *testing.T) {
 	r.wantEcho(ownConn)
 }
 
-// TestProviderTokensThatAreNotForUs checks that only access tokens of the
-// provider for us are accepted.
+// TestProviderTokensThatAreNotForUs checks that only access tokens that the
+// provider issued for us are accepted.
 func TestProviderTokensThatAreNotForUs(t *testing.T) {
 	p, other := idptest.New(t), idptest.New(t)
 	r := start(t, withProvider(p))
@@ -133,7 +133,7 @@ func TestLogoutTokenWithMoreEvents(t *testing.T) {
 			t.Fatalf("%v: %d %s", events, e.StatusCode, e.body)
 		}
 		r.wantClose(conn, 3000, "session_ended")
-		wantDead(t, r.call("GET", "/auth/session", "", bearer(raw)))
+		wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(raw)))
 	}
 }
 
@@ -143,7 +143,7 @@ func TestLogoutTokenWithMoreEvents(t *testing.T) {
 func TestLogoutOfATokenWithoutNames(t *testing.T) {
 	p := idptest.New(t)
 	b := newBackend(t)
-	r := start(t, providing(p, proxy.Route{Path: "/", Upstreams: []string{b.URL}, Headers: map[string]string{"X-Jti": "jti"}}))
+	r := start(t, withProviderRoute(p, proxy.Route{Path: "/", Upstreams: []string{b.URL}, Headers: map[string]string{"X-Jti": "jti"}}))
 	unnamed := func(n int) string {
 		return p.AccessToken("ada", "s", map[string]any{"jti": nil, "sid": nil, "n": n})
 	}
@@ -158,10 +158,10 @@ func TestLogoutOfATokenWithoutNames(t *testing.T) {
 		t.Fatalf("logout: %d %s", e.StatusCode, e.body)
 	}
 	r.wantClose(one, 3000, "token_revoked")
-	wantDead(t, r.call("GET", "/auth/session", "", bearer(first)))
-	wantDead(t, r.exactly("GET /x HTTP/1.1", append([]string{bearer(first)}, upgradeLines...)...))
+	wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(first)))
+	wantEndedSession(t, r.exactly("GET /x HTTP/1.1", append([]string{bearer(first)}, upgradeLines...)...))
 	site := []string{"Host: " + strings.TrimPrefix(r.url, "http://"), "Origin: " + r.url}
-	wantDead(t, r.exactly("GET /ws?ticket="+ticket+" HTTP/1.1", append(site, upgradeLines...)...))
+	wantEndedSession(t, r.exactly("GET /ws?ticket="+ticket+" HTTP/1.1", append(site, upgradeLines...)...))
 	r.echoOf(other, "still here?")
 	o := r.operator()
 	sockets := o.get("/v1/sockets")["sockets"].([]any)
@@ -173,7 +173,7 @@ func TestLogoutOfATokenWithoutNames(t *testing.T) {
 		t.Errorf("%q is revoked: %v", name, v)
 	}
 	r.wantClose(other, 3000, "token_revoked")
-	wantDead(t, r.call("GET", "/auth/session", "", bearer(second)))
+	wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(second)))
 	if log := r.log.String(); strings.Contains(log, "level=ERROR") {
 		t.Errorf("the log has an error:\n%s", log)
 	}
@@ -185,7 +185,7 @@ func TestLogoutOfATokenWithoutNames(t *testing.T) {
 func TestTokenOfANewKey(t *testing.T) {
 	p := idptest.New(t)
 	b := newBackend(t)
-	r := start(t, providing(p, proxy.Route{Path: "/", Upstreams: []string{b.URL}}))
+	r := start(t, withProviderRoute(p, proxy.Route{Path: "/", Upstreams: []string{b.URL}}))
 	if e := r.get("/x", bearer(p.AccessToken("ada", "s", nil))); e.StatusCode != 200 {
 		t.Fatalf("%d", e.StatusCode)
 	}

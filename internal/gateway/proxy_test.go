@@ -20,7 +20,7 @@ import (
 	"wsauth"
 )
 
-// A backend is a server that does not know wsauth. It records the requests
+// A backend is a server that knows nothing of wsauth. It records the requests
 // that reach it, and echoes on sockets.
 type backend struct {
 	*httptest.Server
@@ -45,7 +45,7 @@ func (b *backend) serve(t *testing.T, handler http.Handler) {
 	t.Cleanup(b.Server.Close)
 }
 
-// newBackendOf is a backend that answers in another way.
+// newBackendOf starts a backend with another handler.
 func newBackendOf(t *testing.T, handler http.HandlerFunc) *backend {
 	t.Helper()
 	b := &backend{}
@@ -94,7 +94,7 @@ func (b *backend) echo(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// last is the latest request that has come through; nil where none has.
+// last returns the latest request that reached the backend, or nil.
 func (b *backend) last() *http.Request {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -110,8 +110,8 @@ func (b *backend) count() int {
 	return len(b.requests)
 }
 
-// behind serves routes to b: /public/ for everybody, and everything else for
-// clients with a token.
+// behind serves routes to b: /public/ for all clients, and the rest for clients
+// with a token.
 func behind(t *testing.T, b *backend, change ...func(*Config)) *rig {
 	t.Helper()
 	return start(t, append([]func(*Config){func(c *Config) {
@@ -129,7 +129,7 @@ func (r *rig) get(path string, lines ...string) exchange {
 	return r.exactly("GET "+path+" HTTP/1.1", append(lines, "Connection: close")...)
 }
 
-// exactly sends a request head as it stands on a connection of its own.
+// exactly sends a request header unchanged on a new connection.
 func (r *rig) exactly(first string, lines ...string) exchange {
 	r.t.Helper()
 	conn := r.connect()
@@ -153,12 +153,12 @@ func (r *rig) exactly(first string, lines ...string) exchange {
 	return exchange{resp, string(body)}
 }
 
-func TestProxyPassesOnWhoMayPass(t *testing.T) {
+func TestProxyForwardsAdmittedRequests(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
 	access, _ := r.login()
 	if e := r.get("/a/b?x=1&y=%20;"); e.StatusCode != http.StatusUnauthorized || b.count() != 0 {
-		t.Fatalf("nobody: %d, and the backend has %d requests", e.StatusCode, b.count())
+		t.Fatalf("without a token: %d, and the backend has %d requests; want 401 and none", e.StatusCode, b.count())
 	}
 	e := r.get("/a/b?x=1&y=%20;", bearer(access))
 	if e.StatusCode != http.StatusOK || e.body != "GET /a/b?x=1&y=%20; user=test" || e.Header.Get("X-Backend") != "yes" {
@@ -175,11 +175,11 @@ func TestProxyPassesOnWhoMayPass(t *testing.T) {
 		t.Errorf("public: %d %q", e.StatusCode, e.body)
 	}
 	if got := b.last(); got.Header.Get("Authorization") != "" {
-		t.Error("R12: a public route passes the credential on")
+		t.Error("R12: a public route forwards the credential")
 	}
 }
 
-// socket opens a socket of any path.
+// socket opens a socket at any path.
 func (r *rig) socket(path string, lines ...string) *websocket.Conn {
 	r.t.Helper()
 	conn, _, err := r.trySocket(path, nil, lines...)
@@ -215,8 +215,8 @@ func (r *rig) echoOf(conn *websocket.Conn, message string) {
 	}
 }
 
-// TestLogoutClosesProxiedSockets checks what the gateway is for: a logout
-// closes the sockets of a backend that knows nothing of it.
+// TestLogoutClosesProxiedSockets checks that a logout closes the sockets of a
+// backend that knows nothing of it.
 func TestLogoutClosesProxiedSockets(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
@@ -260,7 +260,8 @@ func TestRefreshKeepsProxiedSockets(t *testing.T) {
 	r.wantClose(conn, 3000, "token_expired")
 }
 
-// TestProxiedHandshake: the subprotocol is agreed between the two ends.
+// TestProxiedHandshake checks that the client and the backend negotiate the
+// subprotocol.
 func TestProxiedHandshake(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
@@ -273,14 +274,14 @@ func TestProxiedHandshake(t *testing.T) {
 		t.Errorf("%v", resp.Header)
 	}
 	if _, resp, err := r.trySocket("/chat", nil); err == nil || resp.StatusCode != http.StatusUnauthorized {
-		t.Errorf("nobody: %v", err)
+		t.Errorf("without a token: %v, want 401", err)
 	}
 	if n := b.count(); n != 1 {
 		t.Errorf("the backend has seen %d requests", n)
 	}
-	e := r.exactly("GET /chat HTTP/1.1", append(swap(upgradeLines, "Upgrade: ", "Upgrade: h2c, websocket"), bearer(access))...)
+	e := r.exactly("GET /chat HTTP/1.1", append(replaceLine(upgradeLines, "Upgrade: ", "Upgrade: h2c, websocket"), bearer(access))...)
 	if wantProblem(t, e, http.StatusBadRequest, "invalid_handshake", ""); b.count() != 1 {
-		t.Errorf("another upgrade reaches the backend")
+		t.Errorf("an upgrade to h2c or websocket reaches the backend")
 	}
 }
 
@@ -293,7 +294,7 @@ func TestTicketReachesNoUpstream(t *testing.T) {
 	conn := r.socket("/ws?room=1&ticket="+r.ticket(access), "Origin: "+r.url)
 	r.echoOf(conn, "hello")
 	if got := b.last().RequestURI; got != "/ws?room=1" {
-		t.Errorf("the upstream was asked for %q", got)
+		t.Errorf("the upstream got %q, want /ws?room=1", got)
 	}
 }
 
@@ -315,12 +316,13 @@ func TestEventsEndWithTheSession(t *testing.T) {
 	}
 	r.call("POST", "/auth/logout", "", bearer(refresh))
 	if _, err := io.ReadAll(resp.Body); err == nil {
-		t.Error("the events have come to a proper end")
+		t.Error("the event stream ends without an error")
 	}
 	r.wantNoneLive()
 }
 
-// TestRefuseCloseTellsBrowsers: why there is no socket can be read by a page.
+// TestRefuseCloseTellsBrowsers checks that pages can read from a close frame
+// why no socket opened.
 func TestRefuseCloseTellsBrowsers(t *testing.T) {
 	r := behind(t, newBackend(t), func(c *Config) {
 		c.Routes[0].Refusal = wsauth.RefuseClose

@@ -15,18 +15,18 @@ import (
 	"wsauth/token"
 )
 
-// foreignJWT is a token of somebody else, whose names are not those of the
-// gateway.
+// foreignJWT is a token of another issuer.
 var foreignJWT = unsignedJWT(`{"alg":"HS256","typ":"JWT","kid":"theirs"}`, `{"iss":"https://their.example","sub":"ada"}`)
 
-// unsignedJWT is a token of any header and payload, which nobody signed.
+// unsignedJWT returns an unsigned token with any header and payload.
 func unsignedJWT(header, payload string) string {
 	encode := base64.RawURLEncoding.EncodeToString
 	return encode([]byte(header)) + "." + encode([]byte(payload)) + "." + encode([]byte("signature"))
 }
 
-// TestPublicMeansUntouched: the upstream of a public route gets what the
-// application's own clients send to it, by HTTP and with sockets.
+// TestPublicMeansUntouched checks that the upstream of a public route gets the
+// credentials of the application's own clients unchanged, in requests and
+// handshakes.
 func TestPublicMeansUntouched(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) { c.Tokens.Issuer = "https://login.example" })
@@ -56,7 +56,7 @@ func TestPublicMeansUntouched(t *testing.T) {
 				}
 				got := b.last()
 				if got.RequestURI != "/public/chat"+query {
-					t.Errorf("%s: the upstream was asked for %s, want the query %s", what, got.RequestURI, query)
+					t.Errorf("%s: the upstream got %s, want the query %s", what, got.RequestURI, query)
 				}
 				sent := http.Header{}
 				for _, line := range lines {
@@ -73,8 +73,9 @@ func TestPublicMeansUntouched(t *testing.T) {
 	}
 }
 
-// TestOwnTokensReachNoUpstream, wherever clients put them, on no route that
-// does not ask for it. What stands beside them arrives.
+// TestOwnTokensReachNoUpstream checks that the gateway's tokens, in any place,
+// reach an upstream only if its route keeps credentials, and that the rest of
+// the request arrives.
 func TestOwnTokensReachNoUpstream(t *testing.T) {
 	b := newBackend(t)
 	const issuer = "https://login.example"
@@ -150,7 +151,7 @@ func TestOwnTokensReachNoUpstream(t *testing.T) {
 						wantQuery, wantLine = c.query, sent
 					}
 					if got.RequestURI != path+wantQuery {
-						t.Errorf("%s, %s: the upstream was asked for %s, want %s", what, name, got.RequestURI, path+wantQuery)
+						t.Errorf("%s, %s: the upstream got %s, want %s", what, name, got.RequestURI, path+wantQuery)
 					}
 					if field != "" && got.Header.Get(field) != wantLine {
 						t.Errorf("%s, %s on %s: %s arrives as %q, want %q", what, name, path, field, got.Header.Get(field), wantLine)
@@ -161,8 +162,8 @@ func TestOwnTokensReachNoUpstream(t *testing.T) {
 	}
 }
 
-// TestOwnTokensOfNamelessKeys: without a kid and an issuer only the signature
-// tells whose token it is.
+// TestOwnTokensOfNamelessKeys checks that the gateway recognizes its tokens by
+// the signature alone if they have no kid and no issuer.
 func TestOwnTokensOfNamelessKeys(t *testing.T) {
 	key := must(token.NewKey(token.HS256, []byte("01234567890123456789012345678901"), token.KeyOptions{}))
 	other := must(token.NewKey(token.HS256, []byte("x1234567890123456789012345678901"), token.KeyOptions{}))
@@ -179,8 +180,8 @@ func TestOwnTokensOfNamelessKeys(t *testing.T) {
 	}
 }
 
-// TestOwnCookiesOnly: without a login of its own the gateway has no cookies,
-// and so every cookie of a public route is the application's.
+// TestOwnCookiesOnly checks that a gateway without logins has no cookies, so
+// that all cookies of a public route are the application's.
 func TestOwnCookiesOnly(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) { c.Login.Users = nil })
@@ -191,9 +192,9 @@ func TestOwnCookiesOnly(t *testing.T) {
 	}
 }
 
-// TestAnyOriginOfARoute: pages of every origin open sockets where a route says
-// so, and others only where their origin is named. Whatever they show, the
-// cookies of the login let nobody in.
+// TestAnyOriginOfARoute checks that pages of every origin open sockets on a
+// route with AnyOrigin, and only those of listed origins on others. The cookies
+// of the login never suffice there.
 func TestAnyOriginOfARoute(t *testing.T) {
 	b := newBackend(t)
 	tokens := []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}, wsauth.Subprotocol{}}
@@ -239,7 +240,8 @@ func TestAnyOriginOfARoute(t *testing.T) {
 	}
 }
 
-// TestAnyOriginNeedsNoCookies in the configuration, also those by default.
+// TestAnyOriginNeedsNoCookies checks that a route with AnyOrigin must not read
+// cookies, not even by default.
 func TestAnyOriginNeedsNoCookies(t *testing.T) {
 	at := []string{"http://127.0.0.1:1"}
 	for name, c := range map[string]struct {
@@ -264,8 +266,8 @@ func TestAnyOriginNeedsNoCookies(t *testing.T) {
 	}
 }
 
-// TestAppParametersOfARoute belong to the upstream, unless they hold a token
-// of ours.
+// TestAppParametersOfARoute checks that the parameters of the application reach
+// the upstream unless they contain one of our tokens.
 func TestAppParametersOfARoute(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) {

@@ -9,8 +9,8 @@ import (
 	"wsauth/internal/gateway/proxy"
 )
 
-// socketsBesideGuarded returns routes as people write them: pages for
-// everybody and a guarded socket, all at one server.
+// socketsBesideGuarded returns a common set of routes to one server: public
+// pages and a guarded socket.
 func socketsBesideGuarded(url string, change ...func([]proxy.Route)) func(*Config) {
 	return func(c *Config) {
 		at := []string{url}
@@ -21,8 +21,8 @@ func socketsBesideGuarded(url string, change ...func([]proxy.Route)) func(*Confi
 	}
 }
 
-// swap replaces the line with a prefix.
-func swap(lines []string, prefix, line string) []string {
+// replaceLine returns lines in which line replaces the one with a prefix.
+func replaceLine(lines []string, prefix, line string) []string {
 	lines = slices.Clone(lines)
 	i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, prefix) })
 	lines[i] = line

@@ -19,7 +19,7 @@ import (
 
 type object = map[string]any
 
-// manyRoles are so many that they are of n bytes or more in a token.
+// manyRoles returns roles that add at least n bytes to a token.
 func manyRoles(n int) []string {
 	var all []string
 	for size := 0; size < n; {
@@ -29,16 +29,16 @@ func manyRoles(n int) []string {
 	return all
 }
 
-// TestTokensOfRealProviders: what providers send that is not the plainest is
-// accepted, by itself or with a setting, and without that the log names the
-// setting.
+// TestTokensOfRealProviders checks that unusual tokens of real providers are
+// accepted, by default or with a setting, and that without the setting the log
+// names it.
 func TestTokensOfRealProviders(t *testing.T) {
 	const zitadel = "urn:zitadel:iam:org:project:roles"
 	for name, tt := range map[string]struct {
 		keys           func(p *idptest.Provider)
-		header, claims object // nil: left out
+		header, claims object // nil: omitted
 		setting        func(c *idp.Config)
-		named          string // the setting, as the log names it; "" for none that is needed
+		named          string // the setting, as in the log; "" if none is needed
 		status         int    // without the setting; 0 for 401
 	}{
 		"jku":            {header: object{"jku": "https://evil.example/keys"}},
@@ -127,7 +127,7 @@ func TestTokensOfRealProviders(t *testing.T) {
 	}
 }
 
-// null is a claim that is there, and null.
+// null is the value of a claim that is present and null.
 var nullValue = rawNull{}
 
 type rawNull struct{}
@@ -148,8 +148,8 @@ func join(base, changes object) object {
 	return all
 }
 
-// TestRoomForLongTokens: where tokens may be longer, so may header fields, and
-// by no more.
+// TestRoomForLongTokens checks that a larger limit of tokens raises the limit
+// of header fields by the same number of bytes.
 func TestRoomForLongTokens(t *testing.T) {
 	for _, tt := range []struct{ setting, room int }{{0, 32 << 10}, {8 << 10, 32 << 10}, {4 << 10, 32 << 10}, {32 << 10, 64 << 10}} {
 		p := idptest.New(t)
@@ -166,9 +166,9 @@ func TestRoomForLongTokens(t *testing.T) {
 	}
 }
 
-// TestSocketsOfAnotherSubject: where the user is named by email, a logout
-// token with the sub alone ends the sockets, those of tickets too, and no
-// others.
+// TestSocketsOfAnotherSubject checks that if users are named by their email, a
+// logout token that has only the sub ends their sockets, those of tickets too,
+// and no others.
 func TestSocketsOfAnotherSubject(t *testing.T) {
 	p := idptest.New(t)
 	r := start(t, func(c *Config) {
@@ -198,17 +198,17 @@ func TestSocketsOfAnotherSubject(t *testing.T) {
 	r.wantClose(conn, 3000, "session_ended")
 	r.wantClose(byTicket, 3000, "session_ended")
 	r.wantClose(r.open("?ticket="+waiting), 3000, "token_revoked")
-	wantDead(t, r.call("GET", "/auth/session", "", bearer(ada)))
+	wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(ada)))
 	r.wantEcho(bobConn)
 }
 
-// unverified is a token whose address nobody has verified.
+// unverified returns a token with an unverified email address.
 func unverified(p *idptest.Provider) string {
 	return p.AccessToken("250", "s", map[string]any{"email": "ada@x.example", "email_verified": false})
 }
 
-// TestTicketForManyRoles: a token with 250 roles, which is as long as tokens
-// may be, gets a ticket, and the ticket opens a socket.
+// TestTicketForManyRoles checks that a token with 250 roles, which is close to
+// the longest allowed, gets a ticket that opens a socket.
 func TestTicketForManyRoles(t *testing.T) {
 	p := idptest.New(t)
 	r := start(t, withProvider(p))
@@ -223,26 +223,27 @@ func TestTicketForManyRoles(t *testing.T) {
 	r.wantEcho(conn)
 }
 
-// A tightStore keeps no tickets: they are longer than it can.
+// A tightStore is a store for which every ticket is too long.
 type tightStore struct{ store.Store }
 
 func (tightStore) PutTicket(context.Context, store.TicketKey, []byte, time.Time) error {
 	return fmt.Errorf("%w: too long", store.ErrInvalid)
 }
 
-// What can never be stored is 422, which asks nobody to try again.
+// TestTicketThatCannotBeStored checks that a ticket that can never be stored is
+// refused with 422, without Retry-After.
 func TestTicketThatCannotBeStored(t *testing.T) {
 	r := start(t, func(c *Config) { c.Store = tightStore{memory.New(store.Limits{})} })
 	access, _ := r.login()
 	e := r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access))
 	wantProblem(t, e, 422, "invalid_request", "")
 	if e.Header.Get("Retry-After") != "" {
-		t.Error("it asks to try again")
+		t.Error("the answer has Retry-After")
 	}
 }
 
-// TestGoogleServiceAccountOfAStranger: our client ID as the audience is not
-// enough, since everybody's service account can ask for a token with it.
+// TestGoogleServiceAccountOfAStranger checks that our client ID as the audience
+// does not suffice: any service account can request a token with it.
 func TestGoogleServiceAccountOfAStranger(t *testing.T) {
 	p := idptest.New(t)
 	p.Rotate("google", "RS256")

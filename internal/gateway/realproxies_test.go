@@ -29,22 +29,22 @@ import (
 	"wsauth/internal/testenv"
 )
 
-// A realProxy is a program in front of the gateway, with the configuration
-// that docs/behind-a-proxy.md has for it.
+// A realProxy is a program in front of the gateway, with its configuration in
+// docs/behind-a-proxy.md.
 type realProxy struct {
 	name    string
 	program string
 	section string // of the page
 	fence   string // of the configuration there
-	backend bool   // with the second backend that is there
-	prepare func(t *testing.T, config string, at proxyPlace) (complete string, args []string)
-	change  func(config, settings string) (string, string) // of what the page has; may be nil
-	scheme  string                                         // that clients use, as far as the gateway can know
-	through bool                                           // TLS is the gateway's
+	backend bool   // with the second backend of the page
+	prepare func(t *testing.T, config string, at proxyEnv) (complete string, args []string)
+	change  func(config, settings string) (string, string) // of the text of the page; may be nil
+	scheme  string                                         // of clients, as far as the gateway can know
+	through bool                                           // the gateway terminates TLS
 }
 
-// A proxyPlace is where a proxy is to listen, and what it may use.
-type proxyPlace struct {
+// A proxyEnv is the environment of a running proxy.
+type proxyEnv struct {
 	dir         string
 	addr        string // to listen on
 	gateway     string
@@ -76,9 +76,9 @@ var realProxies = []realProxy{
 	{name: "Caddy", program: "caddy", section: "Caddy", fence: "caddyfile", prepare: caddyConfig, scheme: "https"},
 }
 
-// TestRealProxies: with the configurations of the page, the gateway knows each
-// client of a real proxy, its scheme and its host, and nobody is somebody else
-// by saying so.
+// TestRealProxies runs real proxies with the configurations of the page. It
+// checks that the gateway knows each client and its scheme and host, and that
+// no client can forge them.
 func TestRealProxies(t *testing.T) {
 	for _, p := range realProxies {
 		t.Run(p.name, func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestRealProxies(t *testing.T) {
 				}
 			}
 			if tries < 20 {
-				t.Errorf("refused after %d tries", tries)
+				t.Errorf("refused after %d attempts", tries)
 			}
 			access, _ := ada.loginAs("ada", forgeries...)
 			arrives := func(what string) {
@@ -146,19 +146,19 @@ func TestRealProxies(t *testing.T) {
 				t.Errorf("cookies: %v", e.Cookies())
 			}
 			if log := r.log.String(); strings.Contains(log, "remote=127.0.0.1:") || strings.Contains(log, "10.0.0.1") || !strings.Contains(log, "remote=127.0.0.2:") {
-				t.Errorf("the log knows somebody else: %s", log)
+				t.Errorf("the log has a forged client: %s", log)
 			}
 		})
 	}
 }
 
-// host is the host that clients name.
-func (p proxyPlace) host() string {
+// host returns the host that clients request.
+func (p proxyEnv) host() string {
 	_, port, _ := net.SplitHostPort(p.addr)
 	return "app.example:" + port
 }
 
-// proxySettings are those keys of the page's YAML that are about proxies.
+// proxySettings holds those keys of the page's YAML that concern proxies.
 type proxySettings struct {
 	TrustedProxies  []string `yaml:"trusted_proxies"`
 	ForwardedSource string   `yaml:"forwarded_source"`
@@ -168,7 +168,8 @@ func (s proxySettings) apply(c *Config) {
 	c.Front.TrustedProxies, c.Front.ForwardedSource = s.TrustedProxies, forwarded.Source(s.ForwardedSource)
 }
 
-// ofPage returns what the page has for the proxy.
+// ofPage returns the configuration of the proxy in the page, and the settings
+// of the gateway.
 func (p realProxy) ofPage(t *testing.T) (config string, settings proxySettings) {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/behind-a-proxy.md")
@@ -202,13 +203,13 @@ func (p realProxy) ofPage(t *testing.T) (config string, settings proxySettings) 
 }
 
 // start runs the proxy in front of the gateway until the test ends.
-func (p realProxy) start(t *testing.T, config, gateway string, certificate *testCertificate) proxyPlace {
+func (p realProxy) start(t *testing.T, config, gateway string, certificate *testCertificate) proxyEnv {
 	t.Helper()
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := proxyPlace{dir: shortDir(t), addr: free.Addr().String(), gateway: gateway}
+	at := proxyEnv{dir: shortDir(t), addr: free.Addr().String(), gateway: gateway}
 	_ = free.Close()
 	at.certificate, at.key = filepath.Join(at.dir, "both.pem"), filepath.Join(at.dir, "both.pem")
 	if err := os.WriteFile(at.certificate, certificate.pem, 0o600); err != nil {
@@ -233,12 +234,12 @@ func (p realProxy) start(t *testing.T, config, gateway string, certificate *test
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // what it still has is the test's, which is over
+		_ = cmd.Process.Kill() // the test is over
 		if err := <-ended; err == nil {
-			t.Error("it has ended by itself")
+			t.Error("the proxy has ended on its own")
 		}
 	})
-	for begun := time.Now(); time.Since(begun) < time.Minute; {
+	for started := time.Now(); time.Since(started) < time.Minute; {
 		if conn, err := net.Dial("tcp", at.addr); err == nil {
 			_ = conn.Close()
 			return at
@@ -251,10 +252,10 @@ func (p realProxy) start(t *testing.T, config, gateway string, certificate *test
 		}
 	}
 	t.Fatalf("%s does not listen", p.program)
-	return proxyPlace{}
+	return proxyEnv{}
 }
 
-func nginxConfig(_ *testing.T, config string, at proxyPlace) (string, []string) {
+func nginxConfig(_ *testing.T, config string, at proxyEnv) (string, []string) {
 	config = strings.NewReplacer("listen 443 ssl", "listen "+at.addr+" ssl", "/etc/ssl/app.example.pem", at.certificate, "/etc/ssl/app.example.key", at.key).Replace(config)
 	return fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log;
 events {}
@@ -263,7 +264,7 @@ http { access_log off; client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; f
 `, at.dir, config), []string{"-p", at.dir, "-e", filepath.Join(at.dir, "error.log"), "-c"}
 }
 
-func haproxyConfig(_ *testing.T, config string, at proxyPlace) (string, []string) {
+func haproxyConfig(_ *testing.T, config string, at proxyEnv) (string, []string) {
 	config = strings.NewReplacer("bind :443", "bind "+at.addr, "/etc/haproxy/app.example.pem", at.certificate).Replace(config)
 	return `defaults
     timeout connect 60s
@@ -274,7 +275,7 @@ func haproxyConfig(_ *testing.T, config string, at proxyPlace) (string, []string
 ` + config, []string{"-db", "-f"}
 }
 
-func caddyConfig(t *testing.T, config string, at proxyPlace) (string, []string) {
+func caddyConfig(t *testing.T, config string, at proxyEnv) (string, []string) {
 	t.Helper()
 	if !strings.HasPrefix(config, "app.example {\n") {
 		t.Fatalf("the page's configuration: %s", config)
@@ -283,7 +284,7 @@ func caddyConfig(t *testing.T, config string, at proxyPlace) (string, []string) 
 	return "{\n    admin off\n    auto_https disable_redirects\n    storage file_system " + at.dir + "\n}\n" + config, []string{"run", "--adapter", "caddyfile", "--config"}
 }
 
-// A testCertificate is one for app.example.
+// A testCertificate is a certificate for app.example.
 type testCertificate struct {
 	pair tls.Certificate
 	pem  []byte // with its key
@@ -315,9 +316,9 @@ func newCertificate(t *testing.T) *testCertificate {
 	return c
 }
 
-// through is a client with an address of its own, to which the proxy at a
-// place is https://app.example.
-func (r *rig) through(t *testing.T, at proxyPlace, certificate *testCertificate, address string) *rig {
+// through returns a client with its own address that uses the proxy as
+// https://app.example.
+func (r *rig) through(t *testing.T, at proxyEnv, certificate *testCertificate, address string) *rig {
 	t.Helper()
 	client := *r
 	client.url = "https://" + at.host()

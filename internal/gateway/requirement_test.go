@@ -24,7 +24,7 @@ func TestRequirementOfARoute(t *testing.T) {
 	fresh, first := r.login()
 	stale, refresh := r.renewed(r.call("POST", "/auth/refresh", "", bearer(first)))
 	credentials := map[string]string{"nobody": "", "fresh": fresh, "stale": stale, "refresh": refresh, "garbage": "a.b.c"}
-	for path, refusals := range map[string]map[string]string{ // who is not here is let in
+	for path, refusals := range map[string]map[string]string{ // other clients are admitted
 		"/access":   {"nobody": "token_missing", "refresh": "wrong_token_type", "garbage": "token_invalid"},
 		"/optional": {"refresh": "wrong_token_type", "garbage": "token_invalid"},
 		"/refresh":  {"nobody": "token_missing", "fresh": "wrong_token_type", "stale": "wrong_token_type", "garbage": "token_invalid"},
@@ -41,7 +41,7 @@ func TestRequirementOfARoute(t *testing.T) {
 				if reason := refusals[who]; reason != "" {
 					wantProblem(t, e, wsauth.Reason(reason).Outcome().Status, reason, "")
 					if b.count() != n {
-						t.Errorf("%s: refused, and has reached the upstream", name)
+						t.Errorf("%s: a refused request reaches the upstream", name)
 					}
 					continue
 				}
@@ -50,17 +50,17 @@ func TestRequirementOfARoute(t *testing.T) {
 					continue
 				}
 				if user, told := b.last().Header["X-User"]; told == (who == "nobody") || told && user[0] != "test" {
-					t.Errorf("%s: the upstream is told %q", name, user)
+					t.Errorf("%s: the upstream gets the user %q", name, user)
 				}
 			}
 		}
 	}
 }
 
-// TestR9_NobodyHasNoIdentity checks that an anonymous client of an optional
-// route cannot send identity headers to the upstream, neither those of this
-// route nor those of another.
-func TestR9_NobodyHasNoIdentity(t *testing.T) {
+// TestR9_AnonymousClientsHaveNoIdentity checks that an anonymous client of an
+// optional route cannot send identity headers to the upstream, neither those of
+// this route nor those of another.
+func TestR9_AnonymousClientsHaveNoIdentity(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) {
 		c.Tokens.Keys = must(token.NewKeySet(must(token.GenerateKey(token.ES256))))
@@ -74,7 +74,7 @@ func TestR9_NobodyHasNoIdentity(t *testing.T) {
 	for path, quick := range map[string]bool{"/quick": true, "/signed": false} {
 		head := "GET " + path + " HTTP/1.1\r\n" + "Host: app.example\r\n" + strings.Join(slices.Concat(upgradeLines, spoofs), "\r\n") + "\r\n\r\n"
 		if request := front.ReadHandshake([]byte(head)); request == nil || isQuick(r.g, request) != quick {
-			t.Errorf("%s: it is quick: %t, want %t", path, !quick, quick)
+			t.Errorf("%s: quick is %t, want %t", path, !quick, quick)
 		}
 		for what, lines := range map[string][]string{"plain": {"Connection: close"}, "socket": upgradeLines} {
 			n := b.count()

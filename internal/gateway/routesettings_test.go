@@ -32,14 +32,13 @@ func TestBodyTooBig(t *testing.T) {
 		}
 	}
 	if n := b.count(); n != 1 {
-		t.Errorf("the backend has read %d requests to their end", n)
+		t.Errorf("the backend has read %d whole requests", n)
 	}
 }
 
-// TestBodySaidToBeTooBig: a body that is longer than the limit by its own
-// Content-Length is refused before anything of it comes, and the upstream does
-// not hear of it.
-func TestBodySaidToBeTooBig(t *testing.T) {
+// TestBodyOfExcessiveLength checks that a body whose Content-Length exceeds the
+// limit is refused before any of it arrives, and does not reach the upstream.
+func TestBodyOfExcessiveLength(t *testing.T) {
 	var asked atomic.Int64
 	b := newBackendOf(t, func(_ http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
@@ -51,7 +50,7 @@ func TestBodySaidToBeTooBig(t *testing.T) {
 		if _, err := io.WriteString(conn, "POST /public/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n"+expect+"\r\n"); err != nil {
 			t.Fatal(err)
 		}
-		begun := time.Now()
+		started := time.Now()
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -59,12 +58,12 @@ func TestBodySaidToBeTooBig(t *testing.T) {
 		if resp.StatusCode != http.StatusRequestEntityTooLarge || !resp.Close {
 			t.Errorf("%q: %d, close %v", expect, resp.StatusCode, resp.Close)
 		}
-		if took := time.Since(begun); took > proxy.LingerSilence {
+		if took := time.Since(started); took > proxy.LingerSilence {
 			t.Errorf("%q: the answer took %v", expect, took)
 		}
 	}
 	if n := asked.Load(); n != 0 {
-		t.Errorf("the upstream was asked %d times", n)
+		t.Errorf("the upstream got %d requests", n)
 	}
 	r.wantFailures(false)
 }
@@ -88,7 +87,7 @@ func TestUpstreamFailures(t *testing.T) {
 		e := r.get(path)
 		wantProblem(t, e, want, map[int]string{502: "bad_gateway", 504: "gateway_timeout"}[want], "")
 		if strings.Contains(e.body, "127.0.0.1") {
-			t.Errorf("%s: the address of the upstream is told: %s", path, e.body)
+			t.Errorf("%s: the answer has the address of the upstream: %s", path, e.body)
 		}
 		if _, resp, err := r.trySocket(path, nil); err == nil || resp == nil || resp.StatusCode != want {
 			t.Errorf("%s, socket: %v", path, err)
@@ -96,8 +95,9 @@ func TestUpstreamFailures(t *testing.T) {
 	}
 }
 
-// TestUpstreamSaysNo: what it answers instead of 101 is the client's to read.
-func TestUpstreamSaysNo(t *testing.T) {
+// TestUpstreamDeclines checks that the answer of an upstream that declines a
+// handshake reaches the client.
+func TestUpstreamDeclines(t *testing.T) {
 	b := newBackendOf(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Why", "full")
 		w.WriteHeader(http.StatusTeapot)
@@ -114,7 +114,8 @@ func TestUpstreamSaysNo(t *testing.T) {
 	}
 }
 
-// TestLimitsOfSockets are held by the gateway for backends that hold none.
+// TestLimitsOfSockets checks that the gateway limits the sockets of a backend
+// that has no limits.
 func TestLimitsOfSockets(t *testing.T) {
 	r := behind(t, newBackend(t), func(c *Config) {
 		c.Routes[0].Limits = proxy.RouteLimits{MaxMessage: 1000, PerMinute: 3}
@@ -132,8 +133,8 @@ func TestLimitsOfSockets(t *testing.T) {
 	}
 }
 
-// TestIdleSocketsEnd: silence ends a socket where a route says so, with a code
-// that asks to come again. Messages put the end off.
+// TestIdleSocketsEnd checks that the Idle of a route ends silent sockets with a
+// code that invites clients to reconnect, and that messages delay the end.
 func TestIdleSocketsEnd(t *testing.T) {
 	const idle = time.Second
 	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{Idle: idle, Ping: -1} })
@@ -151,7 +152,7 @@ func TestIdleSocketsEnd(t *testing.T) {
 		select {
 		case <-tick.C:
 		case <-ended:
-			waiting = false // and so busy has been open for longer than idle, too
+			waiting = false // busy has then been open for longer than idle, too
 		}
 		last = time.Now()
 		r.echoOf(busy, "still here")
@@ -162,9 +163,10 @@ func TestIdleSocketsEnd(t *testing.T) {
 	}
 }
 
-// TestKeepCredential: where a route says so, its upstream gets the token as it
-// was sent, with requests and with sockets, and other routes still remove it.
-// Public routes do the same with the credentials of an upstream's own users.
+// TestKeepCredential checks that the upstream of a route with KeepCredential
+// gets the token as the client sent it, in requests and handshakes, and that
+// other routes still remove it. Public routes forward the credentials of an
+// upstream's own users in the same way.
 func TestKeepCredential(t *testing.T) {
 	b := newBackend(t)
 	extractors := []wsauth.Extractor{wsauth.Header{}, wsauth.Query{Name: "token"}, wsauth.Cookies{InsecureNoCSRF: true}}
@@ -193,7 +195,7 @@ func TestKeepCredential(t *testing.T) {
 				}
 				answer := r.get(path+sent.query, lines...)
 				if b.count() != before+1 {
-					t.Errorf("%s: %s by %s does not come through: %d %s", path, what, name, answer.StatusCode, answer.body)
+					t.Errorf("%s: %s by %s: %d %s, want an answer of the upstream", path, what, name, answer.StatusCode, answer.body)
 					continue
 				}
 				got := b.last()
@@ -201,7 +203,7 @@ func TestKeepCredential(t *testing.T) {
 					t.Errorf("%s: %s by %s: the upstream has the token: %v", path, what, name, has)
 				}
 				if keeps && got.RequestURI != path+sent.query {
-					t.Errorf("%s: %s by %s: the upstream was asked for %s", path, what, name, got.RequestURI)
+					t.Errorf("%s: %s by %s: the upstream got %s", path, what, name, got.RequestURI)
 				}
 			}
 		}

@@ -10,11 +10,10 @@ import (
 	"wsauth"
 )
 
-// basic is a site's own password, beside which logins of ours work.
+// basic is the password of a site, which browsers send beside our login.
 const basic = "Authorization: Basic YWxpY2U6c2VjcmV0"
 
-// inBoth runs f with routes to a backend, in plain HTTP/1.1 and over TLS with
-// HTTP/2.
+// inBoth runs f with routes to a backend, over plain HTTP/1.1 and over HTTP/2.
 func inBoth(t *testing.T, f func(t *testing.T, r *rig, b *backend)) {
 	t.Helper()
 	for name, begin := range map[string]func(*testing.T, ...func(*Config)) *rig{
@@ -37,9 +36,9 @@ func inBoth(t *testing.T, f func(t *testing.T, r *rig, b *backend)) {
 	}
 }
 
-// TestBasicBesideCookies: a site behind HTTP Basic, whose browsers send the
-// password with every request, can use the cookie login at all endpoints and
-// routes, and the upstream gets the password.
+// TestBasicBesideCookies checks that a site behind HTTP Basic, whose browsers
+// send the password with every request, can use the cookie login with all
+// endpoints and routes, and that the upstream gets the password.
 func TestBasicBesideCookies(t *testing.T) {
 	inBoth(t, func(t *testing.T, r *rig, b *backend) {
 		e := r.call("POST", "/auth/login", `{"username":"test","password":"test","cookies":true}`, jsonType, basic)
@@ -85,7 +84,7 @@ func TestBasicBesideCookies(t *testing.T) {
 		if e := r.call("POST", "/auth/logout", "", csrf, basic); e.StatusCode != http.StatusNoContent || len(e.Cookies()) == 0 {
 			t.Errorf("logout: %d, %d cookies cleared", e.StatusCode, len(e.Cookies()))
 		}
-		if len(r.cookies()) > 1 { // the device's stays
+		if len(r.cookies()) > 1 { // the device's cookie stays
 			t.Errorf("after the logout: %v", r.cookies())
 		}
 		r.loginCookies()
@@ -96,8 +95,8 @@ func TestBasicBesideCookies(t *testing.T) {
 	})
 }
 
-// TestBasicAlone is no credential: optional and public routes let it pass, and
-// all else asks for a token. Two lines are refused.
+// TestBasicAlone checks that HTTP Basic is not a credential: only optional and
+// public routes admit it. Two Authorization fields are refused.
 func TestBasicAlone(t *testing.T) {
 	inBoth(t, func(t *testing.T, r *rig, b *backend) {
 		for _, path := range []string{"/optional/x", "/public/x"} {
@@ -122,13 +121,13 @@ func TestBasicAlone(t *testing.T) {
 		}
 		wantProblem(t, r.call("GET", "/optional/x", "", basic, "Authorization: Bearer x"), 400, "invalid_request", "More than one")
 		if b.count() != n {
-			t.Errorf("the backend has %d requests more", b.count()-n)
+			t.Errorf("the backend got %d more requests", b.count()-n)
 		}
 	})
 }
 
-// TestBasicBesideTickets: a socket opens with a ticket, or with cookies, while
-// the browser sends the password of the site.
+// TestBasicBesideTickets checks that a socket opens with a ticket or with
+// cookies while the browser sends the password of the site.
 func TestBasicBesideTickets(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)

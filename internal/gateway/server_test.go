@@ -2,12 +2,14 @@ package gateway
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,12 +30,12 @@ func TestServeDrains(t *testing.T) {
 	}
 	if c, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://")); err == nil {
 		c.Close()
-		t.Error("the listener still takes connections")
+		t.Error("the listener still accepts connections")
 	}
 }
 
-// TestProcsStay: a gateway with event loops does not change GOMAXPROCS, which
-// belongs to the program.
+// TestProcsStay checks that a gateway with event loops does not change
+// GOMAXPROCS, which belongs to the program.
 func TestProcsStay(t *testing.T) {
 	before := runtime.GOMAXPROCS(0)
 	r := behind(t, newBackend(t))
@@ -108,8 +110,8 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	}
 }
 
-// TestMethodsAreTokens: what HTTP/2 lets a client send for a method is its own
-// fault, and not that of an upstream.
+// TestMethodsAreTokens checks that an invalid method, which HTTP/2 lets a
+// client send, is an error of the client and not of the upstream.
 func TestMethodsAreTokens(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}} })
@@ -171,6 +173,52 @@ func TestAssetsAreCachedByContent(t *testing.T) {
 		}
 		if again := r.call("GET", path, "", "If-None-Match: "+etag); again.StatusCode != http.StatusNotModified || again.body != "" {
 			t.Errorf("%s again: %d", path, again.StatusCode)
+		}
+	}
+}
+
+// TestRefusedUpgradesCloseTheConnection checks that every refusal of a
+// handshake closes the connection, so that what the client sends after it is
+// not read as a request.
+func TestRefusedUpgradesCloseTheConnection(t *testing.T) {
+	r := start(t, func(c *Config) {
+		c.Routes = []proxy.Route{{Path: "/chat", Upstreams: []string{newBackend(t).URL}}}
+	})
+	for _, tt := range []struct {
+		target, host string
+		status       int
+	}{
+		{"/chat", "a_b..example", http.StatusBadRequest},
+		{"/nothing", "app.example", http.StatusNotFound},
+		{"/chat%2f", "app.example", http.StatusBadRequest},
+		{"/chat", "app.example", http.StatusUnauthorized},
+		{"/auth/login", "app.example", http.StatusMethodNotAllowed},
+		{"/auth/nothing", "app.example", http.StatusNotFound},
+	} {
+		e := r.exactly("GET "+tt.target+" HTTP/1.1", append(upgradeLines, "Host: "+tt.host)...)
+		if e.StatusCode != tt.status || !e.Close || !strings.HasPrefix(e.Header.Get("Content-Type"), "application/problem+json") {
+			t.Errorf("%s of %s: status %d, closes: %v, %s", tt.target, tt.host, e.StatusCode, e.Close, e.Header.Get("Content-Type"))
+		}
+	}
+}
+
+func TestRedirects(t *testing.T) {
+	at := []string{"http://127.0.0.1:9000"}
+	routes := []proxy.Route{
+		{Path: "/", Upstreams: at, Public: true}, {Path: "/admin/", Upstreams: at}, {Path: "/ws", Upstreams: at}, {Path: "/both", Upstreams: at}, {Path: "/both/", Upstreams: at},
+		{Path: "/pub/", Upstreams: at, Public: true}, {Path: "/pub/a", Upstreams: at}, {Host: "*.example", Path: "/h/", Upstreams: at}, {Path: "/admin/in/", Upstreams: at},
+	}
+	want := []proxy.Redirect{{From: "/admin", To: "/admin/"}, {From: "/ws/", To: "/ws"}, {From: "/pub/a/", To: "/pub/a"}, {From: "*.example/h", To: "*.example/h/"}, {From: "/admin/in", To: "/admin/in/"}}
+	if got := proxy.Redirects(routes); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	r := start(t, func(c *Config) { c.Routes = routes })
+	for _, redirect := range want {
+		host, path, _ := strings.Cut(redirect.From, "/")
+		e := r.get("/"+path, "Host: "+cmp.Or(strings.ReplaceAll(host, "*", "b"), "x"))
+		_, to, _ := strings.Cut(redirect.To, "/")
+		if e.StatusCode != 307 || e.Header.Get("Location") != "/"+to {
+			t.Errorf("%s: %d %v", redirect.From, e.StatusCode, e.Header)
 		}
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// TestFrameLimitOfARoute bounds each frame, not the message that it is of.
+// TestFrameLimitOfARoute checks that MaxFrame limits each frame, and not the
+// message.
 func TestFrameLimitOfARoute(t *testing.T) {
 	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{MaxFrame: 100} })
 	access, _ := r.login()
@@ -24,7 +25,7 @@ func TestFrameLimitOfARoute(t *testing.T) {
 	}
 	half := wsframe.AppendMaskedText(nil, []byte(strings.Repeat("x", 60)))
 	first, second := slices.Clone(half), half
-	first[0], second[0] = 0x01, 0x80 // a text that goes on, and its end
+	first[0], second[0] = 0x01, 0x80 // the first and the last fragment of a text
 	if _, err := conn.Write(slices.Concat(first, second)); err != nil {
 		t.Fatal(err)
 	}
@@ -39,8 +40,8 @@ func TestFrameLimitOfARoute(t *testing.T) {
 	r.wantClose(other, 1009, "message_too_big: limits.max_frame")
 }
 
-// TestPingOfARoute checks that a silent client is sent two pings, and that its
-// socket ends when it was silent for three times as long.
+// TestPingOfARoute checks that the gateway sends two pings to a silent client,
+// and ends its socket after three times the interval.
 func TestPingOfARoute(t *testing.T) {
 	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{Ping: proxy.MinPing} })
 	access, _ := r.login()
@@ -55,8 +56,8 @@ func TestPingOfARoute(t *testing.T) {
 	}
 }
 
-// TestNoSizeLimitsByDefault: uploads and messages of notebooks are larger than
-// what one would guess, and take no memory of the gateway.
+// TestNoSizeLimitsByDefault checks that large uploads and messages, as of
+// notebooks, pass by default. The gateway does not buffer them.
 func TestNoSizeLimitsByDefault(t *testing.T) {
 	r := behind(t, newBackend(t))
 	access, _ := r.login()
@@ -73,8 +74,8 @@ func TestNoSizeLimitsByDefault(t *testing.T) {
 	}
 }
 
-// TestFragmentLimitOfARoute: a message may come in many small frames, and not
-// in very many that hold nothing. The reason names the key.
+// TestFragmentLimitOfARoute checks that a message may consist of many small
+// fragments, but not of very many empty ones. The reason names the setting.
 func TestFragmentLimitOfARoute(t *testing.T) {
 	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{MaxFragments: 3} })
 	access, _ := r.login()

@@ -11,7 +11,7 @@ import (
 	"wsauth"
 )
 
-// withText returns the lines of the log that have a text.
+// withText returns the log lines that contain a text.
 func (r *rig) withText(text string) (all []string) {
 	for line := range strings.Lines(r.log.String()) {
 		if strings.Contains(line, text) {
@@ -21,8 +21,8 @@ func (r *rig) withText(text string) (all []string) {
 	return all
 }
 
-// TestSocketLinesNameTheRoute: what the log says of a socket names its user,
-// its session and its route, in whichever way it has come.
+// TestSocketLinesNameTheRoute checks that log lines of a socket name its user,
+// session and route, whether an event loop or net/http has read the handshake.
 func TestSocketLinesNameTheRoute(t *testing.T) {
 	b := newBackend(t)
 	routes := func(c *Config) {
@@ -90,8 +90,8 @@ func TestSocketLinesNameTheRoute(t *testing.T) {
 	}
 }
 
-// TestDemoSocketLines: the same for the socket of the demonstration, and for
-// a handshake that is refused.
+// TestDemoSocketLines checks the same for the socket of the demonstration, and
+// for a refused handshake.
 func TestDemoSocketLines(t *testing.T) {
 	r := start(t)
 	access, _ := r.login()
@@ -102,7 +102,7 @@ func TestDemoSocketLines(t *testing.T) {
 	}
 	_ = conn.CloseNow()
 	if _, err := r.read(r.open("?ticket=none")); err == nil {
-		t.Error("an invented ticket is good")
+		t.Error("an invented ticket opens a socket")
 	}
 	for text, parts := range map[string][]string{
 		`msg="socket opened"`: {" user=test ", " session=" + sid + " ", " route=/ws "},

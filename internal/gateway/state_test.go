@@ -52,7 +52,7 @@ func TestNewReportsEveryError(t *testing.T) {
 	}
 }
 
-// stop ends a gateway that does not serve.
+// stop shuts down a gateway that does not serve.
 func stop(t *testing.T, g *Gateway) {
 	t.Helper()
 	if err := g.Shutdown(t.Context()); err != nil {

@@ -12,8 +12,8 @@ import (
 	"wsauth/store/memory"
 )
 
-// A failing store grants no session, and loses none but those that were ended
-// meanwhile.
+// TestStoreThatFails checks that a store that fails starts no session, and that
+// only sessions that were ended meanwhile are lost.
 func TestStoreThatFails(t *testing.T) {
 	broken := &failingStore{Store: memory.New(store.Limits{})}
 	r := start(t, func(c *Config) { c.Store = broken })
@@ -42,13 +42,14 @@ func TestStoreThatFails(t *testing.T) {
 	r.echoes(access)
 }
 
-// A failingStore fails where it is told to. It is safe for concurrent use.
+// A failingStore is a store that can be made to fail. It is safe for concurrent
+// use.
 type failingStore struct {
 	*memory.Store
 	err atomic.Pointer[error]
 }
 
-// fail has all methods fail with err from now on; nil ends that.
+// fail makes all methods return err; nil restores them.
 func (s *failingStore) fail(err error) { s.err.Store(&err) }
 
 func (s *failingStore) failure() error {

@@ -19,9 +19,9 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// moods are the ways in which an upstream may treat a handshake. They get the
-// key for the answer.
-var moods = []func(conn net.Conn, accept string){
+// upstreamBehaviors are ways to treat a handshake. They get the key for the
+// answer.
+var upstreamBehaviors = []func(conn net.Conn, accept string){
 	func(conn net.Conn, accept string) { _, _ = io.WriteString(conn, switched(accept, "")) },
 	func(conn net.Conn, accept string) {
 		for _, b := range []byte(switched(accept, "")) {
@@ -38,7 +38,7 @@ var moods = []func(conn net.Conn, accept string){
 	func(conn net.Conn, _ string) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
 	},
-	func(net.Conn, string) {}, // and the end
+	func(net.Conn, string) {}, // hangs up
 	func(conn net.Conn, _ string) { _ = conn.(*net.TCPConn).SetLinger(0) },
 	func(conn net.Conn, _ string) { _, _ = io.Copy(io.Discard, conn) },
 	func(conn net.Conn, accept string) {
@@ -67,8 +67,9 @@ func switched(accept, more string) string {
 	return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + accept + "\r\n" + more + "\r\n"
 }
 
-// moody is an upstream that does something else each time.
-func moody(t *testing.T) (url string) {
+// randomUpstream starts an upstream that chooses one of the upstreamBehaviors
+// for each handshake.
+func randomUpstream(t *testing.T) (url string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -85,7 +86,7 @@ func moody(t *testing.T) (url string) {
 				defer conn.Close()
 				r, err := http.ReadRequest(bufio.NewReader(conn))
 				if err == nil {
-					moods[rand.IntN(len(moods))](conn, wsframe.AcceptKey(r.Header.Get("Sec-WebSocket-Key")))
+					upstreamBehaviors[rand.IntN(len(upstreamBehaviors))](conn, wsframe.AcceptKey(r.Header.Get("Sec-WebSocket-Key")))
 				}
 			})
 		}
@@ -97,16 +98,16 @@ func moody(t *testing.T) (url string) {
 	return "http://" + l.Addr().String()
 }
 
-// manners are the ways in which a client may use a connection. They get the
-// head of a handshake.
-var manners = []func(conn net.Conn, head string){
-	func(conn net.Conn, head string) { // as it should
+// clientBehaviors are ways to use a connection. They get the header of a
+// handshake.
+var clientBehaviors = []func(conn net.Conn, head string){
+	func(conn net.Conn, head string) { // correctly
 		_, _ = io.WriteString(conn, head)
 		_, _ = bufio.NewReader(conn).ReadString('\n')
 		_, _ = conn.Write([]byte{0x82, 0x81, 0, 0, 0, 0, 'a', 0x88, 0x82, 0, 0, 0, 0, 3, 0xe8})
 		_, _ = io.Copy(io.Discard, conn)
 	},
-	func(conn net.Conn, head string) { // in no hurry to leave
+	func(conn net.Conn, head string) { // leaves late
 		_, _ = io.WriteString(conn, head)
 		_, _ = io.Copy(io.Discard, conn)
 	},
@@ -132,12 +133,12 @@ var manners = []func(conn net.Conn, head string){
 		_, _ = io.WriteString(conn, head+"\x82\x81\x00\x00\x00\x00a")
 		_, _ = io.Copy(io.Discard, conn)
 	},
-	func(conn net.Conn, head string) { // too early
+	func(conn net.Conn, head string) { // sends data too early
 		_, _ = io.WriteString(conn, head)
 		_, _ = io.WriteString(conn, "\x81\x8f\x00\x00\x00\x00{\"type\":\"auth\"}")
 		_, _ = io.Copy(io.Discard, conn)
 	},
-	func(conn net.Conn, head string) { // another request before
+	func(conn net.Conn, head string) { // after another request
 		reader := bufio.NewReader(conn)
 		_, _ = io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: app.example\r\n\r\n")
 		if resp, err := http.ReadResponse(reader, nil); err == nil {
@@ -162,14 +163,14 @@ func openFiles(t *testing.T) (names []string) {
 	return names
 }
 
-// TestStorm checks that no socket, descriptor or goroutine is left in the end,
-// whatever clients and upstreams do and whatever is revoked and configured
-// meanwhile, on several loops.
+// TestStorm checks that no socket, descriptor or goroutine is left at the end,
+// whatever clients and upstreams do while several loops serve them and routes
+// and revocations change.
 func TestStorm(t *testing.T) {
 	for _, stopped := range []bool{false, true} {
 		t.Run(fmt.Sprintf("stopped %v", stopped), func(t *testing.T) {
 			before := openFiles(t)
-			t.Run("storm", func(t *testing.T) { unleash(t, stopped) })
+			t.Run("storm", func(t *testing.T) { runStorm(t, stopped) })
 			after := openFiles(t)
 			if len(after) > len(before) {
 				t.Errorf("%d descriptors are open, %d before: %q", len(after), len(before), after)
@@ -178,10 +179,10 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-func unleash(t *testing.T, stopped bool) {
+func runStorm(t *testing.T, stopped bool) {
 	procs := runtime.GOMAXPROCS(6)
 	t.Cleanup(func() { runtime.GOMAXPROCS(procs) })
-	upstream := moody(t)
+	upstream := randomUpstream(t)
 	route := func(path string) proxy.Route {
 		return proxy.Route{Path: path, Upstreams: []string{upstream}, Response: 100 * time.Millisecond}
 	}
@@ -210,7 +211,7 @@ func unleash(t *testing.T, stopped bool) {
 				if rand.IntN(4) > 0 {
 					head += "Authorization: Bearer " + access + "\r\n"
 				}
-				manners[rand.IntN(len(manners))](conn, head+"\r\n")
+				clientBehaviors[rand.IntN(len(clientBehaviors))](conn, head+"\r\n")
 				_ = conn.Close()
 				left <- struct{}{}
 			}
@@ -242,7 +243,7 @@ func unleash(t *testing.T, stopped bool) {
 	if !stopped {
 		clients.Wait()
 	} else {
-		for range 400 { // of them are gone, and others are in the middle of something
+		for range 400 { // some of the clients have left, others are still active
 			<-left
 		}
 	}

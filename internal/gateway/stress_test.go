@@ -22,22 +22,22 @@ import (
 	"wsauth"
 )
 
-// A storm is everything that can happen to a gateway, at once.
+// A storm runs everything that can happen to a gateway at the same time.
 type storm struct {
 	*rig
 	operator *operator
 	plain    *http.Client // without cookies
 	users    []atomic.Pointer[string]
-	over     chan struct{} // closed when all are to come to an end
+	over     chan struct{} // closed to end the test
 	workers  sync.WaitGroup
-	ends     sync.Map // how sockets have ended, each a string
+	ends     sync.Map // reasons of ends, as strings
 	opened   atomic.Int64
 }
 
 // TestEverythingAtOnce changes routes while users log in, renew and are
-// revoked, and clients open sockets, talk and leave; at last the gateway
-// drains. It checks that every answer and end has a reason, and that nothing
-// is left.
+// revoked, and clients open sockets, send messages and leave. Finally the
+// gateway drains. The test checks that every answer and end has a reason, and
+// that nothing is left.
 func TestEverythingAtOnce(t *testing.T) {
 	b, other := newBackend(t), newBackend(t)
 	routes := func(choice int) []proxy.Route {
@@ -75,7 +75,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		if err := s.g.Update(routes(dice.IntN(8))); err != nil {
 			t.Error(err)
 		}
-		s.figures()
+		s.metrics()
 	}
 	drained := make(chan error)
 	go func() { drained <- s.g.guard.Drain(t.Context()) }()
@@ -98,7 +98,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	s.wantBalance()
 }
 
-// work repeats an action until all are told to stop. Its random choices depend
+// work repeats an action until the end of the test. Its random choices depend
 // only on seed.
 func (s *storm) work(seed int, begin func(dice *rand.Rand) func()) {
 	do := begin(rand.New(rand.NewPCG(5, uint64(seed))))
@@ -114,7 +114,7 @@ func (s *storm) work(seed int, begin func(dice *rand.Rand) func()) {
 	})
 }
 
-// ask sends a request of which it is known how it may be answered.
+// ask sends a request and checks that the status of the answer is one of may.
 func (s *storm) ask(path, body, credential string, may ...int) map[string]any {
 	r, err := http.NewRequest(http.MethodPost, s.url+path, strings.NewReader(body))
 	if err != nil {
@@ -155,7 +155,7 @@ func (s *storm) lives(i int) func() {
 		switch {
 		case refresh == "":
 			answer = s.ask("/auth/login", fmt.Sprintf(`{"username":"u%d","password":"test"}`, i), "", 200, 503)
-			if reason := answer["reason"]; answer["access_token"] == nil && reason != "session_ended" { // all were ended meanwhile
+			if reason := answer["reason"]; answer["access_token"] == nil && reason != "session_ended" { // all sessions were ended meanwhile
 				s.t.Errorf("a login was refused: %v", answer)
 			}
 		case turns%10 == 0:
@@ -200,11 +200,11 @@ func (s *storm) visit(dice *rand.Rand) {
 	}
 	switch choice := dice.IntN(3); {
 	case err == nil && choice == 0:
-		return // and hangs up
+		return // hangs up
 	case err == nil && choice == 1:
 		_ = conn.Close(websocket.StatusNormalClosure, "")
 		return
-	case err == nil: // until it is ended
+	case err == nil: // until the server ends it
 		_, _, err = conn.Read(ctx)
 	}
 	s.ended(ctx, path, conn, err)
@@ -213,7 +213,7 @@ func (s *storm) visit(dice *rand.Rand) {
 // ended checks the end of a socket against the possible ends. A write that
 // fails reveals less than the read after it.
 func (s *storm) ended(ctx context.Context, path string, conn *websocket.Conn, err error) {
-	for range 100 { // messages may have come before the close frame
+	for range 100 { // messages may precede the close frame
 		if _, ok := errors.AsType[websocket.CloseError](err); ok {
 			break
 		}
@@ -256,11 +256,11 @@ func (s *storm) operate(dice *rand.Rand) {
 	}
 }
 
-// wantedEnds are the reasons with which sockets must have ended.
+// wantedEnds lists reasons that must have occurred.
 var wantedEnds = []string{"session_ended", "restarting"}
 
-// hasSeenEnough reports whether sockets were opened, and have ended for each
-// of the wanted reasons: how soon that is, depends on the machine.
+// hasSeenEnough reports whether sockets have opened, and have ended for each of
+// the wanted reasons. The time for that depends on the machine.
 func (s *storm) hasSeenEnough() bool {
 	for _, reason := range wantedEnds {
 		if _, seen := s.ends.Load(reason); !seen {
@@ -270,11 +270,12 @@ func (s *storm) hasSeenEnough() bool {
 	return s.opened.Load() >= 50
 }
 
-// wantBalance looks at what has happened: enough of it, and all to its end.
+// wantBalance checks that enough has happened, and that everything that started
+// has ended.
 func (s *storm) wantBalance() {
 	s.t.Helper()
 	opened, ended := 0, 0
-	for sample, value := range s.figures() {
+	for sample, value := range s.metrics() {
 		n, _ := strconv.Atoi(value)
 		switch {
 		case strings.HasPrefix(sample, "sockets{") && n != 0:

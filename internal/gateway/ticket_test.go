@@ -28,9 +28,10 @@ func TestTicketOpensOneSocket(t *testing.T) { // L9
 	r.wantClose(conn, 3000, "session_ended")
 }
 
-// The answer tells the browser module whether to wait for a welcome, which the
-// servers behind routes do not send, and when to renew the socket.
-func TestTicketTellsOfItsSocket(t *testing.T) {
+// TestTicketDescribesItsSocket checks that the answer tells the browser module
+// when to renew the socket, and whether to wait for a welcome, which servers
+// behind routes do not send.
+func TestTicketDescribesItsSocket(t *testing.T) {
 	for _, c := range []struct {
 		path    string
 		routes  []proxy.Route
@@ -70,8 +71,8 @@ func TestTicketRefusesBadBodies(t *testing.T) {
 	wantProblem(t, r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType), 401, "token_missing", "")
 }
 
-// A page has as many tickets as sockets, and a new one soon, whatever the
-// limits are: here by default.
+// TestTicketsByDefault checks that by default a page gets as many tickets as it
+// may have sockets, and another one soon.
 func TestTicketsByDefault(t *testing.T) {
 	for _, c := range []struct{ sockets, burst, want, rate int }{
 		{0, 0, 100, 2}, {-1, 0, 100, 2}, {50, 0, 100, 2}, {130, 0, 130, 2}, {130, 3, 3, 2}, {0, 3, 3, 10},

@@ -9,10 +9,10 @@ import (
 	"wsauth"
 )
 
-// TestTicketsWithoutOrigin: what asks for a ticket with a token in a header
-// and without an Origin is no page. Its socket may have one of the origins of
-// the route, as that of React Native has, or none. Where a cookie showed who
-// asks, the socket has none.
+// TestTicketsWithoutOrigin checks that a client that requests a ticket with a
+// token in a header and without an Origin, which is not a browser, may open its
+// socket with any origin of the route, as React Native does, or without one. A
+// ticket requested with a cookie opens only sockets without an Origin.
 func TestTicketsWithoutOrigin(t *testing.T) {
 	b := newBackend(t)
 	const ours, partner, evil = "http://localhost:5173", "https://partner.example", "https://evil.example"
@@ -29,7 +29,7 @@ func TestTicketsWithoutOrigin(t *testing.T) {
 	for _, by := range []struct {
 		name  string
 		lines []string
-		bound bool // to what the request for it had
+		bound bool // to the Origin of the request for it
 	}{
 		{"header", []string{bearer(access)}, false},
 		{"header from a page", []string{bearer(access), "Origin: " + ours}, true},

@@ -14,9 +14,10 @@ import (
 	"wsauth/internal/wstest"
 )
 
-// A ticket opens the path that it is for in each spelling that a client may
-// send, through the event loops and past them. A path that the gateway refuses
-// gets no ticket: one that opens nothing would be refused for ever.
+// TestTicketPaths checks that a ticket opens its path in each spelling that a
+// client may send, whether an event loop or net/http reads the request. A path
+// that the gateway refuses gets no ticket, since that could never open a
+// socket.
 func TestTicketPaths(t *testing.T) {
 	text, err := os.ReadFile("../urlpath/testdata/paths.json")
 	if err != nil {
@@ -78,8 +79,8 @@ func TestTicketPaths(t *testing.T) {
 	}
 }
 
-// decodes reports whether net/http accepts a path: each percent sign of it
-// begins an escape.
+// decodes reports whether net/http accepts a path: each percent sign must begin
+// an escape.
 func decodes(path string) bool {
 	_, err := url.PathUnescape(path)
 	return err == nil
@@ -98,8 +99,9 @@ func TestTicketPathLength(t *testing.T) {
 	}
 }
 
-// Where routes have different rules, a path that can be read in two ways gets
-// a ticket only if its route takes it: otherwise each socket would be refused.
+// TestTicketsOfAmbiguousPaths checks that if routes have different rules, a
+// path that can be read in two ways gets a ticket only if its route accepts it:
+// otherwise each socket would be refused.
 func TestTicketsOfAmbiguousPaths(t *testing.T) {
 	b := newBackend(t)
 	at := []string{b.URL}
@@ -152,7 +154,7 @@ func TestTicketsOfAmbiguousPaths(t *testing.T) {
 		}
 		if e.StatusCode != http.StatusOK {
 			if got := r.get(path, append(upgradeLines[1:], bearer(access))...); got.StatusCode != http.StatusBadRequest {
-				t.Errorf("%s gets no ticket, and yet %d %s", path, got.StatusCode, got.body)
+				t.Errorf("%s: %d %s, though it gets no ticket", path, got.StatusCode, got.body)
 			}
 		}
 	}
@@ -162,7 +164,7 @@ func TestTicketsOfAmbiguousPaths(t *testing.T) {
 	for _, path := range []string{"/rooms", "/Rooms/x", "/rooms./x"} {
 		wantProblem(t, r.call("POST", "/auth/ticket", `{"path":"`+path+`"}`, jsonType, bearer(access)), 422, "invalid_request", "final slash")
 		if got := r.exactly("GET "+path+" HTTP/1.1", append([]string{bearer(access)}, upgradeLines...)...); got.StatusCode != http.StatusBadRequest {
-			t.Errorf("%s gets no ticket, and yet %d %s", path, got.StatusCode, got.body)
+			t.Errorf("%s: %d %s, though it gets no ticket", path, got.StatusCode, got.body)
 		}
 	}
 	if e := r.call("POST", "/auth/ticket", `{"path":"/rooms/a%2Fb"}`, jsonType, bearer(access)); !strings.Contains(e.body, "lenient_paths") {

@@ -20,7 +20,7 @@ import (
 	"wsauth/internal/gateway/proxy"
 )
 
-// overTLS serves with a replaceable certificate, to a client that trusts it.
+// overTLS serves with a replaceable certificate, which the client trusts.
 func overTLS(t *testing.T, change ...func(*Config)) (*rig, *atomic.Pointer[tls.Certificate]) {
 	t.Helper()
 	lender := httptest.NewTLSServer(nil)
@@ -92,7 +92,7 @@ func TestTLS(t *testing.T) {
 			t.Errorf("origin %s: %v", origin, err)
 		}
 	}
-	// Events over HTTP/2 end with the session, as all else does.
+	// Event streams over HTTP/2 end with the session, too.
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+"/events", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -112,12 +112,12 @@ func TestTLS(t *testing.T) {
 	}
 	r.wantClose(conn, 3000, "session_ended")
 	if _, err := io.Copy(io.Discard, in); err == nil {
-		t.Error("events come to a proper end, as if there were no more")
+		t.Error("the event stream ends without an error")
 	}
 }
 
 // TestTLSOfDemo checks that sockets over TLS use the portable relay, whatever
-// is behind it.
+// serves them.
 func TestTLSOfDemo(t *testing.T) {
 	r, _ := overTLS(t)
 	access, _ := r.login()
@@ -202,7 +202,7 @@ func appendLiteral(b []byte, s string) []byte {
 	return append(append(b, byte(rest)), s...)
 }
 
-// frame is one of HTTP/2 (RFC 9113 section 4.1).
+// frame returns a frame of HTTP/2 (RFC 9113 section 4.1).
 func frame(kind, flags byte, stream uint32, payload []byte) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(len(payload))<<8|uint32(kind))
 	return append(binary.BigEndian.AppendUint32(append(b, flags), stream), payload...)
@@ -230,7 +230,7 @@ func TestTLSIsNotOld(t *testing.T) {
 	}
 	if conn, err := dial(tls.VersionTLS11); err == nil {
 		conn.Close()
-		t.Error("TLS 1.1 is spoken")
+		t.Error("a handshake with TLS 1.1 succeeds")
 	} else if !strings.Contains(err.Error(), "protocol version") {
 		t.Errorf("TLS 1.1: %v", err)
 	}
@@ -241,18 +241,19 @@ func TestTLSIsNotOld(t *testing.T) {
 		}
 		conn.Close()
 	}
-	certificate.Store(new(tls.Certificate)) // one that nobody can use: the next handshake asks for it
+	certificate.Store(new(tls.Certificate)) // unusable; the next handshake must use it
 	if conn, err := dial(tls.VersionTLS13); err == nil {
 		conn.Close()
-		t.Error("the certificate of before is used")
+		t.Error("a handshake uses the replaced certificate")
 	}
 	if strings.Contains(r.log.String(), "TLS handshake error") {
 		t.Error("handshakes that fail are in the log of what matters")
 	}
 }
 
-// TestTLSTakesNoPlainRequest: who forgets the s is told so, and nothing else.
-func TestTLSTakesNoPlainRequest(t *testing.T) {
+// TestTLSRefusesPlainRequests checks that a plain HTTP request to a TLS port
+// gets only an error that says so.
+func TestTLSRefusesPlainRequests(t *testing.T) {
 	r, _ := overTLS(t)
 	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "https://"))
 	if err != nil {

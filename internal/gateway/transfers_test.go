@@ -25,7 +25,7 @@ func clientOver(t *testing.T, conn net.Conn, http2 bool) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// trickle sends or answers text a byte every 10 s, the first at once.
+// trickle writes text, a byte every 10 s, the first at once.
 func trickle(w io.Writer, text string, sent func()) {
 	for i := range text {
 		if i > 0 {
@@ -38,11 +38,11 @@ func trickle(w io.Writer, text string, sent func()) {
 	}
 }
 
-// transferred is much enough to take longer than an access token lives.
+// transferred is long enough to outlive an access token when it trickles.
 var transferred = strings.Repeat("0123456789", 20)
 
-// TestL4_TransfersOutliveTheirToken: an upload and a download of known length
-// go on when the token expires, and come to their end; a logout or a
+// TestL4_TransfersOutliveTheirToken checks that uploads and downloads of known
+// length continue to their end when the token expires, and that a logout or a
 // revocation ends them before and after that.
 func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 	for name, http2 := range map[string]bool{"HTTP 1": false, "HTTP 2": true} {
@@ -52,7 +52,7 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 					inBubble(t, func(t *testing.T, r *rig) {
 						t.Cleanup(func() { time.Sleep(time.Minute) }) // servers wait before they close
 						stored := make(chan string, 1)
-						conn := r.beyond(proxy.Route{Path: "/"}, func(w http.ResponseWriter, req *http.Request) {
+						conn := r.serveRoute(proxy.Route{Path: "/"}, func(w http.ResponseWriter, req *http.Request) {
 							if req.Method == http.MethodGet {
 								w.Header().Set("Content-Length", "200")
 								trickle(w, transferred, func() { _ = http.NewResponseController(w).Flush() })
@@ -60,7 +60,7 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 							}
 							if text, err := io.ReadAll(req.Body); err == nil {
 								stored <- string(text)
-								time.Sleep(5 * time.Second) // it takes its time to answer
+								time.Sleep(5 * time.Second) // a slow answer
 								_, _ = io.WriteString(w, "stored")
 							}
 						})
@@ -105,7 +105,7 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 						synctest.Wait()
 						if len(got) > 0 || len(stored) > 0 {
 							x := <-got
-							t.Fatalf("it is over: %+v %v", x, x.err)
+							t.Fatalf("the transfer has ended: %+v %v", x, x.err)
 						}
 						if counts := r.g.guard.Stats(); counts.Requests != 1 {
 							t.Errorf("%+v", counts)
@@ -132,7 +132,7 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 						x := <-got
 						_ = upload.CloseWithError(io.ErrClosedPipe)
 						if time.Since(ended) > time.Second || len(stored) > 0 {
-							t.Errorf("it goes on for %v", time.Since(ended))
+							t.Errorf("the transfer continues for %v", time.Since(ended))
 						}
 						if x.err == nil && (x.status != http.StatusUnauthorized || !strings.Contains(x.text, "session_ended")) {
 							t.Errorf("%+v", x)
@@ -146,13 +146,13 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 	}
 }
 
-// TestL4_AnOverdueUploadIsNoLongPoll: the answer of an upload that has
-// outlived its token must be of known length, too.
-func TestL4_AnOverdueUploadIsNoLongPoll(t *testing.T) {
+// TestL4_OverdueUploadIsNoLongPoll checks that an answer of unknown length ends
+// if its upload has outlived the token.
+func TestL4_OverdueUploadIsNoLongPoll(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		t.Cleanup(func() { time.Sleep(time.Minute) })
 		gone := make(chan struct{})
-		conn := r.beyond(proxy.Route{Path: "/"}, func(w http.ResponseWriter, req *http.Request) {
+		conn := r.serveRoute(proxy.Route{Path: "/"}, func(w http.ResponseWriter, req *http.Request) {
 			_, _ = io.Copy(io.Discard, req.Body)
 			streamOf("application/x-ndjson", "")(w, req)
 			close(gone)

@@ -14,7 +14,7 @@ import (
 	"wsauth"
 )
 
-func TestUpdateKeepsSocketsWhoseRouteStands(t *testing.T) {
+func TestUpdateKeepsSocketsOfKeptRoutes(t *testing.T) {
 	b, second := newBackend(t), newBackend(t)
 	r := behind(t, b, func(c *Config) {
 		c.Routes = append(c.Routes, proxy.Route{Path: "/gone/", Upstreams: []string{b.URL}}, proxy.Route{Path: "/strict/", Upstreams: []string{b.URL}},
@@ -39,18 +39,18 @@ func TestUpdateKeepsSocketsWhoseRouteStands(t *testing.T) {
 		t.Errorf("%d %q, %v", e.StatusCode, e.body, second.last())
 	}
 	if _, resp, err := r.trySocket("/strict/x", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusForbidden {
-		t.Errorf("a claim is asked for, and was not: %v", err)
+		t.Errorf("a socket without the required claim: %v", err)
 	}
 	if e := r.get("/public/a"); e.StatusCode != http.StatusUnauthorized {
-		t.Errorf("the public route is gone: %d", e.StatusCode)
+		t.Errorf("the removed public route: %d", e.StatusCode)
 	}
 	r.call("POST", "/auth/logout", "", bearer(refresh))
 	r.wantClose(stays, 3000, "session_ended")
 	r.wantNoneLive()
 }
 
-// TestUpdateGuardsOpenSockets: a new route guards its path against sockets
-// that are open there by another route, even though that one stands.
+// TestUpdateGuardsOpenSockets checks that a new route ends sockets at its path
+// that were opened by another route, even if that route still exists.
 func TestUpdateGuardsOpenSockets(t *testing.T) {
 	b := newBackend(t)
 	at := []string{b.URL}
@@ -128,8 +128,8 @@ func TestUpdateWhileRenewing(t *testing.T) {
 	}
 }
 
-// TestRenewalAfterUpdate: the current rule of the route judges a renewal.
-// Claims that the rule does not let in leave the socket as it was.
+// TestRenewalAfterUpdate checks that the current rule of the route decides on a
+// renewal. If it does not admit the new claims, the socket keeps the old ones.
 func TestRenewalAfterUpdate(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} })
@@ -144,12 +144,12 @@ func TestRenewalAfterUpdate(t *testing.T) {
 	r.echoOf(conn, "still here")
 	sockets := slices.Collect(r.g.guard.Sockets(wsauth.Filter{Subject: "test"}))
 	if len(sockets) != 1 || !sockets[0].Claims().Fresh {
-		t.Errorf("the socket has claims that the route does not let in: %+v", sockets)
+		t.Errorf("the socket has claims that the route does not admit: %+v", sockets)
 	}
 }
 
-// TestUpdateRefused: one fault in one route, and nothing changes: neither that
-// route, nor the others of the update, nor an open socket (S6).
+// TestUpdateRefused checks that if one route of an update has a fault, nothing
+// changes: neither that route, nor the others, nor an open socket (S6).
 func TestUpdateRefused(t *testing.T) {
 	b, other := newBackend(t), newBackend(t)
 	r := behind(t, b)
@@ -189,10 +189,10 @@ func TestUpdateRefused(t *testing.T) {
 	}
 }
 
-// TestUpdateKeepsWhatIsUnchanged: an update does not touch a route that is the
-// same as before: an upstream that could not be reached is still passed over.
-// A route that has changed tries all of its upstreams again.
-func TestUpdateKeepsWhatIsUnchanged(t *testing.T) {
+// TestUpdateKeepsUnchangedRoutes checks that an update does not affect a route
+// that is the same as before: it still avoids an upstream that could not be
+// reached. A route that has changed tries all of its upstreams again.
+func TestUpdateKeepsUnchangedRoutes(t *testing.T) {
 	up, late := newBackend(t), newBackend(t)
 	down := filepath.Join(t.TempDir(), "s")
 	route := proxy.Route{Path: "/public/", Upstreams: []string{"unix:" + down, up.URL}, Public: true, Health: proxy.Health{Every: time.Hour}}
@@ -207,7 +207,7 @@ func TestUpdateKeepsWhatIsUnchanged(t *testing.T) {
 			}
 		}
 	}
-	ask() // finds out that one of the two is down
+	ask() // marks one of the two as unhealthy
 	l, err := net.Listen("unix", down)
 	if err != nil {
 		t.Fatal(err)
@@ -249,7 +249,7 @@ func (r *rig) wantNoneLive() {
 		r.t.Error(err)
 	}
 	if n := r.g.routes.Connected(); n != 0 {
-		r.t.Errorf("%d are live after the end", n)
+		r.t.Errorf("%d sockets are registered after the end", n)
 	}
 }
 
@@ -294,12 +294,12 @@ func TestUpdateCopiesRoutes(t *testing.T) {
 	}
 	wants(corsEvil)
 	if e := r.ask("GET", "/in", bearer(access)); e.StatusCode != 200 {
-		t.Errorf("claims that have changed: %d %s", e.StatusCode, e.body)
+		t.Errorf("a changed list of claims: %d %s", e.StatusCode, e.body)
 	}
 }
 
-// TestRemoveRoutes: without routes only the gateway's own addresses answer,
-// until there are others.
+// TestRemoveRoutes checks that without routes only the gateway's own paths
+// answer, until an update adds routes.
 func TestRemoveRoutes(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
@@ -317,7 +317,7 @@ func TestRemoveRoutes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e := r.get("/public/a"); e.StatusCode != http.StatusOK {
-		t.Errorf("a route that was put back: %d", e.StatusCode)
+		t.Errorf("a route that was added again: %d", e.StatusCode)
 	}
 	if err := start(t).g.RemoveRoutes(); err == nil {
 		t.Error("the demonstration has no routes to remove")

@@ -22,8 +22,8 @@ import (
 
 var uploads = flag.Int("uploads", 12, "how often TestUploadsAreAnswered sends each kind of upload")
 
-// uploadServers answer POST /late after the whole body, /early before they
-// read it, and /never without reading it.
+// uploadServers lists upstreams that answer POST /late after the whole body,
+// /early before they read it, and /never without reading it.
 var uploadServers = []struct {
 	name  string
 	start func(t *testing.T) string
@@ -50,8 +50,8 @@ var uploaders = map[string]uploader{
 	"HTTP/2": func(r *rig, path string, size int) (string, error) { return sendUpload(r, path, size, nil) },
 }
 
-// writeThenRead is a client that reads nothing before it has sent everything,
-// as those of most languages are.
+// writeThenRead sends an upload like clients of most languages: it reads
+// nothing before it has sent everything.
 func writeThenRead(r *rig, path string, size int, chunked bool) (string, error) {
 	u, err := url.Parse(r.url)
 	if err != nil {
@@ -108,8 +108,8 @@ func answerOf(resp *http.Response) (string, error) {
 	return string(got), err
 }
 
-// TestUploadsAreAnswered: no answer to an upload is lost, whenever the
-// upstream gives it and whether it reads the body or not.
+// TestUploadsAreAnswered checks that no answer to an upload is lost, whenever
+// the upstream answers and whether it reads the body or not.
 func TestUploadsAreAnswered(t *testing.T) {
 	for _, server := range uploadServers {
 		t.Run(server.name, func(t *testing.T) {
@@ -150,8 +150,8 @@ func TestUploadsAreAnswered(t *testing.T) {
 	}
 }
 
-// TestRefusedUploadsAreAnswered: what the gateway answers itself without
-// reading the body arrives, too.
+// TestRefusedUploadsAreAnswered checks that the gateway's own answers arrive if
+// it does not read the body.
 func TestRefusedUploadsAreAnswered(t *testing.T) {
 	b := newBackend(t)
 	for _, chunked := range []bool{false, true} {
@@ -166,7 +166,8 @@ func TestRefusedUploadsAreAnswered(t *testing.T) {
 	}
 }
 
-// TestUploadKeepsTheConnection: one whose body was read does not end it.
+// TestUploadKeepsTheConnection checks that an upload whose body was read does
+// not close its connection.
 func TestUploadKeepsTheConnection(t *testing.T) {
 	b := newBackend(t)
 	for _, r := range []*rig{behind(t, b), func() *rig {

@@ -48,7 +48,7 @@ func TestUpstreamOverTLS(t *testing.T) {
 	r.wantClose(conn, 3000, "session_ended")
 }
 
-// TestUpstreamOnUnixSocket: a server that only this machine can reach.
+// TestUpstreamOnUnixSocket checks that an upstream may listen on a Unix socket.
 func TestUpstreamOnUnixSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", path)

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestInvalidRequests checks that requests that are not understood are refused
-// and change nothing.
+// TestInvalidRequests checks that invalid requests are refused and change
+// nothing.
 func TestInvalidRequests(t *testing.T) {
 	r := newRig(t)
 	open := r.open(r.start("test", "Phone"))

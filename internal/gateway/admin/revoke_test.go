@@ -62,8 +62,8 @@ func TestStoreThatFails(t *testing.T) {
 	}
 }
 
-// TestR5_AdminNamesCannotForgeLines checks that names in orders are escaped in
-// the log.
+// TestR5_AdminNamesCannotForgeLines checks that names in revocations are
+// escaped in the log.
 func TestR5_AdminNamesCannotForgeLines(t *testing.T) {
 	r := newRig(t)
 	name, err := json.Marshal("a\nlevel=INFO msg=\"admin: revoked\" target=everything\r\x1b[31m\u202e\x00")
@@ -76,7 +76,7 @@ func TestR5_AdminNamesCannotForgeLines(t *testing.T) {
 	}
 	log := r.log.String()
 	if got := strings.Count(log, "\n") - before; got != 3 {
-		t.Errorf("3 orders made %d lines: %q", got, log)
+		t.Errorf("3 revocations wrote %d lines: %q", got, log)
 	}
 	if strings.ContainsAny(log, "\r\x1b\u202e\x00") {
 		t.Errorf("the log has the name unescaped: %q", log)
@@ -104,7 +104,7 @@ func FuzzRevoke(f *testing.F) {
 		}
 	}
 	if read < 6 {
-		f.Fatalf("of the seeds, %d are orders", read)
+		f.Fatalf("%d of the seeds are revocations", read)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		w := httptest.NewRecorder()

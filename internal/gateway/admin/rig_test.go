@@ -145,7 +145,7 @@ func get[T any](r *rig, target string) (v T) {
 	return v
 }
 
-// revoke orders a revocation, and returns the answer.
+// revoke sends a revocation, and returns the answer.
 func (r *rig) revoke(body string) (v adminapi.Revoked) {
 	r.t.Helper()
 	decode(r.t, r.call(http.MethodPost, "/v1/revoke", body, jsonType), &v)
@@ -162,7 +162,7 @@ func decode(t *testing.T, w *httptest.ResponseRecorder, v any) {
 	}
 }
 
-// A failingStore is a store that can be told to fail.
+// A failingStore is a store that can be made to fail.
 type failingStore struct {
 	*memory.Store
 	failing atomic.Bool
@@ -189,7 +189,7 @@ func (s *failingStore) ListSessions(ctx context.Context, subject string) ([]stor
 	return s.Store.ListSessions(ctx, subject)
 }
 
-// must returns v where there is no error.
+// must returns v. It panics if err is not nil.
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)

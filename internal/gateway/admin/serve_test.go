@@ -13,8 +13,8 @@ import (
 	"wsauth/internal/wstest"
 )
 
-// TestServe checks that a request under way is answered when Serve is told to
-// stop, and that idle connections do not keep Serve from returning.
+// TestServe checks that Serve answers a request in progress before it returns,
+// and that idle connections do not delay it.
 func TestServe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		goOn := make(chan struct{})
@@ -41,7 +41,7 @@ func TestServe(t *testing.T) {
 		}
 		close(goOn)
 		if resp, err := http.ReadResponse(bufio.NewReader(busy), nil); err != nil || resp.StatusCode != http.StatusOK {
-			t.Errorf("the request under way: %v, %v", resp, err)
+			t.Errorf("the request in progress: %v, %v", resp, err)
 		}
 		stopped := time.Now()
 		if err := <-served; err != nil || time.Since(stopped) > stopTime {

@@ -39,8 +39,8 @@ func withToken(t *testing.T, secret string) func(*Config) {
 	return func(c *Config) { c.TokenFile = tokenFile(t, secret) }
 }
 
-// TestToken checks that only the operators' token is accepted on a port, and
-// from no browser.
+// TestToken checks that a port accepts only the operators' token, and from no
+// browser.
 func TestToken(t *testing.T) {
 	secret := rand.Text() + rand.Text()
 	r := newRig(t, withToken(t, secret))
@@ -99,7 +99,7 @@ func TestTries(t *testing.T) {
 		}
 		for range 3 {
 			try(here, "wrong", http.StatusTooManyRequests)
-			try(here, good, http.StatusTooManyRequests) // nobody can tell
+			try(here, good, http.StatusTooManyRequests) // the limit hides that it is right
 			time.Sleep(tryEvery - 1)
 			try(here, "wrong", http.StatusTooManyRequests)
 			time.Sleep(time.Nanosecond)

@@ -38,8 +38,9 @@ type acceptorRig struct {
 	refused chan refusedConn
 }
 
-// accepting makes loops accept clients until the test ends. rules may be nil.
-func accepting(t *testing.T, limiter *connlimit.Limiter, rules *proxyproto.Rules, patience time.Duration) *acceptorRig {
+// acceptClients starts event loops that accept clients until the test ends.
+// rules may be nil.
+func acceptClients(t *testing.T, limiter *connlimit.Limiter, rules *proxyproto.Rules, patience time.Duration) *acceptorRig {
 	t.Helper()
 	loops, err := eventloop.New(eventloop.Options{Loops: 2})
 	if err != nil {
@@ -139,10 +140,10 @@ func (r *acceptorRig) carry(client net.Conn) (far net.Conn, closed chan relay.Re
 // clientFrame is a frame as a client sends it.
 const clientFrame = "\x82\x83\x00\x00\x00\x00abc"
 
-// TestAcceptor: the connection is passed on with its first bytes. A client that
-// sends nothing for too long, or leaves, is closed.
+// TestAcceptor checks that a connection is passed on with its first bytes, and
+// that a client is closed that sends nothing for too long, or leaves.
 func TestAcceptor(t *testing.T) {
-	r := accepting(t, nil, nil, 100*time.Millisecond)
+	r := acceptClients(t, nil, nil, 100*time.Millisecond)
 	for range 4 { // by both loops
 		far := r.connect()
 		_, _ = io.WriteString(far, "first")
@@ -165,11 +166,11 @@ func TestAcceptor(t *testing.T) {
 	}
 }
 
-// TestAcceptorLimits: a client occupies a slot until its tunnel ends. Another
-// client without a slot is closed.
+// TestAcceptorLimits checks that a client occupies a slot until its tunnel
+// ends, and that another client without a slot is closed.
 func TestAcceptorLimits(t *testing.T) {
 	limiter := connlimit.New(connlimit.Limits{Connections: 1, PerAddress: 1}, nil)
-	r := accepting(t, limiter, nil, time.Minute)
+	r := acceptClients(t, limiter, nil, time.Minute)
 	for range 2 {
 		c := r.connect()
 		_, _ = io.WriteString(c, "hello")
@@ -177,22 +178,22 @@ func TestAcceptorLimits(t *testing.T) {
 		_, _ = io.WriteString(c, clientFrame)
 		r.reads(far, clientFrame)
 		if open, _ := limiter.Usage(); open != 1 {
-			t.Errorf("%d places are taken by a tunnel", open)
+			t.Errorf("a tunnel occupies %d slots", open)
 		}
 		r.isCut(r.connect(), "one too many")
 		_, _ = c.Close(), far.Close()
 		next(t, closed)
 		if open, _ := limiter.Usage(); open != 0 {
-			t.Errorf("%d places are taken after the tunnel", open)
+			t.Errorf("%d slots are occupied after the tunnel", open)
 		}
 	}
 }
 
-// TestAcceptorEvicts: a silent client is evicted in favor of another one. A
-// client that has sent something is not.
+// TestAcceptorEvicts checks that another client evicts a silent one, but not
+// one that has sent something.
 func TestAcceptorEvicts(t *testing.T) {
 	limiter := connlimit.New(connlimit.Limits{Connections: 2, PerAddress: 2, Excess: 1}, nil)
-	r := accepting(t, limiter, nil, time.Minute)
+	r := acceptClients(t, limiter, nil, time.Minute)
 	busy := r.connect()
 	_, _ = io.WriteString(busy, "busy")
 	came := next(t, r.clients)
@@ -224,10 +225,10 @@ const (
 	preambleLocal = "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
 )
 
-// TestPreamble: the first bytes are those after the header, however it is
-// split, and from then on the connection counts for the client.
+// TestPreamble checks that the first bytes are those after the PROXY header,
+// however it is split, and that the connection then counts for the client.
 func TestPreamble(t *testing.T) {
-	r := accepting(t, nil, &proxyproto.Rules{Timeout: time.Minute}, time.Minute)
+	r := acceptClients(t, nil, &proxyproto.Rules{Timeout: time.Minute}, time.Minute)
 	for name, pieces := range map[string][]string{
 		"v1 at once":          {preambleV1 + "first"},
 		"v2 at once":          {preambleV2 + "first"},
@@ -269,10 +270,10 @@ func TestPreamble(t *testing.T) {
 	}
 }
 
-// TestPreambleRefused: a connection without a header is closed, and the reason
-// is reported, unless the connection just ends.
+// TestPreambleRefused checks that a connection without a header is closed, and
+// that the reason is reported unless the connection just ends.
 func TestPreambleRefused(t *testing.T) {
-	r := accepting(t, nil, &proxyproto.Rules{Timeout: time.Minute}, time.Minute)
+	r := acceptClients(t, nil, &proxyproto.Rules{Timeout: time.Minute}, time.Minute)
 	for _, first := range []string{"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01", "PROXY TCP4 a b c d\r\n", preambleV2[:12] + "\x11", preambleV1[1:], "PROXY UNKNOWN " + strings.Repeat("x", 100)} {
 		far := r.connect()
 		_, _ = io.WriteString(far, first)
@@ -292,10 +293,11 @@ func TestPreambleRefused(t *testing.T) {
 	}
 }
 
-// TestPreambleOfStrangers: an untrusted peer is refused, whatever it sends.
-func TestPreambleOfStrangers(t *testing.T) {
+// TestPreambleOfUntrustedPeers checks that an untrusted peer is refused,
+// whatever it sends.
+func TestPreambleOfUntrustedPeers(t *testing.T) {
 	limiter := connlimit.New(connlimit.Limits{Connections: 1, PerAddress: 1}, nil)
-	r := accepting(t, limiter, &proxyproto.Rules{Timeout: time.Minute, Trusted: func(net.Addr) bool { return false }}, time.Minute)
+	r := acceptClients(t, limiter, &proxyproto.Rules{Timeout: time.Minute, Trusted: func(net.Addr) bool { return false }}, time.Minute)
 	far := r.connect()
 	_, _ = io.WriteString(far, preambleV1+"first")
 	r.isCut(far, "a stranger")
@@ -303,14 +305,14 @@ func TestPreambleOfStrangers(t *testing.T) {
 		t.Errorf("%+v, and %d accepted", got, len(r.clients))
 	}
 	if open, _ := limiter.Usage(); open != 0 {
-		t.Errorf("%d places are taken", open)
+		t.Errorf("%d slots are occupied", open)
 	}
 }
 
-// TestPreambleTakesTooLong: a header has a time limit of its own, and does not
-// delay other connections.
+// TestPreambleTakesTooLong checks that a header has its own time limit, and
+// does not delay other connections.
 func TestPreambleTakesTooLong(t *testing.T) {
-	r := accepting(t, nil, &proxyproto.Rules{Timeout: 300 * time.Millisecond}, time.Minute)
+	r := acceptClients(t, nil, &proxyproto.Rules{Timeout: 300 * time.Millisecond}, time.Minute)
 	silent, slow := r.connect(), r.connect()
 	_, _ = io.WriteString(slow, preambleV1[:10])
 	for _, far := range []net.Conn{silent, slow} {
@@ -319,7 +321,7 @@ func TestPreambleTakesTooLong(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	}
-	r = accepting(t, nil, &proxyproto.Rules{Timeout: time.Minute}, time.Minute)
+	r = acceptClients(t, nil, &proxyproto.Rules{Timeout: time.Minute}, time.Minute)
 	for range 20 {
 		r.connect() // clients that send nothing
 	}
@@ -332,12 +334,12 @@ func TestPreambleTakesTooLong(t *testing.T) {
 	}
 }
 
-// TestPreambleAndTunnel: a tunnel starts with the first byte after the header,
-// and the connection counts for the client.
+// TestPreambleAndTunnel checks that a tunnel starts with the first byte after
+// the header, and that the connection counts for the client.
 func TestPreambleAndTunnel(t *testing.T) {
 	limiter := connlimit.New(connlimit.Limits{Connections: 9, PerAddress: 1}, nil)
 	limiter.Exempt(func(a net.Addr) bool { return a.(*net.TCPAddr).IP.IsLoopback() })
-	r := accepting(t, limiter, &proxyproto.Rules{Timeout: time.Minute}, time.Minute)
+	r := acceptClients(t, limiter, &proxyproto.Rules{Timeout: time.Minute}, time.Minute)
 	c := r.connect()
 	_, _ = io.WriteString(c, preambleV2+"hello")
 	came := next(t, r.clients)
@@ -365,13 +367,14 @@ func TestPreambleAndTunnel(t *testing.T) {
 			break
 		}
 		if time.Now().After(limitAt) {
-			t.Fatalf("%d places are taken", open)
+			t.Fatalf("%d slots are occupied", open)
 		}
 	}
 }
 
-// TestPreambleTime: the time limit of the header does not restart with each of
-// its bytes, and the client's own limit starts after the header.
+// TestPreambleTime checks that the time limit of the header does not restart
+// with each of its bytes, and that the limit of the client starts after the
+// header.
 func TestPreambleTime(t *testing.T) {
 	a := &acceptor{patience: time.Hour, proxies: &proxyproto.Rules{}}
 	until := time.Now().Add(time.Minute)

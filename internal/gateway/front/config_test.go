@@ -8,7 +8,7 @@ import (
 	"wsauth/internal/gateway/fault"
 )
 
-// TestProxySettings: faults and warnings name the field.
+// TestProxySettings checks that faults and warnings name their field.
 func TestProxySettings(t *testing.T) {
 	for name, tt := range map[string]struct {
 		c                Config

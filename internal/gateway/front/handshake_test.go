@@ -15,8 +15,8 @@ import (
 const handshakeHead = "GET /chat?a=b HTTP/1.1\r\nHost: app.example:8080\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n" +
 	"Sec-WebSocket-Version: 13\r\nsec-websocket-key:dGhlIHNhbXBsZSBub25jZQ==\t\r\nCookie: a=1\r\nCookie: b=2\r\nX-Empty:\r\n\r\n"
 
-// strangeHeads are heads that are left to net/http, valid or not.
-var strangeHeads = map[string]string{
+// unusualHeads holds heads that are left to net/http, valid or not.
+var unusualHeads = map[string]string{
 	"a part":                 handshakeHead[:len(handshakeHead)-2],
 	"the end of no head":     "\r\n\r\n",
 	"nothing":                "",
@@ -66,7 +66,7 @@ func TestReadHandshake(t *testing.T) {
 	if r.Host != "app.example:8080" || r.RequestURI != "/chat?a=b" || r.Header.Get("Sec-WebSocket-Key") != "dGhlIHNhbXBsZSBub25jZQ==" || len(r.Header["Cookie"]) != 2 {
 		t.Errorf("%+v", r)
 	}
-	for name, head := range strangeHeads {
+	for name, head := range unusualHeads {
 		if r := ReadHandshake([]byte(head)); r != nil {
 			t.Errorf("%s: read as %+v", name, r)
 		}
@@ -130,10 +130,11 @@ func (l *singleListener) Close() error {
 
 func (l *singleListener) Addr() net.Addr { return &net.TCPAddr{} }
 
-// FuzzReadHandshake: ReadHandshake parses a handshake exactly as net/http does.
+// FuzzReadHandshake checks that ReadHandshake parses a handshake exactly as
+// net/http does.
 func FuzzReadHandshake(f *testing.F) {
 	f.Add([]byte(handshakeHead), "", "", "")
-	for _, head := range strangeHeads {
+	for _, head := range unusualHeads {
 		f.Add([]byte(head), "", "", "")
 	}
 	f.Add([]byte(nil), "//a/../%2e?b#c", "Connection", "close")
@@ -149,7 +150,7 @@ func FuzzReadHandshake(f *testing.F) {
 		}
 		want := seenByNetHTTP(t, data)
 		if want == nil {
-			t.Fatalf("net/http hands nothing on of %q", data)
+			t.Fatalf("net/http passes on nothing of %q", data)
 		}
 		type parts struct {
 			Method, URI, Path, RawPath, Query, Proto, Host string

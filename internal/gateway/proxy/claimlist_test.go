@@ -15,8 +15,8 @@ import (
 // refused marks a claim that no header can carry.
 const refused = "\x00"
 
-// TestG6_ListsInHeaders: an upstream reads the same list from a header as is in
-// the claim, or the request is refused.
+// TestG6_ListsInHeaders checks that an upstream reads the same list from a
+// header as from the claim, or that the request is refused.
 func TestG6_ListsInHeaders(t *testing.T) {
 	list := func(all ...any) []any { return append([]any{}, all...) }
 	for _, test := range []struct {
@@ -89,11 +89,12 @@ func wantItems(t *testing.T, header string, claim any) {
 		t.Errorf("%q: %v", header, err)
 	}
 	if list, ok := claim.([]any); ok && len(items) != len(list) {
-		t.Errorf("%q has not the entries of %v", header, claim)
+		t.Errorf("%q: want the entries of %v", header, claim)
 	}
 }
 
-// TestG6_TheNameOfAUserIsNoList: a subject may contain list separators.
+// TestG6_TheNameOfAUserIsNoList checks that a subject may contain list
+// separators.
 func TestG6_TheNameOfAUserIsNoList(t *testing.T) {
 	for _, lists := range []HeaderLists{ListsByComma, ListsAsJSON} {
 		for _, name := range []string{"Doe, Jane", "[ada]"} {
@@ -105,8 +106,8 @@ func TestG6_TheNameOfAUserIsNoList(t *testing.T) {
 	}
 }
 
-// TestG6_MappedRolesAreAList: a profile reads one role from a string, which is
-// written as a list.
+// TestG6_MappedRolesAreAList checks that a role that a profile reads from a
+// string is written as a list.
 func TestG6_MappedRolesAreAList(t *testing.T) {
 	claims := &token.Claims{Subject: "ada", Roles: []string{"staff,admin"}, Scopes: []string{"a,b"}}
 	for _, claim := range []string{"roles", "scope"} {
@@ -124,7 +125,8 @@ func TestHeaderListsFault(t *testing.T) {
 	}
 }
 
-// FuzzJSONArray: the output is printable ASCII, and decodes to the same texts.
+// FuzzJSONArray checks that the output is printable ASCII and decodes to the
+// same texts.
 func FuzzJSONArray(f *testing.F) {
 	for _, text := range []string{"staff,admin", `a"b\c`, "Zoë 😀", "a\nb", "\xff", "\u2028", ""} {
 		f.Add(text, "x")

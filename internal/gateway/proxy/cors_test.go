@@ -7,7 +7,6 @@ import (
 	"testing"
 )
 
-// TestIsPreflight: only preflights are treated as such.
 func TestIsPreflight(t *testing.T) {
 	whole := []string{"Origin: https://app.example.com", "Access-Control-Request-Method: PUT"}
 	for name, c := range map[string]struct {

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// FuzzOriginPattern: an accepted pattern covers only https origins with exactly
-// one more label, below a registrable domain, and with the pattern's port. A
-// simple implementation agrees.
+// FuzzOriginPattern checks that an accepted pattern covers only https origins
+// with exactly one more label, below a registrable domain, and with the
+// pattern's port, as a simple implementation does.
 func FuzzOriginPattern(f *testing.F) {
 	for _, s := range [][2]string{
 		{"https://*.example.com", "https://a.example.com"}, {"https://*.example.com", "https://a.b.example.com"}, {"https://*.example.com", "http://a.example.com"},
@@ -38,7 +38,7 @@ func FuzzOriginPattern(f *testing.F) {
 		h := http.Header{}
 		policy.write(h, []string{origin})
 		if allowed := h.Get("Access-Control-Allow-Origin"); allowed != "" && allowed != origin || (allowed != "") != p.matches(origin) {
-			t.Errorf("%q lets %q read as %q", pattern, origin, allowed)
+			t.Errorf("policy %q, origin %q: allows %q", pattern, origin, allowed)
 		}
 	})
 }
@@ -57,7 +57,7 @@ func coversSlowly(t *testing.T, pattern, origin string) bool {
 	}
 	owned, err := publicsuffix.EffectiveTLDPlusOne("one." + base.Hostname())
 	if err != nil || strings.HasPrefix(owned, "one.") {
-		t.Fatalf("%q is a pattern, below which everybody can have a name", pattern)
+		t.Fatalf("pattern %q is accepted, below which anyone can register a name", pattern)
 	}
 	page, err := url.Parse(origin)
 	if err != nil || page.Scheme != "https" || page.Host == "" || origin != "https://"+page.Host || page.Port() != base.Port() || strings.HasSuffix(page.Host, ":") {

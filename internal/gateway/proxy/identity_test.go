@@ -41,15 +41,15 @@ func TestIdentityHeaders(t *testing.T) {
 		}
 	}
 	if h.Values("X-Absent") != nil {
-		t.Error("a claim that is absent has a header")
+		t.Error("an absent claim has a header")
 	}
 	if err := teller.add(h, nil); err != nil {
 		t.Errorf("nil claims: %v", err)
 	}
 }
 
-// TestR8_ClaimsThatNoHeaderCanCarry: claims that a header would change are
-// refused.
+// TestR8_ClaimsThatNoHeaderCanCarry checks that claims that a header would
+// change are refused.
 func TestR8_ClaimsThatNoHeaderCanCarry(t *testing.T) {
 	for name, value := range map[string]any{
 		"line break": "a\r\nX-Admin: 1", "newline": "a\nb", "control": "a\x00b", "tab": "a\tb", "space before": " admin", "space after": "admin ",
@@ -94,7 +94,8 @@ func TestAssertion(t *testing.T) {
 	}
 }
 
-// TestR9_Spellings: servers treat all of these as the same header.
+// TestR9_Spellings removes spellings of a header that servers treat as the
+// same.
 func TestR9_Spellings(t *testing.T) {
 	of := newRouteTable(&Routes{}, []*proxy{{route: Route{Path: "/", Headers: map[string]string{"X-User": "sub"}, Assertion: "X-Wsauth-Assertion"}}})
 	h := http.Header{}
@@ -105,5 +106,30 @@ func TestR9_Spellings(t *testing.T) {
 	of.stripIdentity(h)
 	if len(h) != 2 {
 		t.Errorf("%v", h)
+	}
+}
+
+// TestClaimsOfARoute checks that clients without the required role or scope are
+// refused.
+func TestClaimsOfARoute(t *testing.T) {
+	p := &proxy{routes: &Routes{}, route: Route{Scopes: []string{"chat:read", "chat:write"}, Claims: map[string][]string{"realm.roles": {"admin", "ops"}}}}
+	for name, c := range map[string]struct {
+		extra map[string]any
+		why   string // of a refusal
+	}{
+		"all":               {map[string]any{"scope": "x chat:write chat:read", "realm": map[string]any{"roles": []string{"user", "ops"}}}, ""},
+		"scp":               {map[string]any{"scp": []string{"chat:write", "chat:read"}, "realm": map[string]any{"roles": "admin"}}, ""},
+		"one scope":         {map[string]any{"scope": "chat:write", "realm": map[string]any{"roles": "admin"}}, "no scope"},
+		"a prefix":          {map[string]any{"scope": "chat:write chat:rea", "realm": map[string]any{"roles": "admin"}}, "no scope"},
+		"another role":      {map[string]any{"scope": "chat:write chat:read", "realm": map[string]any{"roles": []string{"administrator"}}}, "none of those"},
+		"no role":           {map[string]any{"scope": "chat:write chat:read"}, "realm.roles"},
+		"a role elsewhere":  {map[string]any{"scope": "chat:write chat:read", "roles": "admin"}, "realm.roles"},
+		"role as an object": {map[string]any{"scope": "chat:write chat:read", "realm": map[string]any{"roles": map[string]any{"admin": true}}}, "realm.roles"},
+		"nothing":           {nil, "no scope"},
+	} {
+		err := p.authorize(nil, claimsWith(t, "ada", c.extra))
+		if (err == nil) != (c.why == "") || err != nil && !strings.Contains(err.Error(), c.why) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

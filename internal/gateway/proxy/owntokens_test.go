@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -22,8 +23,9 @@ func (k *countedKeys) KeySet(ctx context.Context, kid string) (*token.KeySet, er
 	return k.Keys.KeySet(ctx, kid)
 }
 
-// TestOwnTokensAreFoundCheaply: for any request, the keys are requested once,
-// and few signatures are verified if only they can identify a token.
+// TestOwnTokensAreFoundCheaply checks that, for any request, the keys are
+// requested once, and few signatures are verified if only they can identify a
+// token.
 func TestOwnTokensAreFoundCheaply(t *testing.T) {
 	named := must(token.GenerateKey(token.HS256))
 	nameless := must(token.NewKey(token.HS256, []byte("01234567890123456789012345678901"), token.KeyOptions{}))
@@ -42,7 +44,7 @@ func TestOwnTokensAreFoundCheaply(t *testing.T) {
 				r := &http.Request{URL: &url.URL{Path: "/x"}, Header: http.Header{field: {strings.ReplaceAll(words, " ", separator)}}}
 				own.strip(r)
 				if keys.asked > most {
-					t.Errorf("%s in %s: the keys were asked for %d times, want at most %d", name, field, keys.asked, most)
+					t.Errorf("%s in %s: %d requests for keys, want at most %d", name, field, keys.asked, most)
 				}
 				if got := r.Header.Get(field); key == named && got != strings.ReplaceAll(words, " ", separator) {
 					t.Errorf("%s in %s: of %d bytes %d are left", name, field, len(words), len(got))
@@ -52,8 +54,8 @@ func TestOwnTokensAreFoundCheaply(t *testing.T) {
 	}
 }
 
-// FuzzOwnTokens: a token of ours is removed wherever it is, and a request
-// without one is unchanged.
+// FuzzOwnTokens checks that our tokens are removed wherever they are, and that
+// a request without one is unchanged.
 func FuzzOwnTokens(f *testing.F) {
 	key := must(token.GenerateKey(token.HS256))
 	set := must(token.NewKeySet(key))
@@ -88,4 +90,18 @@ func FuzzOwnTokens(f *testing.F) {
 			}
 		}
 	})
+}
+
+// must returns v if err is nil, and panics otherwise.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// unsignedJWT returns a token with this header and payload whose signature is
+// not valid.
+func unsignedJWT(header, payload string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".c2lnbmF0dXJl"
 }

@@ -18,9 +18,9 @@ import (
 // socketFields holds the header lines of a handshake without a credential.
 const socketFields = "Host: app.example\r\n" + wstest.UpgradeFields
 
-// hurries serves a handshake by a match like an event loop, and fails the test
-// if that blocks. The client has left afterwards. match gets the handshake.
-func (r *rig) hurries(match func(*http.Request) proxy.Match, request string) {
+// serveOnLoop serves a handshake by a match like an event loop, and fails the
+// test if that blocks. The client then disconnects. match gets the handshake.
+func (r *rig) serveOnLoop(match func(*http.Request) proxy.Match, request string) {
 	r.t.Helper()
 	near, far := net.Pipe()
 	go func() { _, _ = io.Copy(io.Discard, far) }()
@@ -37,15 +37,16 @@ func (r *rig) hurries(match func(*http.Request) proxy.Match, request string) {
 	select {
 	case <-served:
 	case <-time.After(5 * time.Second):
-		r.t.Error("it holds the loop")
+		r.t.Error("serving the handshake blocks the event loop")
 	}
 	_ = far.Close()
 	<-served
 }
 
-// TestHurriedAtTheEnd checks that a loop that serves a handshake does not
-// itself wait for the upstream's answer when no loop can do so any more.
-func TestHurriedAtTheEnd(t *testing.T) {
+// TestLoopNeverWaitsForUpstream checks that an event loop that serves a
+// handshake does not wait for the answer of the upstream even if all loops have
+// stopped.
+func TestLoopNeverWaitsForUpstream(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -55,19 +56,19 @@ func TestHurriedAtTheEnd(t *testing.T) {
 		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{"http://" + silent.Addr().String()}, Public: true, Sockets: true}}
 	})
 	r.g.carrier.Close()
-	r.hurries(r.g.routes.Match, "GET /chat HTTP/1.1\r\n"+socketFields)
+	r.serveOnLoop(r.g.routes.Match, "GET /chat HTTP/1.1\r\n"+socketFields)
 }
 
-// TestHurriedWhileRoutesChange checks that a loop that has begun to serve a
-// handshake by routes that cannot block does not continue by others that can.
-func TestHurriedWhileRoutesChange(t *testing.T) {
+// TestLoopKeepsItsRoutes checks that an event loop that serves a handshake by
+// routes that cannot block does not continue with new routes that can.
+func TestLoopKeepsItsRoutes(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
 	before := r.g.routes.Match(must(http.NewRequest("GET", "/public/chat", nil)))
 	if err := r.g.Update([]proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}}}); err != nil {
 		t.Fatal(err)
 	}
-	r.hurries(func(*http.Request) proxy.Match { return before }, "GET /public/chat HTTP/1.1\r\n"+socketFields)
+	r.serveOnLoop(func(*http.Request) proxy.Match { return before }, "GET /public/chat HTTP/1.1\r\n"+socketFields)
 }
 
 // TestHandshakePanics checks that a panic in any step of serving a handshake,

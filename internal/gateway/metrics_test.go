@@ -37,10 +37,10 @@ func TestMetricsOfARemovedRoute(t *testing.T) {
 			}
 			r.wantClose(first, 1012, "restarting")
 			r.wantClose(second, 1012, "restarting")
-			if err := r.g.Shutdown(t.Context()); err != nil { // after which nothing more is told
+			if err := r.g.Shutdown(t.Context()); err != nil { // nothing is reported afterwards
 				t.Fatal(err)
 			}
-			for sample, value := range r.figures() {
+			for sample, value := range r.metrics() {
 				if strings.Contains(sample, `route="/goes/"`) && (value != "0" && !strings.HasPrefix(sample, "upstreams") || name == "gone") {
 					t.Errorf("%s is %s", sample, value)
 				}
@@ -77,7 +77,7 @@ func TestMetricsBalance(t *testing.T) {
 		}
 	}
 	r := start(t, func(c *Config) { c.Routes, c.AccessLog, c.Front.Drain = routes("X-User"), true, 8*time.Second })
-	r.client.Transport.(*http.Transport).DisableKeepAlives = true // a connection that was opened in vain would hold the stop up
+	r.client.Transport.(*http.Transport).DisableKeepAlives = true // an unused connection would delay the stop
 	access, _ := r.login()
 	const rounds = 40
 	var storm sync.WaitGroup
@@ -131,7 +131,7 @@ func TestMetricsBalance(t *testing.T) {
 		if err := r.g.Update(routes("X-Name")); err != nil {
 			t.Error(err)
 		}
-		r.figures()
+		r.metrics()
 		if err := r.g.Update(routes("X-User")); err != nil {
 			t.Error(err)
 		}
@@ -144,7 +144,7 @@ func TestMetricsBalance(t *testing.T) {
 		t.Error(err)
 	}
 	outcomes, opened, ended := 0, 0, 0
-	for sample, value := range r.figures() {
+	for sample, value := range r.metrics() {
 		n, _ := strconv.Atoi(value)
 		switch {
 		case strings.HasPrefix(sample, "sockets{"):
@@ -164,7 +164,7 @@ func TestMetricsBalance(t *testing.T) {
 		t.Errorf("%d sockets were opened, %d have ended", opened, ended)
 	}
 	if want := kinds*rounds + len(stays); outcomes != want {
-		t.Errorf("%d handshakes have an outcome, want %d: %v", outcomes, want, r.figures())
+		t.Errorf("%d handshakes have an outcome, want %d: %v", outcomes, want, r.metrics())
 	}
 	// One line for each handshake and for the login.
 	if lines := len(r.lines("request")); lines != outcomes+1 {

@@ -10,8 +10,9 @@ import (
 	"wsauth"
 )
 
-// introduced serves a route whose clients authenticate in their first message.
-func introduced(t *testing.T, b *backend, change ...func(*Config)) *rig {
+// firstMessageRoute serves a route whose clients authenticate with their first
+// message.
+func firstMessageRoute(t *testing.T, b *backend, change ...func(*Config)) *rig {
 	t.Helper()
 	return behind(t, b, append([]func(*Config){func(c *Config) {
 		c.Routes[0].Extractors = []wsauth.Extractor{wsauth.FirstMessage{Timeout: time.Second}}
@@ -22,7 +23,7 @@ func introduced(t *testing.T, b *backend, change ...func(*Config)) *rig {
 // has authenticated (P3).
 func TestFirstMessage(t *testing.T) {
 	b := newBackend(t)
-	r := introduced(t, b)
+	r := firstMessageRoute(t, b)
 	access, refresh := r.login()
 	conn, _, err := r.trySocket("/chat", []string{"chat"})
 	if err != nil {
@@ -43,11 +44,11 @@ func TestFirstMessage(t *testing.T) {
 	r.wantClose(conn, 3000, "session_ended")
 }
 
-// TestFirstMessageOfARouteThatIsGone checks that the upstream of a removed
-// route is not contacted any more.
-func TestFirstMessageOfARouteThatIsGone(t *testing.T) {
+// TestFirstMessageOfARemovedRoute checks that the upstream of a removed
+// route gets no request.
+func TestFirstMessageOfARemovedRoute(t *testing.T) {
 	b, other := newBackend(t), newBackend(t)
-	r := introduced(t, b, func(c *Config) { c.Routes[0].Extractors = []wsauth.Extractor{wsauth.FirstMessage{}} })
+	r := firstMessageRoute(t, b, func(c *Config) { c.Routes[0].Extractors = []wsauth.Extractor{wsauth.FirstMessage{}} })
 	access, _ := r.login()
 	conn, _, err := r.trySocket("/chat", nil)
 	if err != nil {
@@ -59,7 +60,7 @@ func TestFirstMessageOfARouteThatIsGone(t *testing.T) {
 	r.write(conn, `{"type":"auth","token":"`+access+`"}`)
 	r.wantClose(conn, 1012, "restarting")
 	if b.count()+other.count() != 0 {
-		t.Error("an upstream was asked")
+		t.Error("the upstream of a removed route got a request")
 	}
 }
 
@@ -67,7 +68,7 @@ func TestFirstMessageOfARouteThatIsGone(t *testing.T) {
 // without the token, and answers it itself.
 func TestFirstMessageOfGraphQL(t *testing.T) {
 	b := newBackend(t)
-	r := introduced(t, b)
+	r := firstMessageRoute(t, b)
 	access, _ := r.login()
 	conn := r.socket("/graphql")
 	r.write(conn, `{"type":"connection_init","payload":{"Authorization":"Bearer `+access+`"}}`)

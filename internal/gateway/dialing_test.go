@@ -41,21 +41,21 @@ func newSlowBackend(t *testing.T) *slowBackend {
 	return b
 }
 
-// begin sends a handshake, and returns when the backend has it.
+// begin sends a handshake and waits until the backend gets it.
 func (b *slowBackend) begin(t *testing.T, r *rig, path, credential string) net.Conn {
 	t.Helper()
 	conn := r.handshake(path, credential)
-	b.has(t, b.arrived)
+	b.await(t, b.arrived)
 	return conn
 }
 
-// has waits for what must happen soon.
-func (b *slowBackend) has(t *testing.T, happened <-chan struct{}) {
+// await waits for an event of the backend.
+func (b *slowBackend) await(t *testing.T, happened <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-happened:
 	case <-time.After(20 * time.Second):
-		t.Fatal("the handshake does not arrive, or is not given up")
+		t.Fatal("timeout: want a handshake to arrive, or to be abandoned")
 	}
 }
 
@@ -68,16 +68,16 @@ func (r *rig) handshake(path, credential string) net.Conn {
 	return conn
 }
 
-// TestClientGoneWhileDialling checks that a connection to an upstream is not
+// TestClientLeavesWhileDialing checks that a connection to an upstream is not
 // kept longer than its client stays.
-func TestClientGoneWhileDialling(t *testing.T) {
+func TestClientLeavesWhileDialing(t *testing.T) {
 	b := newSlowBackend(t)
 	r := start(t, func(c *Config) {
 		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true, Response: time.Minute}}
 	})
 	conn := b.begin(t, r, "/x", "X-A: b")
 	conn.Close()
-	b.has(t, b.left)
+	b.await(t, b.left)
 	r.count(`handshakes_total{outcome="abandoned",reason="",route="/"}`, "1")
 }
 
@@ -88,7 +88,7 @@ func TestSlowUpstream(t *testing.T) {
 	r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} })
 	access, _ := r.login()
 	conn := b.begin(t, r, "/x", bearer(access))
-	time.AfterFunc(proxy.LookAfter+proxy.LookAfter/2, func() { close(b.answer) }) // when somebody looks whether the client is there
+	time.AfterFunc(proxy.LookAfter+proxy.LookAfter/2, func() { close(b.answer) }) // after the gateway has checked that the client is connected
 	in := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, nil)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
@@ -99,13 +99,13 @@ func TestSlowUpstream(t *testing.T) {
 	}
 	echo := make([]byte, 4)
 	if _, err := io.ReadFull(in, echo); err != nil || string(echo) != "\x81\x02hi" {
-		t.Errorf("%q, %v", echo, err)
+		t.Errorf("echo %q, %v, want hi", echo, err)
 	}
 }
 
-// TestEndWhileDialling checks that a session that ends while the upstream is
+// TestEndWhileDialing checks that a session that ends while the upstream is
 // being asked stops waiting for it and informs the client.
-func TestEndWhileDialling(t *testing.T) {
+func TestEndWhileDialing(t *testing.T) {
 	b := newSlowBackend(t)
 	r := start(t, func(c *Config) {
 		c.Routes = []proxy.Route{
@@ -138,9 +138,9 @@ func TestEndWhileDialling(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			b.has(t, b.arrived)
+			b.await(t, b.arrived)
 			r.call("POST", "/auth/logout", "", bearer(refresh))
-			b.has(t, b.left)
+			b.await(t, b.left)
 			if resp == nil {
 				resp = answer()
 			}
@@ -150,7 +150,7 @@ func TestEndWhileDialling(t *testing.T) {
 			}
 			said, err := io.ReadAll(rest)
 			if err != nil || !strings.Contains(string(said), "session_ended") {
-				t.Errorf("%q, %v", said, err)
+				t.Errorf("got %q, %v, want session_ended", said, err)
 			}
 			r.count(`handshakes_total{outcome="ended",reason="session_ended",route="`+path+`"}`, "1")
 		})
