@@ -21,8 +21,8 @@ import (
 
 var update = flag.Bool("update", false, "write the files instead of comparing them")
 
-// TestAPI compares the exported API of each package with its file. After a
-// change that is meant, write the files again:
+// TestAPI compares the exported API of each package with its file. After an
+// intended change, write the files again:
 //
 //	go test ./api -update
 func TestAPI(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// paths are the handlers that are measured alternately.
+// paths are the paths of the handlers that are measured in turn.
 var paths = [...]string{"/plain", "/guarded"}
 
 // handshake prints the server's CPU time per handshake, including the close.

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// A field is a gateway and the proxies that it is compared with, in front of
+// A field is a gateway, and the proxies with which it is compared, in front of
 // one backend.
 type field struct {
 	backend  *child // answers handshakes and echoes bytes

@@ -27,7 +27,7 @@
 // The costs of individual functions are measured by Go benchmarks:
 //
 //	go test -run '^$' -bench . ./token ./internal/wsconn   a token, a frame
-//	go test -run '^$' -bench . ./store                     a check among 1,000,000 revocations
+//	go test -run '^$' -bench . ./internal/revindex         a check among 1,000,000 revocations
 //	go test -run '^$' -bench . ./store/bolt                a durable revocation
 package main
 

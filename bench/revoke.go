@@ -49,8 +49,8 @@ func revokeIn(store string, file ...string) error {
 	return crowd.revokeAll(store, sockets)
 }
 
-// tries is how often a figure is measured at most: if it misses its target,
-// other programs may have used the processors.
+// tries is the maximum number of measurements of a figure: if it misses its
+// target, other programs may have used the processors.
 const tries = 3
 
 // revokeEach prints how long it takes to close one of many sockets.

@@ -61,7 +61,7 @@ func TestClientAddress(t *testing.T) {
 	}
 }
 
-// Pain 15: a socket outlives many access tokens without reconnecting.
+// A socket outlives many access tokens without reconnecting.
 func TestClientRenewsTheSocket(t *testing.T) {
 	server := startServer(t, "--access-ttl", "3s")
 	for _, way := range ways {
@@ -113,8 +113,7 @@ func TestClientAfterARestart(t *testing.T) {
 	}
 }
 
-// Pain 13: when the network is back, the client refreshes before it
-// reconnects.
+// When the network is back, the client refreshes before it reconnects.
 func TestClientBackOnline(t *testing.T) {
 	server := startServer(t)
 	page := openPage(t, server, "token")
@@ -129,7 +128,7 @@ func TestClientBackOnline(t *testing.T) {
 	wantRefreshFirst(page, begun)
 }
 
-// Pain 13: after an hour of sleep, a computer does not reconnect with its old
+// After an hour of sleep, a computer does not reconnect with its old
 // token.
 func TestClientAfterASleep(t *testing.T) {
 	server := startServer(t)
@@ -159,9 +158,9 @@ func wantRefreshFirst(b *tab, first int) {
 	}
 }
 
-// Pain 14: a session that is over ends in one state, and the client sends no
+// A session that is over ends in one state, and the client sends no
 // more requests.
-func TestClientOfADeadLogin(t *testing.T) {
+func TestClientAfterTheSessionEnded(t *testing.T) {
 	server := startServer(t)
 	for _, way := range ways {
 		t.Run(way, func(t *testing.T) {
@@ -199,8 +198,8 @@ func TestClientOfADeadLogin(t *testing.T) {
 	}
 }
 
-// 3003: the client does not reconnect by itself. Otherwise the two windows
-// would evict each other forever.
+// After 3003 the client does not reconnect on its own. Otherwise the two
+// windows would evict each other forever.
 func TestClientStops(t *testing.T) {
 	server := startServer(t, "--max-sockets", "1")
 	page := openPage(t, server, "token")

@@ -42,7 +42,7 @@ func wantLoginOver(b *tab) {
 
 // If a page learns that its session is over before the server ends its socket,
 // it shows the socket as ended, and does not reconnect.
-func TestLoginIsOverBeforeTheSocket(t *testing.T) {
+func TestSessionEndsBeforeItsSocket(t *testing.T) {
 	server := startServer(t)
 	for _, way := range ways {
 		t.Run(way+" open", func(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 )
 
 // On a phone the page never needs horizontal scrolling.
-func TestPageFitsATelephone(t *testing.T) {
+func TestPageFitsAPhone(t *testing.T) {
 	const width = 390
 	server := startServer(t)
 	page := newTab(t)

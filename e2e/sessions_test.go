@@ -145,7 +145,7 @@ func TestSessionsOfTwoKinds(t *testing.T) {
 
 // A visible page shows changes from elsewhere within five seconds, and a hidden
 // page sends no requests.
-func TestSessionsAreLookedAt(t *testing.T) {
+func TestSessionListIsUpdated(t *testing.T) {
 	server := startServer(t)
 	page := newTab(t)
 	page.prepare(`{

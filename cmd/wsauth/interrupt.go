@@ -13,12 +13,13 @@ import (
 )
 
 // interruptGrace is how long a command may continue after a signal, unless it
-// stops by itself. This is sufficient to restore the terminal.
+// called stopsItself. This is sufficient to restore the terminal.
 const interruptGrace = 200 * time.Millisecond
 
 // An interruption is the reaction to SIGINT, SIGTERM or SIGHUP, which end a
 // command. A command that waits for a terminal or a pipe cannot be woken, so
-// the process ends without waiting for it, unless the command stops by itself.
+// the process ends without waiting for it, unless the command called
+// stopsItself.
 type interruption struct {
 	signals chan os.Signal // signals that end the command
 	// SIGHUP ends the command unless it reloads. It has a channel of its own,

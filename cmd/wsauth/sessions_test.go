@@ -15,7 +15,7 @@ import (
 )
 
 // Names are printed without control sequences, and the JSON is equivalent.
-func TestListsAreShownAndNotObeyed(t *testing.T) {
+func TestListsEscapeControlSequences(t *testing.T) {
 	const name = "a\x1b]0;x\x07\r\n\u202e\u009b1m\tb"
 	all := merge([]adminapi.Session{{Sub: name, JTI: name, Remote: name}}, []adminapi.StoredSession{{Sub: name, SID: name, Remote: name, Agent: name}})
 	all = append(all, socketRow{Sub: name, SID: name, JTI: name, Route: name, Upstream: name, Remote: name})
@@ -45,7 +45,7 @@ func TestListsAreShownAndNotObeyed(t *testing.T) {
 }
 
 // Sessions in the store and sessions with open sockets are listed once each.
-func TestLoginsAndSessionsAreMerged(t *testing.T) {
+func TestStoredAndOpenSessionsAreMerged(t *testing.T) {
 	all := merge(
 		[]adminapi.Session{{SID: "s1", Sockets: 2, Opened: 5}, {SID: "s3", Sockets: 1, Opened: 6}, {JTI: "j", Sockets: 1}, {Sockets: 1}},
 		[]adminapi.StoredSession{{SID: "s1", Sockets: 2, Started: 1, Used: 3}, {SID: "s2", Started: 2}},

@@ -177,8 +177,8 @@ func (d *decoder) structure(key string, n *node, v reflect.Value) {
 		}
 		d.value(child(key, p.key), p.value, v.Field(i), v.Type().Field(i).Tag)
 	}
-	if s, ok := v.Addr().Interface().(interface{ settle(func(string) bool) }); ok {
-		s.settle(func(name string) bool { return d.lines[key+"."+name] > 0 })
+	if s, ok := v.Addr().Interface().(interface{ setDependent(func(string) bool) }); ok {
+		s.setDependent(func(name string) bool { return d.lines[key+"."+name] > 0 })
 	}
 }
 

@@ -234,9 +234,9 @@ func (r *Route) preset() {
 	}
 }
 
-// settle sets defaults that depend on other keys. given reports whether a key
-// of the route is set.
-func (r *Route) settle(given func(key string) bool) {
+// setDependent sets defaults that depend on other keys. given reports whether a
+// key of the route is set.
+func (r *Route) setDependent(given func(key string) bool) {
 	if !given("headers") && !r.Public {
 		r.Headers = map[string]string{"X-User": "sub"}
 	}

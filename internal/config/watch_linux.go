@@ -34,9 +34,9 @@ func (p pin) release() {
 	}
 }
 
-// arrivals distinguishes files that were renamed to their names from files
-// that were created under them or modified afterwards. A nil *arrivals knows
-// nothing.
+// arrivals distinguishes files that were renamed to their names from files that
+// were created under them or modified afterwards. The methods of a nil
+// *arrivals report nothing.
 type arrivals struct {
 	fd     int
 	dirs   map[string]int32 // watch descriptors of folders

@@ -233,9 +233,9 @@ func socketPair(t *testing.T) (near, far int32) {
 	return int32(fds[0]), int32(fds[1])
 }
 
-// TestWaitKeepsTheNews: after the first bytes, a wait remembers the events that
+// TestWaitKeepsEvents: after the first bytes, a wait remembers the events that
 // the next handler needs, and no others.
-func TestWaitKeepsTheNews(t *testing.T) {
+func TestWaitKeepsEvents(t *testing.T) {
 	const end = Readable | unix.EPOLLRDHUP
 	for name, tt := range map[string]struct {
 		sent   int

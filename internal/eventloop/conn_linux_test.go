@@ -78,9 +78,9 @@ func waitFor(t *testing.T, fd int32) {
 	}
 }
 
-// TestNothingWaits: reads and writes that need not wait do not use the
+// TestWithoutWaiting: reads and writes that need not wait do not use the
 // runtime's poller.
-func TestNothingWaits(t *testing.T) {
+func TestWithoutWaiting(t *testing.T) {
 	c, far := pair(t)
 	if _, err := io.WriteString(far, "in"); err != nil {
 		t.Fatal(err)
@@ -114,8 +114,8 @@ func TestNothingWaits(t *testing.T) {
 	}
 }
 
-// TestWaits: a read waits for bytes.
-func TestWaits(t *testing.T) {
+// TestReadWaits: a read waits for bytes.
+func TestReadWaits(t *testing.T) {
 	c, far := pair(t)
 	read := make(chan string, 1)
 	go func() {

@@ -10,7 +10,7 @@ import (
 )
 
 // blockingPeriod is how long after an event a loop waits for the next one in a
-// system call that the scheduler does not know of (waitBlocking). This is as
+// system call that the scheduler does not know about (waitBlocking). This is as
 // fast as in a program without a scheduler. But it occupies one of the
 // scheduler's processors (GOMAXPROCS), and the runtime's monitor thread wakes
 // up a hundred times a second. After blockingPeriod the loop waits as a

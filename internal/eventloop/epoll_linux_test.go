@@ -13,7 +13,7 @@ import (
 func waitUntilParked(t *testing.T) {
 	t.Helper()
 	stacks := make([]byte, 1<<20)
-	until(t, "a poller rests", func() bool {
+	until(t, "a poller is parked", func() bool {
 		for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
 			state, _, _ := strings.Cut(stack, "\n")
 			if strings.Contains(state, "[IO wait") && strings.Contains(stack, "(*poller).waitParked") {
@@ -24,29 +24,29 @@ func waitUntilParked(t *testing.T) {
 	})
 }
 
-func testPoller(t *testing.T) (p *poller, bell int) {
+func testPoller(t *testing.T) (p *poller, wakeFD int) {
 	t.Helper()
 	p, err := newPoller(time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	wakeFD, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = unix.Close(bell)
+		_ = unix.Close(wakeFD)
 		p.release()
 	})
-	if err := p.watch(int32(bell), unix.EPOLL_CTL_ADD, 0); err != nil {
+	if err := p.watch(int32(wakeFD), unix.EPOLL_CTL_ADD, 0); err != nil {
 		t.Fatal(err)
 	}
-	return p, bell
+	return p, wakeFD
 }
 
-func wake(t *testing.T, bell int) {
+func wake(t *testing.T, wakeFD int) {
 	t.Helper()
-	if _, err := unix.Write(bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
+	if _, err := unix.Write(wakeFD, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -59,23 +59,23 @@ func inBackground(wait func() int) <-chan int {
 	return events
 }
 
-// TestRest: a parked poller keeps no thread, and each time an event or the
-// timer wakes it, however often it has waited before.
-func TestRest(t *testing.T) {
-	p, bell := testPoller(t)
+// TestWaitParked: a parked poller keeps no thread, and each time an event or
+// the timer wakes it, however often it has waited before.
+func TestWaitParked(t *testing.T) {
+	p, wakeFD := testPoller(t)
 	for i := range 50 {
 		start := time.Since(p.epoch)
-		rung := inBackground(p.waitParked)
+		woken := inBackground(p.waitParked)
 		waitUntilParked(t)
-		wake(t, bell)
-		if n := receive(t, rung); n != 1 || int(p.events[0].Fd) != bell {
+		wake(t, wakeFD)
+		if n := receive(t, woken); n != 1 || int(p.events[0].Fd) != wakeFD {
 			t.Fatalf("%d events, the first of %d", n, p.events[0].Fd)
 		}
-		wake(t, bell) // like an event that comes while the loop is busy, which waitParked finds at once
-		if n := receive(t, inBackground(p.waitParked)); n != 1 || int(p.events[0].Fd) != bell {
+		wake(t, wakeFD) // like an event that comes while the loop is busy, which waitParked finds at once
+		if n := receive(t, inBackground(p.waitParked)); n != 1 || int(p.events[0].Fd) != wakeFD {
 			t.Fatalf("before the rest: %d events, the first of %d", n, p.events[0].Fd)
 		}
-		wake(t, bell)
+		wake(t, wakeFD)
 		if n := receive(t, inBackground(p.waitBlocking)); n != 1 {
 			t.Fatalf("hold: %d events", n)
 		}
@@ -83,7 +83,7 @@ func TestRest(t *testing.T) {
 		waitUntilParked(t)
 		p.setTimer(time.Since(p.epoch) + time.Millisecond)
 		if n := receive(t, alarmed); n != 1 || int(p.events[0].Fd) != p.timerFD {
-			t.Fatalf("alarm: %d events, the first of %d", n, p.events[0].Fd)
+			t.Fatalf("timer: %d events, the first of %d", n, p.events[0].Fd)
 		}
 		now := p.parkedAt
 		if now < start {
@@ -99,18 +99,18 @@ func TestRest(t *testing.T) {
 	}
 }
 
-// TestRestOfMany: events that exceed the space of one wait are left for the
-// next.
-func TestRestOfMany(t *testing.T) {
+// TestWaitParkedWithManyEvents: events that exceed the space of one wait are
+// left for the next.
+func TestWaitParkedWithManyEvents(t *testing.T) {
 	p, _ := testPoller(t)
 	const bells = len(p.events) + 10
 	for range bells {
-		bell, err := unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+		wakeFD, err := unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer unix.Close(bell)
-		if err := p.watch(int32(bell), unix.EPOLL_CTL_ADD, 0); err != nil {
+		defer unix.Close(wakeFD)
+		if err := p.watch(int32(wakeFD), unix.EPOLL_CTL_ADD, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -122,9 +122,9 @@ func TestRestOfMany(t *testing.T) {
 	}
 }
 
-// TestAlarm: the timer fires at the earliest time that it was set for, and can
-// be set again.
-func TestAlarm(t *testing.T) {
+// TestPollerTimer: the timer fires at the earliest time that it was set for,
+// and can be set again.
+func TestPollerTimer(t *testing.T) {
 	p, _ := testPoller(t)
 	epoch := p.epoch
 	for range 10 {
@@ -141,8 +141,8 @@ func TestAlarm(t *testing.T) {
 	}
 }
 
-// TestAlarmInThePast: a timer that is set for the past fires at once.
-func TestAlarmInThePast(t *testing.T) {
+// TestPollerTimerInThePast: a timer that is set for the past fires at once.
+func TestPollerTimerInThePast(t *testing.T) {
 	p, _ := testPoller(t)
 	p.epoch = time.Now()
 	p.setTimer(-time.Hour)
@@ -155,23 +155,23 @@ func TestAlarmInThePast(t *testing.T) {
 	}
 }
 
-// TestCloseResting: Close ends a loop that is parked.
-func TestCloseResting(t *testing.T) {
+// TestCloseParkedLoop: Close ends a loop that is parked.
+func TestCloseParkedLoop(t *testing.T) {
 	g := newGroup(t, 1)
 	waitUntilParked(t)
 	closeNow(t, g)
 }
 
-// TestRestWithoutGate: if Go's poller cannot be used, waitParked still wakes
-// up, but keeps its thread.
-func TestRestWithoutGate(t *testing.T) {
+// TestWaitParkedWithoutGate: if Go's poller cannot be used, waitParked still
+// wakes up, but keeps its thread.
+func TestWaitParkedWithoutGate(t *testing.T) {
 	for name, watching := range map[string]bool{"at first": false, "later": true} {
 		t.Run(name, func(t *testing.T) { testParkedWithoutGate(t, watching) })
 	}
 }
 
 func testParkedWithoutGate(t *testing.T, watching bool) {
-	p, bell := testPoller(t)
+	p, wakeFD := testPoller(t)
 	if watching {
 		if err := p.openGate(); err != nil {
 			t.Fatal(err)
@@ -179,14 +179,14 @@ func testParkedWithoutGate(t *testing.T, watching bool) {
 	}
 	gates := p.gateFD
 	p.gateFD = -1
-	rung := inBackground(p.waitParked)
+	woken := inBackground(p.waitParked)
 	time.Sleep(20 * time.Millisecond) // so that it waits: it would find an earlier event in any case
-	wake(t, bell)
-	n := receive(t, rung)
+	wake(t, wakeFD)
+	n := receive(t, woken)
 	for n == 0 { // a signal
 		n = receive(t, inBackground(p.waitParked))
 	}
-	if n != 1 || int(p.events[0].Fd) != bell {
+	if n != 1 || int(p.events[0].Fd) != wakeFD {
 		t.Errorf("%d events, the first of %d", n, p.events[0].Fd)
 	}
 	if p.inGate != watching {
@@ -197,9 +197,9 @@ func testParkedWithoutGate(t *testing.T, watching bool) {
 	}
 }
 
-// TestAlarmIsSetOnce: setTimer makes no system call for a time at or after
-// which the timer is already due.
-func TestAlarmIsSetOnce(t *testing.T) {
+// TestPollerTimerIsSetOnce: setTimer makes no system call for a time at or
+// after which the timer is already due.
+func TestPollerTimerIsSetOnce(t *testing.T) {
 	p, _ := testPoller(t)
 	for i, at := range []time.Duration{time.Hour, time.Hour, 2 * time.Hour} {
 		p.setTimer(at)
@@ -208,7 +208,7 @@ func TestAlarmIsSetOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		if isSet := set.Value != (unix.Timespec{}); isSet != (i == 0) {
-			t.Errorf("the alarm is set for %v: %v", at, isSet)
+			t.Errorf("the timer is set for %v: %v", at, isSet)
 		}
 		if err := unix.TimerfdSettime(p.timerFD, 0, &unix.ItimerSpec{}, nil); err != nil {
 			t.Fatal(err)
@@ -216,9 +216,9 @@ func TestAlarmIsSetOnce(t *testing.T) {
 	}
 }
 
-// TestGateWatchesForAWhile: epoll stays in gate for a thousand times as long as
-// adding it took.
-func TestGateWatchesForAWhile(t *testing.T) {
+// TestGateStaysOpenForAWhile: epoll stays in gate for a thousand times as long
+// as adding it took.
+func TestGateStaysOpenForAWhile(t *testing.T) {
 	p, _ := testPoller(t)
 	if err := p.openGate(); err != nil {
 		t.Fatal(err)
@@ -232,16 +232,16 @@ func TestGateWatchesForAWhile(t *testing.T) {
 	}
 }
 
-// TestNoEventsOfAnError: a wait that fails returns no events.
-func TestNoEventsOfAnError(t *testing.T) {
+// TestNoEventsAfterAnError: a wait that fails returns no events.
+func TestNoEventsAfterAnError(t *testing.T) {
 	p := &poller{epoll: -1}
 	if n := p.poll(); n != 0 {
 		t.Errorf("%d events", n)
 	}
 }
 
-// TestReleaseOfAHalfMadePoller: release closes the descriptors that are open.
-func TestReleaseOfAHalfMadePoller(t *testing.T) {
+// TestReleaseIncompletePoller: release closes the descriptors that are open.
+func TestReleaseIncompletePoller(t *testing.T) {
 	before := descriptors(t)
 	open := func() int {
 		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)

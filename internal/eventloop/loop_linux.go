@@ -138,9 +138,9 @@ func newLoop(g *Group) (*Loop, error) {
 		return nil, err
 	}
 	l := &Loop{group: g, poll: poll, wakeFD: -1, ended: make(chan struct{}), Buffer: make([]byte, Headroom+ReadSize)}
-	bell, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	wakeFD, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err == nil {
-		l.wakeFD = int32(bell)
+		l.wakeFD = int32(wakeFD)
 		err = l.poll.watch(l.wakeFD, unix.EPOLL_CTL_ADD, 0)
 	}
 	if err != nil {

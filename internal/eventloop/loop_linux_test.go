@@ -82,9 +82,9 @@ func TestFor(t *testing.T) {
 	}
 }
 
-// TestHoldHasAnAlarm: a loop that has just been busy waits in waitBlocking, and
-// still wakes up for timers and at the end of blockingPeriod.
-func TestHoldHasAnAlarm(t *testing.T) {
+// TestBlockingWaitEnds: a loop that has just been busy waits in waitBlocking,
+// and still wakes up for timers and at the end of blockingPeriod.
+func TestBlockingWaitEnds(t *testing.T) {
 	for name, tt := range map[string]struct{ due, want time.Duration }{
 		"nothing is due": {never, blockingPeriod},
 		"due before":     {blockingPeriod / 2, blockingPeriod / 2},
@@ -103,14 +103,15 @@ func TestHoldHasAnAlarm(t *testing.T) {
 				t.Fatalf("%d events", n)
 			}
 			if got := l.poll.timerDue - now; got != tt.want || time.Duration(l.sleepsUntil.Load()) != now+tt.want {
-				t.Errorf("the alarm goes off after %v, the loop says after %v; want %v", got, time.Duration(l.sleepsUntil.Load())-now, tt.want)
+				t.Errorf("the timer fires after %v, the loop says after %v; want %v", got, time.Duration(l.sleepsUntil.Load())-now, tt.want)
 			}
 		})
 	}
 }
 
-// TestHoldsNotAlways: a loop with mayBlock false is parked even after an event.
-func TestHoldsNotAlways(t *testing.T) {
+// TestLoopThatMayNotBlock: a loop with mayBlock false is parked even after an
+// event.
+func TestLoopThatMayNotBlock(t *testing.T) {
 	l := testLoop(t)
 	l.mayBlock = false
 	l.now, l.lastEventAt = 0, 0
@@ -122,14 +123,14 @@ func TestHoldsNotAlways(t *testing.T) {
 	}
 }
 
-// TestHoldEnds: a loop that has been idle for blockingPeriod is parked until a
-// timer is due.
-func TestHoldEnds(t *testing.T) {
+// TestIdleLoopIsParked: a loop that has been idle for blockingPeriod is parked
+// until a timer is due.
+func TestIdleLoopIsParked(t *testing.T) {
 	l := testLoop(t)
 	l.now, l.lastEventAt = blockingPeriod, 0
 	wake(t, int(l.wakeFD))
 	if n := receive(t, inBackground(l.wait)); n != 1 || !l.sleepsForever() || l.poll.timerDue != never {
-		t.Errorf("%d events; the loop sleeps until %v, the alarm goes off at %v", n, time.Duration(l.sleepsUntil.Load()), l.poll.timerDue)
+		t.Errorf("%d events; the loop sleeps until %v, the timer fires at %v", n, time.Duration(l.sleepsUntil.Load()), l.poll.timerDue)
 	}
 }
 
@@ -159,9 +160,10 @@ func (l *Loop) wakeUps(t *testing.T) uint64 {
 	return binary.NativeEndian.Uint64(count[:])
 }
 
-// TestBell: a loop is woken once until it has run the posted functions, and
-// only if it would sleep. Each wake-up adds one, because nothing reads wakeFD.
-func TestBell(t *testing.T) {
+// TestLoopIsWokenOnce: a loop is woken once until it has run the posted
+// functions, and only if it would sleep. Each wake-up adds one, because nothing
+// reads wakeFD.
+func TestLoopIsWokenOnce(t *testing.T) {
 	l := testLoop(t)
 	soon := func() time.Duration { return time.Minute }
 	nothing := func() {}
@@ -196,13 +198,13 @@ func TestIdleLoop(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range events - 1 { // and the loop's own bell
-			bell, err := unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+		for range events - 1 { // and the loop's own wakeFD
+			wakeFD, err := unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer unix.Close(bell)
-			if err := l.poll.watch(int32(bell), unix.EPOLL_CTL_ADD, 0); err != nil {
+			defer unix.Close(wakeFD)
+			if err := l.poll.watch(int32(wakeFD), unix.EPOLL_CTL_ADD, 0); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -250,7 +252,7 @@ func TestNoWaitWithWorkLeft(t *testing.T) {
 				t.Errorf("%d events", n)
 			}
 			if l.poll.timerDue != never {
-				t.Error("the alarm is set")
+				t.Error("the timer is set")
 			}
 		})
 	}
@@ -273,7 +275,7 @@ func TestNewWithoutDescriptors(t *testing.T) {
 			t.Errorf("%d descriptors left: %d are open, %d before", left, after, before)
 		}
 		if err == nil {
-			if left < 2*4 { // of each loop: two epolls, a timer and a bell
+			if left < 2*4 { // of each loop: two epolls, a timer and an eventfd
 				t.Errorf("%d descriptors were enough", left)
 			}
 			return
@@ -387,8 +389,8 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// TestLoopHoldsAfterAnEvent: a loop records when a handler last had an event.
-func TestLoopHoldsAfterAnEvent(t *testing.T) {
+// TestLastEventAt: a loop records when a handler last had an event.
+func TestLastEventAt(t *testing.T) {
 	g := newGroup(t, 1)
 	l := g.loops[0]
 	c, far := pair(t)

@@ -249,9 +249,9 @@ func TestTakeWhileTheLoopSleeps(t *testing.T) {
 	}
 }
 
-// TestTakeOfNet: the descriptor of a connection of the net package is
+// TestTakeNetConn: the descriptor of a connection of the net package is
 // duplicated, and the connection still works after GiveBack.
-func TestTakeOfNet(t *testing.T) {
+func TestTakeNetConn(t *testing.T) {
 	l := testLoop(t)
 	listener := listen(t)
 	defer listener.Close()

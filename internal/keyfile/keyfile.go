@@ -1,9 +1,9 @@
 // Package keyfile stores secrets in files that only their owner can read.
 //
 // If another account can read a signing key, it can sign tokens. Files with
-// too wide permissions are therefore refused and not fixed silently: another
-// account may already have read the key, and only an administrator can judge
-// that.
+// permissions that are too wide are therefore refused, not silently fixed:
+// another account may already have read the key, and only an administrator can
+// judge that.
 package keyfile
 
 import (

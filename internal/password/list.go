@@ -133,11 +133,11 @@ func (l *List) format() []byte {
 // Users returns a copy of the users.
 func (l *List) Users() []User { return slices.Clone(l.users) }
 
-// Find returns the hash of a user. If the name is unknown, it returns false
-// and the hash of another user, which the caller must verify as well. The
-// choice depends on the name, so that the response times for unknown names are
-// distributed like those for known ones, and constant for each name, even if
-// the hashes in the file differ in cost.
+// Find returns the hash of a user. If the name is unknown, it returns false and
+// the hash of another user, which the caller must verify as well. The choice
+// depends on the name. So the response times for unknown names are distributed
+// like those for known ones, and stay the same for each name, even if the
+// hashes in the file differ in cost.
 func (l *List) Find(name string) (Hash, bool) {
 	if i, ok := l.byName[name]; ok {
 		return l.users[i].Hash, true

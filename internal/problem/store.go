@@ -45,12 +45,12 @@ var notDurable = Document{
 }
 
 // StoreFailure logs that an operation on a store failed with err, and returns
-// the document to answer with. what says which operation, for the log, which
-// also gets attrs.
+// the document to answer with. what names the operation in the log, which also
+// gets attrs.
 //
 // After [store.ErrNotDurable], what was to end has ended on this node, and the
-// document says so: it stays ended, but not through a restart of this node,
-// and not on others before the store has it.
+// document says so. A restart of this node may undo that, and other nodes do
+// not know of it until the store has it.
 func StoreFailure(log *slog.Logger, what string, err error, attrs ...any) Document {
 	switch {
 	case errors.Is(err, store.ErrNotDurable):

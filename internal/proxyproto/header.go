@@ -78,9 +78,9 @@ func Read(r io.Reader) (Header, error) {
 	}
 }
 
-// missing returns the minimum number of bytes that are missing from a header
-// that begins with data. Parse must have returned ErrIncomplete for data. data
-// and the result together never exceed the maximum length of a header.
+// missing returns how many bytes at least are missing from a header that begins
+// with data. Parse must have returned ErrIncomplete for data. data and the
+// result together never exceed the maximum length of a header.
 func missing(data []byte) int {
 	switch n := len(data); {
 	case n > 0 && data[0] == signature[0]:

@@ -253,8 +253,9 @@ func TestMoreThanTheFirstRead(t *testing.T) {
 	}
 }
 
-// TestOfAnotherLoop: a loop takes over connections from a loop that is closed.
-func TestOfAnotherLoop(t *testing.T) {
+// TestConnectionsOfAnotherLoop: a loop takes over connections from a loop that
+// is closed.
+func TestConnectionsOfAnotherLoop(t *testing.T) {
 	before := descriptors(t)
 	first := newRelay(t, shortGrace, eventloop.Options{Loops: 1})
 	second := newRelay(t, shortGrace, eventloop.Options{Loops: 1})

@@ -48,9 +48,9 @@ func TestCloseFrameInPieces(t *testing.T) {
 	}
 }
 
-// TestEndHasItsGrace: an End after a fault has all of Grace. Any other End has
+// TestGraceOfEnd: an End after a fault has all of Grace. Any other End has
 // what is left of it since the tunnel started to end.
-func TestEndHasItsGrace(t *testing.T) {
+func TestGraceOfEnd(t *testing.T) {
 	const late = Grace - time.Second
 	for name, tt := range map[string]struct {
 		before func(c *core)
@@ -121,8 +121,9 @@ func TestTimesOfAQuietTunnel(t *testing.T) {
 	}
 }
 
-// TestWhoIsLost: after a failed write, its destination is lost.
-func TestWhoIsLost(t *testing.T) {
+// TestFailedWriteLosesTheDestination: after a failed write, its destination is
+// lost.
+func TestFailedWriteLosesTheDestination(t *testing.T) {
 	for _, s := range []side{client, upstream} {
 		c := newCore(Pair{Stall: defaultStall})
 		c.wrote(s, 0, io.ErrClosedPipe, 0)
@@ -132,9 +133,9 @@ func TestWhoIsLost(t *testing.T) {
 	}
 }
 
-// TestEndOverWhatWaits: an End drops the bytes pending for the upstream, and of
-// those pending for the client it keeps the current frame.
-func TestEndOverWhatWaits(t *testing.T) {
+// TestEndDropsPendingBytes: an End drops the bytes pending for the upstream,
+// and of those pending for the client it keeps the current frame.
+func TestEndDropsPendingBytes(t *testing.T) {
 	up, back := fromClient(0x82, 9), fromUpstream(0x82, 9)
 	for name, taken := range map[string]int{"between frames": len(back), "inside a frame": len(back) - 3, "before its last byte": len(back) - 1} {
 		t.Run(name, func(t *testing.T) {

@@ -193,8 +193,8 @@ func TestEndAtOnce(t *testing.T) {
 	})
 }
 
-// TestEndOfWhatHasEnded: End calls back after the tunnel has closed.
-func TestEndOfWhatHasEnded(t *testing.T) {
+// TestEndOfAClosedTunnel: End calls back after the tunnel has closed.
+func TestEndOfAClosedTunnel(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		w = w.withShortGrace()
 		g := newRig(t, w, Pair{})
@@ -364,9 +364,9 @@ func TestRelayCloses(t *testing.T) {
 	})
 }
 
-// TestEndAfterAll: End calls back when the tunnel has already closed, and
+// TestEndAfterClosed: End calls back when the tunnel has already closed, and
 // Closed is not called again.
-func TestEndAfterAll(t *testing.T) {
+func TestEndAfterClosed(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		r := newRelay(t, w.grace, eventloop.Options{Loops: 1, Portable: w.portable})
 		g := rigOf(t, r, w, Pair{})

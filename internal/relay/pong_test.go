@@ -168,9 +168,9 @@ func TestDataDoesNotAskForLag(t *testing.T) {
 	}
 }
 
-// TestPingIsNoBurst: a ping of the relay does not extend a burst of the
-// upstream, and the pong passes.
-func TestPingIsNoBurst(t *testing.T) {
+// TestPingDoesNotExtendABurst: a ping of the relay does not extend a burst of
+// the upstream, and the pong passes.
+func TestPingDoesNotExtendABurst(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		const early, ping = lagTime / 10, lagTime * 9 / 10
 		g := newRig(t, transports[0], Pair{Ping: ping})

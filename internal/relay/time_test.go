@@ -47,9 +47,10 @@ func TestIdle(t *testing.T) {
 	})
 }
 
-// TestPongsAreNoUse: pongs of a browser and pings of an upstream do not keep an
-// idle socket open. Data of either side does, even in the middle of a frame.
-func TestPongsAreNoUse(t *testing.T) {
+// TestControlFramesDoNotPreventIdle: pongs of a browser and pings of an
+// upstream do not keep an idle socket open. Data of either side does, even in
+// the middle of a frame.
+func TestControlFramesDoNotPreventIdle(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		long := 1
 		if !w.pipe {
@@ -146,8 +147,8 @@ func TestUpstreamStalls(t *testing.T) {
 	})
 }
 
-// TestSlowIsNoStall: a client that reads slowly is not cut.
-func TestSlowIsNoStall(t *testing.T) {
+// TestSlowReaderDoesNotStall: a client that reads slowly is not cut.
+func TestSlowReaderDoesNotStall(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		if w.dialBack != nil && w.portable {
 			w.dial = w.dialBack // a write over TLS cannot resume after a timeout

@@ -280,9 +280,9 @@ func TestFlushWritesWhatFits(t *testing.T) {
 	}
 }
 
-// TestIndexTriesFewer: a failing log gets half as many revocations each time,
-// at growing intervals, and twice as many once it works again.
-func TestIndexTriesFewer(t *testing.T) {
+// TestIndexWritesSmallerBatches: a failing log gets half as many revocations
+// each time, at growing intervals, and twice as many once it works again.
+func TestIndexWritesSmallerBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &failing{Revocations: memory.New(store.Limits{}), fault: errDisk}
 		x := mustIndex(t, Config{Log: log})

@@ -20,7 +20,7 @@ import (
 // of the verifier, the leeway is subtracted from iat: tokens that are issued
 // within the leeway after a revocation may also be revoked.
 //
-// A session that claims to have begun after the token was issued is not
+// A start time in the sid that is later than the iat of the token is not
 // believed. A token with neither date is revoked.
 func Concerns(r store.Revocation, c *token.Claims) bool {
 	switch r.Target {

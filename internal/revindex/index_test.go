@@ -141,8 +141,8 @@ func TestIndexFollows(t *testing.T) {
 	})
 }
 
-// TestIndexScopes: the index answers as each revocation would.
-func TestIndexScopes(t *testing.T) {
+// TestIndexTargets: the index answers as each revocation would.
+func TestIndexTargets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
 		expires := now.Add(time.Hour)
@@ -206,10 +206,10 @@ func TestIndexForgets(t *testing.T) {
 	})
 }
 
-// TestIndexKnowsItsAge: contact is at most a second old while the store
-// answers, does not advance while it fails or hangs, and recovers soon
+// TestIndexReportsItsLastContact: contact is at most a second old while the
+// store answers, does not advance while it fails or hangs, and recovers soon
 // afterwards.
-func TestIndexKnowsItsAge(t *testing.T) {
+func TestIndexReportsItsLastContact(t *testing.T) {
 	for name, fault := range map[string]func(*broken, bool){
 		"fails": func(b *broken, on bool) {
 			if b.fail(nil); on {

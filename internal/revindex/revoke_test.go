@@ -94,10 +94,10 @@ func TestIndexRevokeWaits(t *testing.T) {
 	})
 }
 
-// TestIndexTellsOnce: OnRevoke is called once for each revocation, before
-// Revoke returns, even if Run and many calls of Revoke learn of it at the same
-// time.
-func TestIndexTellsOnce(t *testing.T) {
+// TestIndexCallsOnRevokeOnce: OnRevoke is called once for each revocation,
+// before Revoke returns, even if Run and many calls of Revoke learn of it at
+// the same time.
+func TestIndexCallsOnRevokeOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		told := map[string]int{}

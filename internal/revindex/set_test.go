@@ -104,9 +104,9 @@ func TestFilterIsRarelyWrong(t *testing.T) {
 	}
 }
 
-// TestIndexAnswersWhileItLearns: concurrent readers see a revocation once
+// TestIndexAnswersDuringRevoke: concurrent readers see a revocation once
 // Revoke has returned.
-func TestIndexAnswersWhileItLearns(t *testing.T) {
+func TestIndexAnswersDuringRevoke(t *testing.T) {
 	x, err := New(Config{Log: memory.New(store.Limits{})})
 	if err != nil {
 		t.Fatal(err)

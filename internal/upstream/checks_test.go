@@ -126,10 +126,10 @@ func TestWhichHealthChecksAreShared(t *testing.T) {
 	}
 }
 
-// TestSharedHealthCheckLives: the result of a check applies to a pool that is
-// added later. The check runs until the last pool is closed, even if Close is
-// called twice, and not afterwards.
-func TestSharedHealthCheckLives(t *testing.T) {
+// TestLifetimeOfASharedHealthCheck: the result of a check applies to a pool
+// that is added later. The check runs until the last pool is closed, even if
+// Close is called twice, and not afterwards.
+func TestLifetimeOfASharedHealthCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, all := &watched{}, newChecks()
 		isHealthy := func(p *Pool) bool { return healthy(p) == 1 }
@@ -191,9 +191,9 @@ func TestFailedConnectionsAreShared(t *testing.T) {
 	})
 }
 
-// TestClosedHealthCheckSaysNothing: a check that is interrupted because its
-// last pool is closed is not a failure.
-func TestClosedHealthCheckSaysNothing(t *testing.T) {
+// TestInterruptedHealthCheckIsNoFailure: a check that is interrupted because
+// its last pool is closed is not a failure.
+func TestInterruptedHealthCheckIsNoFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		all := &Checks{Logger: slog.New(slog.NewTextHandler(&log, nil))}

@@ -200,8 +200,8 @@ func TestR15_Hang(t *testing.T) {
 	}
 }
 
-// TestUnaskedSwitch: a plain request is never upgraded.
-func TestUnaskedSwitch(t *testing.T) {
+// TestUnrequestedUpgrade: a plain request is never upgraded.
+func TestUnrequestedUpgrade(t *testing.T) {
 	l := speak(t, "tcp", "127.0.0.1:0", answering(switching()))
 	if _, err := newPool(t, "http://"+l.Addr().String()).RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil)); !errors.Is(err, ErrAnswer) {
 		t.Errorf("%v", err)

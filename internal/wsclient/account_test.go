@@ -95,7 +95,7 @@ func TestLogoutAfterARefusal(t *testing.T) {
 
 // If the access token has expired, the refresh token logs out. A session that
 // the server does not have need not be ended.
-func TestLogoutLate(t *testing.T) {
+func TestLogoutWithAnExpiredAccessToken(t *testing.T) {
 	var got string
 	r := newRig(t, map[string]http.HandlerFunc{"POST /auth/logout": func(w http.ResponseWriter, r *http.Request) {
 		got = r.Header.Get("Authorization")

@@ -7,8 +7,10 @@ import (
 	"wsauth"
 )
 
-// known reports whether reason is one of the guard's reasons.
-func known(reason string) bool { return slices.Contains(wsauth.Reasons(), wsauth.Reason(reason)) }
+// isGuardReason reports whether reason is one of the guard's reasons.
+func isGuardReason(reason string) bool {
+	return slices.Contains(wsauth.Reasons(), wsauth.Reason(reason))
+}
 
 // others describes the close codes that are not sent by a guard, as in
 // docs/close-codes.md.
@@ -30,7 +32,7 @@ var others = map[int]struct {
 // the code. For unknown codes the advice is to reconnect, as in the browser
 // module.
 func explain(code int, reason string) (means string, advice wsauth.Advice) {
-	if r := wsauth.Reason(reason); known(reason) && r.Outcome().Code == code {
+	if r := wsauth.Reason(reason); isGuardReason(reason) && r.Outcome().Code == code {
 		return r.Outcome().Text, r.Outcome().Advice
 	}
 	for _, r := range wsauth.Reasons() {
@@ -50,7 +52,7 @@ func explain(code int, reason string) (means string, advice wsauth.Advice) {
 // adviceOf returns what to do after an HTTP response: the advice for its
 // reason, or for the corresponding close code.
 func adviceOf(status int, reason string) wsauth.Advice {
-	if known(reason) {
+	if isGuardReason(reason) {
 		return wsauth.Reason(reason).Outcome().Advice
 	}
 	_, advice := explain(codeOf(status), "")

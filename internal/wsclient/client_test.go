@@ -89,7 +89,7 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-func TestNoCodeIsNormal(t *testing.T) {
+func TestCloseWithoutACodeIsNormal(t *testing.T) {
 	r := newRig(t, map[string]http.HandlerFunc{"/ws": onSocket(func(_ context.Context, conn *websocket.Conn) { _ = conn.Close(websocket.StatusNoStatusRcvd, "") })})
 	if err := r.run(); err != nil {
 		t.Error(err)
@@ -98,7 +98,7 @@ func TestNoCodeIsNormal(t *testing.T) {
 
 // A server that echoes blocks until the client reads, so the client must read
 // while it writes.
-func TestMuchInputComesBack(t *testing.T) {
+func TestEchoOfMuchInput(t *testing.T) {
 	r := newRig(t, map[string]http.HandlerFunc{"/ws": onSocket(func(ctx context.Context, conn *websocket.Conn) {
 		for {
 			kind, data, err := conn.Read(ctx)
@@ -275,8 +275,7 @@ func TestFirstMessageWithoutAnAnswer(t *testing.T) {
 	}
 }
 
-// A first message that the server accepts without an answer is as good as one
-// that it answers.
+// A server may accept the first message without answering it.
 func TestFirstMessageOfAnApplication(t *testing.T) {
 	for reply, want := range map[string]string{
 		"welcome": "welcome\nmore\n",

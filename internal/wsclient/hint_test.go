@@ -177,10 +177,10 @@ func TestHintsOfDialErrors(t *testing.T) {
 	}
 }
 
-// TestBasicBesideALogin: HTTP Basic credentials for a proxy in front are sent
-// with each request that has no token in the same field, and never together
-// with one.
-func TestBasicBesideALogin(t *testing.T) {
+// TestBasicTogetherWithALogin: HTTP Basic credentials for a proxy in front are
+// sent with each request that has no token in the same field, and never
+// together with one.
+func TestBasicTogetherWithALogin(t *testing.T) {
 	seen := map[string][]string{}
 	record := func(next http.HandlerFunc) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {

@@ -93,7 +93,7 @@ func readRefusal(step Step, resp *http.Response, credential bool) *Refusal {
 		location.RawQuery, location.Fragment, location.User = "", "", nil
 		r.Text = "it redirects to " + inspect.Printable(location.String()) + "; credentials are not sent there automatically"
 	}
-	if r.Advice = adviceOf(r.Status, r.Reason); step == Login && !known(r.Reason) && r.Advice == wsauth.AdviceRenew {
+	if r.Advice = adviceOf(r.Status, r.Reason); step == Login && !isGuardReason(r.Reason) && r.Advice == wsauth.AdviceRenew {
 		r.Advice = "" // a login is what failed
 	}
 	r.Hint = r.hint(resp, body, credential)

@@ -392,7 +392,7 @@ func TestAnswersAreBounded(t *testing.T) {
 	})
 }
 
-func TestEndOfAnAnswerThatIsNoUpgrade(t *testing.T) {
+func TestEndOfAPlainAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)
 		const answer = "HTTP/1.1 400 Bad Request\r\n\r\nbody"

@@ -8,7 +8,7 @@
 package wsframe
 
 import (
-	"crypto/sha1" //nolint:gosec // RFC 6455 section 4.2.2 names SHA-1; it proves nothing but that the server speaks WebSocket.
+	"crypto/sha1" //nolint:gosec // RFC 6455 section 4.2.2 requires SHA-1; it only shows that the server speaks WebSocket.
 	"encoding/base64"
 	"net/http"
 )

@@ -15,8 +15,8 @@ import (
 )
 
 // A change is a fault that can be switched on. It puts text around a node and,
-// if it concerns an operator, replaces that. "$" in these texts is replaced by
-// the condition that this change is switched on.
+// if it has an operator, replaces the node's operator. "$" in these texts is
+// replaced by the condition that this change is switched on.
 type change struct {
 	file          *source
 	node          ast.Node

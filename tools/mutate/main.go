@@ -1,6 +1,6 @@
 // Mutate measures how well a package's tests notice faults. It makes small
-// changes to the package and runs, for each of them, the tests that reach it:
-// a change that no test notices is reported.
+// changes to the package, runs the tests that reach each change, and reports
+// the changes that no test notices.
 //
 //	go -C tools run ./mutate [flags] PACKAGE [TESTS...]
 //
@@ -8,18 +8,19 @@
 // packages whose tests are run, by default PACKAGE alone.
 //
 // All chosen changes are compiled into one test program, and the environment
-// variable MUTANT switches one of them on. They reach the compiler by an
-// overlay, so that no file of the project is touched. Coverage says which
-// tests reach a change; the fastest run first, and the first failure ends it.
-// A failure or a time-out counts only if it happens twice. A test that takes
-// five times as long as it should, and 13 s more, is stopped, and the change
-// goes on to the other tests; if none of them fails, the change is reported as
-// noticed by time-out only.
+// variable MUTANT switches one of them on. The compiler gets them by an
+// overlay, so no file of the project changes. Coverage says which tests reach a
+// change; the fastest run first, and the first failure ends it. A failure or a
+// time-out counts only if it happens twice. A test that takes five times as
+// long as it should, and 13 s more, is stopped, and the other tests are run
+// with the change; if none of them fails, the change is reported as noticed by
+// time-out only.
 //
-// The same seed chooses the same changes of the same code. With -o, a run that
-// was interrupted goes on where it was; with -again too, it judges once more
-// what no test had noticed, for instance after tests were added. The status is
-// 1 if fewer changes are noticed than -least asks for.
+// The same seed chooses the same changes of the same code. With -o, a run
+// continues where an earlier one was interrupted; with -again as well, it
+// judges again the changes that no test had noticed, for example after tests
+// were added. The status is 1 if fewer changes are noticed than -least asks
+// for.
 package main
 
 import (

@@ -63,7 +63,7 @@ const (
 
 // requireToken refuses requests without the token of file, and limits how many
 // wrong ones a network may try. It counts a try before it compares the token,
-// so that parallel tries count, and uncounts it if the token is right.
+// so that concurrent tries count, and takes it back if the token is right.
 func requireToken(file *TokenFile, log *slog.Logger, next http.Handler) http.Handler {
 	tries := ratelimit.New(maxTries, tryEvery, maxTriers)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

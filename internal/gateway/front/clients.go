@@ -116,10 +116,10 @@ func (c *clients) refuse(peer net.Addr, err error) {
 	}
 }
 
-// SocketContext returns a new context for a handshake. It keeps only the
-// client and the value by which net/http logs panics: the socket retains its
-// context for as long as it lives, and net/http's takes half a kilobyte. Like
-// the socket, the new context does not end with the request.
+// SocketContext returns a new context for a handshake. It keeps only the client
+// and the value by which net/http logs panics: the socket keeps its context
+// while it is open, and net/http's takes half a kilobyte. Like the socket, the
+// new context does not end with the request.
 func SocketContext(ctx context.Context) context.Context {
 	short := context.WithValue(context.Background(), http.ServerContextKey, ctx.Value(http.ServerContextKey))
 	if c := forwarded.From(ctx); c != nil {

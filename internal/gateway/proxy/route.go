@@ -172,9 +172,8 @@ type RouteLimits struct {
 	// year. Default: no limit.
 	Idle time.Duration
 
-	// Ping is how often a silent client is sent a ping. A client that is
-	// silent for three times as long is considered gone. From 1 s to 24 h.
-	// Default: 30 s.
+	// Ping is how often a silent client is sent a ping. A client that is silent
+	// for three times as long is disconnected. From 1 s to 24 h. Default: 30 s.
 	Ping time.Duration
 
 	PerMinute int // handshakes from one address per minute; more are 429. Default: no limit

@@ -15,9 +15,9 @@ import (
 )
 
 // A Record collects the outcome of one request: its response or, for a
-// WebSocket handshake, what became of it, which may be decided long after the
-// request's handler has returned. It is reported once, to the metrics and to
-// the access log. A zero Record is never reported.
+// WebSocket handshake, how it ended, which may be long after the request's
+// handler has returned. It is reported once, to the metrics and to the access
+// log. A zero Record is never reported.
 //
 // A handler and the socket that it opens use a Record one after the other;
 // only the report of a handshake may come from several goroutines.
@@ -99,7 +99,7 @@ const (
 )
 
 // Refused records why a request was refused. That is the outcome of a
-// handshake, in whichever way the client is told.
+// handshake, whether it is refused in HTTP or by a close code.
 func (x *Record) Refused(e *wsauth.Error) {
 	if !x.upgrade {
 		x.reason = string(e.Reason)
