@@ -3,6 +3,7 @@ package wsauth_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"wsauth"
+	"wsauth/internal/wstest"
 	"wsauth/store"
 	"wsauth/store/memory"
 	"wsauth/token"
@@ -170,6 +172,56 @@ func TestWith(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestWithPolicy checks that each guard follows its own policy, and that a
+// derived guard leaves the first one as it was.
+func TestWithPolicy(t *testing.T) {
+	var log, derivedLog wstest.Log
+	g := must(wsauth.New(wsauth.Config{
+		Verifier: sessionVerifier{"s1"}, Origins: []string{"https://one.example"}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	}))
+	derived := must(g.With(func(c *wsauth.Config) {
+		c.Origins, c.AppParameters, c.KeepCredential = []string{"https://two.example"}, []string{"access_token"}, true
+		c.Extractors = []wsauth.Extractor{wsauth.Header{}, wsauth.FirstMessage{}}
+		c.Logger = slog.New(slog.NewTextHandler(&derivedLog, nil))
+	}))
+	changed := func(change func(*http.Request), fields ...string) *http.Request {
+		r := handshakeFrom("192.0.2.1:1", fields...)
+		change(r)
+		return r
+	}
+	same := func(*http.Request) {}
+	for name, tt := range map[string]struct {
+		r           *http.Request
+		first, next error
+	}{
+		"first origin":     {changed(same, "Origin: https://one.example"), nil, wsauth.OriginNotAllowed},
+		"second origin":    {changed(same, "Origin: https://two.example"), wsauth.OriginNotAllowed, nil},
+		"other origin":     {changed(same, "Origin: https://app.example"), wsauth.OriginNotAllowed, wsauth.OriginNotAllowed},
+		"app's parameter":  {changed(func(r *http.Request) { r.URL.RawQuery = "access_token=x" }), wsauth.InvalidRequest, nil},
+		"no credential":    {changed(func(r *http.Request) { r.Header.Del("Authorization") }), wsauth.TokenMissing, nil},
+		"plain, no header": {httptest.NewRequest(http.MethodGet, "/", nil), wsauth.TokenMissing, wsauth.TokenMissing},
+	} {
+		for _, of := range []struct {
+			guard *wsauth.Guard
+			want  error
+		}{{g, tt.first}, {derived, tt.next}} {
+			if _, err := of.guard.Check(tt.r, wsauth.Access); !errors.Is(err, of.want) {
+				t.Errorf("%s: %v, want %v", name, err, of.want)
+			}
+		}
+	}
+	for guard, want := range map[*wsauth.Guard]string{g: "", derived: "Bearer x"} {
+		r := changed(same)
+		if guard.Strip(r); r.Header.Get("Authorization") != want {
+			t.Errorf("after Strip, Authorization is %q, want %q", r.Header.Get("Authorization"), want)
+		}
+	}
+	derived.Refuse(httptest.NewRecorder(), changed(same), errors.New("refused"))
+	if log.String() != "" || !strings.Contains(derivedLog.String(), "msg=refused") {
+		t.Errorf("the first guard has logged %q, the derived one %q", &log, &derivedLog)
+	}
 }
 
 // TestWithErrors checks that shared settings cannot differ, and that others are

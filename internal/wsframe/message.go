@@ -41,7 +41,7 @@ func ReadText(r *bufio.Reader, w io.Writer, maxBytes int) ([]byte, *Fault, error
 		n, _ := payloadLen(head) // limited by the rules
 		// ReadAll allocates as data arrives, not because a header announces
 		// it.
-		payload, err := io.ReadAll(io.LimitReader(r, int64(n))) //nolint:gosec // at maxBytes maxBytes
+		payload, err := io.ReadAll(io.LimitReader(r, int64(n))) //nolint:gosec // at most maxBytes
 		if err != nil {
 			return nil, nil, err
 		}

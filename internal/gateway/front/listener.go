@@ -45,7 +45,7 @@ func (s *Server) listen(l net.Listener, server *http.Server) net.Listener {
 		proxies:  s.clients.rules(s.HeaderTimeout),
 		patience: server.ReadHeaderTimeout,
 		received: on.received,
-		failed:   on.hasFailed,
+		failed:   on.logFailure,
 	}
 	var ok bool
 	if on.stop, ok = clients.listen(l); !ok {
@@ -87,8 +87,8 @@ func (l *listener) handOver(conn net.Conn) {
 	}
 }
 
-// hasFailed logs that no client can be accepted at the moment; see [acceptor].
-func (l *listener) hasFailed(err error) {
+// logFailure logs that no client can be accepted at the moment; see [acceptor].
+func (l *listener) logFailure(err error) {
 	l.server.log.LogAttrs(l.ctx, slog.LevelWarn, "cannot accept clients for the moment", slog.Any("error", err))
 }
 
