@@ -65,8 +65,8 @@ func (g *Guard) servePlain(w http.ResponseWriter, r *http.Request, q Requirement
 // serveSocket takes the connection of a handshake from net/http, admits the
 // socket, and calls the handler in a new goroutine. The goroutine of net/http
 // ends here, with the stack and the buffers that it has grown, which makes an
-// idle socket smaller ("go run ./bench memory" measures this). With a
-// wsconn.Direct there is nothing to save, and the handler is called directly.
+// idle socket smaller ("go run ./bench memory" measures this). If net/http did
+// not read the handshake, the handler is called in the current goroutine.
 func (g *Guard) serveSocket(w http.ResponseWriter, r *http.Request, q Requirement, claims *token.Claims, next http.Handler) {
 	response, s := wsconn.Accept(w, g.paused, func(response *wsconn.Response) (*Socket, error) {
 		if response.IsEarly() {
@@ -90,11 +90,11 @@ func (g *Guard) serveSocket(w http.ResponseWriter, r *http.Request, q Requiremen
 			g.Refuse(response, stripped, err)
 		}
 	})
-	if response.IsDirect() {
-		s.serve(next, response, stripped)
+	if response.NeedsGoroutine() {
+		go s.serve(next, response, stripped)
 		return
 	}
-	go s.serve(next, response, stripped)
+	s.serve(next, response, stripped)
 }
 
 // serve calls the handler as net/http does: a panic is logged and ends only

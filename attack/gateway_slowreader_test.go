@@ -34,7 +34,7 @@ func TestG15_SlowReadersGetEverything(t *testing.T) {
 	frame = append(frame, bytes.Repeat([]byte("x"), frameSize)...)
 	stream := append(bytes.Repeat(frame, frames), 0x88, 2, 3, 232)
 	config := gateway.Config{Routes: []proxy.Route{{Path: "/", Limits: proxy.RouteLimits{Ping: time.Second}}}}
-	hurried := func(w http.ResponseWriter, r *http.Request) {
+	handler := func(w http.ResponseWriter, r *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
@@ -47,8 +47,8 @@ func TestG15_SlowReadersGetEverything(t *testing.T) {
 		}
 	}
 	for name, open := range map[string]func(*testing.T) net.Conn{
-		"event_loop": func(t *testing.T) net.Conn { return dial(t, newGatewayOf(t, config, hurried).addr) },
-		"TLS":        func(t *testing.T) net.Conn { return newGatewayOverTLS(t, config, hurried).dialTLS(t) },
+		"event_loop": func(t *testing.T) net.Conn { return dial(t, newGatewayOf(t, config, handler).addr) },
+		"TLS":        func(t *testing.T) net.Conn { return newGatewayOverTLS(t, config, handler).dialTLS(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn := open(t)

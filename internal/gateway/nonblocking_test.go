@@ -30,7 +30,7 @@ func (r *rig) serveOnLoop(match func(*http.Request) proxy.Match, request string)
 	go func() {
 		defer close(served)
 		h := r.g.front.NewHandshake(near, true)
-		h.Hurry()
+		h.SetOnLoop()
 		defer h.Finish()
 		r.g.serve(h, handshake, h.Place(), match(handshake))
 	}()

@@ -37,7 +37,7 @@ func (g *Gateway) serveHandshake(h *front.Handshake, r *http.Request) {
 	if h.IsIdle() {
 		if m, ok := g.quickMatch(r); ok {
 			defer h.Finish()
-			h.Hurry()
+			h.SetOnLoop()
 			g.serve(h, r, h.Place(), m)
 			return
 		}

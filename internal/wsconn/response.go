@@ -26,8 +26,8 @@ type Response struct {
 	status   int // 0 until WriteHeader
 	hijacked bool
 	early    bool // see IsEarly
-	direct   bool // see IsDirect
-	hurried  bool
+	netHTTP  bool // the handler is called in a goroutine of net/http
+	onLoop   bool
 
 	unanswered func() // may be nil
 	owner      Owner  // nil after it was notified that the socket opens
@@ -67,8 +67,10 @@ func take(w http.ResponseWriter, held func() bool) (*Response, error) {
 	conn.HoldWhile(held)
 	r := NewResponse(conn)
 	r.early = buffered.Reader.Buffered() > 0
-	if direct, ok := AsDirect(w); ok {
-		r.direct, r.hurried = true, direct.Hurried()
+	if h, ok := asHandshakeWriter(w); ok {
+		r.onLoop = h.OnLoop()
+	} else {
+		r.netHTTP = true
 	}
 	return r, nil
 }
@@ -78,8 +80,10 @@ func take(w http.ResponseWriter, held func() bool) (*Response, error) {
 // request that a proxy in front mistook for a part of this one.
 func (r *Response) IsEarly() bool { return r.early }
 
-// IsDirect reports whether the connection was hijacked from a [Direct].
-func (r *Response) IsDirect() bool { return r.direct }
+// NeedsGoroutine reports whether the handler should run in a goroutine of its
+// own, because the current one is that of net/http: its stack and buffers would
+// be kept as long as the socket.
+func (r *Response) NeedsGoroutine() bool { return r.netHTTP }
 
 // Conn returns the connection. The handler must not use it before Hijack.
 func (r *Response) Conn() *Conn { return r.conn }
@@ -97,22 +101,21 @@ func (r *Response) Attach(o Owner) {
 	r.conn.own(o)
 }
 
-// A Direct is an http.ResponseWriter for a handshake that was not read by
-// net/http. Its caller does not keep memory of net/http either, so the handler
-// does not need a goroutine of its own.
-type Direct interface {
+// A HandshakeWriter is an http.ResponseWriter for a handshake that was not read
+// by net/http.
+type HandshakeWriter interface {
 	http.ResponseWriter
 
-	// Hurried reports whether an event loop calls the handler, which then must
+	// OnLoop reports whether an event loop calls the handler, which then must
 	// not block.
-	Hurried() bool
+	OnLoop() bool
 }
 
-// AsDirect returns the Direct that w wraps.
-func AsDirect(w http.ResponseWriter) (Direct, bool) {
+// asHandshakeWriter returns the HandshakeWriter that w wraps.
+func asHandshakeWriter(w http.ResponseWriter) (HandshakeWriter, bool) {
 	for {
 		switch at := w.(type) {
-		case Direct:
+		case HandshakeWriter:
 			return at, true
 		case interface{ Unwrap() http.ResponseWriter }:
 			w = at.Unwrap()
@@ -122,11 +125,12 @@ func AsDirect(w http.ResponseWriter) (Direct, bool) {
 	}
 }
 
-// Hurry declares that the handler must not block.
-func (r *Response) Hurry() { r.hurried = true }
+// SetOnLoop declares that an event loop calls the handler, which must not
+// block.
+func (r *Response) SetOnLoop() { r.onLoop = true }
 
-// Hurried reports whether the handler must not block.
-func (r *Response) Hurried() bool { return r.hurried }
+// OnLoop reports whether an event loop calls the handler.
+func (r *Response) OnLoop() bool { return r.onLoop }
 
 // Header returns the header that WriteHeader will send.
 func (r *Response) Header() http.Header { return r.header }
@@ -270,7 +274,7 @@ func (r *Response) Unanswered(f func()) { r.unanswered = f }
 // was hijacked, it belongs to the handler; otherwise it is closed after the
 // client has had time to read the response.
 func (r *Response) Finish() {
-	if r.hurried {
+	if r.onLoop {
 		go r.finish()
 		return
 	}

@@ -82,7 +82,7 @@ type Config struct {
 
 	// Handshake serves a WebSocket handshake that is the first request of its
 	// connection. An event loop calls it, so it must not block: it serves the
-	// handshake in a goroutine, or calls [Handshake.Hurry] first.
+	// handshake in a goroutine, or calls [Handshake.SetOnLoop] first.
 	Handshake func(h *Handshake, r *http.Request)
 
 	// Shutdown ends all sockets and waits until they are closed or ctx is

@@ -20,7 +20,7 @@ type Handshake struct {
 	conn     net.Conn
 	log      *slog.Logger
 	idle     bool
-	hurried  bool
+	onLoop   bool
 	hijacked bool
 	plain    *wsconn.Response // nil until it is needed
 }
@@ -36,11 +36,12 @@ func (s *Server) NewHandshake(conn net.Conn, idle bool) *Handshake {
 // little else to do, so that it may serve the handshake itself.
 func (h *Handshake) IsIdle() bool { return h.idle }
 
-// Hurry declares that the event loop serves the handshake: nothing may block.
-func (h *Handshake) Hurry() { h.hurried = true }
+// SetOnLoop declares that the event loop serves the handshake: nothing may
+// block.
+func (h *Handshake) SetOnLoop() { h.onLoop = true }
 
-// Hurried implements [wsconn.Direct].
-func (h *Handshake) Hurried() bool { return h.hurried }
+// OnLoop implements [wsconn.HandshakeWriter].
+func (h *Handshake) OnLoop() bool { return h.onLoop }
 
 // Place returns the place of the connection; see [Server.Admit].
 func (h *Handshake) Place() *connlimit.Place { return connlimit.Of(h.conn) }
@@ -48,8 +49,8 @@ func (h *Handshake) Place() *connlimit.Place { return connlimit.Of(h.conn) }
 func (h *Handshake) response() *wsconn.Response {
 	if h.plain == nil {
 		h.plain = wsconn.NewResponse(wsconn.New(h.conn, func() {}))
-		if h.hurried {
-			h.plain.Hurry()
+		if h.onLoop {
+			h.plain.SetOnLoop()
 		}
 	}
 	return h.plain

@@ -64,7 +64,7 @@ func (o *opening) begin() {
 // ask sends the handshake to the upstream. It uses a goroutine if sending
 // might block and the caller is an event loop.
 func (o *opening) ask() {
-	if !o.w.Hurried() {
+	if !o.w.OnLoop() {
 		o.askBlocking()
 		return
 	}
@@ -107,7 +107,7 @@ func (o *opening) await(asked *upstream.PendingHandshake) {
 	}) {
 		return
 	}
-	if o.w.Hurried() {
+	if o.w.OnLoop() {
 		go o.wait(nil, nil)
 		return
 	}

@@ -43,11 +43,11 @@ func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request) {
 	o.r.Body = http.NoBody
 	p.guard.Strip(o.r)
 	p.stripOwn(o.r)
-	if response.IsDirect() {
-		o.begin()
+	if response.NeedsGoroutine() {
+		go o.begin()
 		return
 	}
-	go o.begin() // so that net/http can release its buffers
+	o.begin()
 }
 
 // startRelay hands both connections to the relay. fromClient are bytes that the
