@@ -21,24 +21,24 @@ import (
 	"wsauth/token"
 )
 
-// A bubble is a target in a synctest bubble, where time passes only when
-// nothing else happens. Its connections are pipes.
+// A bubble is a target in a synctest bubble, where time passes only while all
+// goroutines are blocked. Its connections are pipes.
 type bubble struct {
 	*target
-	pipes    *wstest.Pipes
-	sessions chan *wsauth.Socket // of the sockets that were opened; see open
-	each     func(*http.Request) // called first by the handler, unless nil
-	heard    chan string         // messages for the application: "alice: hello"
+	pipes     *wstest.Pipes
+	sessions  chan *wsauth.Socket // of new sockets; open receives from it
+	onRequest func(*http.Request) // called first by the handler, unless nil
+	messages  chan string         // messages that the application got: "alice: hello"
 }
 
 // newBubble serves a guard with the handler that handle returns. The returned
-// function stops it; nothing may then keep Shutdown waiting. A configuration
+// function stops it, and must not have to wait for sockets. A configuration
 // without a Verifier gets one that trusts the keyring.
 func newBubble(t *testing.T, config wsauth.Config, handle func(*bubble) http.HandlerFunc) (x *bubble, stop func()) {
 	t.Helper()
 	x = &bubble{
 		target: &target{log: new(wstest.Log)}, pipes: wstest.NewPipes(),
-		sessions: make(chan *wsauth.Socket, 1), heard: make(chan string, 100),
+		sessions: make(chan *wsauth.Socket, 1), messages: make(chan string, 100),
 	}
 	if config.Verifier == nil {
 		config.Verifier = newVerifier(t, 0)
@@ -65,8 +65,8 @@ func inBubble(t *testing.T, config func() wsauth.Config, f func(t *testing.T, x 
 	synctest.Test(t, func(t *testing.T) {
 		x, stop := newBubble(t, config(), func(x *bubble) http.HandlerFunc {
 			return func(w http.ResponseWriter, r *http.Request) {
-				if x.each != nil {
-					x.each(r)
+				if x.onRequest != nil {
+					x.onRequest(r)
 				}
 				if s := wsauth.SocketFrom(r.Context()); s != nil && r.Header.Get("Upgrade") != "" {
 					x.sessions <- s
@@ -82,8 +82,8 @@ func inBubble(t *testing.T, config func() wsauth.Config, f func(t *testing.T, x 
 // withLog returns a configuration with a log of revocations in memory.
 func withLog() wsauth.Config { return wsauth.Config{Revocations: memory.New(store.Limits{})} }
 
-// ask sends a request on a connection of its own, from an address that may be
-// empty. The connection has no deadline afterwards.
+// ask sends a request on a new connection, from an address that may be empty.
+// The connection has no deadline afterwards.
 func (x *bubble) ask(t *testing.T, from, raw string) *answer {
 	t.Helper()
 	a := ask(t, x.pipes.Dial(from), raw)
@@ -91,11 +91,11 @@ func (x *bubble) ask(t *testing.T, from, raw string) *answer {
 	return a
 }
 
-// A client is the client's end of a socket. It reads all the time.
+// A client is the client's end of a socket. It reads in the background.
 type client struct {
 	session *wsauth.Socket
 	opened  time.Time
-	done    chan struct{} // closed when the socket is
+	done    chan struct{} // closed with the socket
 	code    int
 	reason  string
 	ended   time.Time
@@ -123,8 +123,8 @@ func (x *bubble) open(t *testing.T, path string, lines ...string) *client {
 	return c
 }
 
-// with opens a socket with an access token.
-func (x *bubble) with(t *testing.T, made *token.Token) *client {
+// openWith opens a socket with an access token.
+func (x *bubble) openWith(t *testing.T, made *token.Token) *client {
 	t.Helper()
 	return x.open(t, "/access", bearer(made.Raw))
 }
@@ -161,31 +161,31 @@ func (c *client) wantOpen(t *testing.T) {
 	}
 }
 
-// A caller is the client's end of a socket that the test reads and writes.
-type caller struct {
+// A peer is the client's end of a socket that the test reads and writes.
+type peer struct {
 	*wstest.Client
 	opened time.Time
 	taken  atomic.Int64 // bytes that the server has read after the handshake
 }
 
-// call opens a socket from an address. It fails the test if the handshake is
-// refused.
-func (x *bubble) call(t *testing.T, from, path string) *caller {
+// dialSocket opens a socket from an address. It fails the test if the handshake
+// is refused.
+func (x *bubble) dialSocket(t *testing.T, from, path string) *peer {
 	t.Helper()
-	return called(t, x.ask(t, from, upgrade(path, fromOurs)))
+	return socketOf(t, x.ask(t, from, upgrade(path, fromOurs)))
 }
 
-// called returns the socket that an answer has opened.
-func called(t *testing.T, a *answer) *caller {
+// socketOf returns the socket that an answer has opened.
+func socketOf(t *testing.T, a *answer) *peer {
 	t.Helper()
 	if a.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("status %d, want 101: %s", a.StatusCode, a.body)
 	}
-	return &caller{Client: &wstest.Client{Conn: a.conn, In: a.in}, opened: time.Now()}
+	return &peer{Client: &wstest.Client{Conn: a.conn, In: a.in}, opened: time.Now()}
 }
 
-// send sends raw bytes in the background, as far as the server takes them.
-func (c *caller) send(raw []byte) {
+// send sends raw bytes in the background, as far as the server reads them.
+func (c *peer) send(raw []byte) {
 	go func() {
 		n, _ := c.Conn.Write(raw)
 		c.taken.Add(int64(n))
@@ -193,10 +193,10 @@ func (c *caller) send(raw []byte) {
 }
 
 // say sends a text message in the background.
-func (c *caller) say(message string) { c.send(wstest.Frame(0x81, message)) }
+func (c *peer) say(message string) { c.send(wstest.Frame(0x81, message)) }
 
 // hear returns the next message of the server.
-func (c *caller) hear(t *testing.T) string {
+func (c *peer) hear(t *testing.T) string {
 	t.Helper()
 	opcode, body, err := c.ReadFrame()
 	if err != nil || opcode != 1 {
@@ -206,7 +206,7 @@ func (c *caller) hear(t *testing.T) string {
 }
 
 // closed reads up to the close frame and hangs up.
-func (c *caller) closed(t *testing.T) (code int, reason string) {
+func (c *peer) closed(t *testing.T) (code int, reason string) {
 	t.Helper()
 	code, reason, err := c.ReadClose()
 	if err != nil {
@@ -217,7 +217,7 @@ func (c *caller) closed(t *testing.T) (code int, reason string) {
 }
 
 // wantClose checks that the server closes the socket with a reason.
-func (c *caller) wantClose(t *testing.T, want wsauth.Reason) {
+func (c *peer) wantClose(t *testing.T, want wsauth.Reason) {
 	t.Helper()
 	if code, reason := c.closed(t); code != want.Outcome().Code || reason != string(want) {
 		t.Errorf("closed with %d %q, want %d %q", code, reason, want.Outcome().Code, want)
@@ -225,7 +225,7 @@ func (c *caller) wantClose(t *testing.T, want wsauth.Reason) {
 }
 
 // hangUp closes the connection and waits until the server has noticed.
-func (c *caller) hangUp() {
+func (c *peer) hangUp() {
 	c.Conn.Close()
 	synctest.Wait()
 }

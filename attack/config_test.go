@@ -10,8 +10,8 @@ import (
 	"wsauth"
 )
 
-// TestConfig checks that New refuses settings that make no sense, and that
-// each line of the error names the field.
+// TestConfig checks that New refuses invalid settings, and that each line of
+// the error names a field.
 func TestConfig(t *testing.T) {
 	verifier := newVerifier(t, 0)
 	at := func(l ...wsauth.Extractor) wsauth.Config { return wsauth.Config{Verifier: verifier, Extractors: l} }
@@ -95,8 +95,8 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestRequire checks that Require panics when the program starts, and not at
-// the first request, if the requirement does not exist.
+// TestRequire checks that Require panics on an unknown requirement when the
+// program starts, not at the first request.
 func TestRequire(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0)})
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 )
 
 // corpus makes the vectors of testdata/tokens. It must run at the start of a
-// synctest bubble, whose clock they are for.
+// synctest bubble, since the dates of tokens depend on its clock.
 func corpus() []wstest.Vector {
 	var all []wstest.Vector
 	for _, part := range [][]wstest.Vector{
@@ -108,8 +108,8 @@ func wrongAlgorithm() []wstest.Vector {
 	)
 }
 
-// headers makes tokens whose header holds a parameter that it must not hold.
-// Their signatures are good where an attacker could make a good one.
+// headers makes tokens with forbidden header parameters. Their signatures are
+// valid where an attacker could make a valid one.
 func headers() []wstest.Vector {
 	const evil = "https://attacker.example/keys"
 	var all []wstest.Vector
@@ -149,9 +149,9 @@ func headers() []wstest.Vector {
 			forged(name+"_attacker", compact(head("HS256", "hs", more), claims(), macSigner(attacker))),
 			forged(name+"_attacker_no_kid", compact(head("HS256", "", more), claims(), macSigner(attacker))))
 	}
-	theirs := sure(rsa.GenerateKey(rand.Reader, 2048))
+	theirs := must(rsa.GenerateKey(rand.Reader, 2048))
 	bySelf := func(input string) string {
-		return string(sure(rsa.SignPKCS1v15(nil, theirs, crypto.SHA256, digest(input))))
+		return string(must(rsa.SignPKCS1v15(nil, theirs, crypto.SHA256, digest(input))))
 	}
 	for name, more := range map[string]string{
 		"x5c": fmt.Sprintf(`,"x5c":[%q]`, base64.StdEncoding.EncodeToString(selfSigned(theirs))),
@@ -176,7 +176,7 @@ func headers() []wstest.Vector {
 // selfSigned returns a self-signed certificate of a key in DER.
 func selfSigned(key *rsa.PrivateKey) []byte {
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	return sure(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
+	return must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
 }
 
 // segments cuts and joins a good token in other ways: J12 to J15 and J17.
@@ -235,7 +235,7 @@ func nextChar(c byte) byte {
 	return order[strings.IndexByte(order, c)+1]
 }
 
-// alphabet makes tokens with bytes that a lenient reader skips or takes for
+// alphabet makes tokens with bytes that a lenient reader skips or confuses with
 // others, in and around each segment, covered by the signature or not (J16).
 func alphabet() []wstest.Vector {
 	var all []wstest.Vector
@@ -277,7 +277,7 @@ func ecdsaSignatures() []wstest.Vector {
 	r, s := good[:32], good[32:]
 	for name, signature := range map[string]string{
 		"63_bytes": good[1:], "65_bytes": "\x00" + good, "65_bytes_after": good + "\x00", "swapped": s + r, "doubled": good + good,
-		"der":   string(sure(asn1.Marshal([]*big.Int{new(big.Int).SetBytes([]byte(r)), new(big.Int).SetBytes([]byte(s))}))),
+		"der":   string(must(asn1.Marshal([]*big.Int{new(big.Int).SetBytes([]byte(r)), new(big.Int).SetBytes([]byte(s))}))),
 		"zeros": strings.Repeat("\x00", 64), "ones": strings.Repeat("\xff", 64),
 	} {
 		all = append(all, forged("J18/"+name, input+"."+b64(signature)))

@@ -14,8 +14,8 @@ import (
 	"wsauth/token"
 )
 
-// TestCookiePrefix checks where cookies are Secure and have a prefix:
-// everywhere but on the developer's own machine (C4).
+// TestCookiePrefix checks that cookies are Secure and have a prefix everywhere
+// except on the developer's own machine (C4).
 func TestCookiePrefix(t *testing.T) {
 	made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
 	overTLS := func(r *http.Request) { r.TLS = &tls.ConnectionState{} }
@@ -68,7 +68,7 @@ func TestCookiePrefix(t *testing.T) {
 			r.Header.Set("X-CSRF-Token", made.Claims.CSRF)
 			got, err := jar.Extract(r, wsauth.Access)
 			if want := (wsauth.Credential{Token: made.Raw, Ambient: true, CSRFRequired: true, CSRF: made.Claims.CSRF}); err != nil || got != want {
-				t.Errorf("Extract: %v, %v", got, err)
+				t.Errorf("Extract: got %v, %v", got, err)
 			}
 		})
 	}
@@ -137,9 +137,9 @@ func TestCookieAttributes(t *testing.T) {
 	}
 }
 
-// TestCookiesThatAreNotSet checks that a token that does not fit in a cookie
-// sets no cookie, not even those of a valid token before it.
-func TestCookiesThatAreNotSet(t *testing.T) {
+// TestOversizedTokensSetNoCookies checks that a token that does not fit in a
+// cookie sets no cookie, not even those of a valid token before it.
+func TestOversizedTokensSetNoCookies(t *testing.T) {
 	const prefixed = "__Host-access_token_cookie"
 	made := func(typ token.Type, csrf string, size int) *token.Token {
 		return &token.Token{Raw: strings.Repeat("x", size), Claims: &token.Claims{Type: typ, CSRF: csrf}}
@@ -160,20 +160,20 @@ func TestCookiesThatAreNotSet(t *testing.T) {
 			set := len(w.Header()["Set-Cookie"])
 			if c.fault == "" {
 				if err != nil || set != 4 {
-					t.Errorf("%d cookies set, %v", set, err)
+					t.Errorf("%d cookies set, error %v", set, err)
 				}
 				return
 			}
 			if err == nil || !strings.Contains(err.Error(), c.fault) || strings.Contains(err.Error(), "xxx") || set != 0 {
-				t.Errorf("%d cookies set, %v", set, err)
+				t.Errorf("%d cookies set, error %v", set, err)
 			}
 		})
 	}
 }
 
-// TestR12_OtherCookiesStayAsTheyWere checks that Strip leaves the cookies of
+// TestR12_OtherCookiesAreUnchanged checks that Strip leaves the cookies of
 // other applications as they were, however they are written.
-func TestR12_OtherCookiesStayAsTheyWere(t *testing.T) {
+func TestR12_OtherCookiesAreUnchanged(t *testing.T) {
 	for _, c := range []struct{ sent, want []string }{
 		{[]string{`a="1;2";;  b=2 ;c; `}, []string{`a="1;2";;  b=2 ;c; `}},
 		{[]string{`a="1;2"; access_token_cookie=x;  b=2 ;c`}, []string{`a="1;2";  b=2 ;c`}},

@@ -24,17 +24,17 @@ import (
 	"wsauth/token"
 )
 
-// A place is where a request can carry a token.
-type place struct {
+// A carrier is a part of a request that can carry a token.
+type carrier struct {
 	name   string
 	config func(*wsauth.Config)
 
 	// request puts the token into a handshake or, if not, a plain request.
 	request func(tok string, handshake bool) string
 
-	// status returns the status of the answer to a hostile token: 401 if it is
-	// looked at, 400 if the place cannot carry such bytes, and 0 if the
-	// request would be another one.
+	// status returns the status of the answer to a hostile token: 401 if the
+	// guard reads it, 400 if the carrier cannot hold such bytes, and 0 if they
+	// would change the request.
 	status func(tok string) int
 }
 
@@ -48,7 +48,7 @@ func carry(path string, handshake bool, lines ...string) string {
 // controls holds bytes that net/http refuses in headers.
 const controls = "\x00\r\n"
 
-var places = []place{
+var carriers = []carrier{
 	{
 		name:    "header",
 		config:  func(c *wsauth.Config) { c.Extractors = []wsauth.Extractor{wsauth.Header{}} },
@@ -56,7 +56,7 @@ var places = []place{
 		status: func(tok string) int {
 			switch {
 			case strings.TrimRight(tok, " \t\r\n") != tok:
-				return 0 // white space at the end of a line does not belong to the value
+				return 0 // white space at the end of a line is not part of the value
 			case strings.ContainsAny(tok, controls+" \t,"):
 				return 400
 			}
@@ -98,14 +98,14 @@ var places = []place{
 	},
 }
 
-func placeConfig(t testing.TB, p place) wsauth.Config {
+func carrierConfig(t testing.TB, p carrier) wsauth.Config {
 	t.Helper()
 	c := wsauth.Config{Verifier: newVerifier(t, 0), Origins: []string{origin}}
 	p.config(&c)
 	return c
 }
 
-// trap returns a URL. It fails the test if anybody connects to it.
+// trap returns a URL, and fails the test if the guard connects to it.
 func trap(t *testing.T) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -139,8 +139,8 @@ func pieces(tok string) []string {
 
 var update = flag.Bool("update", false, "write testdata/tokens anew")
 
-// TestTokenVectors sends every token vector wherever a request can carry a
-// token, in a handshake and in a plain request.
+// TestTokenVectors sends every token vector in every carrier, in a handshake
+// and in a plain request.
 func TestTokenVectors(t *testing.T) {
 	if *update {
 		synctest.Test(t, func(t *testing.T) { writeVectors(t, corpus()) })
@@ -149,15 +149,15 @@ func TestTokenVectors(t *testing.T) {
 	if len(all) < 400 {
 		t.Fatalf("only %d tokens", len(all))
 	}
-	for _, p := range places {
+	for _, p := range carriers {
 		for _, v := range all {
 			status := p.status(v.Text)
 			if status == 0 {
 				continue
 			}
 			t.Run(p.name+"/"+v.String(), func(t *testing.T) {
-				inBubble(t, func() wsauth.Config { return placeConfig(t, p) }, func(t *testing.T, x *bubble) {
-					begun := time.Now()
+				inBubble(t, func() wsauth.Config { return carrierConfig(t, p) }, func(t *testing.T, x *bubble) {
+					started := time.Now()
 					for _, handshake := range []bool{true, false} {
 						a := x.ask(t, "", p.request(v.Text, handshake))
 						switch {
@@ -173,8 +173,8 @@ func TestTokenVectors(t *testing.T) {
 						}
 						a.conn.Close()
 					}
-					if spent := time.Since(begun); spent != 0 { // J6: nobody slept
-						t.Errorf("the answers took %s", spent)
+					if spent := time.Since(started); spent != 0 { // J6: no key ID was executed
+						t.Errorf("the answers took %s, want no time", spent)
 					}
 				})
 			})
@@ -182,7 +182,7 @@ func TestTokenVectors(t *testing.T) {
 	}
 }
 
-// wantNoneOf checks that the handler was not given a secret.
+// wantNoneOf checks that the handler saw none of the secrets.
 func wantNoneOf(t *testing.T, seen string, secrets ...string) {
 	t.Helper()
 	for _, secret := range secrets {
@@ -195,14 +195,14 @@ func wantNoneOf(t *testing.T, seen string, secrets ...string) {
 // TestTokenVectorsByClose sends the vectors that must be refused to a guard
 // that refuses by a close frame.
 func TestTokenVectorsByClose(t *testing.T) {
-	p := places[2]
+	p := carriers[2]
 	for _, v := range slices.Concat(wstest.Vectors(t, "testdata/tokens"), large()) {
 		if v.Expect == "" {
 			continue
 		}
 		t.Run(v.String(), func(t *testing.T) {
 			inBubble(t, func() wsauth.Config {
-				c := placeConfig(t, p)
+				c := carrierConfig(t, p)
 				c.Refusal = wsauth.RefuseClose
 				return c
 			}, func(t *testing.T, x *bubble) {
@@ -218,12 +218,12 @@ func TestTokenVectorsByClose(t *testing.T) {
 	}
 }
 
-// TestKeyURL sends tokens that point to a key of the attacker's (J8). Nobody
-// may connect to it.
+// TestKeyURL sends tokens that point to the attacker's key (J8). The guard must
+// not connect to its URL.
 func TestKeyURL(t *testing.T) {
 	evil := trap(t)
-	for _, p := range places {
-		x := newTarget(t, placeConfig(t, p))
+	for _, p := range carriers {
+		x := newTarget(t, carrierConfig(t, p))
 		for _, name := range []string{"jku", "x5u", "JKU"} {
 			for _, kid := range []string{"hs", "rs", "new", ""} {
 				tok := compact(head("HS256", kid, fmt.Sprintf(",%q:%q", name, evil)), claims(), macSigner([]byte("the attacker's own secret, long enough for HS256")))
@@ -235,7 +235,7 @@ func TestKeyURL(t *testing.T) {
 
 // TestSubstitution sends tokens of one kind where another is required (J34).
 func TestSubstitution(t *testing.T) {
-	x := newTarget(t, placeConfig(t, places[0]))
+	x := newTarget(t, carrierConfig(t, carriers[0]))
 	kinds := map[string]string{
 		"access": "", "fresh": "", "refresh": `"refresh"`, "id": `"id"`, "ticket": `"ticket"`, "logout": `"logout"`, "upper": `"ACCESS"`, "spaced": `"access "`,
 	}
@@ -269,15 +269,15 @@ func TestSubstitution(t *testing.T) {
 	})
 }
 
-// twin returns the other valid signature that anybody can make from an ES256
-// signature: (r, n-s).
+// twin returns the other valid signature, (r, n-s), that anyone can make from
+// an ES256 signature.
 func twin(signature string) string {
 	s := new(big.Int).SetBytes([]byte(signature[32:]))
 	return signature[:32] + fixed(s.Sub(elliptic.P256().Params().N, s))
 }
 
-// TestTwinSignature checks that the revocation of a token holds for the token
-// with its twin signature, since it names the jti (J18).
+// TestTwinSignature checks that revoking a token also revokes the one with its
+// twin signature, since the revocation names the jti (J18).
 func TestTwinSignature(t *testing.T) {
 	revoked := func(_ context.Context, c *token.Claims) (bool, error) { return c.ID == "the-id", nil }
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Denylist: revoked})
@@ -293,8 +293,8 @@ func TestTwinSignature(t *testing.T) {
 // TestCost bounds the memory and the time that a hostile token costs, however
 // long it is.
 func TestCost(t *testing.T) {
-	for _, p := range places {
-		guard, err := wsauth.New(placeConfig(t, p))
+	for _, p := range carriers {
+		guard, err := wsauth.New(carrierConfig(t, p))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -316,36 +316,36 @@ func TestCost(t *testing.T) {
 				continue
 			}
 			t.Run(p.name+"/"+v.String(), func(t *testing.T) {
-				// The quickest of a few runs counts: the machine may be busy.
+				// Take the fastest of a few runs, as the machine may be busy.
 				for range 5 {
 					mux.ServeHTTP(httptest.NewRecorder(), request(t, p.request(v.Text, true)))
-					if bytes > 64<<10 || spent <= mostSpent {
+					if bytes > 64<<10 || spent <= maxTime {
 						break
 					}
 				}
-				if bytes > 64<<10 || spent > mostSpent {
-					t.Errorf("%d bytes allocated in %s for a token of %d", bytes, spent, len(v.Text))
+				if bytes > 64<<10 || spent > maxTime {
+					t.Errorf("%d bytes allocated in %s for a token of %d bytes", bytes, spent, len(v.Text))
 				}
 			})
 		}
 	}
 }
 
-// mostSpent bounds the time for one token. The largest takes 5 ms; the race
+// maxTime is the most time for one token. The largest takes 5 ms; the race
 // detector makes that longer.
-const mostSpent = 25 * time.Millisecond
+const maxTime = 25 * time.Millisecond
 
 // cost returns how many bytes f allocates once its pools are filled, and how
-// long it takes. It returns the least of several runs, since whatever else
-// runs can only add to that, and tries more often on a busy machine.
+// long it takes. It returns the minimum of several runs, since other work can
+// only add to it, and tries more often on a busy machine.
 func cost(f func()) (bytes uint64, spent time.Duration) {
 	var before, after runtime.MemStats
 	bytes, spent = math.MaxUint64, math.MaxInt64
-	for i := 0; i < 5 || i < 50 && spent > mostSpent; i++ {
+	for i := 0; i < 5 || i < 50 && spent > maxTime; i++ {
 		runtime.ReadMemStats(&before)
-		begun := time.Now()
+		started := time.Now()
 		f()
-		spent = min(spent, time.Since(begun))
+		spent = min(spent, time.Since(started))
 		runtime.ReadMemStats(&after)
 		bytes = min(bytes, after.TotalAlloc-before.TotalAlloc)
 	}

@@ -20,16 +20,16 @@ import (
 	"wsauth/token"
 )
 
-// newProvided serves a gateway that trusts a provider, whose users get a
-// namespace and only the roles of a Keycloak realm.
-func newProvided(t *testing.T, p *idptest.Provider, route proxy.Route) *proxied {
+// newGatewayWithProvider serves a gateway that trusts a provider, whose users
+// get a namespace and only the roles of a Keycloak realm.
+func newGatewayWithProvider(t *testing.T, p *idptest.Provider, route proxy.Route) *proxied {
 	t.Helper()
-	provider := sure(idp.New(idp.Config{
+	provider := must(idp.New(idp.Config{
 		Preset: idp.Standard, Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: "idp", Profile: &token.Profile{Roles: "/realm_access/roles"},
 	}))
-	ours := sure(token.NewKey(token.ES256, keys().ec, token.KeyOptions{ID: "own"}))
+	ours := must(token.NewKey(token.ES256, keys().ec, token.KeyOptions{ID: "own"}))
 	return newGatewayOf(t, gateway.Config{
-		Tokens: tokens.Config{Keys: sure(token.NewKeySet(ours, keys().hs)), Providers: []*idp.Provider{provider}},
+		Tokens: tokens.Config{Keys: must(token.NewKeySet(ours, keys().hs)), Providers: []*idp.Provider{provider}},
 		Routes: []proxy.Route{route}, AccessLog: true,
 	}, respond)
 }
@@ -41,19 +41,19 @@ func payload(t *testing.T, raw string) (claims map[string]any) {
 	if len(segments) != 3 {
 		t.Fatalf("%q is not a token", raw)
 	}
-	if err := json.Unmarshal(sure(base64.RawURLEncoding.DecodeString(segments[1])), &claims); err != nil {
+	if err := json.Unmarshal(must(base64.RawURLEncoding.DecodeString(segments[1])), &claims); err != nil {
 		t.Fatal(err)
 	}
 	return claims
 }
 
-// told returns the header that the backend got with the one request that
-// reached it.
-func (x *proxied) told(t *testing.T, how string) http.Header {
+// backendHeader returns the header of the only request that reached the
+// backend.
+func (x *proxied) backendHeader(t *testing.T, how string) http.Header {
 	t.Helper()
-	seen := x.took()
+	seen := x.takeRequests()
 	if len(seen) != 1 {
-		t.Fatalf("%s: the backend gets %d requests", how, len(seen))
+		t.Fatalf("%s: the backend got %d requests, want 1", how, len(seen))
 	}
 	return request(t, seen[0]).Header
 }
@@ -80,11 +80,11 @@ func TestG4_RulesSeeTheNamespace(t *testing.T) {
 		{"sub_id.sub", "ada", map[string]any{"sub_id": map[string]any{"format": "iss_sub", "iss": p.Issuer(), "sub": "ada"}}, false},
 	} {
 		t.Run(c.claim+"/"+c.value, func(t *testing.T) {
-			x := newProvided(t, p, proxy.Route{Path: "/", Claims: map[string][]string{c.claim: {c.value}}})
+			x := newGatewayWithProvider(t, p, proxy.Route{Path: "/", Claims: map[string][]string{c.claim: {c.value}}})
 			tok := bearer(p.AccessToken("ada", "s", c.changes))
 			for _, raw := range []string{plain("GET", "/x", tok), upgrade("/x", tok)} {
 				if c.allowed {
-					x.passed(t, raw)
+					x.forwarded(t, raw)
 				} else {
 					x.wantRefused(t, raw, http.StatusForbidden)
 				}
@@ -96,22 +96,22 @@ func TestG4_RulesSeeTheNamespace(t *testing.T) {
 // TestG4_OwnTokensHaveNoNamespace checks that rules use names of the gateway's
 // own tokens unchanged.
 func TestG4_OwnTokensHaveNoNamespace(t *testing.T) {
-	x := newProvided(t, idptest.New(t), proxy.Route{Path: "/", Claims: map[string][]string{"sub": {"ada"}}})
-	x.passed(t, plain("GET", "/x", bearer(gatewayToken(t))))
+	x := newGatewayWithProvider(t, idptest.New(t), proxy.Route{Path: "/", Claims: map[string][]string{"sub": {"ada"}}})
+	x.forwarded(t, plain("GET", "/x", bearer(gatewayToken(t))))
 }
 
 // TestG4_DownstreamSeesTheNamespace checks that every name that leaves the
 // gateway has the namespace, wherever the client sends its token.
 func TestG4_DownstreamSeesTheNamespace(t *testing.T) {
 	p := idptest.New(t)
-	x := newProvided(t, p, proxy.Route{
+	x := newGatewayWithProvider(t, p, proxy.Route{
 		Path: "/", Assertion: "X-Client-Token", Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}, wsauth.FirstMessage{}},
 		Headers: map[string]string{"X-User": "sub", "X-Sid": "sid", "X-Jti": "jti", "X-Actor": "act.sub", "X-Twin": "SUB"},
 	})
 	raw := p.AccessToken("ada", "s", map[string]any{"act": map[string]any{"sub": "bob"}, "SUB": "eve", "Sid": "z"})
 	want := func(how string) {
 		t.Helper()
-		h := x.told(t, how)
+		h := x.backendHeader(t, how)
 		for name, value := range map[string]string{"X-User": "idp|ada", "X-Sid": "idp|s", "X-Jti": "idp|access-ada", "X-Actor": "idp|bob", "X-Twin": ""} {
 			if got := h.Get(name); got != value {
 				t.Errorf("%s: %s is %q, want %q", how, name, got, value)
@@ -119,7 +119,7 @@ func TestG4_DownstreamSeesTheNamespace(t *testing.T) {
 		}
 		asserted := payload(t, h.Get("X-Client-Token"))
 		if asserted["sub"] != "idp|ada" || asserted["sid"] != "idp|s" || fmt.Sprint(asserted["act"]) != "map[sub:idp|bob]" || asserted["SUB"] != nil || asserted["Sid"] != nil {
-			t.Errorf("%s: the assertion has %v", how, asserted)
+			t.Errorf("%s: got the assertion %v", how, asserted)
 		}
 	}
 	x.send(t, plain("GET", "/x", bearer(raw)))
@@ -130,9 +130,9 @@ func TestG4_DownstreamSeesTheNamespace(t *testing.T) {
 	wantEcho(t, x.socket(t, "/ws?ticket="+x.ticket(t, raw, "/ws", fromGateway), fromGateway), "hello")
 	want("a ticket")
 	conn := x.socket(t, "/x")
-	sure(conn.Conn.Write(wstest.Frame(0x81, auth(raw))))
+	must(conn.Conn.Write(wstest.Frame(0x81, auth(raw))))
 	if _, reply, err := conn.ReadFrame(); err != nil || !strings.Contains(string(reply), "auth_ok") {
-		t.Fatalf("%q, %v", reply, err)
+		t.Fatalf("got the reply %q, %v", reply, err)
 	}
 	wantEcho(t, conn, "hello")
 	want("a first message")
@@ -157,7 +157,7 @@ func TestG5_RolesAndScopesOnlyAsMapped(t *testing.T) {
 	behind := func(change func(*proxy.Route)) *proxied {
 		route := proxy.Route{Path: "/", Assertion: "X-Client-Token", Headers: map[string]string{"X-Roles": "roles", "X-Scope": "scope", "X-Scp": "scp"}}
 		change(&route)
-		return newProvided(t, p, route)
+		return newGatewayWithProvider(t, p, route)
 	}
 	open := behind(func(*proxy.Route) {})
 	byRole := behind(func(r *proxy.Route) { r.Claims = map[string][]string{"roles": {"admin"}} })
@@ -196,7 +196,7 @@ func TestG5_RolesAndScopesOnlyAsMapped(t *testing.T) {
 				want = http.StatusUnauthorized
 				open.wantRefused(t, raw, want)
 			} else {
-				h := request(t, open.passed(t, raw)).Header
+				h := request(t, open.forwarded(t, raw)).Header
 				asserted := payload(t, h.Get("X-Client-Token"))
 				if h.Get("X-Roles") != "" || h.Get("X-Scp") != "" || slices.Contains(strings.Fields(h.Get("X-Scope")), "admin") ||
 					asserted["roles"] != nil || asserted["Roles"] != nil || asserted["scp"] != nil || asserted["Scope"] != nil {
@@ -213,9 +213,9 @@ func TestG5_RolesAndScopesOnlyAsMapped(t *testing.T) {
 	raw := plain("GET", "/x", bearer(p.AccessToken("ada", "s", map[string]any{
 		"realm_access": realm([]string{"admin", "ops"}), "scope": "read admin", "roles": []string{"no"},
 	})))
-	byRole.passed(t, raw)
-	byScope.passed(t, raw)
-	h := request(t, open.passed(t, raw)).Header
+	byRole.forwarded(t, raw)
+	byScope.forwarded(t, raw)
+	h := request(t, open.forwarded(t, raw)).Header
 	asserted := payload(t, h.Get("X-Client-Token"))
 	if h.Get("X-Roles") != "admin,ops" || fmt.Sprint(asserted["roles"]) != "[admin ops]" || asserted["scope"] != "read admin" {
 		t.Errorf("the backend gets %v, %v", h, asserted)
@@ -226,7 +226,7 @@ func TestG5_RolesAndScopesOnlyAsMapped(t *testing.T) {
 // scope, even if it contains spaces.
 func TestG5_ScopesWithSpaces(t *testing.T) {
 	p := idptest.New(t)
-	x := newProvided(t, p, proxy.Route{Path: "/", Scopes: []string{"admin"}})
+	x := newGatewayWithProvider(t, p, proxy.Route{Path: "/", Scopes: []string{"admin"}})
 	for scope, want := range map[string]int{"read admin": 403, "admin": 200} {
 		list := map[string]any{"scope": []string{scope}}
 		for _, raw := range []string{p.AccessToken("ada", "s", list), gatewayTokenWith(t, list)} {
@@ -238,9 +238,9 @@ func TestG5_ScopesWithSpaces(t *testing.T) {
 // TestG5_OwnTokens checks that the claims of the gateway's own tokens are used
 // unchanged, as these have no profile.
 func TestG5_OwnTokens(t *testing.T) {
-	x := newProvided(t, idptest.New(t), proxy.Route{Path: "/", Headers: map[string]string{"X-Roles": "roles"}, Scopes: []string{"a", "b"}})
+	x := newGatewayWithProvider(t, idptest.New(t), proxy.Route{Path: "/", Headers: map[string]string{"X-Roles": "roles"}, Scopes: []string{"a", "b"}})
 	raw := gatewayTokenWith(t, map[string]any{"roles": []string{"x", "y"}, "scope": "a", "scp": []string{"b"}})
-	wantLines(t, x.passed(t, plain("GET", "/x", bearer(raw))), "X-Roles: x,y\r\n")
+	wantLines(t, x.forwarded(t, plain("GET", "/x", bearer(raw))), "X-Roles: x,y\r\n")
 }
 
 // TestG6_Lists sends a token with a list whose entry contains a comma. A
@@ -256,6 +256,6 @@ func TestG6_Lists(t *testing.T) {
 			t.Errorf("the log does not say why:\n%s", logged)
 		}
 		route.HeaderLists = proxy.ListsAsJSON
-		wantLines(t, newGateway(t, route).passed(t, raw), `X-Groups: ["staff,admin"]`+"\r\n")
+		wantLines(t, newGateway(t, route).forwarded(t, raw), `X-Groups: ["staff,admin"]`+"\r\n")
 	}
 }

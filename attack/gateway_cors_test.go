@@ -26,20 +26,22 @@ func preflight(origin, method string, headers ...string) []string {
 	return lines
 }
 
-// ours returns a policy that allows the origin of the tests.
-func ours() *proxy.CORS { return &proxy.CORS{Origins: []string{origin}} }
+// ourPolicy returns a policy that allows the origin of the tests.
+func ourPolicy() *proxy.CORS { return &proxy.CORS{Origins: []string{origin}} }
 
-// allowed returns the origin that an answer allows, or "".
-func allowed(a *answer) string { return strings.Join(a.Header["Access-Control-Allow-Origin"], " + ") }
+// allowedOrigin returns the origin that an answer allows, or "".
+func allowedOrigin(a *answer) string {
+	return strings.Join(a.Header["Access-Control-Allow-Origin"], " + ")
+}
 
 // TestCORSVectors sends origins that resemble those of a policy. Their pages
-// can read no answer and get no preflight.
+// can read no answer, and their preflights are refused.
 func TestCORSVectors(t *testing.T) {
 	route := proxy.Route{Path: "/", Public: true, CORS: &proxy.CORS{Origins: []string{
 		origin, "http://localhost:5173", "https://xn--mnchen-3ya.example", "https://*.shop.example", "https://*.ports.example:8443",
 	}}}
 	x := newGatewayOf(t, gateway.Config{Routes: []proxy.Route{route}}, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Access-Control-Allow-Origin", "*") // of the upstream, whose policy does not count
+		w.Header().Set("Access-Control-Allow-Origin", "*") // the gateway must remove the upstream's own policy
 		respond(w, r)
 	})
 	vectors := wstest.Vectors(t, "testdata/corsorigins")
@@ -55,11 +57,11 @@ func TestCORSVectors(t *testing.T) {
 				want, status = "", http.StatusForbidden
 			}
 			a := x.send(t, plain("GET", "/", "Origin: "+v.Text))
-			if a.StatusCode != http.StatusOK || allowed(a) != want || a.Header.Get("Vary") != "Origin" {
+			if a.StatusCode != http.StatusOK || allowedOrigin(a) != want || a.Header.Get("Vary") != "Origin" {
 				t.Errorf("GET: %d %v", a.StatusCode, a.Header)
 			}
 			a = x.send(t, plain("OPTIONS", "/", preflight(v.Text, "PUT")...))
-			if a.StatusCode != status || allowed(a) != want || !strings.Contains(a.body, v.Expect) {
+			if a.StatusCode != status || allowedOrigin(a) != want || !strings.Contains(a.body, v.Expect) {
 				t.Errorf("preflight: %d %v %s, want %d", a.StatusCode, a.Header, a.body, status)
 			}
 		})
@@ -69,22 +71,23 @@ func TestCORSVectors(t *testing.T) {
 // TestC18_TwoOrigins sends two Origin fields. Such a request belongs to no
 // page and is not a preflight.
 func TestC18_TwoOrigins(t *testing.T) {
-	x := newGateway(t, proxy.Route{Path: "/", CORS: ours()})
+	x := newGateway(t, proxy.Route{Path: "/", CORS: ourPolicy()})
 	for _, origins := range [][]string{{origin, evil}, {evil, origin}, {origin, origin}} {
 		for _, method := range []string{"GET", "OPTIONS"} {
 			a := x.send(t, plain(method, "/", "Origin: "+origins[0], "Origin: "+origins[1], "Access-Control-Request-Method: GET"))
-			if a.StatusCode != http.StatusUnauthorized || allowed(a) != "" || a.Header.Get("Vary") != "Origin" {
+			if a.StatusCode != http.StatusUnauthorized || allowedOrigin(a) != "" || a.Header.Get("Vary") != "Origin" {
 				t.Errorf("%s %q: %d %v", method, origins, a.StatusCode, a.Header)
 			}
 		}
 	}
-	if seen := x.took(); len(seen) > 0 {
+	if seen := x.takeRequests(); len(seen) > 0 {
 		t.Errorf("the backend gets %q", seen)
 	}
 }
 
-// TestG10_EscapedOwnPath sends paths that only some servers take for one of
-// the gateway's own. The policy of those must not apply to the backend.
+// TestG10_EscapedOwnPath sends paths that only some servers treat as one of the
+// gateway's own. The policy of the gateway's own paths must not apply to the
+// backend.
 func TestG10_EscapedOwnPath(t *testing.T) {
 	x := newGatewayOf(t, gateway.Config{
 		AuthCORS: &proxy.CORS{Origins: []string{origin}, Credentials: true},
@@ -96,22 +99,22 @@ func TestG10_EscapedOwnPath(t *testing.T) {
 		"/auth.", "/auth%ef%bc%8fx", "http://x/auth/x",
 	} {
 		a := x.send(t, plain("OPTIONS", path, preflight(origin, "DELETE", "authorization")...))
-		x.took()
+		x.takeRequests()
 		x.send(t, plain("DELETE", path, "Origin: "+origin))
-		if seen := x.took(); allowed(a) != "" && len(seen) > 0 {
+		if seen := x.takeRequests(); allowedOrigin(a) != "" && len(seen) > 0 {
 			t.Errorf("%s: the preflight gets %d, and the backend gets %q", path, a.StatusCode, seen)
 		}
 	}
 }
 
 // TestG10_UpgradesVary checks that requests for another protocol get the
-// policy of their path, also if they are refused before they reach a route.
+// policy of their path, even if they are refused before they reach a route.
 func TestG10_UpgradesVary(t *testing.T) {
 	x := newGatewayOf(t, gateway.Config{
-		AuthCORS: ours(),
-		Routes:   []proxy.Route{{Path: "/", CORS: ours(), Public: true}, {Path: "/in", CORS: ours()}},
+		AuthCORS: ourPolicy(),
+		Routes:   []proxy.Route{{Path: "/", CORS: ourPolicy(), Public: true}, {Path: "/in", CORS: ourPolicy()}},
 	}, respond)
-	loop := request(t, x.passed(t, plain("GET", "/"))).Header.Get("Cdn-Loop")
+	loop := request(t, x.forwarded(t, plain("GET", "/"))).Header.Get("Cdn-Loop")
 	long := strings.Repeat("x", 9<<10)
 	for _, c := range []struct {
 		method, path string
@@ -140,7 +143,7 @@ func TestG10_UpgradesVary(t *testing.T) {
 				"h2c":       plain(c.method, c.path, append(lines, "Upgrade: h2c", "Connection: upgrade")...),
 			} {
 				a := x.send(t, raw)
-				if from == origin && name == "websocket" && a.StatusCode != c.status || a.Header.Get("Vary") != "Origin" || allowed(a) != want {
+				if from == origin && name == "websocket" && a.StatusCode != c.status || a.Header.Get("Vary") != "Origin" || allowedOrigin(a) != want {
 					t.Errorf("%s %.30s for %s from %s: %d %v", c.method, c.path, name, from, a.StatusCode, a.Header)
 				}
 			}
@@ -148,9 +151,9 @@ func TestG10_UpgradesVary(t *testing.T) {
 	}
 }
 
-// TestG10_AnswerToPassedPreflight checks that of an upstream's answer to a
-// preflight, which has no credentials, only the fields for CORS are passed on.
-func TestG10_AnswerToPassedPreflight(t *testing.T) {
+// TestG10_AnswerToForwardedPreflight checks that the gateway forwards only the
+// CORS fields of an upstream's answer to a preflight, which has no credentials.
+func TestG10_AnswerToForwardedPreflight(t *testing.T) {
 	config := gateway.Config{Routes: []proxy.Route{{Path: "/", CORS: &proxy.CORS{Upstream: true}}}}
 	inBothProtocols(t, config, func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -185,7 +188,7 @@ func TestG10_AnswerToPassedPreflight(t *testing.T) {
 			return
 		}
 		conn := dial(t, x.addr)
-		sure(io.WriteString(conn, plain("OPTIONS", "/x", append(preflight(origin, "PUT"), "Connection: close")...)))
+		must(io.WriteString(conn, plain("OPTIONS", "/x", append(preflight(origin, "PUT"), "Connection: close")...)))
 		all, err := io.ReadAll(conn)
 		if err != nil || !strings.HasPrefix(string(all), "HTTP/1.1 200 ") || strings.Contains(string(all), "early") {
 			t.Errorf("%v: %s", err, all)
@@ -196,7 +199,7 @@ func TestG10_AnswerToPassedPreflight(t *testing.T) {
 // TestG10_Trailers checks that an upstream cannot send fields of CORS in a
 // trailer.
 func TestG10_Trailers(t *testing.T) {
-	config := gateway.Config{Routes: []proxy.Route{{Path: "/", Public: true, CORS: ours()}}}
+	config := gateway.Config{Routes: []proxy.Route{{Path: "/", Public: true, CORS: ourPolicy()}}}
 	inBothProtocols(t, config, func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		if r.URL.RawQuery == "announced" {
@@ -218,8 +221,8 @@ func TestG10_Trailers(t *testing.T) {
 			if diff := cmp.Diff(http.Header{"X-After": {"1"}}, a.Trailer); diff != "" || a.body != "hello" {
 				t.Errorf("%s: %q (- want, + got):\n%s", query, a.body, diff)
 			}
-			if allowed(a) != origin {
-				t.Errorf("%s: %q is allowed", query, allowed(a))
+			if allowedOrigin(a) != origin {
+				t.Errorf("%s: %q is allowed", query, allowedOrigin(a))
 			}
 		}
 	})
@@ -228,7 +231,7 @@ func TestG10_Trailers(t *testing.T) {
 // TestG10_ConnectionNamesCORS checks that an upstream cannot remove fields of
 // the policy by naming them in Connection.
 func TestG10_ConnectionNamesCORS(t *testing.T) {
-	config := gateway.Config{Routes: []proxy.Route{{Path: "/", Public: true, Sockets: true, AnyOrigin: true, CORS: ours()}}}
+	config := gateway.Config{Routes: []proxy.Route{{Path: "/", Public: true, Sockets: true, AnyOrigin: true, CORS: ourPolicy()}}}
 	x := newGatewayOf(t, config, func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -238,14 +241,14 @@ func TestG10_ConnectionNamesCORS(t *testing.T) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nConnection: close, Vary, Access-Control-Allow-Origin\r\nContent-Length: 2\r\n\r\nok")
 	})
 	for _, raw := range []string{plain("GET", "/", fromOurs), upgrade("/", fromOurs)} {
-		if a := x.send(t, raw); a.Header.Get("Vary") != "Origin" || allowed(a) != origin {
+		if a := x.send(t, raw); a.Header.Get("Vary") != "Origin" || allowedOrigin(a) != origin {
 			t.Errorf("%.80q: %d %v", raw, a.StatusCode, a.Header)
 		}
 	}
 }
 
 // TestG10_PreflightsOfOtherRoutes checks that a route whose upstream answers
-// preflights passes on none that another route must refuse.
+// preflights forwards none that another route must refuse.
 func TestG10_PreflightsOfOtherRoutes(t *testing.T) {
 	upstreams := &proxy.CORS{Upstream: true}
 	x := newGateway(t,
@@ -254,7 +257,7 @@ func TestG10_PreflightsOfOtherRoutes(t *testing.T) {
 		proxy.Route{Path: "/free/", Public: true, CORS: upstreams},
 		proxy.Route{Path: "/asked/", Requirement: wsauth.Optional, CORS: upstreams},
 	)
-	loop := request(t, x.passed(t, plain("GET", "/free/"))).Header.Get("Cdn-Loop")
+	loop := request(t, x.forwarded(t, plain("GET", "/free/"))).Header.Get("Cdn-Loop")
 	lines := preflight(evil, "GET")
 	requests := map[string]int{
 		strings.Replace(upgrade("/x", lines...), "GET", "OPTIONS", 1):                       405,

@@ -11,7 +11,7 @@ import (
 	"wsauth/internal/gateway/proxy"
 )
 
-// wantLines checks that a request as the backend gets it has header lines.
+// wantLines checks that a request, as the backend got it, has header lines.
 func wantLines(t *testing.T, seen string, lines ...string) {
 	t.Helper()
 	for _, line := range lines {
@@ -21,13 +21,13 @@ func wantLines(t *testing.T, seen string, lines ...string) {
 	}
 }
 
-// TestR9_SpoofedIdentity sends identity headers of a client's own, in every
-// spelling, to a guarded and a public route.
+// TestR9_SpoofedIdentity sends forged identity headers, in every spelling, to a
+// guarded and a public route.
 func TestR9_SpoofedIdentity(t *testing.T) {
 	x := newGateway(t)
 	spoofs := []string{bearer(gatewayToken(t)), "X-User: mallory", "X_User: mallory", "x-user: mallory", "X.User: mallory", "x_USER: mallory"}
 	for _, path := range []string{"/a", "/public/a"} {
-		if seen := x.passed(t, plain("GET", path, spoofs...)); strings.Contains(seen, "mallory") {
+		if seen := x.forwarded(t, plain("GET", path, spoofs...)); strings.Contains(seen, "mallory") {
 			t.Errorf("%s: the backend gets\n%s", path, seen)
 		}
 	}
@@ -38,13 +38,13 @@ func TestR9_SpoofedIdentity(t *testing.T) {
 func TestR10_ConnectionNamesIdentity(t *testing.T) {
 	x := newGateway(t)
 	tok := bearer(gatewayToken(t))
-	wantLines(t, x.passed(t, plain("GET", "/a", tok, "Connection: close, X-User, X-Forwarded-For")), "X-User: ada\r\n", "X-Forwarded-For: 127.0.0.1\r\n")
+	wantLines(t, x.forwarded(t, plain("GET", "/a", tok, "Connection: close, X-User, X-Forwarded-For")), "X-User: ada\r\n", "X-Forwarded-For: 127.0.0.1\r\n")
 	socket := strings.Replace(upgrade("/a", tok), "Connection: Upgrade", "Connection: Upgrade, X-User, X-Forwarded-Host", 1)
-	wantLines(t, x.passed(t, socket), "X-User: ada\r\n", "X-Forwarded-Host: app.example\r\n")
+	wantLines(t, x.forwarded(t, socket), "X-User: ada\r\n", "X-Forwarded-Host: app.example\r\n")
 }
 
-// TestR11_Forwarded sends headers that say which way a request has come. Only
-// the gateway's own may arrive.
+// TestR11_Forwarded sends forwarding headers. Only the gateway's own may reach
+// the backend.
 func TestR11_Forwarded(t *testing.T) {
 	x := newGateway(t)
 	lines := []string{bearer(gatewayToken(t))}
@@ -60,7 +60,7 @@ func TestR11_Forwarded(t *testing.T) {
 		lines = append(lines, name+": evil")
 	}
 	for _, raw := range []string{plain("GET", "/a", lines...), upgrade("/a", lines...)} {
-		seen := x.passed(t, raw)
+		seen := x.forwarded(t, raw)
 		if strings.Contains(seen, "evil") {
 			t.Errorf("the backend gets\n%s", seen)
 		}
@@ -88,7 +88,7 @@ func TestR12_LoginCookies(t *testing.T) {
 			lines = append(lines, "Cookie: a=1; "+ours+"__Host-refresh_token_cookie=SECRET; csrf_access_token=SECRET;b=2")
 			for way, raw := range map[string]string{"plain": plain("GET", path, lines...), "upgrade": upgrade(path, lines...)} {
 				t.Run(name+path+"/"+way, func(t *testing.T) {
-					seen := x.passed(t, raw)
+					seen := x.forwarded(t, raw)
 					if strings.Contains(seen, "SECRET") {
 						t.Errorf("the backend gets\n%s", seen)
 					}
@@ -104,10 +104,10 @@ func TestR12_LoginCookies(t *testing.T) {
 	}
 }
 
-// TestG7_StrangersHeaders sends headers of proxies as a peer that is not a
-// trusted proxy. They have no effect, and the log names once the setting that
-// may be missing.
-func TestG7_StrangersHeaders(t *testing.T) {
+// TestG7_ForwardingHeadersOfUntrustedPeers sends headers of proxies from a peer
+// that is not a trusted proxy. They have no effect, and the log says once which
+// setting may be missing.
+func TestG7_ForwardingHeadersOfUntrustedPeers(t *testing.T) {
 	lines := []string{
 		"X-Forwarded-For: 127.0.0.1, 10.0.0.1", "X-Real-Ip: 127.0.0.1", "Forwarded: for=127.0.0.1;proto=http;host=evil.example", "X-Forwarded-Host: evil.example",
 		"X-Forwarded-Port: 1", "X-Forwarded-Proto: gopher", "X_Forwarded_For: 127.0.0.1", "X-Forwarded-Prefix: /x", "True-Client-Ip: 127.0.0.1",
@@ -116,7 +116,7 @@ func TestG7_StrangersHeaders(t *testing.T) {
 	for _, trusted := range [][]string{nil, {"192.0.2.0/24", "unix"}} {
 		x := newGatewayOf(t, gateway.Config{Front: front.Config{TrustedProxies: trusted}}, respond)
 		for range 3 {
-			h := request(t, x.passed(t, plain("GET", "/public/x", lines...))).Header
+			h := request(t, x.forwarded(t, plain("GET", "/public/x", lines...))).Header
 			for name, want := range map[string]string{
 				"X-Forwarded-For": "127.0.0.1", "X-Real-Ip": "127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Host": host, "Forwarded": "",
 			} {
@@ -128,10 +128,10 @@ func TestG7_StrangersHeaders(t *testing.T) {
 		x.wantRefused(t, upgrade("/public/ws", append(lines, "Origin: https://"+host)...), http.StatusForbidden)
 		logged := x.log.Take()
 		if n := strings.Count(logged, "add it to trusted_proxies"); n != 1 {
-			t.Errorf("the log names the setting %d times", n)
+			t.Errorf("the log names the setting %d times, want once", n)
 		}
 		if strings.Contains(logged, "192.0.2.1") {
-			t.Error("the log has an address that a stranger has sent")
+			t.Error("the log has an address that an untrusted peer has sent")
 		}
 	}
 }

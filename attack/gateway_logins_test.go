@@ -13,7 +13,7 @@ import (
 
 const asJSON = "Content-Type: application/json"
 
-// A browser holds what a login with cookies has set, as header lines.
+// A browser holds the cookies and CSRF value of a login, as header lines.
 type browser struct {
 	cookies, csrf, refreshCSRF string
 }
@@ -40,7 +40,7 @@ func (x *proxied) logIn(t *testing.T) browser {
 func wantReason(t *testing.T, a *answer, status int, reason string) {
 	t.Helper()
 	if a.StatusCode != status || !strings.Contains(a.body, `"reason":"`+reason+`"`) {
-		t.Errorf("%d %s, want %d %s", a.StatusCode, a.body, status, reason)
+		t.Errorf("got %d %s, want %d %s", a.StatusCode, a.body, status, reason)
 	}
 }
 
@@ -57,7 +57,7 @@ func TestC17_RequestsOfOtherSites(t *testing.T) {
 		"POST /auth/logout":             alice.csrf,
 		"POST /auth/logout-everywhere":  alice.csrf,
 		"DELETE /auth/sessions/{sid}":   alice.csrf,
-		"POST /auth/backchannel-logout": "", // of providers, without cookies
+		"POST /auth/backchannel-logout": "", // for providers, without cookies
 		"POST /auth/events":             "",
 	}
 	for _, endpoint := range endpoints(t) {
@@ -74,7 +74,7 @@ func TestC17_RequestsOfOtherSites(t *testing.T) {
 			wantReason(t, a, http.StatusForbidden, "origin_not_allowed")
 		}
 		a := x.do(t, "OPTIONS", path, "", preflight(evil, method)...) // C18
-		if a.StatusCode != http.StatusMethodNotAllowed || allowed(a) != "" || a.Header.Get("Access-Control-Allow-Credentials") != "" {
+		if a.StatusCode != http.StatusMethodNotAllowed || allowedOrigin(a) != "" || a.Header.Get("Access-Control-Allow-Credentials") != "" {
 			t.Errorf("a preflight of %s: %d %v", path, a.StatusCode, a.Header)
 		}
 	}
@@ -96,7 +96,7 @@ func TestC13_C15_CSRFOfAnotherLogin(t *testing.T) {
 	}
 }
 
-// TestT1_TwoCredentialsOfAUser sends a token beside the cookies of a login.
+// TestT1_TwoCredentialsOfAUser sends a token and the cookies of a login.
 func TestT1_TwoCredentialsOfAUser(t *testing.T) {
 	x := newGatewayOverTLS(t, gateway.Config{}, respond)
 	alice, tok := x.logIn(t), bearer(gatewayToken(t))
@@ -137,7 +137,7 @@ func TestR6_NoAnswerRepeatsTheQuery(t *testing.T) {
 	}
 }
 
-// TestT11_LongHeads sends heads of requests that are too long.
+// TestT11_LongHeads sends request headers that are too long.
 func TestT11_LongHeads(t *testing.T) {
 	x := newGateway(t)
 	for name, c := range map[string]struct {
@@ -172,7 +172,7 @@ func TestR5_NamesCannotForgeLines(t *testing.T) {
 	wantReason(t, a, http.StatusUnauthorized, "bad_credentials")
 	logged := x.log.Take()
 	if strings.Count(logged, "\n") != 1 {
-		t.Errorf("one attempt writes %q", logged)
+		t.Errorf("one attempt writes %q, want one line", logged)
 	}
 	if strings.ContainsAny(logged, "\r\x1b\u202e") || strings.Contains(logged, strings.Repeat("x", 100)) {
 		t.Errorf("the log has the name unescaped or in full: %q", logged)

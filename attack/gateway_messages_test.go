@@ -15,7 +15,7 @@ import (
 	"wsauth/internal/wstest"
 )
 
-// A slowBackend serves a request when the test lets it.
+// A slowBackend serves requests on command.
 type slowBackend struct {
 	arrived chan struct{} // receives a value for each request
 	answer  chan struct{} // closed to serve them
@@ -44,8 +44,8 @@ func (b *slowBackend) await(t *testing.T) {
 	}
 }
 
-// answerLater serves requests after the gateway has begun to check whether the
-// client is still connected.
+// answerLater serves requests after the gateway has started to check whether
+// the client is still connected.
 func (b *slowBackend) answerLater() {
 	time.AfterFunc(proxy.LookAfter+proxy.LookAfter/2, func() { close(b.answer) })
 }
@@ -80,7 +80,7 @@ func TestP3_MoreWithTheFirstMessage(t *testing.T) {
 			b := newSlowBackend()
 			x := newGatewayOf(t, gateway.Config{Routes: []proxy.Route{byMessage(0)}}, b.serve)
 			refused := x.send(t, upgrade("/x"))
-			sure(refused.conn.Write(slices.Concat(wstest.Frame(0x81, auth("a.b.c")), more)))
+			must(refused.conn.Write(slices.Concat(wstest.Frame(0x81, auth("a.b.c")), more)))
 			if code, reason := refused.closeFrame(t); code != 3000 || reason != "token_invalid" || len(b.arrived) > 0 {
 				t.Errorf("closed with %d %q, and %d requests reach the backend", code, reason, len(b.arrived))
 			}
@@ -96,9 +96,9 @@ func TestP3_MoreWithTheFirstMessage(t *testing.T) {
 	}
 }
 
-// TestFirstMessageToAGateway sends first messages that open no socket, and none
-// at all.
-func TestFirstMessageToAGateway(t *testing.T) {
+// TestFirstMessageThroughAGateway sends no first message, and some that open no
+// socket.
+func TestFirstMessageThroughAGateway(t *testing.T) {
 	down := byMessage(0)
 	down.Path, down.Upstreams = "/down", []string{"http://127.0.0.1:1"}
 	x := newGateway(t, byMessage(time.Second), down)
@@ -124,8 +124,8 @@ func TestFirstMessageToAGateway(t *testing.T) {
 			}
 		})
 	}
-	if seen := x.took(); len(seen) > 0 {
-		t.Errorf("the backend gets %q", seen)
+	if seen := x.takeRequests(); len(seen) > 0 {
+		t.Errorf("the backend got %q, want nothing", seen)
 	}
 }
 
@@ -141,21 +141,21 @@ func TestT10_FirstMessageSelectsNoToken(t *testing.T) {
 	}
 }
 
-// TestH9_DataBehindTheHandshake sends a second request behind a handshake.
+// TestH9_DataBehindTheHandshake sends a second request with a handshake.
 func TestH9_DataBehindTheHandshake(t *testing.T) {
 	x := newGateway(t)
 	raw := upgrade("/chat", bearer(gatewayToken(t)))
 	x.wantRefused(t, raw+plain("GET", "/evil"), http.StatusBadRequest)
-	x.passed(t, raw)
+	x.forwarded(t, raw)
 }
 
 // TestH9_DataWhileDialing sends a frame while the gateway waits for its
-// upstream. It is never passed on.
+// upstream. The gateway must discard it.
 func TestH9_DataWhileDialing(t *testing.T) {
 	b := newSlowBackend()
 	x := newGatewayOf(t, gateway.Config{}, b.serve)
 	conn := dial(t, x.addr)
-	sure(fmt.Fprint(conn, upgrade("/x", bearer(gatewayToken(t)))))
+	must(fmt.Fprint(conn, upgrade("/x", bearer(gatewayToken(t)))))
 	b.await(t)
 	b.answerLater()
 	if a := ask(t, conn, string(wstest.Frame(0x81, "hi"))); a.StatusCode != http.StatusBadRequest {

@@ -8,7 +8,7 @@ import (
 	"wsauth/internal/wstest"
 )
 
-// TestPathVectors sends paths that two servers may read in two ways to a
+// TestPathVectors sends paths that two servers may interpret differently to a
 // gateway with a guarded route beside a public one.
 func TestPathVectors(t *testing.T) {
 	x := newGateway(t, proxy.Route{Path: "/", Public: true}, proxy.Route{Path: "/admin/"}, proxy.Route{Path: "/admin"})
@@ -25,13 +25,13 @@ func TestPathVectors(t *testing.T) {
 	}
 	x.wantStatus(t, requests)
 	x.send(t, "OPTIONS * HTTP/1.1\r\nHost: app.example\r\n\r\n")
-	if seen := x.took(); len(seen) > 0 {
+	if seen := x.takeRequests(); len(seen) > 0 {
 		t.Errorf("OPTIONS *: the backend has got %q", seen)
 	}
 }
 
-// TestR13_LooseReadings sends paths as a lenient backend may read them: in
-// another case, with an escaped query or fragment.
+// TestR13_LooseReadings sends paths in ways that only a lenient backend
+// understands: in another letter case, or with an escaped query or fragment.
 func TestR13_LooseReadings(t *testing.T) {
 	x := newGateway(t,
 		proxy.Route{Path: "/", Public: true}, proxy.Route{Path: "/ws"}, proxy.Route{Path: "/Admin/"}, proxy.Route{Path: "/chat"},
@@ -53,7 +53,8 @@ func TestR13_LooseReadings(t *testing.T) {
 	x.wantStatus(t, requests)
 }
 
-// TestR13_HostileHosts sends hosts that a backend may read as the guarded one.
+// TestR13_HostileHosts sends hosts that a backend may confuse with the guarded
+// one.
 func TestR13_HostileHosts(t *testing.T) {
 	x := newGateway(t, proxy.Route{Path: "/", Public: true}, proxy.Route{Host: "app.example", Path: "/"})
 	at := func(host string) string { return "GET / HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n" }
@@ -73,7 +74,7 @@ func TestR13_HostileHosts(t *testing.T) {
 	x.wantStatus(t, requests)
 }
 
-// TestR14_Methods sends the methods that are for proxies and debugging only.
+// TestR14_Methods sends methods that only proxies and debuggers need.
 func TestR14_Methods(t *testing.T) {
 	newGateway(t).wantStatus(t, map[string]int{plain("TRACE", "/public/a"): 405, plain("CONNECT", "/public/a"): 405, plain("CONNECT", "example.com:443"): 405})
 }

@@ -11,15 +11,15 @@ import (
 	"wsauth/internal/wstest"
 )
 
-// TestR13_LenientPathVectors sends paths that servers may read in two ways to
-// a gateway whose routes all have the same rules, or whose route allows them.
-// Those of real applications arrive unchanged. Those that may lead elsewhere
-// are refused.
+// TestR13_LenientPathVectors sends paths that servers may interpret differently
+// to a gateway whose routes all have the same rules, or whose route allows such
+// paths. Paths of real applications arrive unchanged. Paths that may lead
+// elsewhere are refused.
 func TestR13_LenientPathVectors(t *testing.T) {
 	vectors := wstest.Vectors(t, "testdata/lenientpaths")
 	for name, c := range map[string]struct {
 		routes []proxy.Route
-		isAll  bool // one route takes every path of the host
+		isAll  bool // one route matches every path of the host
 	}{
 		"one_route":                    {[]proxy.Route{{Path: "/app/"}}, false},
 		"all":                          {[]proxy.Route{{Path: "/"}}, true},
@@ -35,8 +35,8 @@ func TestR13_LenientPathVectors(t *testing.T) {
 			for _, v := range vectors {
 				raw := plain("GET", v.Text, tok)
 				if v.Expect == "" {
-					want := sure(url.ParseRequestURI(v.Text)).RequestURI() // with the escapes that the client omits
-					if got := request(t, x.passed(t, raw)).RequestURI; got != want {
+					want := must(url.ParseRequestURI(v.Text)).RequestURI() // with the escapes that the client omits
+					if got := request(t, x.forwarded(t, raw)).RequestURI; got != want {
 						t.Errorf("%s: the backend gets %s", v, got)
 					}
 				} else if !c.isAll {
@@ -76,18 +76,18 @@ func TestR13_ReadingsBesideOtherRules(t *testing.T) {
 				}
 				x.wantNoSocket(t, v.String(), upgrade(v.Text, tok), wsauth.InvalidRequest)
 			}
-			if seen := x.took(); len(seen) > 0 {
-				t.Errorf("the backend gets %q", seen)
+			if seen := x.takeRequests(); len(seen) > 0 {
+				t.Errorf("the backend got %q, want nothing", seen)
 			}
 		})
 	}
 }
 
-// TestR13_ReadingsOfSockets opens sockets at such paths.
+// TestR13_ReadingsOfSockets opens sockets at paths of real applications.
 func TestR13_ReadingsOfSockets(t *testing.T) {
 	x := newGateway(t, proxy.Route{Path: "/app/"})
 	for _, path := range []string{"/app/room%2Fone", "/app/room;x=1", "/app/a//b"} {
-		x.passed(t, upgrade(path, bearer(gatewayToken(t))))
+		x.forwarded(t, upgrade(path, bearer(gatewayToken(t))))
 		x.wantNoSocket(t, path, upgrade(path), wsauth.TokenMissing)
 	}
 }
@@ -103,7 +103,7 @@ func TestR13_EscapedSlashes(t *testing.T) {
 	}
 	x = newGateway(t, proxy.Route{Path: "/", Public: true})
 	for path, want := range map[string]string{"/a%2Fb|c": "/a%2Fb%7Cc", "/a%2fb\xe6\x97\xa5": "/a%2fb%E6%97%A5", "/a|b": "/a%7Cb", "/a%20b": "/a%20b"} {
-		if got := request(t, x.passed(t, plain("GET", path))).RequestURI; got != want {
+		if got := request(t, x.forwarded(t, plain("GET", path))).RequestURI; got != want {
 			t.Errorf("%s: the backend gets %s", path, got)
 		}
 	}

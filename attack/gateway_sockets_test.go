@@ -10,15 +10,15 @@ import (
 	"wsauth"
 )
 
-// A socketRequest asks for a socket, in the usual or in a strange way.
+// A socketRequest asks for a socket, in the usual or in an unusual way.
 type socketRequest struct {
 	name string
 	raw  string
 	want wsauth.Reason // of the refusal by a public route without sockets
 }
 
-// socketRequests returns what a server behind a gateway may take for a request
-// for a socket.
+// socketRequests returns requests that a server behind a gateway may treat as
+// handshakes.
 func socketRequests(path string, lines ...string) []socketRequest {
 	good := upgrade(path, lines...)
 	with := func(old, new string) string { return strings.Replace(good, old, new, 1) }
@@ -48,7 +48,7 @@ func pagesBesideSocket(change func(pages *proxy.Route)) []proxy.Route {
 }
 
 // TestG1_PublicRouteWithoutSockets checks that a backend that opens sockets at
-// every path gets no handshake past the guard of its one guarded path.
+// every path gets no handshake that bypasses the guard of its one guarded path.
 func TestG1_PublicRouteWithoutSockets(t *testing.T) {
 	x := newGateway(t, pagesBesideSocket(nil)...)
 	tok := gatewayToken(t)
@@ -61,10 +61,10 @@ func TestG1_PublicRouteWithoutSockets(t *testing.T) {
 	}
 	x.wantSuccess(t, x.send(t, upgrade("/ws", bearer(tok))))
 	x.wantNoSocket(t, "the guarded socket", upgrade("/ws"), wsauth.TokenMissing)
-	// An offer of h2c is not passed on; the request is a plain one.
+	// An offer of h2c is not forwarded; the request is a plain one.
 	for _, offer := range []string{"Upgrade: h2c", "Upgrade: H2C"} {
 		a := x.send(t, plain("GET", "/x", offer, "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAAQAAP__"))
-		seen := strings.Join(x.took(), "")
+		seen := strings.Join(x.takeRequests(), "")
 		if a.StatusCode != http.StatusOK || seen == "" || strings.Contains(seen, "pgrade") || strings.Contains(seen, "Http2") {
 			t.Errorf("%s: status %d, the backend gets\n%s", offer, a.StatusCode, seen)
 		}
@@ -79,7 +79,7 @@ func (x *proxied) wantNoSocket(t *testing.T, name, raw string, want wsauth.Reaso
 	if !strings.Contains(a.body, `"`+string(want)+`"`) || !a.Close {
 		t.Errorf("%s: status %d, %s, connection closes: %v; want %s", name, a.StatusCode, a.body, a.Close, want)
 	}
-	if seen := x.took(); len(seen) > 0 {
+	if seen := x.takeRequests(); len(seen) > 0 {
 		t.Errorf("%s: the backend gets %q", name, seen)
 	}
 	if logged := x.log.Take(); want == wsauth.SocketsNotAllowed && !strings.Contains(logged, "reason=sockets_not_allowed") {
@@ -107,9 +107,9 @@ func TestG1_PublicRouteWithSockets(t *testing.T) {
 func TestG1_RefusalByClose(t *testing.T) {
 	x := newGateway(t, pagesBesideSocket(func(pages *proxy.Route) { pages.Refusal = wsauth.RefuseClose })...)
 	if code, reason := x.send(t, upgrade("/x")).closeFrame(t); code != 3003 || reason != "sockets_not_allowed" {
-		t.Errorf("closed with %d %q", code, reason)
+		t.Errorf("closed with %d %q, want a refusal", code, reason)
 	}
-	if seen := x.took(); len(seen) > 0 {
+	if seen := x.takeRequests(); len(seen) > 0 {
 		t.Errorf("the backend gets %q", seen)
 	}
 }

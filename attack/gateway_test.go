@@ -23,8 +23,8 @@ import (
 	"wsauth/token"
 )
 
-// A proxied is a gateway on loopback and the backend behind it. Its took
-// returns what has reached the backend.
+// A proxied is a gateway on loopback and the backend behind it. Its
+// takeRequests returns the requests that have reached the backend.
 type proxied struct {
 	*target
 	gateway *gateway.Gateway
@@ -33,15 +33,14 @@ type proxied struct {
 }
 
 // newGateway serves a gateway whose routes lead to a backend. Without routes,
-// the gateway guards / and admits everybody to /public/.
+// the gateway guards / and leaves /public/ open.
 func newGateway(t *testing.T, routes ...proxy.Route) *proxied {
 	t.Helper()
 	return newGatewayOf(t, gateway.Config{Routes: routes}, respond)
 }
 
-// newGatewayOf serves a gateway with a configuration, of which the keys and
-// the upstreams of the routes may be missing. The backend records each request
-// and calls serve.
+// newGatewayOf serves a gateway with a configuration, whose keys and upstreams
+// of routes may be missing. The backend records each request and calls serve.
 func newGatewayOf(t *testing.T, c gateway.Config, serve http.HandlerFunc) *proxied {
 	t.Helper()
 	x := &proxied{target: &target{log: new(wstest.Log)}}
@@ -62,7 +61,7 @@ func newGatewayOf(t *testing.T, c gateway.Config, serve http.HandlerFunc) *proxi
 		}
 	}
 	if c.Tokens.Keys == nil {
-		c.Tokens.Keys = sure(token.NewKeySet(keys().hs))
+		c.Tokens.Keys = must(token.NewKeySet(keys().hs))
 	}
 	if !c.NoAuth {
 		c.Login.Users = demo.Users{}
@@ -94,11 +93,11 @@ func newGatewayOf(t *testing.T, c gateway.Config, serve http.HandlerFunc) *proxi
 // newGatewayOverTLS is newGatewayOf with TLS. Its client uses HTTP/2.
 func newGatewayOverTLS(t *testing.T, c gateway.Config, serve http.HandlerFunc) *proxied {
 	t.Helper()
-	lender := httptest.NewTLSServer(nil)
-	t.Cleanup(lender.Close)
-	c.Front.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &lender.TLS.Certificates[0], nil }
+	certServer := httptest.NewTLSServer(nil)
+	t.Cleanup(certServer.Close)
+	c.Front.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certServer.TLS.Certificates[0], nil }
 	x := newGatewayOf(t, c, serve)
-	transport := lender.Client().Transport.(*http.Transport)
+	transport := certServer.Client().Transport.(*http.Transport)
 	transport.ForceAttemptHTTP2 = true
 	x.url, x.client.Transport = "https://"+x.addr, transport
 	return x
@@ -161,7 +160,7 @@ func (x *proxied) ticket(t *testing.T, tok, path string, lines ...string) string
 // wantEcho checks that the backend is at the other end of a socket.
 func wantEcho(t *testing.T, c *wstest.Client, message string) {
 	t.Helper()
-	sure(c.Conn.Write(wstest.Frame(0x81, message)))
+	must(c.Conn.Write(wstest.Frame(0x81, message)))
 	if _, got, err := c.ReadFrame(); err != nil || string(got) != message {
 		t.Fatalf("%q comes back as %q, %v", message, got, err)
 	}
@@ -180,11 +179,12 @@ func gatewayTokenWith(t *testing.T, claims map[string]any) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sure(issuer.Access("ada", token.Options{Claims: claims})).Raw
+	return must(issuer.Access("ada", token.Options{Claims: claims})).Raw
 }
 
-// passed sends a request to a gateway and returns what its backend gets.
-func (x *proxied) passed(t *testing.T, raw string) string {
+// forwarded sends a request to a gateway and returns the request that its
+// backend gets.
+func (x *proxied) forwarded(t *testing.T, raw string) string {
 	t.Helper()
 	return x.wantSuccess(t, x.send(t, raw))
 }
@@ -195,13 +195,13 @@ func (x *proxied) wantRefused(t *testing.T, raw string, status int) {
 	if a := x.send(t, raw); a.StatusCode != status {
 		t.Errorf("status %d, want %d; %s\n%s", a.StatusCode, status, a.body, x.log.Take())
 	}
-	if seen := x.took(); len(seen) > 0 {
-		t.Errorf("the backend gets %q", seen)
+	if seen := x.takeRequests(); len(seen) > 0 {
+		t.Errorf("the backend got %q, want nothing", seen)
 	}
 }
 
-// wantStatus sends requests and checks the status of the answers. Only what is
-// answered with 200 may reach the backend.
+// wantStatus sends requests and checks the status of the answers. Only requests
+// that are answered with 200 may reach the backend.
 func (x *proxied) wantStatus(t *testing.T, requests map[string]int) {
 	t.Helper()
 	for raw, want := range requests {
@@ -209,8 +209,8 @@ func (x *proxied) wantStatus(t *testing.T, requests map[string]int) {
 		if a := x.send(t, raw); a.StatusCode != want {
 			t.Errorf("%s: status %d, want %d", first, a.StatusCode, want)
 		}
-		if seen := x.took(); (len(seen) > 0) != (want == http.StatusOK) {
-			t.Errorf("%s: the backend has got %q", first, seen)
+		if seen := x.takeRequests(); (len(seen) > 0) != (want == http.StatusOK) {
+			t.Errorf("%s: the backend got %q", first, seen)
 		}
 	}
 }

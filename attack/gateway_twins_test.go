@@ -17,8 +17,8 @@ import (
 // isTwin reports whether two paths differ only in a final slash.
 func isTwin(a, b string) bool { return a == b+"/" || b == a+"/" }
 
-// lookalikes returns paths that some servers treat as the given one. Its exact
-// twin is not among them.
+// lookalikes returns paths that some servers treat as the given one, except its
+// twin.
 func lookalikes(path string) []string {
 	bare := strings.TrimSuffix(path, "/")
 	first, rest := bare[:2], bare[2:]
@@ -41,8 +41,8 @@ func lookalikes(path string) []string {
 }
 
 // TestTwins sends the twin of a guarded path, which differs from it only in a
-// final slash, and its lookalikes. The twin is redirected, the others are
-// refused, and none reaches the backend by a weaker rule.
+// final slash, and its lookalikes. The twin is redirected, the lookalikes are
+// refused, and neither reaches the backend by a weaker rule.
 func TestTwins(t *testing.T) {
 	strict := map[string][]string{"role": {"admin"}}
 	for name, c := range map[string]struct {
@@ -79,7 +79,7 @@ func TestTwins(t *testing.T) {
 				x.wantRedirected(t, c.guarded, to, lines)
 				x.wantLookalikesRefused(t, c.routes, c.guarded, to, lines)
 			}
-			if seen := x.took(); len(seen) > 0 {
+			if seen := x.takeRequests(); len(seen) > 0 {
 				t.Errorf("the backend gets %q", seen)
 			}
 		})
@@ -87,7 +87,7 @@ func TestTwins(t *testing.T) {
 }
 
 // wantRedirected checks that the twin of a path is redirected to it, and opens
-// no socket. The requests are sent as to returns them, with header lines.
+// no socket. The requests have the form that to returns, with header lines.
 func (x *proxied) wantRedirected(t *testing.T, path string, to func(string) string, lines []string) {
 	t.Helper()
 	twin := path + "/"
@@ -111,13 +111,13 @@ func (x *proxied) wantRedirected(t *testing.T, path string, to func(string) stri
 }
 
 // wantLookalikesRefused checks that lookalikes of a path are refused. The
-// requests are sent as to returns them, with header lines.
+// requests have the form that to returns, with header lines.
 func (x *proxied) wantLookalikesRefused(t *testing.T, routes []proxy.Route, path string, to func(string) string, lines []string) {
 	t.Helper()
 	own := slices.IndexFunc(routes, func(r proxy.Route) bool { return (&url.URL{Path: r.Path}).EscapedPath() == path })
 	route := routes[own].Path
 	for _, p := range lookalikes(route) {
-		u := sure(url.ParseRequestURI(p))
+		u := must(url.ParseRequestURI(p))
 		if u.Path == route || strings.HasSuffix(route, "/") && strings.HasPrefix(u.Path, route) || isTwin(u.Path, route) && u.RawPath == "" {
 			continue // the route itself, a path below it, or its twin
 		}
@@ -138,7 +138,7 @@ func TestTwinsOverHTTP2(t *testing.T) {
 			t.Errorf("%s: %s %d, want %d", path, a.Proto, a.StatusCode, want)
 		}
 	}
-	if seen := x.took(); len(seen) > 0 {
+	if seen := x.takeRequests(); len(seen) > 0 {
 		t.Errorf("the backend gets %q", seen)
 	}
 }
@@ -157,9 +157,9 @@ func TestTwinsThatAreRoutes(t *testing.T) {
 	}
 }
 
-// TestTwinsThatLeadNowhere sends twins of paths that need no protection: they
-// have no route, or one that admits everybody.
-func TestTwinsThatLeadNowhere(t *testing.T) {
+// TestTwinsWithoutProtection sends twins of paths that need no protection: they
+// have no route, or a public one.
+func TestTwinsWithoutProtection(t *testing.T) {
 	x := newGateway(t, proxy.Route{Path: "/a/"}, proxy.Route{Path: "/b/", Public: true}, proxy.Route{Path: "/b/c/", Public: true})
 	for path, want := range map[string]int{"/a": 404, "/A/": 404, "/b": 404, "/b/c": 200, "/b/C": 200, "/b/C%3f": 200} {
 		x.wantStatus(t, map[string]int{plain("GET", path): want})

@@ -17,7 +17,7 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// answering returns a backend that writes its answers by hand.
+// answering returns a backend that writes raw answers.
 func answering(answer func(*http.Request) string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		conn, buffered, err := http.NewResponseController(w).Hijack()
@@ -45,7 +45,7 @@ func switching(lines ...string) func(*http.Request) string {
 	}
 }
 
-// TestR15_SwitchWithALength checks that no body follows a 101, whatever the
+// TestR15_SwitchWithALength checks that a 101 has no body, whatever the
 // upstream declares.
 func TestR15_SwitchWithALength(t *testing.T) {
 	x := newGatewayOf(t, gateway.Config{}, answering(switching("Content-Length: 5")))
@@ -101,8 +101,8 @@ func TestG1_UnrequestedSockets(t *testing.T) {
 	}
 }
 
-// TestH9_RestOfABody checks that if an upstream answers early, the rest of the
-// body is not taken for the next request.
+// TestH9_RestOfABody checks that if an upstream answers early, the gateway does
+// not treat the rest of the body as the next request.
 func TestH9_RestOfABody(t *testing.T) {
 	for name, c := range map[string]struct {
 		lines []string
@@ -116,8 +116,8 @@ func TestH9_RestOfABody(t *testing.T) {
 			t.Parallel() // each waits until the gateway closes the connection
 			x := newGatewayOf(t, gateway.Config{}, answering(success("hi", "Content-Length: 2")))
 			conn := dial(t, x.addr)
-			begun := time.Now()
-			sure(io.WriteString(conn, plain("POST", "/public/a", c.lines...)+c.body))
+			started := time.Now()
+			must(io.WriteString(conn, plain("POST", "/public/a", c.lines...)+c.body))
 			in := bufio.NewReader(conn)
 			response, err := http.ReadResponse(in, nil)
 			if err != nil || !response.Close {
@@ -126,13 +126,13 @@ func TestH9_RestOfABody(t *testing.T) {
 			if got, err := io.ReadAll(response.Body); string(got) != "hi" || err != nil {
 				t.Errorf("%q, %v", got, err)
 			}
-			if took := time.Since(begun); took > proxy.LingerSilence/2 {
+			if took := time.Since(started); took > proxy.LingerSilence/2 {
 				t.Errorf("the answer took %v", took)
 			}
 			if rest, err := io.ReadAll(in); len(rest) > 0 || isTimeout(err) {
 				t.Errorf("then %q, %v", rest, err)
 			}
-			if seen := x.took(); len(seen) != 1 {
+			if seen := x.takeRequests(); len(seen) != 1 {
 				t.Errorf("the backend gets %q", seen)
 			}
 		})
@@ -140,7 +140,7 @@ func TestH9_RestOfABody(t *testing.T) {
 }
 
 // TestL4_EventsOfAnySpelling checks that event streams end with the session,
-// whatever the spelling of their content type: browsers accept any.
+// however their content type is spelled: browsers accept any spelling.
 func TestL4_EventsOfAnySpelling(t *testing.T) {
 	for _, kind := range []string{
 		"text/event-stream", "Text/Event-Stream ; charset=utf-8", "text/event-stream; charset=utf-8; charset=x", "text/event-stream;;", "text/event-stream; =",
@@ -149,7 +149,7 @@ func TestL4_EventsOfAnySpelling(t *testing.T) {
 			t.Parallel()
 			x := newGatewayOf(t, gateway.Config{}, answering(success("data: hello\n\n", "Content-Type: "+kind)))
 			conn := dial(t, x.addr)
-			sure(io.WriteString(conn, plain("GET", "/events", bearer(gatewayToken(t)))))
+			must(io.WriteString(conn, plain("GET", "/events", bearer(gatewayToken(t)))))
 			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {
 				t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 	"wsauth/token"
 )
 
-// A draft is a request that is good until a fault spoils it.
+// A draft is a valid request until a fault changes it.
 type draft struct {
 	absent        bool
 	cut           bool // to two segments
@@ -35,7 +35,7 @@ func (d *draft) token() string {
 	return tok
 }
 
-// A fault spoils a draft. Its refusal has a text of its own.
+// A fault makes a draft invalid. Its refusal has its own text.
 type fault struct {
 	name, text string
 	reason     wsauth.Reason
@@ -65,8 +65,8 @@ func tokenFaults() []fault {
 	}
 }
 
-// TestOrder checks that of two faults the one that is checked first is
-// reported, by its own text.
+// TestOrder checks that a request with two faults is refused for the one that
+// is checked first, with its text.
 func TestOrder(t *testing.T) {
 	revoked := func(_ context.Context, c *token.Claims) (bool, error) { return c.ID == "revoked", nil }
 	query := append([]fault{
@@ -192,8 +192,8 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-// TestHooks checks that the application's functions are asked last, and that a
-// store that fails does not mean "not revoked".
+// TestHooks checks that the application's functions are called last, and that a
+// token is not admitted if a store fails.
 func TestHooks(t *testing.T) {
 	broken := errors.New("the store's own words")
 	allow := func(*http.Request, *token.Claims) error { return nil }
@@ -233,7 +233,7 @@ func TestHooks(t *testing.T) {
 			}
 			wantError(t, err, c.reason, c.text)
 			if strings.Contains(a.body, broken.Error()) {
-				t.Errorf("the client is told %q", a.body)
+				t.Errorf("the answer reveals the error of the store: %q", a.body)
 			}
 			x.wantRefusal(t, a, c.reason)
 		})

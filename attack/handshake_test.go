@@ -96,8 +96,8 @@ func TestHandshake(t *testing.T) {
 		{"H12/host_missing", hostly, "", "net/http"},
 		{"H12/host_twice", hostly, hostly + "Host: evil.example\r\n", "net/http"},
 		{"H12/host_with_path", hostly, "Host: app.example/x\r\n", "net/http"},
-		// net/http accepts these, and the guard must decide as if they were
-		// written well.
+		// net/http accepts these. The guard must treat them like the usual
+		// spelling.
 		{"H8/bare_lf", up, "Upgrade: websocket\n", good},
 		{"H8/bare_lf_version", version, "Sec-WebSocket-Version: 8\n", wsauth.VersionNotSupported},
 		{"H8/folded_token", "Bearer " + tok, "Bearer\r\n " + tok, good},
@@ -142,7 +142,7 @@ func TestHandshake(t *testing.T) {
 func TestMalformedHandshakeGetsNoSocket(t *testing.T) {
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Refusal: wsauth.RefuseClose})
 	tok := access(t)
-	x.fire(t, []shot{
+	x.wantRefusals(t, []refusalCase{
 		{"H1/version", altered(t, tok, "Version: 13", "Version: 8"), wsauth.VersionNotSupported},
 		{"H2/key", altered(t, tok, "dGhl", "!!!!"), wsauth.InvalidHandshake},
 		{"H3/post", altered(t, tok, "GET", "POST"), wsauth.MethodNotAllowed},
@@ -153,8 +153,8 @@ func TestMalformedHandshakeGetsNoSocket(t *testing.T) {
 	})
 }
 
-// TestPipelined sends more bytes in the packet of a handshake. They are
-// neither a request nor a frame (H9).
+// TestPipelined sends more bytes in the packet of a handshake. They are treated
+// neither as a request nor as a frame (H9).
 func TestPipelined(t *testing.T) {
 	tok := access(t)
 	second := plain("GET", "/access", bearer(tok))
@@ -185,9 +185,9 @@ func TestPipelined(t *testing.T) {
 			// The connection may be reset after the answer.
 			all, _ := io.ReadAll(conn)
 			if !strings.HasPrefix(string(all), c.want) || strings.Count(string(all), "HTTP/1.1 ") != 1 {
-				t.Errorf("answered %q", all)
+				t.Errorf("got %q, want one answer that begins with %q", all, c.want)
 			}
-			if seen := x.took(); len(seen) != 0 {
+			if seen := x.takeRequests(); len(seen) != 0 {
 				t.Errorf("the handler was called: %q", seen)
 			}
 		})
@@ -242,15 +242,15 @@ func TestHTTP2(t *testing.T) {
 	})
 }
 
-// TestOracle checks that only a token with a good signature gets another
-// answer than that it is invalid (H15).
+// TestOracle checks that all invalid tokens get the same answer, except those
+// with a valid signature (H15).
 func TestOracle(t *testing.T) {
 	payloads := map[string]string{
 		"known": claims(), "unknown": claims("sub", `"nobody"`), "expired": claims("exp", "1000000000"), "other_audience": claims("aud", `"x"`),
 		"refresh": claims("type", `"refresh"`), "nothing": "{}", "not_json": "x", "admin": claims("sub", `"admin"`, "fresh", "false"),
 	}
-	for _, p := range places {
-		x := newTarget(t, placeConfig(t, p))
+	for _, p := range carriers {
+		x := newTarget(t, carrierConfig(t, p))
 		first := ""
 		for name, payload := range payloads {
 			a := x.send(t, p.request(compact(head("HS256", "hs", ""), payload, macSigner([]byte("wrong"))), true))
@@ -264,9 +264,9 @@ func TestOracle(t *testing.T) {
 	}
 }
 
-// TestSlowHeads sends heads byte by byte (H10). With a server's timeouts set,
-// which a guard cannot do, they are cut off after five seconds and delay
-// nobody else.
+// TestSlowHeads sends headers byte by byte (H10). If the server has timeouts,
+// which a guard cannot set, such connections are closed after five seconds and
+// delay no others.
 func TestSlowHeads(t *testing.T) {
 	const slow = 5000
 	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0)})
@@ -279,7 +279,7 @@ func TestSlowHeads(t *testing.T) {
 		l := wstest.NewPipes()
 		server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second}
 		go server.Serve(l) //nolint:errcheck // It ends with Close.
-		begun := time.Now()
+		started := time.Now()
 		cut := make(chan time.Duration, slow)
 		var writers sync.WaitGroup
 		for range slow {
@@ -294,14 +294,14 @@ func TestSlowHeads(t *testing.T) {
 			})
 			go func() {
 				_, _ = io.Copy(io.Discard, conn)
-				cut <- time.Since(begun)
+				cut <- time.Since(started)
 				conn.Close()
 			}()
 		}
 		time.Sleep(2 * time.Second)
 		a := ask(t, l.Dial(""), plain("GET", "/access", bearer(tok), "Connection: close"))
-		if a.StatusCode != http.StatusOK || time.Since(begun) != 2*time.Second {
-			t.Errorf("H10/others: status %d after %s", a.StatusCode, time.Since(begun))
+		if a.StatusCode != http.StatusOK || time.Since(started) != 2*time.Second {
+			t.Errorf("H10/others: status %d after %s", a.StatusCode, time.Since(started))
 		}
 		for range slow {
 			if after := <-cut; after < 5*time.Second || after > 6*time.Second { // net/http lingers half a second

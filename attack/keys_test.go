@@ -29,9 +29,9 @@ const (
 	testAudience = "https://api.example"
 )
 
-// A keyring has a key of each kind. The guard's verifier trusts them. The
-// attacker has the public halves, and the private ones where a test needs a
-// good signature on a bad token.
+// A keyring has a key of each kind. The verifier of the guard trusts them. The
+// attacker has the public keys, and the private keys where a test needs a valid
+// signature on an invalid token.
 type keyring struct {
 	secret []byte
 	rsa    *rsa.PrivateKey
@@ -44,11 +44,11 @@ type keyring struct {
 // keys returns the keyring of testdata/keys.pem.
 var keys = sync.OnceValue(func() *keyring {
 	k := &keyring{secret: []byte("0123456789abcdefghijklmnopqrstuvwxyz!ABCDEFGHIJKLMNOPQRSTUVWXYZ?")}
-	rest := sure(os.ReadFile("testdata/keys.pem"))
+	rest := must(os.ReadFile("testdata/keys.pem"))
 	for range 3 {
 		var block *pem.Block
 		block, rest = pem.Decode(rest)
-		switch key := sure(x509.ParsePKCS8PrivateKey(block.Bytes)).(type) {
+		switch key := must(x509.ParsePKCS8PrivateKey(block.Bytes)).(type) {
 		case *rsa.PrivateKey:
 			k.rsa = key
 		case *ecdsa.PrivateKey:
@@ -58,10 +58,10 @@ var keys = sync.OnceValue(func() *keyring {
 		}
 	}
 	trusted := func(id string, alg token.Algorithm, material any) *token.Key {
-		return sure(token.NewKey(alg, material, token.KeyOptions{ID: id}))
+		return must(token.NewKey(alg, material, token.KeyOptions{ID: id}))
 	}
 	k.hs = trusted("hs", token.HS256, k.secret)
-	k.set = sure(token.NewKeySet(
+	k.set = must(token.NewKeySet(
 		k.hs, trusted("rs", token.RS256, &k.rsa.PublicKey), trusted("ps", token.PS256, &k.rsa.PublicKey),
 		trusted("es", token.ES256, &k.ec.PublicKey), trusted("ed", token.EdDSA, k.ed.Public()),
 	))
@@ -128,12 +128,12 @@ func digest(input string) []byte {
 func signHS(input string) string { return macSigner(keys().secret)(input) }
 
 func signRS(input string) string {
-	return string(sure(rsa.SignPKCS1v15(nil, keys().rsa, crypto.SHA256, digest(input))))
+	return string(must(rsa.SignPKCS1v15(nil, keys().rsa, crypto.SHA256, digest(input))))
 }
 
 func pssSigner(salt int) signer {
 	return func(input string) string {
-		return string(sure(rsa.SignPSS(rand.Reader, keys().rsa, crypto.SHA256, digest(input), &rsa.PSSOptions{SaltLength: salt})))
+		return string(must(rsa.SignPSS(rand.Reader, keys().rsa, crypto.SHA256, digest(input), &rsa.PSSOptions{SaltLength: salt})))
 	}
 }
 
@@ -150,7 +150,7 @@ func fixed(n *big.Int) string { return string(n.FillBytes(make([]byte, 32))) }
 
 func signEd(input string) string { return string(ed25519.Sign(keys().ed, []byte(input))) }
 
-func sure[T any](v T, err error) T {
+func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
 	}
@@ -203,7 +203,7 @@ func signed(payload string) string { return compact(head("HS256", "hs", ""), pay
 // publicForms returns the encodings of a public key, each of which an attacker
 // may use as an HMAC secret.
 func publicForms(key any) map[string][]byte {
-	der := sure(x509.MarshalPKIXPublicKey(key))
+	der := must(x509.MarshalPKIXPublicKey(key))
 	block := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 	forms := map[string][]byte{
 		"pem": block, "pem_without_newline": []byte(strings.TrimSpace(string(block))), "der": der,
@@ -216,7 +216,7 @@ func publicForms(key any) map[string][]byte {
 		forms["ssh"] = sshKey("ssh-rsa", []byte{1, 0, 1}, append([]byte{0}, k.N.Bytes()...))
 		forms["jwk"] = fmt.Appendf(nil, `{"kty":"RSA","n":%q,"e":"AQAB"}`, b64(string(k.N.Bytes())))
 	case *ecdsa.PublicKey:
-		point := sure(k.Bytes())
+		point := must(k.Bytes())
 		forms["point"] = point
 		forms["ssh"] = sshKey("ecdsa-sha2-nistp256", []byte("nistp256"), point)
 		forms["jwk"] = fmt.Appendf(nil, `{"kty":"EC","crv":"P-256","x":%q,"y":%q}`, b64(string(point[1:33])), b64(string(point[33:])))

@@ -12,8 +12,8 @@ import (
 	"wsauth/token"
 )
 
-// dated issues an access token for alice by a clock that is ahead of ours.
-// With an empty sid the token has no such claim.
+// dated issues an access token for alice by a clock that is ahead of ours. If
+// sid is empty, the token has no such claim.
 func dated(ahead time.Duration, sid string, more ...string) string {
 	theirs := time.Now().Add(ahead).Unix()
 	changes := append([]string{"sub", `"alice"`, "iat", fmt.Sprint(theirs), "nbf", fmt.Sprint(theirs), "exp", fmt.Sprint(theirs + 15*60)}, more...)
@@ -23,7 +23,7 @@ func dated(ahead time.Duration, sid string, more ...string) string {
 	return signed(claims(changes...))
 }
 
-// withClocks returns a configuration as withLog does, with the leeways of c.
+// withClocks returns a configuration like withLog, with the leeways of c.
 func withClocks(t *testing.T, c token.VerifierConfig) func() wsauth.Config {
 	t.Helper()
 	c.Keys, c.Issuer, c.Audience = keys().set, testIssuer, []string{testAudience}
@@ -36,16 +36,16 @@ func withClocks(t *testing.T, c token.VerifierConfig) func() wsauth.Config {
 	}
 }
 
-// aSidAhead makes a UUIDv7 by a clock that is ahead of ours.
-func aSidAhead(t *testing.T, ahead time.Duration) string {
+// sidAhead makes a UUIDv7 by a clock that is ahead of ours.
+func sidAhead(t *testing.T, ahead time.Duration) string {
 	t.Helper()
 	hex := fmt.Sprintf("%012x", time.Now().Add(ahead).UnixMilli())
 	return hex[:8] + "-" + hex[8:] + "-7abc-8def-0123456789ab"
 }
 
 // TestCutOffWithClocksAhead checks that a cut-off ends every open socket and
-// every token issued so far, even if the issuer's clock is ahead by the
-// leeway, and nothing that begins later by more than the leeway.
+// every token issued so far, even if the issuer's clock is ahead by the leeway,
+// and nothing that starts later by more than the leeway.
 func TestCutOffWithClocksAhead(t *testing.T) {
 	const leeway = 20 * time.Second
 	for name, verifier := range map[string]token.VerifierConfig{
@@ -56,7 +56,7 @@ func TestCutOffWithClocksAhead(t *testing.T) {
 				inBubble(t, withClocks(t, verifier), func(t *testing.T, x *bubble) {
 					tokens := []string{
 						dated(0, ""), dated(leeway, ""), dated(leeway, "s1"), dated(15*time.Second, "00000000-0000-4000-8000-000000000000"),
-						dated(leeway, aSidAhead(t, leeway+time.Minute)), // a sid that is newer than its token
+						dated(leeway, sidAhead(t, leeway+time.Minute)), // a sid that is newer than its token
 					}
 					var clients []*client
 					for _, raw := range tokens {
@@ -71,12 +71,12 @@ func TestCutOffWithClocksAhead(t *testing.T) {
 					}
 					for i, c := range clients {
 						c.wantEnd(t, wsauth.SessionEnded)
-						x.took()
+						x.takeRequests()
 						x.wantRefusal(t, x.ask(t, "", upgrade("/access", bearer(tokens[i]))), wsauth.TokenRevoked)
 					}
 					time.Sleep(time.Millisecond)
 					own := x.open(t, "/access", bearer(dated(0, store.NewSessionID())))
-					x.took()
+					x.takeRequests()
 					time.Sleep(leeway + time.Second)
 					for _, raw := range tokens {
 						x.wantRefusal(t, x.ask(t, "", upgrade("/access", bearer(raw))), wsauth.TokenRevoked)
@@ -94,23 +94,23 @@ func TestCutOffWithClocksAhead(t *testing.T) {
 // even if, by the wall clock, their session and token started after it.
 func TestCutOffAfterTheClockWasSetBack(t *testing.T) {
 	inBubble(t, withClocks(t, token.VerifierConfig{IssuedLeeway: 5 * time.Second}), func(t *testing.T, x *bubble) {
-		socket := x.open(t, "/access", bearer(dated(3*time.Second, aSidAhead(t, 3*time.Second))))
+		socket := x.open(t, "/access", bearer(dated(3*time.Second, sidAhead(t, 3*time.Second))))
 		optional := x.open(t, "/optional")
 		early := store.Revocation{Target: store.TargetSubject, ID: "alice", Before: time.Now().Add(-time.Millisecond), Expires: inAnHour()}
 		if n, err := x.guard.Revoke(t.Context(), early); n != 0 || err != nil {
-			t.Errorf("%d sockets ended by a cut-off before they came, %v", n, err)
+			t.Errorf("%d sockets ended by a cut-off before they opened, %v", n, err)
 		}
 		now := store.Revocation{Target: store.TargetAll, Before: time.Now(), Expires: inAnHour()}
 		if n, err := x.guard.Revoke(t.Context(), now); n != 1 || err != nil {
-			t.Errorf("%d sockets, %v", n, err)
+			t.Errorf("%d sockets ended, %v", n, err)
 		}
 		socket.wantEnd(t, wsauth.SessionEnded)
 		optional.wantOpen(t)
 	})
 }
 
-// TestCutOffAndFirstMessages checks that a cut-off goes by the time at which a
-// client authenticated, not by the time at which its socket opened.
+// TestCutOffAndFirstMessages checks that a cut-off applies to the time when a
+// client authenticated, not when its socket opened.
 func TestCutOffAndFirstMessages(t *testing.T) {
 	config := func() wsauth.Config {
 		c := withClocks(t, token.VerifierConfig{})()
@@ -133,16 +133,16 @@ func TestCutOffAndFirstMessages(t *testing.T) {
 		time.Sleep(time.Millisecond) // another node has revoked, and this one does not know yet
 		authenticate(second)
 		if n, err := x.guard.Revoke(t.Context(), cut); n != 1 || err != nil {
-			t.Errorf("%d sockets, %v", n, err)
+			t.Errorf("%d sockets ended, %v", n, err)
 		}
 		first.wantEnd(t, wsauth.SessionEnded)
 		second.wantOpen(t)
 	})
 }
 
-// TestRenewalAfterTheClockWasSetBack checks that a token renews a socket if
-// the clock was set back within the leeway before it was issued. A token that
-// begins or ends earlier does not.
+// TestRenewalAfterTheClockWasSetBack checks that a token renews a socket if the
+// clock was set back within the leeway before the token was issued. A token
+// that starts or expires earlier does not.
 func TestRenewalAfterTheClockWasSetBack(t *testing.T) {
 	const leeway = 5 * time.Second
 	for name, c := range map[string]struct {

@@ -10,13 +10,13 @@ import (
 	"wsauth"
 )
 
-// TestEndBeforeTheAnswer ends a socket while its handler has not answered the
-// handshake. The handler's context ends at once, and the client gets the
-// reason, in HTTP or in a close frame.
+// TestEndBeforeTheAnswer ends a socket before its handler has answered the
+// handshake. The context of the handler ends at once, and the client gets the
+// reason in an HTTP response or a close frame.
 func TestEndBeforeTheAnswer(t *testing.T) {
 	for name, c := range map[string]struct {
 		policy wsauth.Refusal
-		accept bool // the handler does not mind, and opens the socket
+		accept bool // the handler ignores the end and opens the socket
 		end    *wsauth.EndError
 		status int
 		text   string
@@ -45,7 +45,7 @@ func TestEndBeforeTheAnswer(t *testing.T) {
 					}
 				})
 				defer stop()
-				begun := time.Now()
+				started := time.Now()
 				a := x.ask(t, "", upgrade("/access", bearer(access(t)), "Sec-WebSocket-Protocol: chat"))
 				defer a.conn.Close()
 				if a.StatusCode != c.status || !strings.Contains(a.body, c.text) || !c.accept && a.Header.Get("X-Half-Made") != "" {
@@ -56,7 +56,7 @@ func TestEndBeforeTheAnswer(t *testing.T) {
 						t.Errorf("closed with %d %q", code, reason)
 					}
 				}
-				if d := time.Since(begun); d != 0 {
+				if d := time.Since(started); d != 0 {
 					t.Errorf("answered after %v", d)
 				}
 			})

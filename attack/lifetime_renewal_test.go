@@ -15,8 +15,8 @@ import (
 	"wsauth/token"
 )
 
-// TestRenewal checks that a token renews a socket if it is of the same
-// session, not older and not narrower. Any other token ends the socket: L2, L3
+// TestRenewal checks that a token renews a socket if it is of the same session,
+// not older, and has no fewer rights. Any other token ends the socket: L2, L3
 // and P13.
 func TestRenewal(t *testing.T) {
 	const life = 15 * time.Minute
@@ -66,7 +66,7 @@ func TestRenewal(t *testing.T) {
 				first := login(t, "alice", "s1", c.old)
 				socket := x.open(t, path, bearer(first.Raw))
 				time.Sleep(time.Minute)
-				begun := time.Now()
+				started := time.Now()
 				err := socket.session.Renew(t.Context(), c.make(t))
 				if c.want != "" {
 					if reasonOf(err) != c.want || !strings.Contains(err.Error(), c.text) {
@@ -82,11 +82,11 @@ func TestRenewal(t *testing.T) {
 				socket.wantOpen(t)
 				time.Sleep(time.Minute)
 				socket.wantEnd(t, wsauth.TokenExpired)
-				if lived := socket.ended.Sub(begun); lived != life {
+				if lived := socket.ended.Sub(started); lived != life {
 					t.Errorf("lived for %v after the renewal", lived)
 				}
 				if err := socket.session.Renew(t.Context(), c.make(t)); !errors.Is(err, wsauth.TokenExpired) {
-					t.Errorf("L2: renewed after the end: %v", err)
+					t.Errorf("L2: Renew after the end: %v", err)
 				}
 			})
 		})
@@ -121,7 +121,7 @@ func TestRenewalOlder(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
 		older := login(t, "alice", "s1", token.Options{TTL: time.Hour})
 		time.Sleep(time.Second)
-		socket := x.with(t, login(t, "alice", "s1", token.Options{}))
+		socket := x.openWith(t, login(t, "alice", "s1", token.Options{}))
 		if err := socket.session.Renew(t.Context(), older.Raw); reasonOf(err) != wsauth.TokenInvalid {
 			t.Errorf("Renew: %v", err)
 		}
@@ -129,7 +129,7 @@ func TestRenewalOlder(t *testing.T) {
 	})
 }
 
-// TestRenewalRevoked checks that a revoked token renews nothing, and that
+// TestRenewalRevoked checks that a revoked token renews no socket, and that
 // revoking the old token of a renewed socket does not end it.
 func TestRenewalRevoked(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
@@ -141,7 +141,7 @@ func TestRenewalRevoked(t *testing.T) {
 			}
 		}
 		first, second, third := login(t, "alice", "s1", token.Options{}), login(t, "alice", "s1", token.Options{}), login(t, "alice", "s1", token.Options{})
-		socket := x.with(t, first)
+		socket := x.openWith(t, first)
 		if err := socket.session.Renew(t.Context(), second.Raw); err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +150,7 @@ func TestRenewalRevoked(t *testing.T) {
 		revoke(second, 1)
 		socket.wantEnd(t, wsauth.TokenRevoked)
 
-		other := x.with(t, third)
+		other := x.openWith(t, third)
 		if err := other.session.Renew(t.Context(), second.Raw); reasonOf(err) != wsauth.TokenRevoked {
 			t.Errorf("renewed by a revoked token: %v", err)
 		}
@@ -158,8 +158,8 @@ func TestRenewalRevoked(t *testing.T) {
 	})
 }
 
-// TestRevokeDuringARenewal revokes the new token of a socket after it was
-// checked and before the socket is registered with it (L5).
+// TestRevokeDuringARenewal revokes the new token of a socket between its check
+// and its registration (L5).
 func TestRevokeDuringARenewal(t *testing.T) {
 	var guard *wsauth.Guard
 	var second *token.Token
@@ -173,7 +173,7 @@ func TestRevokeDuringARenewal(t *testing.T) {
 		}}
 	}, func(t *testing.T, x *bubble) {
 		guard = x.guard
-		socket := x.with(t, login(t, "alice", "s1", token.Options{}))
+		socket := x.openWith(t, login(t, "alice", "s1", token.Options{}))
 		second = login(t, "alice", "s1", token.Options{})
 		if err := socket.session.Renew(t.Context(), second.Raw); reasonOf(err) != wsauth.TokenRevoked {
 			t.Errorf("Renew: %v", err)
@@ -182,12 +182,12 @@ func TestRevokeDuringARenewal(t *testing.T) {
 	})
 }
 
-// TestRenewalFlood renews a socket as fast as it can (P14).
+// TestRenewalFlood renews a socket as often as possible (P14).
 func TestRenewalFlood(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
-		socket := x.with(t, login(t, "alice", "s1", token.Options{}))
+		socket := x.openWith(t, login(t, "alice", "s1", token.Options{}))
 		renew := func() error { return socket.session.Renew(t.Context(), login(t, "alice", "s1", token.Options{}).Raw) }
-		for range 60 { // one a second is no flood
+		for range 60 { // one a second is allowed
 			if err := renew(); err != nil {
 				t.Fatal(err)
 			}
@@ -199,20 +199,20 @@ func TestRenewalFlood(t *testing.T) {
 			err = renew()
 		}
 		if reasonOf(err) != wsauth.RateLimited || n != 11 {
-			t.Errorf("P14: %v after %d", err, n)
+			t.Errorf("P14: %v after %d renewals", err, n)
 		}
 		socket.wantEnd(t, wsauth.RateLimited)
 	})
 }
 
-// TestGuardRenew checks that a refresh over HTTP renews the sockets of its
-// session that the new token is good for, and no others.
+// TestGuardRenew checks that a refresh over HTTP renews those sockets of its
+// session for which the new token suffices, and no others.
 func TestGuardRenew(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
 		old := login(t, "alice", "s1", token.Options{Fresh: true})
-		a, b := x.with(t, old), x.with(t, old)
+		a, b := x.openWith(t, old), x.openWith(t, old)
 		freshOnly := x.open(t, "/fresh", bearer(old.Raw))
-		otherSession := x.with(t, login(t, "alice", "s2", token.Options{}))
+		otherSession := x.openWith(t, login(t, "alice", "s2", token.Options{}))
 		refreshRoute := x.open(t, "/refresh", bearer(issue(t, token.TypeRefresh, "alice", token.Options{SessionID: "s1", TTL: 20 * time.Minute}).Raw))
 		time.Sleep(10 * time.Minute)
 		renewed := a.session.Renewed()
@@ -223,7 +223,7 @@ func TestGuardRenew(t *testing.T) {
 		select {
 		case <-renewed:
 		default:
-			t.Error("the handler was not told")
+			t.Error("Renewed is not closed")
 		}
 		time.Sleep(6 * time.Minute)
 		a.wantOpen(t)
@@ -237,7 +237,7 @@ func TestGuardRenew(t *testing.T) {
 		if n, err := x.guard.Renew(t.Context(), issue(t, token.TypeRefresh, "alice", token.Options{SessionID: "s1"}).Raw); n != 0 || reasonOf(err) != wsauth.WrongTokenType {
 			t.Errorf("renewed %d sockets by a refresh token, %v", n, err)
 		}
-		// The socket now ends with its new token.
+		// Revoking the new token ends the socket.
 		if n, err := x.guard.Revoke(t.Context(), store.Revocation{Target: store.TargetToken, ID: next.Claims.ID, Expires: inAnHour()}); n != 2 || err != nil {
 			t.Errorf("revoked %d sockets, %v", n, err)
 		}
@@ -248,12 +248,12 @@ func TestGuardRenew(t *testing.T) {
 // token of the same session, and no longer than its context.
 func TestRequireFresh(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
-		socket := x.with(t, login(t, "alice", "s1", token.Options{}))
+		socket := x.openWith(t, login(t, "alice", "s1", token.Options{}))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		begun := time.Now()
-		if err := socket.session.RequireFresh(ctx); reasonOf(err) != wsauth.FreshTokenRequired || time.Since(begun) != time.Minute {
-			t.Errorf("without a fresh token: %v after %v", err, time.Since(begun))
+		started := time.Now()
+		if err := socket.session.RequireFresh(ctx); reasonOf(err) != wsauth.FreshTokenRequired || time.Since(started) != time.Minute {
+			t.Errorf("without a fresh token: %v after %v", err, time.Since(started))
 		}
 		socket.wantOpen(t)
 
@@ -266,7 +266,7 @@ func TestRequireFresh(t *testing.T) {
 		synctest.Wait()
 		select {
 		case err := <-answer:
-			t.Fatalf("a token that is not fresh was enough: %v", err)
+			t.Fatalf("RequireFresh accepts a token that is not fresh: %v", err)
 		default:
 		}
 		if err := socket.session.Renew(t.Context(), login(t, "alice", "s1", token.Options{Fresh: true}).Raw); err != nil {
@@ -279,7 +279,7 @@ func TestRequireFresh(t *testing.T) {
 			t.Errorf("with a fresh token: %v", err)
 		}
 
-		other := x.with(t, login(t, "alice", "s2", token.Options{}))
+		other := x.openWith(t, login(t, "alice", "s2", token.Options{}))
 		go func() { answer <- other.session.RequireFresh(t.Context()) }()
 		synctest.Wait()
 		other.session.End(wsauth.SessionEnded)
@@ -303,9 +303,9 @@ func (v *slowVerifier) Verify(ctx context.Context, raw string) (*token.Claims, e
 	return v.Verifier.Verify(ctx, raw)
 }
 
-// TestSlowRenewalHoldsNobodyUp checks that a renewal that blocks delays
-// neither another renewal, nor RequireFresh, nor the end of the socket.
-func TestSlowRenewalHoldsNobodyUp(t *testing.T) {
+// TestSlowRenewalDelaysNoOther checks that a renewal that blocks delays neither
+// another renewal, nor RequireFresh, nor the end of the socket.
+func TestSlowRenewalDelaysNoOther(t *testing.T) {
 	v := &slowVerifier{}
 	inBubble(t, func() wsauth.Config {
 		v.Verifier, v.hold = newVerifier(t, 0), make(chan struct{})
@@ -313,11 +313,11 @@ func TestSlowRenewalHoldsNobodyUp(t *testing.T) {
 	}, func(t *testing.T, x *bubble) {
 		first, second := login(t, "alice", "s1", token.Options{}), login(t, "alice", "s1", token.Options{})
 		v.slow = login(t, "alice", "s1", token.Options{CSRF: true}).Raw
-		socket := x.with(t, first)
+		socket := x.openWith(t, first)
 		slow := make(chan error, 1)
 		go func() { slow <- socket.session.Renew(context.Background(), v.slow) }()
 		synctest.Wait()
-		begun := time.Now()
+		started := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if n, err := x.guard.Renew(ctx, second.Raw); n != 1 || err != nil {
@@ -326,8 +326,8 @@ func TestSlowRenewalHoldsNobodyUp(t *testing.T) {
 		if err := socket.session.RequireFresh(ctx); reasonOf(err) != wsauth.FreshTokenRequired {
 			t.Errorf("RequireFresh: %v", err)
 		}
-		if d := time.Since(begun); d != time.Second {
-			t.Errorf("waited for %v", d)
+		if d := time.Since(started); d != time.Second {
+			t.Errorf("waited for %v, want no delay", d)
 		}
 		time.Sleep(time.Hour)
 		socket.wantEnd(t, wsauth.TokenExpired)
@@ -338,11 +338,11 @@ func TestSlowRenewalHoldsNobodyUp(t *testing.T) {
 	})
 }
 
-// TestRenewalAtTheLastMoment checks that a socket does not end by its old
-// token once a renewal has succeeded.
+// TestRenewalAtTheLastMoment checks that a socket does not end with its old
+// token after a successful renewal.
 func TestRenewalAtTheLastMoment(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
-		socket := x.with(t, login(t, "alice", "s1", token.Options{TTL: time.Minute}))
+		socket := x.openWith(t, login(t, "alice", "s1", token.Options{TTL: time.Minute}))
 		next := login(t, "alice", "s1", token.Options{TTL: time.Hour})
 		time.Sleep(time.Until(socket.session.Claims().ValidUntil()) - 1)
 		if err := socket.session.Renew(t.Context(), next.Raw); err != nil {
@@ -353,7 +353,7 @@ func TestRenewalAtTheLastMoment(t *testing.T) {
 	})
 	for range 50 {
 		inBubble(t, withLog, func(t *testing.T, x *bubble) {
-			socket := x.with(t, login(t, "alice", "s1", token.Options{TTL: time.Minute}))
+			socket := x.openWith(t, login(t, "alice", "s1", token.Options{TTL: time.Minute}))
 			next := login(t, "alice", "s1", token.Options{TTL: time.Hour})
 			time.Sleep(time.Until(socket.session.Claims().ValidUntil())) // wakes at the instant of the timer
 			if socket.session.Renew(t.Context(), next.Raw) == nil {
@@ -365,11 +365,11 @@ func TestRenewalAtTheLastMoment(t *testing.T) {
 	}
 }
 
-// TestAuthorizeHasARequestOfItsOwn checks that the handler may change its
-// request while a renewal calls Authorize, which gets the same method, host,
-// path and address as at the handshake, and nothing else. The race detector
-// must find nothing.
-func TestAuthorizeHasARequestOfItsOwn(t *testing.T) {
+// TestAuthorizeGetsItsOwnRequest checks that the handler may change its request
+// while a renewal calls Authorize. Authorize gets the same method, host, path
+// and address as at the handshake, and nothing else. The race detector must
+// report nothing.
+func TestAuthorizeGetsItsOwnRequest(t *testing.T) {
 	type summary struct{ method, host, path, remote, query, header string }
 	var calls []summary
 	inBubble(t, func() wsauth.Config {
@@ -379,7 +379,7 @@ func TestAuthorizeHasARequestOfItsOwn(t *testing.T) {
 			return r.Context().Err()
 		}}
 	}, func(t *testing.T, x *bubble) {
-		x.each = func(r *http.Request) {
+		x.onRequest = func(r *http.Request) {
 			_ = r.ParseForm()
 			r.Form.Set("room", "2")
 			r.URL.Path, r.RemoteAddr = "/other", "192.0.2.9:9"
@@ -400,8 +400,8 @@ func TestAuthorizeHasARequestOfItsOwn(t *testing.T) {
 	})
 }
 
-// TestAuthorizeAtARenewal checks that Authorize is asked at the handshake and
-// at a renewal.
+// TestAuthorizeAtARenewal checks that the guard calls Authorize at the
+// handshake and at a renewal.
 func TestAuthorizeAtARenewal(t *testing.T) {
 	inBubble(t, func() wsauth.Config {
 		return wsauth.Config{Authorize: func(_ *http.Request, claims *token.Claims) error {
@@ -430,8 +430,8 @@ func TestAuthorizeAtARenewal(t *testing.T) {
 	})
 }
 
-// A namedVerifier takes the text of a token for its issuer. It stands for an
-// application's verifier that trusts several issuers.
+// A namedVerifier uses the text of a token as its issuer, like an application's
+// verifier that trusts several issuers.
 type namedVerifier struct{}
 
 func (namedVerifier) Verify(_ context.Context, raw string) (*token.Claims, error) {
@@ -439,8 +439,8 @@ func (namedVerifier) Verify(_ context.Context, raw string) (*token.Claims, error
 	return &token.Claims{Issuer: raw, Subject: "alice", SessionID: "s1", Type: token.TypeAccess, IssuedAt: now, ExpiresAt: now.Add(time.Hour)}, nil
 }
 
-// TestRenewalOfAnotherIssuer checks that a subject of one issuer is not the
-// same subject of another (P13).
+// TestRenewalOfAnotherIssuer checks that the same subject of two issuers is not
+// the same user (P13).
 func TestRenewalOfAnotherIssuer(t *testing.T) {
 	inBubble(t, func() wsauth.Config { return wsauth.Config{Verifier: namedVerifier{}} }, func(t *testing.T, x *bubble) {
 		socket := x.open(t, "/access", bearer("https://a.example"))
@@ -448,7 +448,7 @@ func TestRenewalOfAnotherIssuer(t *testing.T) {
 			t.Errorf("Guard.Renew: %d sockets, %v", n, err)
 		}
 		if issuer := socket.session.Claims().Issuer; issuer != "https://a.example" {
-			t.Errorf("the socket has become one of %s", issuer)
+			t.Errorf("the socket has claims of %s", issuer)
 		}
 		if n, err := x.guard.Renew(t.Context(), "https://a.example"); n != 1 || err != nil {
 			t.Errorf("Guard.Renew by its own issuer: %d sockets, %v", n, err)

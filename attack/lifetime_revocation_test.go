@@ -59,11 +59,11 @@ func TestRevocation(t *testing.T) {
 				}
 				var clients []*client
 				for _, tok := range tokens {
-					clients = append(clients, x.with(t, tok))
+					clients = append(clients, x.openWith(t, tok))
 				}
 				guest := x.open(t, "/optional")
 				time.Sleep(time.Minute)
-				begun := time.Now()
+				started := time.Now()
 				n, err := x.guard.Revoke(t.Context(), c.revoke(tokens[0].Claims))
 				if err != nil || n != len(c.ends) {
 					t.Errorf("Revoke ended %d sockets, %v; want %d", n, err, len(c.ends))
@@ -74,10 +74,10 @@ func TestRevocation(t *testing.T) {
 						continue
 					}
 					socket.wantEnd(t, c.reason)
-					if !socket.ended.Equal(begun) {
-						t.Errorf("closed after %v", socket.ended.Sub(begun))
+					if !socket.ended.Equal(started) {
+						t.Errorf("closed after %v", socket.ended.Sub(started))
 					}
-					x.took()
+					x.takeRequests()
 					x.wantRefusal(t, x.ask(t, "", upgrade("/access", bearer(tokens[i].Raw))), wsauth.TokenRevoked, pieces(tokens[i].Raw)...)
 				}
 				guest.wantOpen(t)
@@ -89,7 +89,7 @@ func TestRevocation(t *testing.T) {
 	}
 }
 
-// TestRevocationByOthers checks that the guard follows a log that others
+// TestRevocationByOthers checks that the guard follows a log that other nodes
 // write.
 func TestRevocationByOthers(t *testing.T) {
 	newLog := func() *memory.Store { return memory.New(store.Limits{}) }
@@ -98,7 +98,7 @@ func TestRevocationByOthers(t *testing.T) {
 		log = newLog()
 		return wsauth.Config{Revocations: log}
 	}, func(t *testing.T, x *bubble) {
-		socket := x.with(t, login(t, "alice", "s1", token.Options{}))
+		socket := x.openWith(t, login(t, "alice", "s1", token.Options{}))
 		if err := log.Revoke(t.Context(), store.Revocation{Target: store.TargetSession, ID: "s1", Expires: inAnHour()}); err != nil {
 			t.Fatal(err)
 		}
@@ -112,16 +112,16 @@ func TestRevokeWithoutALog(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := guard.Revoke(t.Context(), store.Revocation{Target: store.TargetToken, ID: "j", Expires: inAnHour()}); err == nil || !strings.Contains(err.Error(), "no Config.Revocations") {
-		t.Errorf("revoked in nothing: %v", err)
+		t.Errorf("Revoke without a log: %v", err)
 	}
 }
 
-// TestLogoutEverywhere checks that revoking a subject ends what started before,
-// and not a login that follows in the same second (L6).
+// TestLogoutEverywhere checks that revoking a subject ends the sessions that
+// started before, and not a login later in the same second (L6).
 func TestLogoutEverywhere(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
 		before := login(t, "alice", store.NewSessionID(), token.Options{})
-		socket := x.with(t, before)
+		socket := x.openWith(t, before)
 		if _, err := x.guard.Revoke(t.Context(), store.Revocation{Target: store.TargetSubject, ID: "alice", Before: time.Now(), Expires: inAnHour()}); err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +131,7 @@ func TestLogoutEverywhere(t *testing.T) {
 			t.Fatal("not the same second")
 		}
 		socket.wantEnd(t, wsauth.SessionEnded)
-		socket = x.with(t, after)
+		socket = x.openWith(t, after)
 		for _, ended := range []store.Revocation{ // again, and with earlier cut-offs
 			{Target: store.TargetSubject, ID: "alice", Before: after.Claims.IssuedAt.Add(-time.Hour), Expires: inAnHour()},
 			{Target: store.TargetAll, Before: after.Claims.IssuedAt.Add(-time.Hour), Expires: inAnHour()},
@@ -186,9 +186,9 @@ func switched(w http.ResponseWriter, r *http.Request) {
 	conn.Close()
 }
 
-// TestRevokeDuringTheHandshake checks that no revocation leaves a socket of
-// its token open (L5): one between the check and the registration, and 10,000
-// at any time.
+// TestRevokeDuringTheHandshake checks that no revocation leaves a socket of its
+// token open (L5), neither one between the check and the registration, nor any
+// of 10,000 at random times.
 func TestRevokeDuringTheHandshake(t *testing.T) {
 	var guard *wsauth.Guard
 	revoke := func(claims *token.Claims) {
@@ -252,7 +252,7 @@ func TestRevokeDuringTheHandshake(t *testing.T) {
 }
 
 // TestAfterShutdown checks that a guard that no longer follows its log admits
-// nobody, plain requests included.
+// no requests, plain ones included.
 func TestAfterShutdown(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
 		good := access(t)
@@ -264,58 +264,58 @@ func TestAfterShutdown(t *testing.T) {
 	})
 }
 
-// A deafLog is a log of revocations that can stop answering.
-type deafLog struct {
+// A silentLog is a log of revocations that can stop answering.
+type silentLog struct {
 	*memory.Store
 	deaf atomic.Bool
 }
 
-func (d *deafLog) Read(ctx context.Context, after store.Cursor) (store.Page, error) {
+func (d *silentLog) Read(ctx context.Context, after store.Cursor) (store.Page, error) {
 	if d.deaf.Load() {
 		return store.Page{}, errors.New("no answer")
 	}
 	return d.Store.Read(ctx, after)
 }
 
-func (d *deafLog) Wait(ctx context.Context, after store.Cursor) error {
+func (d *silentLog) Wait(ctx context.Context, after store.Cursor) error {
 	if d.deaf.Load() {
 		return errors.New("no answer")
 	}
 	return d.Store.Wait(ctx, after)
 }
 
-// TestStoreLost checks that a guard without its store trusts what it knows for
-// the configured time, then fails closed, and recovers with the store.
+// TestStoreLost checks that a guard without its store relies on what it knows
+// for the configured time, then fails closed, and recovers with the store.
 func TestStoreLost(t *testing.T) {
-	var log *deafLog
+	var log *silentLog
 	inBubble(t, func() wsauth.Config {
-		log = &deafLog{Store: memory.New(store.Limits{})}
+		log = &silentLog{Store: memory.New(store.Limits{})}
 		return wsauth.Config{Revocations: log, Staleness: 20 * time.Second}
 	}, func(t *testing.T, x *bubble) {
 		made := login(t, "alice", "s1", token.Options{TTL: time.Hour})
-		socket, guest := x.with(t, made), x.open(t, "/optional")
+		socket, guest := x.openWith(t, made), x.open(t, "/optional")
 		log.deaf.Store(true)
 		lost := time.Now()
 		time.Sleep(18 * time.Second)
 		socket.wantOpen(t)
-		x.with(t, made).wantOpen(t)
+		x.openWith(t, made).wantOpen(t)
 		if err := x.guard.Ready(); err != nil {
-			t.Errorf("not ready though it may be trusted: %v", err)
+			t.Errorf("not ready before the staleness limit: %v", err)
 		}
 		time.Sleep(10 * time.Second)
 		socket.wantEnd(t, wsauth.StoreUnavailable)
 		if err := x.guard.Ready(); !errors.Is(err, wsauth.StoreUnavailable) {
-			t.Errorf("ready without contact: %v", err)
+			t.Errorf("ready after the staleness limit: %v", err)
 		}
 		if d := socket.ended.Sub(lost); d < 18*time.Second || d > 27*time.Second {
 			t.Errorf("ended after %v", d)
 		}
 		guest.wantOpen(t)
-		x.took()
+		x.takeRequests()
 		x.wantRefusal(t, x.ask(t, "", upgrade("/access", bearer(made.Raw))), wsauth.StoreUnavailable, pieces(made.Raw)...)
 		log.deaf.Store(false)
 		time.Sleep(5 * time.Second)
-		x.with(t, made).wantOpen(t)
+		x.openWith(t, made).wantOpen(t)
 		if err := x.guard.Ready(); err != nil {
 			t.Errorf("not ready though the store is back: %v", err)
 		}
@@ -326,13 +326,13 @@ func TestStoreLost(t *testing.T) {
 // within a second.
 func TestStoreAbsent(t *testing.T) {
 	inBubble(t, func() wsauth.Config {
-		log := &deafLog{Store: memory.New(store.Limits{})}
+		log := &silentLog{Store: memory.New(store.Limits{})}
 		log.deaf.Store(true)
 		return wsauth.Config{Revocations: log}
 	}, func(t *testing.T, x *bubble) {
-		begun := time.Now()
+		started := time.Now()
 		a := x.ask(t, "", upgrade("/access", bearer(access(t))))
-		if d := time.Since(begun); d > time.Second {
+		if d := time.Since(started); d > time.Second {
 			t.Errorf("refused after %v", d)
 		}
 		x.wantRefusal(t, a, wsauth.StoreUnavailable)

@@ -27,7 +27,7 @@ func TestExpiryOnTheWire(t *testing.T) {
 				t.Errorf("closed with %d %q, %s after the end of the token", code, reason, late)
 			}
 			again := x.send(t, upgrade("/access", bearer(made.Raw)))
-			x.took()
+			x.takeRequests()
 			x.wantRefusal(t, again, wsauth.TokenExpired, pieces(made.Raw)...)
 		})
 	}
@@ -61,7 +61,7 @@ func TestExpiryToTheMoment(t *testing.T) {
 }
 
 // TestClocks verifies tokens of an issuer whose clock differs from ours (L12).
-// The timer of an open socket is monotonic, so no test sets the clock back.
+// Timers of open sockets use the monotonic clock, so no test sets it back.
 func TestClocks(t *testing.T) {
 	for name, c := range map[string]struct {
 		ahead  time.Duration // of the issuer's clock

@@ -43,9 +43,9 @@ func ticket(t testing.TB, g *wsauth.Guard, c *token.Claims, path string) string 
 // byTicket returns a handshake of that page with a ticket.
 func byTicket(path, text string) string { return upgrade(path+"?ticket="+text, fromOurs) }
 
-// TestTicketUse checks how tickets are refused, and whether that uses them up:
-// T2, T4, T6, L9, L11, J34 and rows of C. What is refused before the store is
-// asked leaves the ticket unused; otherwise a page of another origin could
+// TestTicketUse checks how tickets are refused, and whether a refusal uses them
+// up: T2, T4, T6, L9, L11, J34 and codes of C. A refusal before the store is
+// asked leaves the ticket unused: otherwise a page of another origin could
 // destroy tickets that it cannot use.
 func TestTicketUse(t *testing.T) {
 	x := newTarget(t, ticketConfig(t))
@@ -196,8 +196,8 @@ func TestTicketByClose(t *testing.T) {
 	}
 }
 
-// TestTicketKinds checks that a ticket opens what its token would open, and
-// nothing else (J34).
+// TestTicketKinds checks that a ticket opens exactly the sockets that its token
+// would open (J34).
 func TestTicketKinds(t *testing.T) {
 	x := newTarget(t, ticketConfig(t))
 	for kind, parent := range map[string]*token.Token{
@@ -241,7 +241,7 @@ func TestTicketExpiry(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				config := ticketConfig(t)
 				config.Verifier = newVerifier(t, c.leeway)
-				guard := sure(wsauth.New(config))
+				guard := must(wsauth.New(config))
 				raw := issue(t, token.TypeAccess, "alice", token.Options{TTL: c.ttl}).Raw
 				parent, err := guard.Check(request(t, plain("POST", "/ticket", bearer(raw))), wsauth.Access)
 				if err != nil {
@@ -262,8 +262,8 @@ func TestTicketExpiry(t *testing.T) {
 	t.Run("L11/a_store_that_keeps_it_longer", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			config := ticketConfig(t)
-			config.Tickets = forgetful{config.Tickets}
-			guard := sure(wsauth.New(config))
+			config.Tickets = ticketsWithoutExpiry{config.Tickets}
+			guard := must(wsauth.New(config))
 			k := ticket(t, guard, issue(t, token.TypeAccess, "alice", token.Options{TTL: 10 * time.Second}).Claims, "/access")
 			time.Sleep(10 * time.Second)
 			if _, err := guard.Check(request(t, byTicket("/access", k)), wsauth.Access); !errors.Is(err, wsauth.TokenExpired) {
@@ -273,15 +273,15 @@ func TestTicketExpiry(t *testing.T) {
 	})
 }
 
-// forgetful is a store that forgets when tickets expire.
-type forgetful struct{ store.Tickets }
+// A ticketsWithoutExpiry is a store that keeps tickets forever.
+type ticketsWithoutExpiry struct{ store.Tickets }
 
-func (f forgetful) PutTicket(ctx context.Context, k store.TicketKey, v []byte, _ time.Time) error {
+func (f ticketsWithoutExpiry) PutTicket(ctx context.Context, k store.TicketKey, v []byte, _ time.Time) error {
 	return f.Tickets.PutTicket(ctx, k, v, time.Now().Add(time.Hour))
 }
 
-// TestTicketOfRevokedParent checks that a revocation holds for the tickets of
-// its token, and for their sockets.
+// TestTicketOfRevokedParent checks that revoking a token also revokes its
+// tickets, and ends their sockets.
 func TestTicketOfRevokedParent(t *testing.T) {
 	for name, c := range map[string]struct {
 		revocation store.Revocation
@@ -309,7 +309,7 @@ func TestTicketOfRevokedParent(t *testing.T) {
 			if code, reason := open.closeFrame(t); code != 3000 || reason != string(c.end) {
 				t.Errorf("closed with %d %q", code, reason)
 			}
-			x.took()
+			x.takeRequests()
 			x.wantRefusal(t, x.send(t, byTicket("/access", unused)), wsauth.TokenRevoked, unused, used)
 		})
 	}
@@ -317,7 +317,7 @@ func TestTicketOfRevokedParent(t *testing.T) {
 
 // TestTicketWithoutOrigin checks that a ticket issued without an Origin opens
 // sockets without one and, if its issuer allows it, with any allowed Origin. A
-// ticket with an Origin opens only sockets with the same.
+// ticket issued with an Origin opens only sockets with the same Origin.
 func TestTicketWithoutOrigin(t *testing.T) {
 	const other = "https://other.example"
 	alice := issue(t, token.TypeAccess, "alice", token.Options{}).Claims
@@ -361,12 +361,12 @@ func TestTicketWithoutOrigin(t *testing.T) {
 			t.Fatal(err)
 		}
 		if a := x.send(t, upgrade("/access?ticket="+k, fromOurs, "Origin: "+other)); a.StatusCode == http.StatusSwitchingProtocols {
-			t.Errorf("%s: two origins open a socket", name)
+			t.Errorf("%s: two Origin fields open a socket", name)
 		}
 	}
 }
 
-// brokenTickets is a store with fixed answers.
+// A brokenTickets is a store with fixed answers.
 type brokenTickets struct {
 	value []byte
 	err   error
@@ -380,8 +380,8 @@ func (b brokenTickets) TakeTicket(context.Context, store.TicketKey) ([]byte, err
 	return b.value, b.err
 }
 
-// TestTicketStoreFails checks that a store that fails, or returns nonsense,
-// opens nothing.
+// TestTicketStoreFails checks that no socket opens if the store fails or
+// returns invalid data.
 func TestTicketStoreFails(t *testing.T) {
 	alice := issue(t, token.TypeAccess, "alice", token.Options{})
 	for name, c := range map[string]struct {
@@ -420,10 +420,10 @@ func TestTicketStoreFails(t *testing.T) {
 	})
 }
 
-// TestTicketBesideCookies checks that a ticket counts and cookies beside it do
-// not: a page cannot stop the browser from sending them. They need no CSRF
-// value then and are not passed on. Any other credential beside a ticket is
-// refused.
+// TestTicketBesideCookies checks that a ticket takes precedence over cookies,
+// since a page cannot stop the browser from sending them. The cookies then need
+// no CSRF value, and the handler does not see them. Any other credential beside
+// a ticket is refused.
 func TestTicketBesideCookies(t *testing.T) {
 	for name, order := range map[string][]wsauth.Extractor{
 		"ticket first":  {wsauth.Ticket{}, wsauth.Cookies{}, wsauth.Header{}},

@@ -17,8 +17,8 @@ import (
 
 var errDown = errors.New("down")
 
-// TestFirstMessageChecks checks that a token in a message is checked as one in
-// a header is, except for CSRF.
+// TestFirstMessageChecks checks that a token in a message is checked like one
+// in a header, except for CSRF.
 func TestFirstMessageChecks(t *testing.T) {
 	for name, c := range map[string]struct {
 		path   string
@@ -67,22 +67,22 @@ func TestFirstMessageChecks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := func() wsauth.Config {
-				config := lobbyConfig()
+				config := firstMessageConfig()
 				if c.change != nil {
 					c.change(&config)
 				}
 				return config
 			}
-			inLobby(t, "coder", config, func(t *testing.T, x *bubble) {
-				caller := x.call(t, "", c.path)
+			inMessageBubble(t, "coder", config, func(t *testing.T, x *bubble) {
+				peer := x.dialSocket(t, "", c.path)
 				raw := c.token(t, x)
-				caller.say(auth(raw))
+				peer.say(auth(raw))
 				if c.want == "" {
-					caller.hear(t)
-					caller.hangUp()
+					peer.hear(t)
+					peer.hangUp()
 					return
 				}
-				caller.wantClose(t, c.want)
+				peer.wantClose(t, c.want)
 				if logged := x.log.Take(); strings.Contains(logged, raw) {
 					t.Errorf("R6: the log has the token:\n%s", logged)
 				}
@@ -93,27 +93,27 @@ func TestFirstMessageChecks(t *testing.T) {
 		var down atomic.Bool
 		down.Store(true)
 		config := func() wsauth.Config {
-			c := lobbyConfig()
+			c := firstMessageConfig()
 			c.Denylist = func(context.Context, *token.Claims) (bool, error) {
 				return false, map[bool]error{true: errDown}[down.Load()]
 			}
 			return c
 		}
-		inLobby(t, "coder", config, func(t *testing.T, x *bubble) {
-			stranger := x.call(t, "", "/access")
+		inMessageBubble(t, "coder", config, func(t *testing.T, x *bubble) {
+			stranger := x.dialSocket(t, "", "/access")
 			stranger.say(auth(access(t)))
 			stranger.wantClose(t, wsauth.StoreUnavailable)
 
 			down.Store(false)
-			caller := x.call(t, "", "/access")
+			peer := x.dialSocket(t, "", "/access")
 			for _, want := range []string{`{"type":"auth_ok"`, `{"type":"auth_error","reason":"store_unavailable"}`, `{"type":"auth_ok"`} {
-				caller.say(auth(access(t)))
-				if got := caller.hear(t); !strings.HasPrefix(got, want) {
+				peer.say(auth(access(t)))
+				if got := peer.hear(t); !strings.HasPrefix(got, want) {
 					t.Errorf("answered %q, want %s", got, want)
 				}
 				down.Store(!down.Load())
 			}
-			caller.hangUp()
+			peer.hangUp()
 		})
 	})
 }

@@ -18,9 +18,9 @@ import (
 )
 
 // TestFirstMessage authenticates with each form of first message and each
-// library. Afterwards the client may send what it likes.
+// library. Afterwards the client may send any messages.
 func TestFirstMessage(t *testing.T) {
-	for library := range lobbies {
+	for library := range firstMessageHandlers {
 		for name, c := range map[string]struct {
 			message func(string) string
 			reply   string
@@ -35,40 +35,40 @@ func TestFirstMessage(t *testing.T) {
 			"in_fragments": {nil, "auth_ok"},
 		} {
 			t.Run("P3/"+library+"/"+name, func(t *testing.T) {
-				inLobby(t, library, lobbyConfig, func(t *testing.T, x *bubble) {
-					made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true}) // whose CSRF value is not required
-					caller := x.call(t, "", "/access")
+				inMessageBubble(t, library, firstMessageConfig, func(t *testing.T, x *bubble) {
+					made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true}) // a message needs no CSRF value
+					peer := x.dialSocket(t, "", "/access")
 					if c.message == nil {
 						for i, part := range []string{auth(made.Raw)[:9], auth(made.Raw)[9:50], ""} {
-							caller.send(wstest.Frame([]byte{1, 0, 0}[i], part))
+							peer.send(wstest.Frame([]byte{1, 0, 0}[i], part))
 							time.Sleep(time.Second)
 						}
-						caller.send(wstest.Frame(0x80, auth(made.Raw)[50:]))
+						peer.send(wstest.Frame(0x80, auth(made.Raw)[50:]))
 					} else {
-						caller.say(c.message(made.Raw))
+						peer.say(c.message(made.Raw))
 					}
 					want := fmt.Sprintf(`{"type":%q}`, c.reply)
 					if c.reply == "auth_ok" {
 						want = fmt.Sprintf(`{"type":"auth_ok","expires_at":%d}`, made.Claims.ExpiresAt.Unix())
 					}
-					if got := caller.hear(t); got != want {
+					if got := peer.hear(t); got != want {
 						t.Errorf("answered %s, want %s", got, want)
 					}
 					long := strings.Repeat("x", 200<<10) // more than an anonymous client may send
 					for _, message := range []string{"hello", long, initPayload("x")} {
-						caller.say(message)
-						if got := caller.hear(t); got != "heard" {
+						peer.say(message)
+						if got := peer.hear(t); got != "heard" {
 							t.Errorf("answered %q", got)
 						}
-						if got := <-x.heard; got != "alice: "+message {
-							t.Errorf("heard %.100q", got)
+						if got := <-x.messages; got != "alice: "+message {
+							t.Errorf("the application got %.100q, want %.100q", got, "alice: "+message)
 						}
 					}
 					time.Sleep(time.Until(made.Claims.ExpiresAt) - 1)
-					caller.say("again")
-					caller.hear(t)
-					<-x.heard
-					caller.wantClose(t, wsauth.TokenExpired)
+					peer.say("again")
+					peer.hear(t)
+					<-x.messages
+					peer.wantClose(t, wsauth.TokenExpired)
 					if !time.Now().Equal(made.Claims.ExpiresAt) {
 						t.Errorf("closed %v after its token", time.Since(made.Claims.ExpiresAt))
 					}
@@ -81,12 +81,12 @@ func TestFirstMessage(t *testing.T) {
 	}
 }
 
-// TestFirstMessageTimeout checks that a socket without authentication is
-// closed in time, whatever the client sends (P1), and cut five seconds later,
-// whatever the client does (P11, P12).
+// TestFirstMessageTimeout checks that a socket without authentication is closed
+// in time, whatever the client sends (P1), and its connection five seconds
+// later, whatever the client does (P11, P12).
 func TestFirstMessageTimeout(t *testing.T) {
-	every := func(d time.Duration, first, raw []byte) func(*caller) {
-		return func(c *caller) {
+	every := func(d time.Duration, first, raw []byte) func(*peer) {
+		return func(c *peer) {
 			go func() {
 				_, err := c.Conn.Write(first)
 				for ; err == nil; time.Sleep(d) {
@@ -96,17 +96,17 @@ func TestFirstMessageTimeout(t *testing.T) {
 		}
 	}
 	for _, timeout := range []time.Duration{0, time.Second, time.Minute} {
-		for name, act := range map[string]func(*caller){
-			"silence":       func(*caller) {},
-			"half_a_frame":  func(c *caller) { c.send(wstest.Frame(0x81, auth("x"))[:10]) },
-			"half_a_head":   func(c *caller) { c.send([]byte{0x81}) },
-			"first_part":    func(c *caller) { c.send(wstest.Frame(1, auth("x"))) },
+		for name, act := range map[string]func(*peer){
+			"silence":       func(*peer) {},
+			"half_a_frame":  func(c *peer) { c.send(wstest.Frame(0x81, auth("x"))[:10]) },
+			"half_a_head":   func(c *peer) { c.send([]byte{0x81}) },
+			"first_part":    func(c *peer) { c.send(wstest.Frame(1, auth("x"))) },
 			"slow_parts":    every(100*time.Millisecond, wstest.Frame(1, "{"), wstest.Frame(0, "x")),
 			"unasked_pongs": every(700*time.Millisecond, nil, wstest.Frame(0x8a, "x")),
 		} {
 			t.Run(fmt.Sprintf("P1/%s/%v", name, timeout), func(t *testing.T) {
 				config := func() wsauth.Config {
-					c := lobbyConfig()
+					c := firstMessageConfig()
 					c.Extractors = []wsauth.Extractor{wsauth.FirstMessage{Timeout: timeout}}
 					c.Limits.Unauthenticated = 1
 					return c
@@ -115,16 +115,16 @@ func TestFirstMessageTimeout(t *testing.T) {
 				if want == 0 {
 					want = 10 * time.Second
 				}
-				inLobby(t, "coder", config, func(t *testing.T, x *bubble) {
-					c := x.call(t, "", "/access")
+				inMessageBubble(t, "coder", config, func(t *testing.T, x *bubble) {
+					c := x.dialSocket(t, "", "/access")
 					act(c)
 					code, reason, err := c.ReadClose()
 					if d := time.Since(c.opened); code != 3008 || reason != "auth_timeout" || d != want {
 						t.Errorf("closed with %d %q, %v after %v", code, reason, err, d)
 					}
-					// Its place is free although its client does not hang up.
-					next := x.call(t, "", "/access")
-					x.wantNoRoom(t, "")
+					// Its slot is free although its client does not hang up.
+					next := x.dialSocket(t, "", "/access")
+					x.wantNoSlot(t, "")
 					next.hangUp()
 					// P11: the client does not answer the close frame.
 					if rest, err := io.ReadAll(c.In); len(rest) > 0 || err != nil {
@@ -141,12 +141,12 @@ func TestFirstMessageTimeout(t *testing.T) {
 		}
 	}
 	t.Run("P12/reads_nothing", func(t *testing.T) {
-		config := func() wsauth.Config { c := lobbyConfig(); c.Limits.Unauthenticated = 1; return c }
-		inLobby(t, "coder", config, func(t *testing.T, x *bubble) {
-			x.call(t, "", "/access")
+		config := func() wsauth.Config { c := firstMessageConfig(); c.Limits.Unauthenticated = 1; return c }
+		inMessageBubble(t, "coder", config, func(t *testing.T, x *bubble) {
+			x.dialSocket(t, "", "/access")
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
-			x.call(t, "", "/access").hangUp()
+			x.dialSocket(t, "", "/access").hangUp()
 			time.Sleep(5 * time.Second)
 		})
 	})
@@ -165,7 +165,7 @@ func TestFirstMessageRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		raw    []byte
 		code   int    // 0 if the library hangs up without one
-		other  string // a library that answers with another code
+		other  string // a library that uses another code
 		its    int    // its code
 		reason string // "" if the library closes
 	}{
@@ -191,15 +191,15 @@ func TestFirstMessageRefused(t *testing.T) {
 		"P7/reserved_opcode": {wstest.Frame(0x83, "{}"), 1002, "", 0, ""},
 		"P9/long_ping":       {wstest.Frame(0x89, strings.Repeat("x", 126)), 1002, "", 0, ""},
 	} {
-		for library := range lobbies {
+		for library := range firstMessageHandlers {
 			t.Run(name+"/"+library, func(t *testing.T) {
-				inLobby(t, library, lobbyConfig, func(t *testing.T, x *bubble) {
+				inMessageBubble(t, library, firstMessageConfig, func(t *testing.T, x *bubble) {
 					var before, after runtime.MemStats
 					runtime.ReadMemStats(&before)
-					caller := x.call(t, "", "/access")
-					caller.send(c.raw)
-					code, reason, err := caller.ReadClose()
-					caller.hangUp()
+					peer := x.dialSocket(t, "", "/access")
+					peer.send(c.raw)
+					code, reason, err := peer.ReadClose()
+					peer.hangUp()
 					runtime.ReadMemStats(&after)
 					if err != nil && !errors.Is(err, io.EOF) {
 						t.Error(err)
@@ -211,14 +211,14 @@ func TestFirstMessageRefused(t *testing.T) {
 					if code != want || c.reason != "" && reason != c.reason {
 						t.Errorf("closed with %d %q, want %d %q", code, reason, want, c.reason)
 					}
-					if n := caller.taken.Load(); n > 64<<10+1 {
+					if n := peer.taken.Load(); n > 64<<10+1 {
 						t.Errorf("the server has read %d bytes", n)
 					}
 					if n := after.TotalAlloc - before.TotalAlloc; n > 2<<20 {
 						t.Errorf("%d bytes were allocated", n)
 					}
 					if n := len(slices.Collect(x.guard.Sockets(wsauth.Filter{Subject: "alice"}))); n != 0 {
-						t.Errorf("%d sockets", n)
+						t.Errorf("%d sockets are left", n)
 					}
 				})
 			})
@@ -226,18 +226,18 @@ func TestFirstMessageRefused(t *testing.T) {
 	}
 }
 
-// TestMessageVectors sends first messages that look like one with a token and
-// are not.
+// TestMessageVectors sends first messages that resemble one with a token, but
+// are none.
 func TestMessageVectors(t *testing.T) {
 	for _, v := range wstest.Vectors(t, "testdata/messages") {
 		t.Run(v.String(), func(t *testing.T) {
-			inLobby(t, "coder", lobbyConfig, func(t *testing.T, x *bubble) {
+			inMessageBubble(t, "coder", firstMessageConfig, func(t *testing.T, x *bubble) {
 				good := access(t)
-				c := x.call(t, "", "/access")
+				c := x.dialSocket(t, "", "/access")
 				c.say(strings.ReplaceAll(v.Text, "TOKEN", good))
 				code, reason := c.closed(t)
 				if want := wsauth.Reason(v.Expect).Outcome().Code; code != want || reason != v.Expect {
-					if utf8.ValidString(v.Text) || code != 1007 { // the library may be first
+					if utf8.ValidString(v.Text) || code != 1007 { // the library may refuse it first
 						t.Errorf("closed with %d %q, want %d %q", code, reason, want, v.Expect)
 					}
 				}
@@ -262,8 +262,8 @@ func TestTokenVectorsInMessages(t *testing.T) {
 			want = wsauth.TokenMissing
 		}
 		t.Run(v.String(), func(t *testing.T) {
-			inLobby(t, "coder", lobbyConfig, func(t *testing.T, x *bubble) {
-				c := x.call(t, "", "/access")
+			inMessageBubble(t, "coder", firstMessageConfig, func(t *testing.T, x *bubble) {
+				c := x.dialSocket(t, "", "/access")
 				c.say(message)
 				if want == "" {
 					c.hear(t)

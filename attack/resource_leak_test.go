@@ -22,7 +22,7 @@ import (
 	"wsauth/token"
 )
 
-// TestCanary sends a token through every kind of refusal, in every place, and
+// TestCanary sends a token through every kind of refusal, in every carrier, and
 // looks for it in the answer and the log (R6).
 func TestCanary(t *testing.T) {
 	good, now := signed(claims()), time.Now().Round(0)
@@ -46,12 +46,12 @@ func TestCanary(t *testing.T) {
 		"no_verifier": {good, func(c *wsauth.Config) { c.Verifier = brokenVerifier{} }, wsauth.StoreUnavailable},
 		"origin":      {good, func(c *wsauth.Config) { c.Origins = []string{"https://other.example"} }, wsauth.OriginNotAllowed},
 	} {
-		for _, p := range places {
+		for _, p := range carriers {
 			for way, refusal := range map[string]wsauth.Refusal{"http": wsauth.RefuseHTTP, "close": wsauth.RefuseClose} {
 				t.Run("R6/"+name+"/"+p.name+"/"+way, func(t *testing.T) {
-					inBubble(t, func() wsauth.Config { // where holding sockets open takes no time
+					inBubble(t, func() wsauth.Config { // holding sockets open takes no time there
 						time.Sleep(time.Until(now)) // until the tokens are valid
-						config := placeConfig(t, p)
+						config := carrierConfig(t, p)
 						config.Refusal = refusal
 						if c.change != nil {
 							c.change(&config)
@@ -85,9 +85,9 @@ func (brokenVerifier) Verify(context.Context, string) (*token.Claims, error) {
 // the guard has shut down, and a handler has panicked (R6).
 func TestCanaryAfterwards(t *testing.T) {
 	tok := signed(claims())
-	for _, p := range places {
+	for _, p := range carriers {
 		t.Run("R6/"+p.name, func(t *testing.T) {
-			x := newTarget(t, placeConfig(t, p))
+			x := newTarget(t, carrierConfig(t, p))
 			a := x.send(t, p.request(tok, true))
 			if a.StatusCode != http.StatusSwitchingProtocols {
 				t.Fatalf("status %d: %s", a.StatusCode, a.body)
@@ -100,11 +100,11 @@ func TestCanaryAfterwards(t *testing.T) {
 			if err := <-ended; err != nil {
 				t.Error(err)
 			}
-			x.took()
+			x.takeRequests()
 			x.wantSilence(t, a, pieces(tok)...)
 			x.wantRefusal(t, x.send(t, p.request(tok, true)), wsauth.Restarting, pieces(tok)...)
 
-			guard, err := wsauth.New(placeConfig(t, p))
+			guard, err := wsauth.New(carrierConfig(t, p))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -138,9 +138,9 @@ func TestCanaryAfterwards(t *testing.T) {
 	}
 }
 
-// TestStripped checks that the handler sees nothing of the credential and
-// everything else as it was sent. Handlers in front of the guard keep the
-// whole request.
+// TestStripped checks that the handler sees nothing of the credential, and the
+// rest of the request unchanged. Handlers in front of the guard keep the whole
+// request.
 func TestStripped(t *testing.T) {
 	made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
 	tok, value := made.Raw, made.Claims.CSRF
@@ -172,9 +172,9 @@ func TestStripped(t *testing.T) {
 				if err := r.ParseForm(); err != nil {
 					t.Error(err)
 				}
-				before := sight(r)
+				before := visibleFields(r)
 				inner.ServeHTTP(w, r)
-				if after := sight(r); after != before || !strings.Contains(before, tok) {
+				if after := visibleFields(r); after != before || !strings.Contains(before, tok) {
 					t.Errorf("in front of the guard the request is now\n%s\nand was\n%s", after, before)
 				}
 			})
@@ -199,14 +199,14 @@ func TestStripped(t *testing.T) {
 	}
 }
 
-// sight returns what a handler sees where credentials can be.
-func sight(r *http.Request) string {
+// visibleFields returns the parts of a request that can contain credentials.
+func visibleFields(r *http.Request) string {
 	var b bytes.Buffer
 	_ = r.Header.Write(&b)
 	return strings.Join([]string{b.String(), r.RequestURI, r.URL.String(), r.PathValue("token"), r.Form.Encode()}, "\n")
 }
 
-// TestNothingIsEchoed checks that an answer repeats nothing of its request
+// TestNothingIsEchoed checks that an answer contains nothing of its request
 // (R8).
 func TestNothingIsEchoed(t *testing.T) {
 	const canary = "ZZcanaryZZ"
@@ -297,9 +297,9 @@ func TestLogLines(t *testing.T) {
 	}
 }
 
-// TestNobodyIsAnother verifies tokens of many users at once. Buffers that are
-// reused must not carry one user's claims to another.
-func TestNobodyIsAnother(t *testing.T) {
+// TestClaimsOfUsersNeverMix verifies tokens of many users concurrently. Reused
+// buffers must not mix their claims.
+func TestClaimsOfUsersNeverMix(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0)})
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ func TestConnectionLimits(t *testing.T) {
 		limits wsauth.Limits
 		fill   []func(*testing.T) *token.Token
 		over   func(*testing.T) *token.Token
-		others func(*testing.T) *token.Token // still admitted; nil: nobody is
+		others func(*testing.T) *token.Token // still admitted; nil if none is
 	}{
 		"R2/subject": {wsauth.Limits{PerSubject: 2}, []func(*testing.T) *token.Token{user("alice", "s1"), user("alice", "s2")}, user("alice", "s3"), user("bob", "s4")},
 		"R2/session": {wsauth.Limits{PerSession: 2}, []func(*testing.T) *token.Token{user("alice", "s1"), user("alice", "s1")}, user("alice", "s1"), user("alice", "s2")},
@@ -34,20 +34,20 @@ func TestConnectionLimits(t *testing.T) {
 			inBubble(t, func() wsauth.Config { return wsauth.Config{Limits: c.limits} }, func(t *testing.T, x *bubble) {
 				var open []*client
 				for _, make := range c.fill {
-					open = append(open, x.with(t, make(t)))
+					open = append(open, x.openWith(t, make(t)))
 				}
 				over := c.over(t)
-				x.took()
+				x.takeRequests()
 				x.wantRefusal(t, x.ask(t, "", upgrade("/access", bearer(over.Raw))), wsauth.RateLimited, pieces(over.Raw)...)
 				for _, socket := range open {
 					socket.wantOpen(t)
 				}
 				if c.others != nil {
-					x.with(t, c.others(t))
+					x.openWith(t, c.others(t))
 				}
 				open[0].session.End(wsauth.SessionEnded)
 				open[0].wantEnd(t, wsauth.SessionEnded)
-				x.with(t, over).wantOpen(t)
+				x.openWith(t, over).wantOpen(t)
 			})
 		})
 		t.Run(name+"/oldest", func(t *testing.T) {
@@ -56,7 +56,7 @@ func TestConnectionLimits(t *testing.T) {
 			inBubble(t, func() wsauth.Config { return wsauth.Config{Limits: limits} }, func(t *testing.T, x *bubble) {
 				var open []*client
 				for _, make := range slices.Concat(c.fill, []func(*testing.T) *token.Token{c.over, c.over}) {
-					open = append(open, x.with(t, make(t)))
+					open = append(open, x.openWith(t, make(t)))
 				}
 				open[0].wantEnd(t, wsauth.ConnectionLimit)
 				open[1].wantEnd(t, wsauth.ConnectionLimit)
@@ -67,27 +67,27 @@ func TestConnectionLimits(t *testing.T) {
 	}
 }
 
-// TestOneForSeveralLimits checks that a new socket that exceeds two limits
-// ends one socket if that satisfies both.
-func TestOneForSeveralLimits(t *testing.T) {
+// TestOneEvictionForSeveralLimits checks that a new socket that exceeds two
+// limits evicts only one socket if that satisfies both.
+func TestOneEvictionForSeveralLimits(t *testing.T) {
 	inBubble(t, func() wsauth.Config {
 		return wsauth.Config{Limits: wsauth.Limits{PerSubject: 2, PerSession: 1, WhenFull: wsauth.EndOldest}}
 	}, func(t *testing.T, x *bubble) {
-		oldest := x.with(t, login(t, "alice", "s1", token.Options{}))
-		other := x.with(t, login(t, "alice", "s2", token.Options{}))
-		newest := x.with(t, login(t, "alice", "s1", token.Options{}))
+		oldest := x.openWith(t, login(t, "alice", "s1", token.Options{}))
+		other := x.openWith(t, login(t, "alice", "s2", token.Options{}))
+		newest := x.openWith(t, login(t, "alice", "s1", token.Options{}))
 		oldest.wantEnd(t, wsauth.ConnectionLimit)
 		other.wantOpen(t)
 		newest.wantOpen(t)
 		if open := slices.Collect(x.guard.Sockets(wsauth.Filter{Subject: "alice"})); !slices.Equal(open, []*wsauth.Socket{other.session, newest.session}) {
-			t.Errorf("%d sockets of alice", len(open))
+			t.Errorf("%d sockets of alice are left", len(open))
 		}
 	})
 }
 
-// TestStrangersPushNobodyOut checks that sockets of anonymous clients are
-// refused at a limit and never end authenticated ones.
-func TestStrangersPushNobodyOut(t *testing.T) {
+// TestAnonymousSocketsEvictNone checks that sockets of anonymous clients are
+// refused at a limit and never evict authenticated ones.
+func TestAnonymousSocketsEvictNone(t *testing.T) {
 	inBubble(t, func() wsauth.Config {
 		return wsauth.Config{
 			Limits:     wsauth.Limits{PerAddress: 3, WhenFull: wsauth.EndOldest},
@@ -96,9 +96,9 @@ func TestStrangersPushNobodyOut(t *testing.T) {
 	}, func(t *testing.T, x *bubble) {
 		var open []*client
 		for range 3 {
-			open = append(open, x.with(t, login(t, "alice", "s1", token.Options{})))
+			open = append(open, x.openWith(t, login(t, "alice", "s1", token.Options{})))
 		}
-		x.took()
+		x.takeRequests()
 		for _, path := range []string{"/access", "/optional"} {
 			x.wantRefusal(t, x.ask(t, "", upgrade(path)), wsauth.RateLimited)
 		}
@@ -108,9 +108,9 @@ func TestStrangersPushNobodyOut(t *testing.T) {
 	})
 }
 
-// TestThoseOnTheirWayOutCount checks that clients that do not hang up when
-// they are evicted cannot keep more than twice the limit of connections.
-func TestThoseOnTheirWayOutCount(t *testing.T) {
+// TestEvictedSocketsCount checks that clients that do not hang up when they are
+// evicted cannot keep more connections than twice the limit.
+func TestEvictedSocketsCount(t *testing.T) {
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Limits: wsauth.Limits{PerSubject: 2, WhenFull: wsauth.EndOldest}})
 	made := login(t, "alice", "s1", token.Options{})
 	var open, refused int
@@ -127,18 +127,18 @@ func TestThoseOnTheirWayOutCount(t *testing.T) {
 		t.Errorf("%d opened, %d refused", open, refused)
 	}
 	if n := len(slices.Collect(x.guard.Sockets(wsauth.Filter{Subject: "alice"}))); n != 2 {
-		t.Errorf("%d sockets that were not told to go", n)
+		t.Errorf("%d sockets were not evicted", n)
 	}
 }
 
-// TestHugeLimits checks that the largest number, which some write for no
-// limit, does not overflow.
+// TestHugeLimits checks that the largest number, which some applications use to
+// mean no limit, does not overflow.
 func TestHugeLimits(t *testing.T) {
 	const most = math.MaxInt
 	for way, refusal := range map[string]wsauth.Refusal{"http": wsauth.RefuseHTTP, "close": wsauth.RefuseClose} {
 		t.Run(way, func(t *testing.T) {
-			inLobby(t, "coder", func() wsauth.Config {
-				c := lobbyConfig()
+			inMessageBubble(t, "coder", func() wsauth.Config {
+				c := firstMessageConfig()
 				c.Extractors = append(c.Extractors, wsauth.Header{})
 				c.Refusal = refusal
 				c.Limits = wsauth.Limits{
@@ -148,7 +148,7 @@ func TestHugeLimits(t *testing.T) {
 				return c
 			}, func(t *testing.T, x *bubble) {
 				for range 3 {
-					waiting := x.call(t, anna, "/access")
+					waiting := x.dialSocket(t, anna, "/access")
 					known := x.ask(t, anna, upgrade("/access", fromOurs, bearer(login(t, "alice", "s1", token.Options{}).Raw)))
 					if known.StatusCode != http.StatusSwitchingProtocols {
 						t.Errorf("with a token: %s", known.Status)
@@ -161,8 +161,8 @@ func TestHugeLimits(t *testing.T) {
 	}
 }
 
-// TestHandshakeRate checks that the handshakes of an address are limited
-// before anything else is checked, and plain requests are not.
+// TestHandshakeRate checks that the handshakes of an address are limited before
+// any other check, and that plain requests are not.
 func TestHandshakeRate(t *testing.T) {
 	inBubble(t, func() wsauth.Config { return wsauth.Config{Limits: wsauth.Limits{HandshakesPerMinute: 3}} }, func(t *testing.T, x *bubble) {
 		good := access(t)
@@ -173,13 +173,13 @@ func TestHandshakeRate(t *testing.T) {
 		x.wantSuccess(t, x.ask(t, "", plain("GET", "/access", bearer(good))))
 		time.Sleep(20 * time.Second)
 		x.open(t, "/access", bearer(good)).wantOpen(t)
-		x.took()
+		x.takeRequests()
 		x.wantRefusal(t, x.ask(t, "", upgrade("/access", bearer(good))), wsauth.RateLimited)
 	})
 }
 
-// TestShutdownIsSpread checks that Shutdown ends a socket each millisecond, or
-// all of them in half of the time that it has.
+// TestShutdownIsSpread checks that Shutdown ends one socket per millisecond, or
+// all of them within half of its time.
 func TestShutdownIsSpread(t *testing.T) {
 	const n = 200
 	for name, c := range map[string]struct{ within, want time.Duration }{
@@ -192,7 +192,7 @@ func TestShutdownIsSpread(t *testing.T) {
 				made := login(t, "alice", "s1", token.Options{})
 				var open []*client
 				for range n {
-					open = append(open, x.with(t, made))
+					open = append(open, x.openWith(t, made))
 				}
 				ctx := context.Background()
 				if c.within > 0 {
@@ -200,22 +200,22 @@ func TestShutdownIsSpread(t *testing.T) {
 					ctx, cancel = context.WithTimeout(ctx, c.within)
 					defer cancel()
 				}
-				begun := time.Now()
+				started := time.Now()
 				if err := x.guard.Shutdown(ctx); err != nil {
 					t.Fatal(err)
 				}
-				last := begun
+				last := started
 				for i, socket := range open {
 					socket.wantEnd(t, wsauth.Restarting)
-					if want := begun.Add(c.want * time.Duration(i) / (n - 1)); socket.ended.Sub(want).Abs() > time.Millisecond {
-						t.Fatalf("socket %d ended after %v, want %v", i, socket.ended.Sub(begun), want.Sub(begun))
+					if want := started.Add(c.want * time.Duration(i) / (n - 1)); socket.ended.Sub(want).Abs() > time.Millisecond {
+						t.Fatalf("socket %d ended after %v, want %v", i, socket.ended.Sub(started), want.Sub(started))
 					}
 					last = socket.ended
 				}
-				if last.Equal(begun) {
-					t.Error("all at once")
+				if last.Equal(started) {
+					t.Error("all sockets ended at once")
 				}
-				x.took()
+				x.takeRequests()
 				x.wantRefusal(t, x.ask(t, "", upgrade("/access", bearer(made.Raw))), wsauth.Restarting)
 			})
 		})
@@ -228,25 +228,24 @@ func TestShutdownOutOfTime(t *testing.T) {
 	inBubble(t, func() wsauth.Config { return wsauth.Config{} }, func(t *testing.T, x *bubble) {
 		var open []*client
 		for range 50 {
-			open = append(open, x.with(t, login(t, "alice", "s1", token.Options{})))
+			open = append(open, x.openWith(t, login(t, "alice", "s1", token.Options{})))
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		begun := time.Now()
+		started := time.Now()
 		if err := x.guard.Shutdown(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 		for _, socket := range open {
 			socket.wantEnd(t, wsauth.Restarting)
-			if !socket.ended.Equal(begun) {
-				t.Fatalf("ended after %v", socket.ended.Sub(begun))
+			if !socket.ended.Equal(started) {
+				t.Fatalf("ended after %v", socket.ended.Sub(started))
 			}
 		}
 	})
 }
 
-// TestLimitsAreChecked checks that New refuses limits that make no sense, by
-// name.
+// TestLimitsAreChecked checks that New refuses invalid limits, and names them.
 func TestLimitsAreChecked(t *testing.T) {
 	for _, c := range []struct {
 		config wsauth.Config

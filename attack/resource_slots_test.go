@@ -18,7 +18,7 @@ const anna, ben, carl, carlToo = "192.0.2.1:1000", "192.0.2.2:1000", "[2001:db8:
 
 func slots(all, perAddress int, refusal wsauth.Refusal) func() wsauth.Config {
 	return func() wsauth.Config {
-		c := lobbyConfig()
+		c := firstMessageConfig()
 		c.Extractors = append(c.Extractors, wsauth.Header{})
 		c.Limits = wsauth.Limits{Unauthenticated: all, UnauthenticatedPerAddress: perAddress}
 		c.Refusal = refusal
@@ -26,80 +26,80 @@ func slots(all, perAddress int, refusal wsauth.Refusal) func() wsauth.Config {
 	}
 }
 
-// wantNoRoom checks that a handshake is refused over HTTP: a close frame would
-// need a socket, too.
-func (x *bubble) wantNoRoom(t *testing.T, from string) {
+// wantNoSlot checks that a handshake is refused over HTTP, since a close frame
+// would need a socket.
+func (x *bubble) wantNoSlot(t *testing.T, from string) {
 	t.Helper()
 	a := x.ask(t, from, upgrade("/access", fromOurs))
 	x.wantRefusal(t, a, wsauth.RateLimited)
 	a.conn.Close()
 }
 
-// TestSlots checks that anonymous sockets are limited, for each address and in
-// all, and free their places however they end.
+// TestSlots checks that anonymous sockets are limited, per address and in
+// total, and free their slots however they end.
 func TestSlots(t *testing.T) {
 	for way, refusal := range map[string]wsauth.Refusal{"http": wsauth.RefuseHTTP, "close": wsauth.RefuseClose} {
 		t.Run("R2/per_address/"+way, func(t *testing.T) {
-			inLobby(t, "coder", slots(100, 2, refusal), func(t *testing.T, x *bubble) {
-				one, two := x.call(t, anna, "/access"), x.call(t, anna, "/access")
-				x.wantNoRoom(t, anna)
-				other := x.call(t, ben, "/access")
-				first, second := x.call(t, carl, "/access"), x.call(t, carlToo, "/access")
-				x.wantNoRoom(t, carl)
+			inMessageBubble(t, "coder", slots(100, 2, refusal), func(t *testing.T, x *bubble) {
+				one, two := x.dialSocket(t, anna, "/access"), x.dialSocket(t, anna, "/access")
+				x.wantNoSlot(t, anna)
+				other := x.dialSocket(t, ben, "/access")
+				first, second := x.dialSocket(t, carl, "/access"), x.dialSocket(t, carlToo, "/access")
+				x.wantNoSlot(t, carl)
 				one.hangUp()
-				three := x.call(t, anna, "/access")
-				x.wantNoRoom(t, anna)
-				for _, c := range []*caller{two, other, first, second, three} {
+				three := x.dialSocket(t, anna, "/access")
+				x.wantNoSlot(t, anna)
+				for _, c := range []*peer{two, other, first, second, three} {
 					c.hangUp()
 				}
 			})
 		})
 		t.Run("R2/in_all/"+way, func(t *testing.T) {
-			inLobby(t, "coder", slots(2, 2, refusal), func(t *testing.T, x *bubble) {
-				one, two := x.call(t, anna, "/access"), x.call(t, ben, "/access")
-				full := func() { t.Helper(); x.wantNoRoom(t, anna); x.wantNoRoom(t, carl) }
+			inMessageBubble(t, "coder", slots(2, 2, refusal), func(t *testing.T, x *bubble) {
+				one, two := x.dialSocket(t, anna, "/access"), x.dialSocket(t, ben, "/access")
+				full := func() { t.Helper(); x.wantNoSlot(t, anna); x.wantNoSlot(t, carl) }
 				full()
 
-				// Authenticated clients need no place, and free theirs.
-				known := called(t, x.ask(t, carl, upgrade("/access", fromOurs, bearer(access(t)))))
+				// Authenticated clients need no slot, and free theirs.
+				known := socketOf(t, x.ask(t, carl, upgrade("/access", fromOurs, bearer(access(t)))))
 				full()
 				one.say(auth(access(t)))
 				one.hear(t)
-				three := x.call(t, carl, "/access")
+				three := x.dialSocket(t, carl, "/access")
 				full()
 
 				two.say("hello")
 				two.wantClose(t, wsauth.TokenMissing)
-				four := x.call(t, carl, "/access")
+				four := x.dialSocket(t, carl, "/access")
 				full()
 
 				three.wantClose(t, wsauth.AuthTimeout)
 				four.wantClose(t, wsauth.AuthTimeout)
-				five, six := x.call(t, ben, "/access"), x.call(t, ben, "/access")
+				five, six := x.dialSocket(t, ben, "/access"), x.dialSocket(t, ben, "/access")
 				full()
-				for _, c := range []*caller{known, one, five, six} {
+				for _, c := range []*peer{known, one, five, six} {
 					c.hangUp()
 				}
 			})
 		})
 	}
 	t.Run("R2/opened_to_be_closed", func(t *testing.T) {
-		inLobby(t, "coder", slots(2, 2, wsauth.RefuseClose), func(t *testing.T, x *bubble) {
-			waiting := x.call(t, anna, "/access")
+		inMessageBubble(t, "coder", slots(2, 2, wsauth.RefuseClose), func(t *testing.T, x *bubble) {
+			waiting := x.dialSocket(t, anna, "/access")
 			hostile := upgrade("/access", fromOurs, bearer("x"))
-			refused := called(t, x.ask(t, ben, hostile)) // it does not read the reason
+			refused := socketOf(t, x.ask(t, ben, hostile)) // it does not read the reason
 			a := x.ask(t, carl, hostile)
 			if a.StatusCode != http.StatusUnauthorized {
 				t.Errorf("status %d, want 401", a.StatusCode)
 			}
-			x.wantNoRoom(t, carl)
+			x.wantNoSlot(t, carl)
 			refused.wantClose(t, wsauth.TokenInvalid)
-			again := called(t, x.ask(t, ben, hostile))
-			x.took()
-			x.wantNoRoom(t, carl)
+			again := socketOf(t, x.ask(t, ben, hostile))
+			x.takeRequests()
+			x.wantNoSlot(t, carl)
 			time.Sleep(5 * time.Second) // P12
 			synctest.Wait()
-			x.call(t, carl, "/access").hangUp()
+			x.dialSocket(t, carl, "/access").hangUp()
 			again.hangUp()
 			waiting.hangUp()
 		})
@@ -120,13 +120,13 @@ func TestSlots(t *testing.T) {
 	})
 }
 
-// TestIdleCrowd opens anonymous sockets that stay silent. They keep other
-// clients of their address out for the documented time, and no longer.
+// TestIdleCrowd opens anonymous sockets that stay silent. They occupy the slots
+// of their address for the documented time, and no longer.
 func TestIdleCrowd(t *testing.T) {
 	for name, timeout := range map[string]time.Duration{"default": 0, "3s": 3 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			config := func() wsauth.Config {
-				c := lobbyConfig()
+				c := firstMessageConfig()
 				c.Extractors = []wsauth.Extractor{wsauth.FirstMessage{Timeout: timeout}}
 				return c
 			}
@@ -134,21 +134,21 @@ func TestIdleCrowd(t *testing.T) {
 			if want == 0 {
 				want = 10 * time.Second
 			}
-			inLobby(t, "coder", config, func(t *testing.T, x *bubble) {
-				begun := time.Now()
-				var crowd []*caller
+			inMessageBubble(t, "coder", config, func(t *testing.T, x *bubble) {
+				started := time.Now()
+				var crowd []*peer
 				for range 100 {
-					crowd = append(crowd, x.call(t, anna, "/access"))
+					crowd = append(crowd, x.dialSocket(t, anna, "/access"))
 				}
-				x.wantNoRoom(t, anna)
-				time.Sleep(want - time.Since(begun) - 1)
-				x.wantNoRoom(t, anna)
-				x.call(t, ben, "/access").hangUp()
+				x.wantNoSlot(t, anna)
+				time.Sleep(want - time.Since(started) - 1)
+				x.wantNoSlot(t, anna)
+				x.dialSocket(t, ben, "/access").hangUp()
 				time.Sleep(time.Nanosecond)
 				synctest.Wait()
-				x.call(t, anna, "/access").hangUp()
-				if d := time.Since(begun); d != want {
-					t.Errorf("a place was free after %v, want %v", d, want)
+				x.dialSocket(t, anna, "/access").hangUp()
+				if d := time.Since(started); d != want {
+					t.Errorf("a slot was free after %v, want %v", d, want)
 				}
 				for _, c := range crowd {
 					c.wantClose(t, wsauth.AuthTimeout)
@@ -158,63 +158,63 @@ func TestIdleCrowd(t *testing.T) {
 	}
 }
 
-// TestCrowdThatDoesNotHangUp checks that refused clients that do not hang up
-// cannot keep more than twice the places in connections.
-func TestCrowdThatDoesNotHangUp(t *testing.T) {
-	inLobby(t, "coder", slots(100, 3, wsauth.RefuseHTTP), func(t *testing.T, x *bubble) {
-		var crowd []*caller
+// TestRefusedClientsThatDoNotHangUp checks that refused clients that do not
+// hang up cannot keep more connections than twice the slots.
+func TestRefusedClientsThatDoNotHangUp(t *testing.T) {
+	inMessageBubble(t, "coder", slots(100, 3, wsauth.RefuseHTTP), func(t *testing.T, x *bubble) {
+		var crowd []*peer
 		for range 6 {
-			c := x.call(t, anna, "/access")
+			c := x.dialSocket(t, anna, "/access")
 			c.say("hello")
 			synctest.Wait()
 			crowd = append(crowd, c)
 		}
-		x.wantNoRoom(t, anna)
+		x.wantNoSlot(t, anna)
 		for _, c := range crowd {
 			c.wantClose(t, wsauth.TokenMissing)
 		}
-		x.call(t, anna, "/access").hangUp()
+		x.dialSocket(t, anna, "/access").hangUp()
 	})
 }
 
-// TestRefusedLeaveRoom checks that sockets that are opened only to be closed
-// take at most half of the places.
-func TestRefusedLeaveRoom(t *testing.T) {
-	inLobby(t, "coder", slots(100, 4, wsauth.RefuseClose), func(t *testing.T, x *bubble) {
+// TestRefusedSocketsLeaveSlots checks that sockets that are opened only to be
+// closed take at most half of the slots.
+func TestRefusedSocketsLeaveSlots(t *testing.T) {
+	inMessageBubble(t, "coder", slots(100, 4, wsauth.RefuseClose), func(t *testing.T, x *bubble) {
 		hostile := upgrade("/access", fromOurs, bearer("x"))
-		one, two := called(t, x.ask(t, anna, hostile)), called(t, x.ask(t, anna, hostile))
+		one, two := socketOf(t, x.ask(t, anna, hostile)), socketOf(t, x.ask(t, anna, hostile))
 		a := x.ask(t, anna, hostile)
 		x.wantRefusal(t, a, wsauth.TokenInvalid)
 		a.conn.Close()
-		three, four := x.call(t, anna, "/access"), x.call(t, anna, "/access")
-		x.wantNoRoom(t, anna)
-		for _, c := range []*caller{one, two, three, four} {
+		three, four := x.dialSocket(t, anna, "/access"), x.dialSocket(t, anna, "/access")
+		x.wantNoSlot(t, anna)
+		for _, c := range []*peer{one, two, three, four} {
 			c.hangUp()
 		}
 	})
 }
 
-// TestSlotsOfPipelinedHandshakes checks that a handshake that is refused
-// before it takes a place frees none. Shutdown would wait forever.
+// TestSlotsOfPipelinedHandshakes checks that a handshake that is refused before
+// it takes a slot frees none: Shutdown would wait forever.
 func TestSlotsOfPipelinedHandshakes(t *testing.T) {
-	inLobby(t, "coder", slots(1, 1, wsauth.RefuseHTTP), func(t *testing.T, x *bubble) {
+	inMessageBubble(t, "coder", slots(1, 1, wsauth.RefuseHTTP), func(t *testing.T, x *bubble) {
 		for range 3 {
 			a := x.ask(t, anna, upgrade("/access", fromOurs)+string(wstest.Frame(0x81, auth("x"))))
 			x.wantRefusal(t, a, wsauth.InvalidHandshake) // H9
 			a.conn.Close()
 		}
-		waiting := x.call(t, anna, "/access")
-		x.wantNoRoom(t, anna)
-		x.wantNoRoom(t, ben)
+		waiting := x.dialSocket(t, anna, "/access")
+		x.wantNoSlot(t, anna)
+		x.wantNoSlot(t, ben)
 		waiting.hangUp()
 	})
 }
 
-// TestWaitingSocketsAtShutdown checks that Shutdown ends anonymous sockets
+// TestAnonymousSocketsAtShutdown checks that Shutdown ends anonymous sockets
 // like others, and waits for them.
-func TestWaitingSocketsAtShutdown(t *testing.T) {
-	inLobby(t, "coder", lobbyConfig, func(t *testing.T, x *bubble) {
-		one, two := x.call(t, anna, "/access"), x.call(t, ben, "/access")
+func TestAnonymousSocketsAtShutdown(t *testing.T) {
+	inMessageBubble(t, "coder", firstMessageConfig, func(t *testing.T, x *bubble) {
+		one, two := x.dialSocket(t, anna, "/access"), x.dialSocket(t, ben, "/access")
 		done := make(chan error, 1)
 		go func() { done <- x.guard.Shutdown(context.Background()) }()
 		one.wantClose(t, wsauth.Restarting)
@@ -226,21 +226,21 @@ func TestWaitingSocketsAtShutdown(t *testing.T) {
 			t.Error(err)
 		}
 		a := x.ask(t, carl, upgrade("/access", fromOurs))
-		x.took()
+		x.takeRequests()
 		x.wantRefusal(t, a, wsauth.Restarting)
 		a.conn.Close()
 	})
 }
 
-// TestWhoMayWait checks that a handshake may authenticate later only if it
-// carries no credential and is good otherwise.
-func TestWhoMayWait(t *testing.T) {
+// TestWhichHandshakesMayWait checks that a handshake may authenticate later
+// only if it carries no credential and is otherwise valid.
+func TestWhichHandshakesMayWait(t *testing.T) {
 	config := func() wsauth.Config {
-		c := lobbyConfig()
+		c := firstMessageConfig()
 		c.Extractors = []wsauth.Extractor{wsauth.Header{}, wsauth.Cookies{}, wsauth.Subprotocol{}, wsauth.FirstMessage{}}
 		return c
 	}
-	inLobby(t, "coder", config, func(t *testing.T, x *bubble) {
+	inMessageBubble(t, "coder", config, func(t *testing.T, x *bubble) {
 		made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true, TTL: time.Minute})
 		old := issue(t, token.TypeAccess, "alice", token.Options{TTL: time.Second}).Raw
 		time.Sleep(2 * time.Second)
@@ -278,7 +278,7 @@ func TestWhoMayWait(t *testing.T) {
 			if a.StatusCode != http.StatusSwitchingProtocols {
 				t.Fatalf("%s: status %d: %s", name, a.StatusCode, a.body)
 			}
-			c := called(t, a)
+			c := socketOf(t, a)
 			c.say(auth(made.Raw))
 			c.hear(t)
 			c.hangUp()
@@ -286,8 +286,8 @@ func TestWhoMayWait(t *testing.T) {
 	})
 }
 
-// TestLaterMessages checks that a later message with a token renews the socket
-// or ends it. On an optional route it may be the first: P13 and P14.
+// TestLaterMessages checks that a later message with a token renews or ends the
+// socket. On an optional route it may be the first message: P13 and P14.
 func TestLaterMessages(t *testing.T) {
 	alice := token.Options{SessionID: "one"}
 	for name, c := range map[string]struct {
@@ -302,13 +302,13 @@ func TestLaterMessages(t *testing.T) {
 		"P13/after_an_unknown_start": {"/optional", "", "alice:one", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inLobby(t, "coder", lobbyConfig, func(t *testing.T, x *bubble) {
-				caller := x.call(t, anna, c.path)
+			inMessageBubble(t, "coder", firstMessageConfig, func(t *testing.T, x *bubble) {
+				peer := x.dialSocket(t, anna, c.path)
 				if c.path == "/optional" {
-					caller.say("hello") // anonymously
-					caller.hear(t)
-					if got := <-x.heard; got != "nobody: hello" {
-						t.Errorf("heard %q", got)
+					peer.say("hello") // anonymously
+					peer.hear(t)
+					if got := <-x.messages; got != "anonymous: hello" {
+						t.Errorf("the application got %q", got)
 					}
 					time.Sleep(time.Hour) // an optional route does not end it
 				}
@@ -317,36 +317,36 @@ func TestLaterMessages(t *testing.T) {
 						continue
 					}
 					subject, sid, _ := strings.Cut(who, ":")
-					caller.say(auth(issue(t, token.TypeAccess, subject, token.Options{SessionID: sid}).Raw))
+					peer.say(auth(issue(t, token.TypeAccess, subject, token.Options{SessionID: sid}).Raw))
 					if i == 1 && c.want != "" {
-						caller.wantClose(t, c.want)
+						peer.wantClose(t, c.want)
 						return
 					}
-					if got := caller.hear(t); !strings.Contains(got, "auth_ok") {
+					if got := peer.hear(t); !strings.Contains(got, "auth_ok") {
 						t.Errorf("answered %q", got)
 					}
 					time.Sleep(2 * time.Second)
 				}
-				caller.say("hello")
-				caller.hear(t)
-				if got := <-x.heard; got != "alice: hello" {
-					t.Errorf("heard %q", got)
+				peer.say("hello")
+				peer.hear(t)
+				if got := <-x.messages; got != "alice: hello" {
+					t.Errorf("the application got %q", got)
 				}
-				caller.hangUp()
+				peer.hangUp()
 			})
 		})
 	}
 	t.Run("P14/many", func(t *testing.T) {
-		inLobby(t, "coder", lobbyConfig, func(t *testing.T, x *bubble) {
-			caller := x.call(t, anna, "/access")
+		inMessageBubble(t, "coder", firstMessageConfig, func(t *testing.T, x *bubble) {
+			peer := x.dialSocket(t, anna, "/access")
 			message := auth(issue(t, token.TypeAccess, "alice", alice).Raw)
-			caller.send([]byte(strings.Repeat(string(wstest.Frame(0x81, message)), 10_000)))
+			peer.send([]byte(strings.Repeat(string(wstest.Frame(0x81, message)), 10_000)))
 			for range 10 {
-				if got := caller.hear(t); !strings.Contains(got, "auth_ok") {
+				if got := peer.hear(t); !strings.Contains(got, "auth_ok") {
 					t.Errorf("answered %q", got)
 				}
 			}
-			caller.wantClose(t, wsauth.RateLimited)
+			peer.wantClose(t, wsauth.RateLimited)
 		})
 	})
 }

@@ -13,23 +13,22 @@ import (
 	"wsauth/token"
 )
 
-// A naive client reconnects after every end, whatever the reason. Its wait
-// doubles from 250 ms to 30 s and starts anew after a socket has opened.
-type naive struct {
+// A naiveClient reconnects after every end, whatever the reason. Its delay
+// doubles from 250 ms to 30 s, and is reset when a socket opens.
+type naiveClient struct {
 	from      string
 	handshake string
 }
 
-// connect runs the client until a time, and returns how often it has
-// connected.
-func (n naive) connect(t *testing.T, x *bubble, until time.Time) (times int) {
+// connect runs the client until a time, and returns how often it has connected.
+func (n naiveClient) connect(t *testing.T, x *bubble, until time.Time) (times int) {
 	wait := 250 * time.Millisecond
 	for time.Now().Before(until) {
 		times++
 		a := x.ask(t, n.from, n.handshake)
 		if a.StatusCode == http.StatusSwitchingProtocols {
 			wait = 250 * time.Millisecond
-			c := called(t, a)
+			c := socketOf(t, a)
 			_ = c.Conn.SetReadDeadline(until)
 			_, _, _ = c.ReadClose()
 		}
@@ -40,11 +39,11 @@ func (n naive) connect(t *testing.T, x *bubble, until time.Time) (times int) {
 	return times
 }
 
-// TestFullIsNoStorm runs eight naive clients of one user with five places.
-// They must reconnect a few times only, whichever of them is turned away and
-// however. A refusal by a close frame opens a socket first, so such clients
+// TestLimitCausesNoStorm runs eight naive clients of one user who may have five
+// sockets. They must reconnect only a few times, whichever of them is refused
+// or evicted. A refusal by a close frame opens a socket first, so such clients
 // would reconnect at once.
-func TestFullIsNoStorm(t *testing.T) {
+func TestLimitCausesNoStorm(t *testing.T) {
 	for name, c := range map[string]struct {
 		full    wsauth.WhenFull
 		refusal wsauth.Refusal
@@ -59,7 +58,7 @@ func TestFullIsNoStorm(t *testing.T) {
 		} {
 			t.Run(name+"/"+limit, func(t *testing.T) {
 				config := slots(100, 100, c.refusal)
-				inLobby(t, "coder", func() wsauth.Config {
+				inMessageBubble(t, "coder", func() wsauth.Config {
 					all := config()
 					all.Limits = limits
 					all.Limits.WhenFull = c.full
@@ -70,42 +69,42 @@ func TestFullIsNoStorm(t *testing.T) {
 					var times atomic.Int64
 					var clients sync.WaitGroup
 					for range 8 {
-						clients.Go(func() { times.Add(int64(naive{from: anna, handshake: hello}.connect(t, x, until))) })
+						clients.Go(func() { times.Add(int64(naiveClient{from: anna, handshake: hello}.connect(t, x, until))) })
 					}
 					clients.Wait()
 					if again := times.Load() - 8; again < 1 || again > 20 {
-						t.Errorf("they came again %d times in 10 s", again)
+						t.Errorf("%d reconnections in 10 s", again)
 					}
-					time.Sleep(10 * time.Second) // until nothing is held open
+					time.Sleep(10 * time.Second) // until no refused socket is held open
 				})
 			})
 		}
 	}
 }
 
-// TestRefusedTokenIsNoStorm checks that a naive client whose token is refused
-// gets its first answers at once, since it could fetch another token, and
-// later ones with a delay. Others are not delayed.
-func TestRefusedTokenIsNoStorm(t *testing.T) {
-	inLobby(t, "coder", slots(100, 100, wsauth.RefuseClose), func(t *testing.T, x *bubble) {
+// TestRefusedTokenCausesNoStorm checks that a naive client whose token is
+// refused gets its first answers at once, since it could fetch another token,
+// and later ones with a delay. Other clients are not delayed.
+func TestRefusedTokenCausesNoStorm(t *testing.T) {
+	inMessageBubble(t, "coder", slots(100, 100, wsauth.RefuseClose), func(t *testing.T, x *bubble) {
 		hello := upgrade("/access", fromOurs, bearer("x"))
-		times := naive{from: anna, handshake: hello}.connect(t, x, time.Now().Add(30*time.Second))
+		times := naiveClient{from: anna, handshake: hello}.connect(t, x, time.Now().Add(30*time.Second))
 		if times < 5 || times > 30 {
-			t.Errorf("it came %d times in 30 s", times)
+			t.Errorf("%d connections in 30 s", times)
 		}
-		begun := time.Now()
-		called(t, x.ask(t, ben, hello)).wantClose(t, wsauth.TokenInvalid)
-		if d := time.Since(begun); d != 0 {
-			t.Errorf("another client was told after %v", d)
+		started := time.Now()
+		socketOf(t, x.ask(t, ben, hello)).wantClose(t, wsauth.TokenInvalid)
+		if d := time.Since(started); d != 0 {
+			t.Errorf("another client was refused after %v, want no delay", d)
 		}
 		time.Sleep(10 * time.Second)
 	})
 }
 
-// TestHeldOpen checks that a refused socket that is held open frees its place
-// when its client hangs up, reads no more than its budget, and does not delay
-// Shutdown.
-func TestHeldOpen(t *testing.T) {
+// TestRefusedSocketHeldOpen checks that a refused socket that is held open
+// frees its slot when its client hangs up, reads no more than its budget, and
+// does not delay Shutdown.
+func TestRefusedSocketHeldOpen(t *testing.T) {
 	config := func() wsauth.Config {
 		c := slots(100, 2, wsauth.RefuseClose)()
 		c.Limits.PerSubject = 1
@@ -115,54 +114,54 @@ func TestHeldOpen(t *testing.T) {
 		return upgrade("/access", fromOurs, bearer(login(t, "ada", "s1", token.Options{TTL: time.Hour}).Raw))
 	}
 	t.Run("to the end", func(t *testing.T) {
-		inLobby(t, "coder", config, func(t *testing.T, x *bubble) {
-			known := called(t, x.ask(t, anna, hello(t)))
-			begun := time.Now()
-			called(t, x.ask(t, anna, hello(t))).wantClose(t, wsauth.RateLimited)
-			if d := time.Since(begun); d < 3*time.Second || d > 5*time.Second {
+		inMessageBubble(t, "coder", config, func(t *testing.T, x *bubble) {
+			known := socketOf(t, x.ask(t, anna, hello(t)))
+			started := time.Now()
+			socketOf(t, x.ask(t, anna, hello(t))).wantClose(t, wsauth.RateLimited)
+			if d := time.Since(started); d < 3*time.Second || d > 5*time.Second {
 				t.Errorf("closed after %v", d)
 			}
 			known.hangUp()
 		})
 	})
 	t.Run("client hangs up", func(t *testing.T) {
-		inLobby(t, "coder", config, func(t *testing.T, x *bubble) {
-			known := called(t, x.ask(t, anna, hello(t)))
+		inMessageBubble(t, "coder", config, func(t *testing.T, x *bubble) {
+			known := socketOf(t, x.ask(t, anna, hello(t)))
 			for range 5 {
-				called(t, x.ask(t, anna, hello(t))).hangUp() // each needs the one place
+				socketOf(t, x.ask(t, anna, hello(t))).hangUp() // each needs the only slot
 			}
 			known.hangUp()
 		})
 	})
 	t.Run("client sends too much", func(t *testing.T) {
-		inLobby(t, "coder", config, func(t *testing.T, x *bubble) {
-			known := called(t, x.ask(t, anna, hello(t)))
-			c := called(t, x.ask(t, anna, hello(t)))
+		inMessageBubble(t, "coder", config, func(t *testing.T, x *bubble) {
+			known := socketOf(t, x.ask(t, anna, hello(t)))
+			c := socketOf(t, x.ask(t, anna, hello(t)))
 			c.send(make([]byte, 1<<20))
 			synctest.Wait()
-			begun := time.Now()
+			started := time.Now()
 			c.wantClose(t, wsauth.RateLimited)
-			if d := time.Since(begun); d != 0 {
+			if d := time.Since(started); d != 0 {
 				t.Errorf("closed after %v", d)
 			}
 			if took := c.taken.Load(); took > 65<<10 {
-				t.Errorf("it took %d bytes", took)
+				t.Errorf("the server read %d bytes", took)
 			}
 			known.hangUp()
 		})
 	})
 	t.Run("drain", func(t *testing.T) {
-		inLobby(t, "coder", config, func(t *testing.T, x *bubble) {
-			known := called(t, x.ask(t, anna, hello(t)))
-			c := called(t, x.ask(t, anna, hello(t)))
+		inMessageBubble(t, "coder", config, func(t *testing.T, x *bubble) {
+			known := socketOf(t, x.ask(t, anna, hello(t)))
+			c := socketOf(t, x.ask(t, anna, hello(t)))
 			synctest.Wait()
-			begun := time.Now()
+			started := time.Now()
 			done := make(chan error, 1)
 			go func() { done <- x.guard.Shutdown(context.Background()) }()
 			c.wantClose(t, wsauth.RateLimited)
 			known.wantClose(t, wsauth.Restarting)
-			if err := <-done; err != nil || time.Since(begun) > time.Second {
-				t.Errorf("%v after %v", err, time.Since(begun))
+			if err := <-done; err != nil || time.Since(started) > time.Second {
+				t.Errorf("%v after %v", err, time.Since(started))
 			}
 		})
 	})

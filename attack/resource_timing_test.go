@@ -17,8 +17,8 @@ import (
 	"wsauth/token"
 )
 
-// TestTicketRace uses a ticket 100 times at once, at three guards with one
-// store. One use opens a socket (L10).
+// TestTicketRace uses a ticket 100 times at once, with three guards that share
+// a store. Exactly one use opens a socket (L10).
 func TestTicketRace(t *testing.T) {
 	const uses = 100
 	config := ticketConfig(t)
@@ -57,8 +57,8 @@ func TestTicketRace(t *testing.T) {
 		})
 	}
 	shared := request(t, upgrade("/access", fromOurs))
-	most, rounds, begun := 10_000, 0, time.Now()
-	for ; rounds < most && (os.Getenv("WSAUTH_TEST_ALL") == "1" || time.Since(begun) < 2*time.Second); rounds++ {
+	most, rounds, started := 10_000, 0, time.Now()
+	for ; rounds < most && (os.Getenv("WSAUTH_TEST_ALL") == "1" || time.Since(started) < 2*time.Second); rounds++ {
 		round(func(x *target, k string) error {
 			r := shared.Clone(t.Context())
 			r.URL.RawQuery = "ticket=" + k
@@ -66,22 +66,22 @@ func TestTicketRace(t *testing.T) {
 			return err
 		})
 	}
-	t.Logf("%d rounds in %v", rounds, time.Since(begun).Round(time.Millisecond))
+	t.Logf("%d rounds in %v", rounds, time.Since(started).Round(time.Millisecond))
 }
 
-// TestTiming checks that the time of a refusal does not tell how much of a
-// guess was right (R4). The guesses of one class are the secret but for its
-// last character. Those of the other are another secret of the same kind, so
-// that nothing else differs.
+// TestTiming checks that the time of a refusal does not reveal how much of a
+// guess is right (R4). The guesses of one class differ from the secret only in
+// the last character. Those of the other are another secret of the same kind,
+// so nothing else differs.
 func TestTiming(t *testing.T) {
 	config := ticketConfig(t)
 	config.Extractors = append(config.Extractors, wsauth.Cookies{})
-	guard := sure(wsauth.New(config))
+	guard := must(wsauth.New(config))
 	var made [64]*token.Token
 	var tickets [2][64]string // unused and used ones
 	for i := range made {
 		made[i] = issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
-		good := rand.N(2) // either may lie elsewhere in memory
+		good := rand.N(2) // the position in memory must not matter
 		tickets[good][i] = ticket(t, guard, made[i].Claims, "/access")
 		tickets[1-good][i] = ticket(t, guard, made[i].Claims, "/access")
 		if _, err := guard.Check(request(t, byTicket("/access", tickets[1][i])), wsauth.Access); err != nil {
@@ -119,9 +119,9 @@ func TestTiming(t *testing.T) {
 					like = of
 				}
 				c.prepare(r, of, like)
-				begun := time.Now()
+				started := time.Now()
 				_, err := guard.Check(r, wsauth.Access)
-				spent := time.Since(begun)
+				spent := time.Since(started)
 				if !errors.Is(err, c.want) {
 					t.Fatalf("Check: %v", err)
 				}
@@ -141,7 +141,7 @@ func TestTiming(t *testing.T) {
 			}
 			t.Logf("t = %.2f", scores)
 			if tells > tries/2 {
-				t.Errorf("a guess that is nearly right takes another time than one that is not: t = %.2f", scores)
+				t.Errorf("guesses that are nearly right take a different time than others: t = %.2f", scores)
 			}
 		})
 	}
@@ -155,7 +155,7 @@ func spoil(secret, alphabet string) string {
 }
 
 // welch returns Welch's t of n samples of each of two classes, taken in random
-// order. It leaves out the slowest 10 %, which something has interrupted.
+// order. It discards the slowest 10 %, which were interrupted.
 func welch(n int, sample func(near bool) float64) float64 {
 	var classes [2][]float64
 	for range n {

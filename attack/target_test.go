@@ -34,15 +34,15 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A target is a guarded server on loopback. Tests attack it with raw bytes: an
-// HTTP client would not send most of what an attacker sends.
+// A target is a guarded server on loopback. Tests send it raw bytes: an HTTP
+// client would refuse most of the attacks.
 type target struct {
 	addr  string
 	guard *wsauth.Guard
 	log   *wstest.Log // of the guard and the server
 
-	// clients counts the requests, unless it is 0. The guard sees each of them
-	// come from another address.
+	// clients counts the requests, unless it is 0. The guard then sees each
+	// request from another address.
 	clients atomic.Int64
 
 	mu   sync.Mutex
@@ -102,8 +102,8 @@ func (x *target) handle(w http.ResponseWriter, r *http.Request) {
 
 // record keeps a request for took.
 func (x *target) record(r *http.Request) {
-	// The dump holds method, target, host, headers and trailers. What else a
-	// handler can look at follows.
+	// The dump holds method, target, host, headers and trailers. The other
+	// parts that a handler can see follow.
 	dump, err := httputil.DumpRequest(r, false)
 	if err != nil {
 		panic(err)
@@ -134,8 +134,8 @@ func respond(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// took returns the requests that the handler got since the last call.
-func (x *target) took() []string {
+// takeRequests returns the requests that the handler got since the last call.
+func (x *target) takeRequests() []string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	seen := x.seen
@@ -227,8 +227,8 @@ func (a *answer) closeFrame(t testing.TB) (code int, reason string) {
 	return int(binary.BigEndian.Uint16(rest[2:])), string(rest[4:])
 }
 
-// host is the host of all requests, and origin the one that guards allow. It
-// is no loopback name, so that the cookies have their prefix.
+// host is the host of all requests, and origin the one that guards allow. The
+// host is not a loopback name, so cookies have their prefix.
 const host, origin = "app.example", "https://app.example"
 
 // upgrade returns a correct handshake with more header lines.
@@ -291,7 +291,7 @@ var socketNames = regexp.MustCompile(`(msg="socket (?:opened|authenticated|ended
 // answer nor the log holds a secret. It empties the log.
 func (x *target) wantSilence(t *testing.T, a *answer, secrets ...string) {
 	t.Helper()
-	if seen := x.took(); len(seen) > 0 {
+	if seen := x.takeRequests(); len(seen) > 0 {
 		t.Errorf("the handler was called: %.300q", seen)
 	}
 	logged := socketNames.ReplaceAllString(x.log.Take(), "$1")
@@ -305,8 +305,8 @@ func (x *target) wantSilence(t *testing.T, a *answer, secrets ...string) {
 	}
 }
 
-// wantSuccess checks that the handler was called once, and returns the request
-// that it got as text.
+// wantSuccess checks that the handler was called once, and returns its request
+// as text.
 func (x *target) wantSuccess(t *testing.T, a *answer) string {
 	t.Helper()
 	want := http.StatusOK
@@ -317,24 +317,24 @@ func (x *target) wantSuccess(t *testing.T, a *answer) string {
 		t.Fatalf("status %d, want %d: %s", a.StatusCode, want, a.body)
 	}
 	a.conn.Close()
-	seen := x.took()
+	seen := x.takeRequests()
 	if len(seen) != 1 {
-		t.Fatalf("the handler was called %d times", len(seen))
+		t.Fatalf("the handler was called %d times, want once", len(seen))
 	}
 	return seen[0]
 }
 
-// A shot is a request and the reason of its refusal.
-type shot struct {
+// A refusalCase is a request and the reason of its refusal.
+type refusalCase struct {
 	name string
 	raw  string
 	want wsauth.Reason // "" if it must be admitted
 }
 
-// fire sends each shot and checks the answer.
-func (x *target) fire(t *testing.T, shots []shot) {
+// wantRefusals sends each request and checks the answer.
+func (x *target) wantRefusals(t *testing.T, refusals []refusalCase) {
 	t.Helper()
-	for _, s := range shots {
+	for _, s := range refusals {
 		t.Run(s.name, func(t *testing.T) {
 			a := x.send(t, s.raw)
 			if s.want == "" {

@@ -51,9 +51,9 @@ func opening(t *testing.T, accept func(http.ResponseWriter, *http.Request, ...st
 }
 
 // TestMarkerIsSelected checks that the guard selects the marker beside a token
-// if the handler selects nothing and the client offers nothing else: browsers
-// close the socket otherwise. It never selects a token, nor anything that the
-// handler could have selected.
+// if the handler selects nothing and the client offers nothing else, since
+// browsers would close the socket otherwise. The guard never selects a token,
+// nor a subprotocol that the handler could have selected.
 func TestMarkerIsSelected(t *testing.T) {
 	tok := access(t)
 	handlers := map[string]http.Handler{
@@ -71,7 +71,7 @@ func TestMarkerIsSelected(t *testing.T) {
 	}
 	backend := httptest.NewServer(handlers["coder"])
 	defer backend.Close()
-	address := sure(url.Parse(backend.URL))
+	address := must(url.Parse(backend.URL))
 	handlers["ReverseProxy"] = &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(address) }}
 	for name, handler := range handlers {
 		for _, keep := range []bool{false, true} {
@@ -106,7 +106,7 @@ func TestMarkerIsSelected(t *testing.T) {
 				if a.StatusCode == http.StatusSwitchingProtocols && strings.HasPrefix(name, "one byte") {
 					message := make([]byte, 7)
 					if _, err := io.ReadFull(a.in, message); err != nil || string(message) != "\x81\x05hello" {
-						t.Errorf("%s: then comes %q, %v", name, message, err)
+						t.Errorf("%s: then got %q, %v", name, message, err)
 					}
 				}
 				a.conn.Close()
@@ -126,7 +126,7 @@ func TestMarkerIsSelected(t *testing.T) {
 }
 
 // TestRefusalSelectsNoToken checks that a socket that is opened only to be
-// closed selects what stands beside the token, also if handlers see the token.
+// closed selects the marker beside the token, even if handlers see the token.
 func TestRefusalSelectsNoToken(t *testing.T) {
 	const bad = "a-short-token"
 	for _, keep := range []bool{false, true} {

@@ -59,17 +59,17 @@ func TestAppParameters(t *testing.T) {
 	}
 }
 
-// TestAppParametersName checks that the log line of such a refusal names the
-// setting.
-func TestAppParametersName(t *testing.T) {
+// TestAppParametersInTheLog checks that the log line of such a refusal names
+// the setting.
+func TestAppParametersInTheLog(t *testing.T) {
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0)})
 	x.send(t, plain("GET", "/access?access_token=SECRET"))
 	if logged := x.log.Take(); !strings.Contains(logged, "AppParameters") || strings.Contains(logged, "SECRET") {
-		t.Errorf("%s", logged)
+		t.Errorf("the log does not name the setting: %s", logged)
 	}
 }
 
-func TestAppParametersThatCannotBe(t *testing.T) {
+func TestInvalidAppParameters(t *testing.T) {
 	for name, c := range map[string]struct {
 		extractors []wsauth.Extractor
 		of         string
@@ -111,7 +111,7 @@ func TestTicketsOfTheApplication(t *testing.T) {
 		"ticket=a;ticket=" + mine:            wsauth.InvalidRequest,
 		"ticket=a&ticket=wst_":               wsauth.InvalidRequest,
 		"ticket=a&ticket=" + made.Raw:        wsauth.InvalidRequest,
-		"ticket=%zz&ticket=a":                wsauth.InvalidRequest, // what it stands for is not clear
+		"ticket=%zz&ticket=a":                wsauth.InvalidRequest, // invalid escape: ambiguous
 		"ticket=a;x=" + mine:                 wsauth.InvalidRequest,
 		"ticket=" + mine + "&ticket=" + mine: wsauth.InvalidRequest,
 	} {
@@ -135,27 +135,27 @@ func TestTicketsOfTheApplication(t *testing.T) {
 	}
 }
 
-// TestForeignTicketsWaitForTheFirstMessage checks that such a request counts
-// as one without a credential.
-func TestForeignTicketsWaitForTheFirstMessage(t *testing.T) {
+// TestFirstMessageBesideForeignTickets checks that a request with the ticket of
+// an application may authenticate with its first message.
+func TestFirstMessageBesideForeignTickets(t *testing.T) {
 	config := func() wsauth.Config {
-		c := lobbyConfig()
+		c := firstMessageConfig()
 		c.Extractors, c.Tickets = append(c.Extractors, wsauth.Ticket{}), ticketConfig(t).Tickets
 		return c
 	}
-	inLobby(t, "coder", config, func(t *testing.T, x *bubble) {
-		c := called(t, x.ask(t, "", upgrade("/access?ticket=ST-1", fromOurs)))
+	inMessageBubble(t, "coder", config, func(t *testing.T, x *bubble) {
+		c := socketOf(t, x.ask(t, "", upgrade("/access?ticket=ST-1", fromOurs)))
 		c.say(auth(access(t)))
 		if reply := c.hear(t); !strings.Contains(reply, `"auth_ok"`) {
-			t.Errorf("%s", reply)
+			t.Errorf("got the reply %s", reply)
 		}
 		c.hangUp()
 	})
 }
 
-// TestTicketExtractorCalledToken names the ticket's parameter as tokens are
-// named elsewhere.
-func TestTicketExtractorCalledToken(t *testing.T) {
+// TestTicketParameterNamedToken names the parameter of tickets like that of
+// tokens elsewhere.
+func TestTicketParameterNamedToken(t *testing.T) {
 	alice := issue(t, token.TypeAccess, "alice", token.Options{})
 	for _, name := range []string{"token", "access_token"} {
 		c := ticketConfig(t)
@@ -194,8 +194,8 @@ func TestContainsTicket(t *testing.T) {
 	}
 }
 
-// An ambientExtractor reads a header as a credential that browsers send by
-// themselves, like a client certificate.
+// An ambientExtractor reads a header as a credential that browsers send on
+// their own, like a client certificate.
 type ambientExtractor struct{ wsauth.Header }
 
 func (l ambientExtractor) Extract(r *http.Request, q wsauth.Requirement) (wsauth.Credential, error) {
@@ -204,8 +204,8 @@ func (l ambientExtractor) Extract(r *http.Request, q wsauth.Requirement) (wsauth
 	return c, err
 }
 
-// TestAnyOrigin opens sockets for pages of every origin, if they show a
-// credential that no browser sends by itself.
+// TestAnyOrigin opens sockets for pages of every origin if they present a
+// credential that browsers do not send on their own.
 func TestAnyOrigin(t *testing.T) {
 	made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
 	x := newTarget(t, wsauth.Config{
@@ -223,7 +223,7 @@ func TestAnyOrigin(t *testing.T) {
 	x.wantSuccess(t, x.send(t, plain("GET", "/access", "X-Cert: "+made.Raw)))
 }
 
-func TestAnyOriginThatCannotBe(t *testing.T) {
+func TestInvalidAnyOrigin(t *testing.T) {
 	v := newVerifier(t, 0)
 	for name, c := range map[string]wsauth.Config{
 		"cookies":  {Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Cookies{}}},

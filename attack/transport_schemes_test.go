@@ -75,14 +75,14 @@ func TestForeignSchemes(t *testing.T) {
 	}
 }
 
-// TestAlmostForeignSchemes checks that a field that a lenient server could
-// take for our token is refused, even if the route requires no token.
+// TestAlmostForeignSchemes checks that a field that a lenient server could read
+// as our token is refused, even if the route requires no token.
 func TestAlmostForeignSchemes(t *testing.T) {
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Cookies{}}})
 	a := access(t)
 	const missing, malformed = wsauth.TokenMissing, wsauth.InvalidRequest
 	for _, path := range []string{"/optional", "/access"} {
-		x.fire(t, []shot{
+		x.wantRefusals(t, []refusalCase{
 			{path + "/list", plain("GET", path, "Authorization: Basic YTpi, Bearer "+a), malformed},
 			{path + "/list_without_space", plain("GET", path, "Authorization: Basic YTpi,bearer "+a), malformed},
 			{path + "/list_with_tab", plain("GET", path, "Authorization: Basic YTpi,\tBEARER\t"+a), malformed},
@@ -99,7 +99,7 @@ func TestAlmostForeignSchemes(t *testing.T) {
 }
 
 // TestForeignSchemesKeepTheText checks that the text of the refusal names the
-// expected scheme, wherever the header stands among the extractors.
+// expected scheme, wherever the header is in the list of extractors.
 func TestForeignSchemesKeepTheText(t *testing.T) {
 	header, own := wsauth.Header{}, wsauth.Header{Name: "X-Auth", Scheme: "Token"}
 	for name, c := range map[string]struct {
@@ -138,7 +138,7 @@ func TestForeignSchemesKeepTheText(t *testing.T) {
 	}
 }
 
-// TestTwoSchemesOfOneHeader reads one header by two extractors with different
+// TestTwoSchemesOfOneHeader reads one header with two extractors for different
 // schemes.
 func TestTwoSchemesOfOneHeader(t *testing.T) {
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Header{Scheme: "JWT"}}})
@@ -148,29 +148,29 @@ func TestTwoSchemesOfOneHeader(t *testing.T) {
 			t.Errorf("R12: %s is left:\n%s", scheme, seen)
 		}
 	}
-	x.fire(t, []shot{
+	x.wantRefusals(t, []refusalCase{
 		{"both", plain("GET", "/access", "Authorization: JWT "+a+", Bearer "+a), wsauth.InvalidRequest},
 		{"neither", plain("GET", "/access", "Authorization: Basic x"), wsauth.TokenMissing},
 	})
 }
 
-// TestForeignSchemesWaitForTheFirstMessage checks that a handshake with
-// another scheme may be followed by a first message, and that such a message
-// may hold another scheme beside its token.
-func TestForeignSchemesWaitForTheFirstMessage(t *testing.T) {
+// TestFirstMessageBesideForeignSchemes checks that a client may authenticate
+// with its first message after a handshake with another scheme, and that the
+// message may contain another scheme beside its token.
+func TestFirstMessageBesideForeignSchemes(t *testing.T) {
 	config := func() wsauth.Config {
-		c := lobbyConfig()
+		c := firstMessageConfig()
 		c.Extractors = append(c.Extractors, wsauth.Header{})
 		return c
 	}
-	inLobby(t, "coder", config, func(t *testing.T, x *bubble) {
+	inMessageBubble(t, "coder", config, func(t *testing.T, x *bubble) {
 		const basic = "Authorization: Basic YTpi"
 		for _, message := range []string{
 			auth(access(t)),
 			`{"type":"connection_init","payload":{"token":"` + access(t) + `","Authorization":"Basic YTpi"}}`,
 			`{"type":"connection_init","payload":{"token":"` + access(t) + `","Authorization":""}}`,
 		} {
-			c := called(t, x.ask(t, "", upgrade("/access", fromOurs, basic)))
+			c := socketOf(t, x.ask(t, "", upgrade("/access", fromOurs, basic)))
 			c.say(message)
 			if reply := c.hear(t); !strings.Contains(reply, `"auth_ok"`) && !strings.Contains(reply, `"connection_ack"`) {
 				t.Errorf("%.60s: %s", message, reply)
@@ -180,7 +180,8 @@ func TestForeignSchemesWaitForTheFirstMessage(t *testing.T) {
 	})
 }
 
-// TestForeignSchemesOverHTTP2 checks the same over HTTP/2.
+// TestForeignSchemesOverHTTP2 checks that a field of another scheme reaches the
+// handler over HTTP/2, and that two fields are refused.
 func TestForeignSchemesOverHTTP2(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Cookies{}}})
 	if err != nil {

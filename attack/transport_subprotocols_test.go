@@ -49,7 +49,7 @@ var forms = []form{
 	{"prefix", wsauth.Subprotocol{Prefix: "tok."}, prefixed("tok."), ""},
 }
 
-// status returns the status of the answer to a hostile token; see place.
+// status returns the status of the answer to a hostile token; see carrier.
 func (f form) status(tok string) int {
 	switch encoded := strings.HasPrefix(f.extractor.Prefix, "base64url."); {
 	case encoded && len(b64(tok)) > 1<<20:
@@ -57,7 +57,7 @@ func (f form) status(tok string) int {
 	case encoded:
 		return 401
 	case strings.Trim(tok, " \t\r\n") != tok:
-		return 0 // white space around an item does not belong to it
+		return 0 // white space around an item is not part of it
 	case strings.ContainsAny(tok, controls):
 		return 400
 	}
@@ -84,8 +84,8 @@ func (f form) config(t *testing.T, refusal wsauth.Refusal) wsauth.Config {
 	}
 }
 
-// upgraders open a socket with each library. They select the first of the
-// known subprotocols that the client offers.
+// upgraders holds a function for each library that opens a socket and selects
+// the first supported subprotocol that the client offers.
 var upgraders = map[string]func(w http.ResponseWriter, r *http.Request, known ...string) error{
 	"coder": func(w http.ResponseWriter, r *http.Request, known ...string) error {
 		_, err := coder.Accept(w, r, &coder.AcceptOptions{Subprotocols: known, InsecureSkipVerify: true})
@@ -118,7 +118,7 @@ func TestSubprotocol(t *testing.T) {
 			}
 			seen := make(chan string, 1)
 			server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				dump := sure(httputil.DumpRequest(r, false))
+				dump := must(httputil.DumpRequest(r, false))
 				seen <- string(dump) + fmt.Sprint(r.URL, r.RequestURI, r.Form)
 				if err := accept(w, r, "chat", "bearer", "access_token"); err != nil {
 					t.Errorf("%s: %v", library, err)
@@ -143,7 +143,7 @@ func TestSubprotocol(t *testing.T) {
 					}
 					chosen := a.Header["Sec-Websocket-Protocol"]
 					if len(chosen) != 1 || !strings.Contains(", "+c.left+",", ", "+chosen[0]+",") {
-						t.Errorf("%q is chosen", chosen)
+						t.Errorf("selected %q", chosen)
 					}
 					dump := <-seen
 					if !strings.Contains(dump, "Sec-Websocket-Protocol: "+c.left+"\r\n") {
@@ -167,9 +167,9 @@ func TestSubprotocol(t *testing.T) {
 	}
 }
 
-// TestSubprotocolAlone offers nothing but a token. If it stands beside a name,
-// that name is selected; if it has a prefix, nothing is. Plain requests have
-// no subprotocols.
+// TestSubprotocolAlone offers nothing but a token. If a name stands beside it,
+// the guard selects the name; if it has a prefix, the guard selects nothing.
+// Plain requests have no subprotocols.
 func TestSubprotocolAlone(t *testing.T) {
 	tok := access(t)
 	for _, f := range forms {
@@ -177,7 +177,7 @@ func TestSubprotocolAlone(t *testing.T) {
 			x := newTarget(t, f.config(t, wsauth.RefuseHTTP))
 			a := x.send(t, offering(f.item(tok)))
 			if got := a.Header["Sec-Websocket-Protocol"]; strings.Join(got, ",") != f.rest || (got == nil) != (f.rest == "") {
-				t.Errorf("%q is chosen", got)
+				t.Errorf("selected %q", got)
 			}
 			if seen := x.wantSuccess(t, a); strings.Contains(seen, "Sec-Websocket-Protocol") != (f.rest != "") || strings.Contains(seen, tok) {
 				t.Errorf("the handler sees\n%s", seen)
@@ -188,8 +188,8 @@ func TestSubprotocolAlone(t *testing.T) {
 	}
 }
 
-// TestSubprotocolOffers checks that offers with more than one token, or an
-// unclear one, are refused.
+// TestSubprotocolOffers checks that offers with several tokens, or an ambiguous
+// one, are refused.
 func TestSubprotocolOffers(t *testing.T) {
 	tok, bob := access(t), issue(t, token.TypeAccess, "bob", token.Options{}).Raw
 	refresh := issue(t, token.TypeRefresh, "alice", token.Options{}).Raw
@@ -201,7 +201,7 @@ func TestSubprotocolOffers(t *testing.T) {
 	for _, f := range forms {
 		x := newTarget(t, f.config(t, wsauth.RefuseHTTP))
 		item := f.item
-		shots := []shot{
+		refusals := []refusalCase{
 			{"twice", offering(item(tok) + ", " + item(bob)), malformed},
 			{"twice_equal", offering(item(tok), item(tok)), malformed},
 			{"header_too", upgrade("/access", bearer(tok), "Sec-WebSocket-Protocol: "+item(tok)), malformed},
@@ -217,50 +217,50 @@ func TestSubprotocolOffers(t *testing.T) {
 		}
 		if f.extractor.Prefix == "" {
 			name := f.rest
-			shots = append(shots,
-				shot{"name_alone", offering(name), malformed},
-				shot{"name_last", offering("chat, " + tok + ", " + name), malformed},
-				shot{"nothing_follows", offering(name + ", ,,"), malformed},
-				shot{"name_twice", offering(name + ", " + name + ", " + tok), malformed},
-				shot{"token_again", offering(name + ", " + tok + ", " + tok), malformed},
-				shot{"token_before", offering(tok + ", " + name + ", " + tok), malformed},
-				shot{"no_comma", offering(name + " " + tok), missing},
-				shot{"semicolon", offering(name + ";" + tok), missing},
-				shot{"quoted", offering(name + `, "` + tok + `"`), invalid},
-				shot{"nbsp_after", offering(name + ", " + tok + "\u00a0"), invalid},
-				shot{"other_first", offering(name + ", chat, " + tok), invalid})
+			refusals = append(refusals,
+				refusalCase{"name_alone", offering(name), malformed},
+				refusalCase{"name_last", offering("chat, " + tok + ", " + name), malformed},
+				refusalCase{"nothing_follows", offering(name + ", ,,"), malformed},
+				refusalCase{"name_twice", offering(name + ", " + name + ", " + tok), malformed},
+				refusalCase{"token_again", offering(name + ", " + tok + ", " + tok), malformed},
+				refusalCase{"token_before", offering(tok + ", " + name + ", " + tok), malformed},
+				refusalCase{"no_comma", offering(name + " " + tok), missing},
+				refusalCase{"semicolon", offering(name + ";" + tok), missing},
+				refusalCase{"quoted", offering(name + `, "` + tok + `"`), invalid},
+				refusalCase{"nbsp_after", offering(name + ", " + tok + "\u00a0"), invalid},
+				refusalCase{"other_first", offering(name + ", chat, " + tok), invalid})
 		} else {
-			shots = append(shots,
-				shot{"empty", offering(f.extractor.Prefix), malformed},
-				shot{"one_empty", offering(f.extractor.Prefix + ", " + item(tok)), malformed},
-				shot{"not_at_the_beginning", offering("x" + item(tok)), missing})
+			refusals = append(refusals,
+				refusalCase{"empty", offering(f.extractor.Prefix), malformed},
+				refusalCase{"one_empty", offering(f.extractor.Prefix + ", " + item(tok)), malformed},
+				refusalCase{"not_at_the_beginning", offering("x" + item(tok)), missing})
 		}
 		if encoded := item(tok); strings.HasPrefix(encoded, "base64url.") {
 			short := f.extractor.Prefix + b64("xx") // two unused bits
-			shots = append(shots,
-				shot{"padding", offering(short + "="), malformed},
-				shot{"not_canonical", offering(short[:len(short)-1] + string(nextChar(short[len(short)-1]))), malformed},
-				shot{"standard_alphabet", offering(f.extractor.Prefix + "++//"), malformed},
-				shot{"white_space", offering(encoded[:60] + " " + encoded[60:]), malformed},
-				shot{"not_encoded", offering(f.extractor.Prefix + tok), malformed},
-				shot{"encoded_twice", offering(f.extractor.Prefix + b64(b64(tok))), invalid},
-				shot{"newline_inside", offering(item(tok + "\n")), invalid},
-				shot{"nbsp_inside", offering(item(tok + "\u00a0")), invalid})
+			refusals = append(refusals,
+				refusalCase{"padding", offering(short + "="), malformed},
+				refusalCase{"not_canonical", offering(short[:len(short)-1] + string(nextChar(short[len(short)-1]))), malformed},
+				refusalCase{"standard_alphabet", offering(f.extractor.Prefix + "++//"), malformed},
+				refusalCase{"white_space", offering(encoded[:60] + " " + encoded[60:]), malformed},
+				refusalCase{"not_encoded", offering(f.extractor.Prefix + tok), malformed},
+				refusalCase{"encoded_twice", offering(f.extractor.Prefix + b64(b64(tok))), invalid},
+				refusalCase{"newline_inside", offering(item(tok + "\n")), invalid},
+				refusalCase{"nbsp_inside", offering(item(tok + "\u00a0")), invalid})
 		}
-		t.Run("T10/"+f.name, func(t *testing.T) { x.fire(t, shots) })
+		t.Run("T10/"+f.name, func(t *testing.T) { x.wantRefusals(t, refusals) })
 	}
 	both := newTarget(t, wsauth.Config{
 		Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{forms[0].extractor, forms[2].extractor}, Origins: []string{origin},
 	})
-	both.fire(t, []shot{
+	both.wantRefusals(t, []refusalCase{
 		{"T10/two_extractors", offering(forms[0].item(tok) + ", " + forms[2].item(tok)), malformed},
 		{"T10/one_of_two_extractors", offering(forms[2].item(tok)), ""},
 	})
 }
 
-// TestSubprotocolByClose checks that the answer of a refusal by a close frame
-// repeats nothing that may be a token, also if the application's tokens are
-// short or the offer is malformed.
+// TestSubprotocolByClose checks that a refusal by a close frame repeats nothing
+// that may be a token, even if the application's tokens are short or the offer
+// is malformed.
 func TestSubprotocolByClose(t *testing.T) {
 	const secret = "s3cret-opaque"
 	for _, f := range forms {
@@ -290,7 +290,7 @@ func TestSubprotocolByClose(t *testing.T) {
 					t.Errorf("closed with %d %q", code, reason)
 				}
 				if got := a.Header.Get("Sec-WebSocket-Protocol"); got != chosen {
-					t.Errorf("chose %q, want %q", got, chosen)
+					t.Errorf("selected %q, want %q", got, chosen)
 				}
 				x.wantSilence(t, a, secret, b64(secret))
 			})

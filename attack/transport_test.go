@@ -10,8 +10,8 @@ import (
 	"wsauth/token"
 )
 
-// TestTransport sends credentials in more than one place, more than once, or
-// in ways that can be read in two ways: T1 to T4, T6, T7, T9, T12 and T13.
+// TestTransport sends credentials in several places, repeatedly, or
+// ambiguously: T1 to T4, T6, T7, T9, T12 and T13.
 func TestTransport(t *testing.T) {
 	x := newTarget(t, wsauth.Config{
 		Verifier:   newVerifier(t, 0),
@@ -26,7 +26,7 @@ func TestTransport(t *testing.T) {
 		malformed = wsauth.InvalidRequest
 		invalid   = wsauth.TokenInvalid
 	)
-	x.fire(t, []shot{
+	x.wantRefusals(t, []refusalCase{
 		{"T1/header_and_cookie", upgrade("/access", bearer(a), cookie(a), csrf(value), fromOurs), malformed},
 		{"T1/header_and_cookie_of_others", upgrade("/access", bearer(bob), cookie(a), csrf(value), fromOurs), malformed},
 		{"T1/header_and_cookie_without_csrf", upgrade("/access", bearer(bob), cookie(a), fromOurs), malformed},
@@ -94,7 +94,7 @@ func TestTransport(t *testing.T) {
 }
 
 // TestPlantedNames sends cookies that a page of another host, or plain HTTP,
-// can plant under a name that a careless reader takes for ours (T8).
+// can set under a name that a careless parser confuses with ours (T8).
 func TestPlantedNames(t *testing.T) {
 	x := newTarget(t, wsauth.Config{
 		Verifier:   newVerifier(t, 0),
@@ -106,7 +106,7 @@ func TestPlantedNames(t *testing.T) {
 	const ours = "__Host-access_token_cookie"
 	for name, c := range map[string]struct {
 		planted string
-		twin    bool // some reader trims it to ours, so no handler may see it
+		twin    bool // some parsers trim it to ours, so the handler must not see it
 	}{
 		"lower_case": {"__host-access_token_cookie", false}, "upper_case": {"__HOST-access_token_cookie", false},
 		"other_case": {"__Host-Access_Token_Cookie", false}, "nameless": {"=" + ours, false}, "brackets": {ours + "[]", false},
@@ -133,7 +133,7 @@ func TestPlantedNames(t *testing.T) {
 func TestTokenInQuery(t *testing.T) {
 	tok := access(t)
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0)})
-	x.fire(t, []shot{
+	x.wantRefusals(t, []refusalCase{
 		{"T5/access_token", upgrade("/access?access_token=" + tok), wsauth.InvalidRequest},
 		{"T5/access_token_any", upgrade("/access?access_token=opaque"), wsauth.InvalidRequest},
 		{"T5/token", upgrade("/access?token=" + tok), wsauth.InvalidRequest},
@@ -143,11 +143,12 @@ func TestTokenInQuery(t *testing.T) {
 		{"T5/another_token", upgrade("/access?token=page-2", bearer(tok)), ""},
 	})
 	named := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{wsauth.Query{Name: "access_token"}}})
-	named.fire(t, []shot{{"T5/named_by_the_policy", upgrade("/access?access_token=" + tok), ""}})
+	named.wantRefusals(t, []refusalCase{{"T5/named_by_the_policy", upgrade("/access?access_token=" + tok), ""}})
 }
 
 // TestSubprotocolToken checks that a token among the subprotocols is not a
-// credential if no extractor reads it there, and is never repeated (T10).
+// credential if no extractor reads it there, and never appears in the answer
+// (T10).
 func TestSubprotocolToken(t *testing.T) {
 	tok := access(t)
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Refusal: wsauth.RefuseClose})
@@ -168,7 +169,7 @@ func TestSubprotocolToken(t *testing.T) {
 				t.Errorf("closed with %d %q", code, reason)
 			}
 			if got := a.Header.Get("Sec-WebSocket-Protocol"); got != c.chosen {
-				t.Errorf("chose %q, want %q", got, c.chosen)
+				t.Errorf("selected %q, want %q", got, c.chosen)
 			}
 			x.wantSilence(t, a, pieces(tok)...)
 		})
@@ -176,7 +177,7 @@ func TestSubprotocolToken(t *testing.T) {
 }
 
 // TestLargeRequests checks that the guard's work grows no faster than the
-// request, whose head net/http bounds (T11).
+// request, whose header net/http limits (T11).
 func TestLargeRequests(t *testing.T) {
 	x := newTarget(t, wsauth.Config{
 		Verifier:   newVerifier(t, 0),
@@ -197,7 +198,7 @@ func TestLargeRequests(t *testing.T) {
 		}
 	}
 	tok := access(t)
-	x.fire(t, []shot{
+	x.wantRefusals(t, []refusalCase{
 		{"T11/target_of_64KiB", plain("GET", "/access?"+strings.Repeat("x", 64<<10)), wsauth.TokenMissing},
 		{"T11/5000_cookies", upgrade("/access", "Cookie: "+cookies.String()+"a=b"), wsauth.TokenMissing},
 		{"T11/10000_parameters", upgrade("/access?a=b" + params.String()), wsauth.TokenMissing},

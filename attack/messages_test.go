@@ -17,38 +17,38 @@ import (
 	"wsauth"
 )
 
-// lobbies are handlers whose clients authenticate with their first message,
-// one for each library.
-var lobbies = map[string]func(x *bubble, w http.ResponseWriter, r *http.Request){
+// firstMessageHandlers holds a handler for each library. Their clients
+// authenticate with their first message.
+var firstMessageHandlers = map[string]func(x *bubble, w http.ResponseWriter, r *http.Request){
 	"coder": (*bubble).serveCoder, "gorilla": (*bubble).serveGorilla, "gws": (*bubble).serveGWS,
 }
 
-func lobbyConfig() wsauth.Config {
+func firstMessageConfig() wsauth.Config {
 	return wsauth.Config{Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}, Origins: []string{origin}}
 }
 
-// inLobby runs f with a target whose clients authenticate with their first
-// message. At the end the application must have been given no message that f
-// did not expect.
-func inLobby(t *testing.T, library string, config func() wsauth.Config, f func(t *testing.T, x *bubble)) {
+// inMessageBubble runs f with a target whose clients authenticate with their
+// first message. At the end, the application must have got only the messages
+// that f has received.
+func inMessageBubble(t *testing.T, library string, config func() wsauth.Config, f func(t *testing.T, x *bubble)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		x, stop := newBubble(t, config(), func(x *bubble) http.HandlerFunc {
-			return func(w http.ResponseWriter, r *http.Request) { lobbies[library](x, w, r) }
+			return func(w http.ResponseWriter, r *http.Request) { firstMessageHandlers[library](x, w, r) }
 		})
 		f(t, x)
-		time.Sleep(2 * time.Second) // the server notices clients that have gone
+		time.Sleep(2 * time.Second) // the server notices clients that have left
 		stop()
-		close(x.heard)
-		for heard := range x.heard {
-			t.Errorf("the application was given %.100q", heard)
+		close(x.messages)
+		for heard := range x.messages {
+			t.Errorf("the application got %.100q, want no more messages", heard)
 		}
 	})
 }
 
-// take handles a message as an application should. It returns the answer, or
-// the code to close the socket with.
-func (x *bubble) take(s *wsauth.Socket, text bool, message []byte) (answer []byte, code int) {
+// handleMessage handles a message as an application should. It returns the
+// answer, or the code to close the socket with.
+func (x *bubble) handleMessage(s *wsauth.Socket, text bool, message []byte) (answer []byte, code int) {
 	if s.Claims() == nil && !text {
 		return nil, 1003
 	}
@@ -59,11 +59,11 @@ func (x *bubble) take(s *wsauth.Socket, text bool, message []byte) (answer []byt
 	case err != nil:
 		return nil, 0 // the next read fails
 	}
-	who := "nobody"
+	who := "anonymous"
 	if claims := s.Claims(); claims != nil {
 		who = claims.Subject
 	}
-	x.heard <- who + ": " + string(message)
+	x.messages <- who + ": " + string(message)
 	return []byte("heard"), 0
 }
 
@@ -80,7 +80,7 @@ func (x *bubble) serveCoder(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return
 		}
-		answer, code := x.take(socket, kind == coder.MessageText, message)
+		answer, code := x.handleMessage(socket, kind == coder.MessageText, message)
 		if code != 0 {
 			_ = conn.Close(coder.StatusCode(code), "")
 			return
@@ -104,7 +104,7 @@ func (x *bubble) serveGorilla(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return
 		}
-		answer, code := x.take(socket, kind == gorilla.TextMessage, message)
+		answer, code := x.handleMessage(socket, kind == gorilla.TextMessage, message)
 		if code != 0 {
 			_ = conn.WriteMessage(gorilla.CloseMessage, gorilla.FormatCloseMessage(code, ""))
 			return
@@ -115,16 +115,16 @@ func (x *bubble) serveGorilla(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// A gwsTaker implements gws.Event.
-type gwsTaker struct {
+// A gwsHandler implements gws.Event.
+type gwsHandler struct {
 	gws.BuiltinEventHandler
 	bubble  *bubble
 	session *wsauth.Socket
 }
 
-func (g *gwsTaker) OnMessage(conn *gws.Conn, message *gws.Message) {
+func (g *gwsHandler) OnMessage(conn *gws.Conn, message *gws.Message) {
 	defer message.Close()
-	answer, code := g.bubble.take(g.session, message.Opcode == gws.OpcodeText, message.Bytes())
+	answer, code := g.bubble.handleMessage(g.session, message.Opcode == gws.OpcodeText, message.Bytes())
 	if code != 0 {
 		_ = conn.WriteClose(uint16(code), nil)
 		return
@@ -136,7 +136,7 @@ func (g *gwsTaker) OnMessage(conn *gws.Conn, message *gws.Message) {
 
 func (x *bubble) serveGWS(w http.ResponseWriter, r *http.Request) {
 	socket := wsauth.SocketFrom(r.Context())
-	conn, err := gws.NewUpgrader(&gwsTaker{bubble: x, session: socket}, nil).Upgrade(w, r)
+	conn, err := gws.NewUpgrader(&gwsHandler{bubble: x, session: socket}, nil).Upgrade(w, r)
 	if err != nil {
 		return
 	}
@@ -159,5 +159,5 @@ func quoted(s string) string {
 	if !utf8.ValidString(s) {
 		return `"` + s + `"`
 	}
-	return string(sure(json.Marshal(s)))
+	return string(must(json.Marshal(s)))
 }
