@@ -68,7 +68,7 @@ export { advise, backoff, codeOf, Refusal, Session };
  * - waiting: for the next attempt, in `retryIn` milliseconds or as soon as the
  *   network is back
  * - stopped: reconnecting would change nothing; `reason` says why
- * - loggedout: the login is over; log in, then call reconnect()
+ * - loggedout: the session has ended; log in, then call reconnect()
  * - closed: by close(), or normally by the server
  * @typedef {"connecting"|"open"|"waiting"|"stopped"|"loggedout"|"closed"} State
  */

@@ -180,8 +180,8 @@ func TestClientAfterTheSessionEnded(t *testing.T) {
 			if n := page.count("/auth/refresh"); n != 1 {
 				t.Errorf("%d refreshes, want 1: %q", n, page.requests())
 			}
-			if n := run[int](page, happened("The login is over")); n != 1 {
-				t.Errorf("the login is over %d times", n)
+			if n := run[int](page, happened("You are logged out")); n != 1 {
+				t.Errorf("the page reports the logout %d times, want once", n)
 			}
 			if n := len(page.sockets()); n != 1 {
 				t.Errorf("%d sockets, want 1", n)

@@ -14,8 +14,7 @@ import (
 	"wsauth/internal/await"
 )
 
-// Limits for the length of a password: new ones must not be shorter, and the
-// server accepts no longer ones.
+// Limits for the length of a new password. The server refuses longer ones.
 const (
 	minPassword = 8    // characters
 	maxPassword = 1024 // bytes

@@ -84,7 +84,7 @@ func summarize(d *config.Document, described gateway.Config) {
 		fmt.Printf("  route      %s%s: %s, to %s\n", r.Host, r.Path, asks, strings.Join(r.Upstreams, ", "))
 	}
 	for _, r := range proxy.Redirects(described.Routes) {
-		fmt.Printf("  redirect   %s to %s, which is guarded: many servers take them for the same\n", r.From, r.To)
+		fmt.Printf("  redirect   %s to %s, which is guarded: many servers treat the two as the same path\n", r.From, r.To)
 	}
 }
 

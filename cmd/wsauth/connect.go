@@ -106,7 +106,7 @@ func (c *connectCmd) Run(ctx context.Context) error {
 		}
 	}
 	go in.read(c.MaxMessage) // ends with the process
-	// If nobody reads the output, the session must still be logged out.
+	// The session must be logged out even if the reader of the output has gone.
 	signal.Ignore(syscall.SIGPIPE)
 	stopsItself(ctx)
 	err = client.Run(ctx)

@@ -19,7 +19,7 @@ type drainCmd struct {
 
 // Help returns the text of "wsauth drain --help".
 func (drainCmd) Help() string {
-	return `Takes a server out of service before it is stopped: /readyz answers 503, new sockets are refused, and open sockets are closed one after the other with code 1012, so that their clients reconnect to other servers. Plain requests are still answered. This cannot be undone: stop the server afterwards. Orchestrators run it before SIGTERM.`
+	return `/readyz answers 503, new sockets are refused, and open sockets are closed one after the other with code 1012, so that their clients reconnect to other servers. Plain requests are still answered. This cannot be undone: stop the server afterwards. Orchestrators run it before SIGTERM.`
 }
 
 // Validate checks what kong does not.

@@ -31,8 +31,8 @@ type interruption struct {
 
 type interruptionKey struct{}
 
-// stopsItself declares that the command that runs in ctx ends in its own time
-// after ctx is done. Commands that serve or write files call it.
+// stopsItself declares that the command that runs in ctx stops on its own after
+// ctx is done. Commands that serve or write files call it.
 func stopsItself(ctx context.Context) {
 	if i, ok := ctx.Value(interruptionKey{}).(*interruption); ok {
 		i.stopsItself.Store(true)

@@ -13,9 +13,9 @@ import (
 // serverAt are the flags that locate the running server.
 type serverAt struct {
 	Data        string `placeholder:"DIR" env:"WSAUTH_DATA" help:"Data folder of the server (default: wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
-	AdminSocket string `placeholder:"PATH" env:"WSAUTH_ADMIN_SOCKET" help:"Socket of the server for operators (default: admin.sock in the folder of --data)."`
+	AdminSocket string `placeholder:"PATH" env:"WSAUTH_ADMIN_SOCKET" help:"Unix socket of the server for operators (default: admin.sock in the folder of --data)."`
 	Config      string `placeholder:"FILE" env:"WSAUTH_CONFIG" help:"Configuration of the server, for the data folder and the socket if the flags do not set them."`
-	AdminURL    string `name:"admin-url" placeholder:"URL" help:"Port of the server for operators, instead of the socket, such as http://127.0.0.1:9091; needs --token-file."`
+	AdminURL    string `name:"admin-url" placeholder:"URL" help:"URL of the server's port for operators, to use instead of the socket, such as http://127.0.0.1:9091; needs --token-file."`
 	TokenFile   string `placeholder:"FILE" help:"File with the token for that port."`
 }
 

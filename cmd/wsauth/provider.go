@@ -73,10 +73,10 @@ var providerFields = map[string]providerField{
 	"ignored-audiences":         several(func(p *providerFlag) *[]string { return &p.IgnoredAudiences }),
 	"insecure-authorized-party": several(func(p *providerFlag) *[]string { return &p.InsecureAuthorizedParty }),
 
-	"integer-subjects": truth(func(p *providerFlag) *bool { return &p.IntegerSubjects }),
+	"integer-subjects": boolean(func(p *providerFlag) *bool { return &p.IntegerSubjects }),
 
-	"role-keys":     truth(func(p *providerFlag) *bool { return &p.RoleKeys }),
-	"insecure-http": truth(func(p *providerFlag) *bool { return &p.InsecureHTTP }),
+	"role-keys":     boolean(func(p *providerFlag) *bool { return &p.RoleKeys }),
+	"insecure-http": boolean(func(p *providerFlag) *bool { return &p.InsecureHTTP }),
 
 	"algorithms": {list: true, set: func(p *providerFlag, value string) error {
 		p.Algorithms = append(p.Algorithms, token.Algorithm(value))
@@ -107,7 +107,7 @@ func several(field func(*providerFlag) *[]string) providerField {
 	}}
 }
 
-func truth(field func(*providerFlag) *bool) providerField {
+func boolean(field func(*providerFlag) *bool) providerField {
 	return providerField{set: func(p *providerFlag, value string) (err error) {
 		*field(p), err = strconv.ParseBool(value)
 		return err

@@ -22,7 +22,7 @@ type revokeCmd struct {
 	Session    string `xor:"what" required:"" placeholder:"SID" help:"One session, by its sid: its tokens and its sockets."`
 	User       string `xor:"what" required:"" placeholder:"NAME" help:"All sessions of a user. Names of identity providers' users include the namespace, as in okta|ada."`
 	Everything bool   `xor:"what" required:"" help:"Everything: all users must log in again. Asks for confirmation unless --yes is set."`
-	Before     string `placeholder:"TIME" help:"With --user and --everything: only what started until this time, such as 2026-01-31T12:00:00Z (default: now)."`
+	Before     string `placeholder:"TIME" help:"With --user or --everything: only what started until this time, such as 2026-01-31T12:00:00Z (default: now)."`
 	Yes        bool   `help:"Do not ask for confirmation."`
 	JSON       bool   `help:"Print JSON, for programs."`
 }
@@ -45,7 +45,7 @@ func (c *revokeCmd) Validate() error {
 	case err != nil:
 		return fmt.Errorf("--before=%q: must be a time such as 2026-01-31T12:00:00Z, or with another time zone 2026-01-31T13:00:00+01:00", c.Before)
 	case at.After(time.Now()):
-		return fmt.Errorf("--before=%s is in the future: nobody could log in until then", c.Before)
+		return fmt.Errorf("--before=%s is in the future: no user could log in until then", c.Before)
 	}
 	return nil
 }

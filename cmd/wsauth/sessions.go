@@ -180,7 +180,7 @@ func (c *statusCmd) Run(ctx context.Context) error {
 		fmt.Printf("revoked   %d of %d entries of the log are in use\n", r.Entries, r.Limit)
 	}
 	if s.Revocations.Pending > 0 {
-		fmt.Printf("pending   %s, not in the store yet: a restart may lose them\n", errtext.Count(s.Revocations.Pending, "revocation"))
+		fmt.Printf("pending   %s, not yet in the store: a restart may lose them\n", errtext.Count(s.Revocations.Pending, "revocation"))
 	}
 	fmt.Printf("open      %s of %s and %s\n", errtext.Count(s.Open.Sockets, "socket"), errtext.Count(s.Open.Sessions, "session"), errtext.Count(s.Open.Users, "user"))
 	fmt.Printf("          %s longer than a second\n", errtext.Count(s.Open.Requests, "request"))

@@ -48,7 +48,7 @@ func openSigner(path string) (token.Signer, error) {
 	case !e.Key.CanSign():
 		return nil, fmt.Errorf("%s is a public key, which cannot sign", path)
 	case now.Before(e.NotBefore) || !e.Expires.IsZero() && !now.Before(e.Expires):
-		return nil, fmt.Errorf("%s is not valid now, by its own dates", path)
+		return nil, fmt.Errorf("%s is not valid now, according to its dates", path)
 	}
 	return e.Key, nil
 }
@@ -68,7 +68,7 @@ func openKeySource(path string, log *slog.Logger) (token.KeySource, error) {
 			return nil, err
 		}
 		if !e.Expires.IsZero() && !time.Now().Before(e.Expires) {
-			return nil, fmt.Errorf("%s has expired, by its own date", path)
+			return nil, fmt.Errorf("%s has expired, according to its dates", path)
 		}
 		return token.NewKeySet(e.Key)
 	}

@@ -176,7 +176,7 @@ func (c *tokenCheck) hint(ctx context.Context, fault error, t inspect.Token) str
 	case errors.Is(fault, token.ErrIssuer):
 		return fmt.Sprintf("it is %s; expected %q", value("iss"), c.rules.Issuer)
 	case errors.Is(fault, token.ErrAudience) && len(c.rules.Audience) == 0:
-		return fmt.Sprintf("it is %s; if that is you, say so with --audience", value("aud"))
+		return fmt.Sprintf("it is %s; if that means you, add --audience", value("aud"))
 	case errors.Is(fault, token.ErrAudience):
 		return fmt.Sprintf("it is %s; expected %s", value("aud"), strings.Join(c.rules.Audience, " or "))
 	}

@@ -21,7 +21,7 @@ type CORS struct {
 	MaxAge      time.Duration `yaml:"max_age"`
 }
 
-// AuthCORS is the same for the endpoints of the gateway itself.
+// AuthCORS configures the same for the gateway's own endpoints.
 type AuthCORS struct {
 	Origins     CORSOrigins   `yaml:"origins"`
 	Credentials bool          `yaml:"credentials"`

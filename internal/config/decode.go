@@ -52,7 +52,7 @@ func (d *decoder) value(key string, n *node, v reflect.Value, tag reflect.Struct
 	case v.Kind() == reflect.Int:
 		d.scalar(key, n, "a whole number", func(s string) error { return setTo(v, s, parseInt) }, number)
 	case v.Kind() == reflect.Bool:
-		d.scalar(key, n, "true or false", func(s string) error { return setTo(v, s, strconv.ParseBool) }, truth)
+		d.scalar(key, n, "true or false", func(s string) error { return setTo(v, s, strconv.ParseBool) }, boolean)
 	case v.Kind() == reflect.Slice:
 		d.list(key, n, v)
 	case v.Kind() == reflect.Map:

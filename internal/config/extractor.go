@@ -86,7 +86,7 @@ func defaultExtractors() (all []Extractor) {
 	return all
 }
 
-func (l *Extractor) read(d *decoder, key string, n *node) {
+func (e *Extractor) read(d *decoder, key string, n *node) {
 	name, options := n.text, &node{line: n.line}
 	switch {
 	case n.kind == mapping && len(n.pairs) == 1:
@@ -102,7 +102,7 @@ func (l *Extractor) read(d *decoder, key string, n *node) {
 	}
 	made := known()
 	d.structure(child(key, name), options, reflect.ValueOf(made).Elem())
-	l.Kind, l.Options = name, made
+	e.Kind, e.Options = name, made
 }
 
 func (o *headerOptions) extractor() wsauth.Extractor {

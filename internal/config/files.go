@@ -47,7 +47,7 @@ func (b *build) trust(key string, r *Route) *tls.Config {
 		return nil
 	}
 	isHTTPS := func(u string) bool { return strings.HasPrefix(u, "https://") }
-	if upstreams := r.all(); len(upstreams) > 0 && !slices.ContainsFunc(upstreams, isHTTPS) {
+	if upstreams := r.allUpstreams(); len(upstreams) > 0 && !slices.ContainsFunc(upstreams, isHTTPS) {
 		b.report(key, "no upstream of the route begins with https://")
 	}
 	t := trust{server: r.TLS.ServerName, insecure: r.TLS.InsecureSkipVerify}
@@ -77,7 +77,7 @@ func (b *build) trust(key string, r *Route) *tls.Config {
 			MinVersion:         tls.VersionTLS12,
 			RootCAs:            roots,
 			ServerName:         t.server,
-			InsecureSkipVerify: t.insecure, //nolint:gosec // spelled so in the file, and said in the log
+			InsecureSkipVerify: t.insecure, //nolint:gosec // the key says insecure, and the log warns
 		}
 	}
 	b.trusted[t] = made

@@ -52,18 +52,18 @@ func ParseDuration(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// OneOrMore is one text or a list of texts. Numbers and truth values are
+// OneOrMore is one text or a list of texts. Numbers and booleans are
 // accepted as text.
 type OneOrMore []string
 
 func (o *OneOrMore) read(d *decoder, key string, n *node) {
 	*o = nil
 	switch n.kind {
-	case text, number, truth:
+	case text, number, boolean:
 		*o = OneOrMore{n.text}
 	case list:
 		for i, item := range n.items {
-			if item.kind != text && item.kind != number && item.kind != truth {
+			if item.kind != text && item.kind != number && item.kind != boolean {
 				d.fault(fmt.Sprintf("%s[%d]", key, i), item.line, "must be one value; found %s", item.kind)
 				continue
 			}

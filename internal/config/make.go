@@ -43,7 +43,7 @@ type Maker struct {
 }
 
 // Make validates the document and returns its configuration, without keys,
-// users and a store. The error is a [Faults] with all faults, including those
+// users and store. The error is a [Faults] with all faults, including those
 // of [Parse].
 func (m *Maker) Make(d *Document) (gateway.Config, error) {
 	b := &build{Document: d, maker: m, trusted: map[trust]*tls.Config{}, faults: slices.Clone(d.faults)}
@@ -203,7 +203,7 @@ func (b *build) checkLoops() {
 		{"listen", s.Listen}, {"metrics.listen", s.Metrics.Listen}, {"admin.listen", s.Admin.Listen}, {"admin.socket", b.adminSocket()},
 	}
 	for i, r := range s.Routes {
-		for j, upstream := range r.all() {
+		for j, upstream := range r.allUpstreams() {
 			for _, l := range listeners {
 				if l.address != "" && hostaddr.Reaches(upstream, l.address) {
 					b.report(b.upstreamKey(fmt.Sprintf("routes[%d]", i), fmt.Sprintf("[%d]", j)), "this is the server's own address (%s)", l.key)
@@ -270,7 +270,7 @@ func (b *build) route(i int) proxy.Route {
 	made := proxy.Route{
 		Host:           r.Host,
 		Path:           r.Path,
-		Upstreams:      r.all(),
+		Upstreams:      r.allUpstreams(),
 		TLS:            b.trust(key+".tls", r),
 		Health:         proxy.Health{Path: r.Health.Path, Every: r.Health.Every, Timeout: r.Health.Timeout},
 		Public:         r.Public,
@@ -354,10 +354,10 @@ func (d *Document) Warnings() []string {
 	}
 	for i, r := range d.Settings.Routes {
 		if r.TLS.InsecureSkipVerify {
-			all = append(all, fmt.Sprintf("routes[%d].tls.insecure_skip_verify: attackers on the network can read and change all traffic with %s", i, strings.Join(r.all(), " and ")))
+			all = append(all, fmt.Sprintf("routes[%d].tls.insecure_skip_verify: attackers on the network can read and change all traffic with %s", i, strings.Join(r.allUpstreams(), " and ")))
 		}
 		if r.Public && r.Sockets && slices.Contains(r.Origins, anyOrigin) {
-			all = append(all, fmt.Sprintf("routes[%d].origins: any: pages of any site can open sockets to %s with the cookies of their visitors; if it trusts cookies, it must check the Origin itself", i, strings.Join(r.all(), " and ")))
+			all = append(all, fmt.Sprintf("routes[%d].origins: any: pages of any site can open sockets to %s with the cookies of their visitors; if it trusts cookies, it must check the Origin itself", i, strings.Join(r.allUpstreams(), " and ")))
 		}
 		for _, l := range r.Extractors {
 			o, ok := l.Options.(*cookieOptions)

@@ -30,21 +30,21 @@ const (
 	none    kind = iota // missing or null
 	text                // a string, with or without quotes
 	number              // as written
-	truth               // true or false
+	boolean             // true or false
 	list                // [a, b], or lines that begin with a dash
 	mapping             // {a: b}, or lines of the form a: b
 	refused             // a fault has been reported
 )
 
 func (k kind) String() string {
-	return [...]string{"nothing", "text", "a number", "true or false", "a list", "a mapping", "what is not supported"}[k]
+	return [...]string{"nothing", "text", "a number", "true or false", "a list", "a mapping", "an unsupported value"}[k]
 }
 
 // A node is a value in a file.
 type node struct {
 	kind  kind
 	line  int
-	text  string // for text, number and truth
+	text  string // for text, number and boolean
 	items []*node
 	pairs []pair
 }
@@ -97,8 +97,8 @@ func readNodes(source []byte) (root *node, faults Faults) {
 	return root, r.faults
 }
 
-// unreadable returns what must not be passed to the parser and its line,
-// because the parser would take too long.
+// unreadable returns why source must not be passed to the parser, which would
+// take too long, and the line of the reason. why is empty if it may be passed.
 func unreadable(source []byte) (line int, why string) {
 	if len(source) > maxBytes {
 		return 1, fmt.Sprintf("the file is longer than %d KiB", maxBytes>>10)
@@ -183,7 +183,7 @@ func (r *reading) node(n ast.Node) *node {
 	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
 		return scalar(number)
 	case *ast.BoolNode:
-		return scalar(truth)
+		return scalar(boolean)
 	case *ast.SequenceNode:
 		made.kind = list
 		for _, item := range n.Values {
@@ -199,7 +199,7 @@ func (r *reading) node(n ast.Node) *node {
 	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode:
 		refuse("anchors and aliases (& * <<) are not supported: write out the value")
 	case *ast.TagNode:
-		refuse("tags (!) are not supported: write text that looks like a number or a truth value in quotes")
+		refuse("tags (!) are not supported: write text that looks like a number or a boolean in quotes")
 	default:
 		refuse("this kind of YAML is not supported")
 	}

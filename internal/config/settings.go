@@ -245,8 +245,8 @@ func (r *Route) setDependent(given func(key string) bool) {
 	}
 }
 
-// all returns the upstreams set by either key.
-func (r *Route) all() []string {
+// allUpstreams returns the upstreams set by either key.
+func (r *Route) allUpstreams() []string {
 	if r.Upstream != "" {
 		return append([]string{r.Upstream}, r.Upstreams...)
 	}

@@ -33,8 +33,8 @@ const (
 	Replaced Change = iota
 
 	// InPlace means that the file was modified, or created under its name, and
-	// has not changed for a second since. It may be incomplete if its writer
-	// is only pausing.
+	// has not changed for a second since. It may be incomplete: its writer may
+	// only be pausing.
 	InPlace
 )
 
@@ -117,7 +117,7 @@ func (w *Watcher) Run(ctx context.Context, changed func(Change)) {
 		w.seen = now
 		pin.release()
 		pin = newPin(now)
-		arrivals.settle()
+		arrivals.forget()
 		changed(change)
 	}
 }

@@ -149,8 +149,8 @@ func (a *arrivals) renamed(final string) (renamed, known bool) {
 	return renamed, known
 }
 
-// settle forgets the events so far, after they have been handled.
-func (a *arrivals) settle() {
+// forget discards the events so far, after they have been handled.
+func (a *arrivals) forget() {
 	if a != nil {
 		clear(a.moved)
 	}

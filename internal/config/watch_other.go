@@ -23,7 +23,7 @@ func (arrivals) watch(...string) {}
 
 func (arrivals) read() {}
 
-func (arrivals) settle() {}
+func (arrivals) forget() {}
 
 func (arrivals) renamed(string) (renamed, known bool) { return false, false }
 

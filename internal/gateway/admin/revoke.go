@@ -114,7 +114,7 @@ func revocationOf(o adminapi.Revoke, now time.Time) (r store.Revocation, fault s
 			return store.Revocation{}, "before must be a time of RFC 3339, such as 2026-01-31T12:00:00Z"
 		}
 		if before.After(now) {
-			return store.Revocation{}, "before is in the future: nobody could log in until then"
+			return store.Revocation{}, "before is in the future: no user could log in until then"
 		}
 		r.Before = before
 	}

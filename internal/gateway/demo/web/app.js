@@ -34,7 +34,7 @@ function adopt(next) {
   on("login", () => look("Logged in by another window"));
   on("refresh", () => look());
   on("logout", () => {
-    if (loggedIn) timeline.add("The login is over", "bad", "It was ended here, in another window or on another device, or the server refused to refresh it.");
+    if (loggedIn) timeline.add("You are logged out", "bad", "The session was ended here, in another window or on another device, or the server refused to refresh it.");
     socket.loggedOut();
     showLogin(false);
   });
@@ -50,7 +50,7 @@ function showLogin(on) {
   $("claims").hidden = !on;
   $("claims-empty").hidden = on;
   $("end").classList.toggle("logged-out", !on);
-  const kind = !on ? "nobody" : session.cookies ? "cookie" : "token";
+  const kind = !on ? "anonymous" : session.cookies ? "cookie" : "token";
   if ($("attempt").dataset.kind !== kind) offer($("attempt"), kind);
   $("attempt").dataset.kind = kind;
   showStay();
@@ -135,7 +135,7 @@ async function begin(cookies) {
   });
   socket.leave();
   adopt(next);
-  timeline.add("Logged in", "good", cookies ? "POST /auth/login · two tokens, in cookies" : "POST /auth/login · two tokens, in the answer");
+  timeline.add("Logged in", "good", cookies ? "POST /auth/login · two tokens, in cookies" : "POST /auth/login · two tokens, in the response");
   showLogin(true);
   claimsRead(claims);
 }
@@ -159,13 +159,13 @@ async function refresh() {
 function askPassword(why) {
   stepUp.ask(why, async (password) => {
     await session.fresh(password);
-    timeline.add("Gave the password again", "good", "POST /auth/fresh · a fresh access token of the same session");
+    timeline.add("Entered the password again", "good", "POST /auth/fresh · a fresh access token of the same session");
   });
 }
 
 // The detail shown when the server could not write the end of a session to its
 // store.
-const unwritten = "ended, but not stored yet: a restart of the server may lose this";
+const unwritten = "ended, but not yet stored: a restart of the server may undo this";
 
 async function end() {
   const { durable } = await session.logout();

@@ -2,7 +2,7 @@
 // demonstrate how the server refuses.
 
 const choices = {
-  nobody: { none: "Nothing: you are not logged in" },
+  anonymous: { none: "Nothing: you are not logged in" },
   token: {
     good: "A ticket",
     used: "A used ticket",
@@ -23,7 +23,7 @@ const choices = {
 /**
  * Fills a select with the choices for a kind of session.
  * @param {HTMLSelectElement} select
- * @param {"nobody"|"token"|"cookie"} kind
+ * @param {"anonymous"|"token"|"cookie"} kind
  */
 export function offer(select, kind) {
   select.replaceChildren(...Object.entries(choices[kind]).map(([value, words]) => new Option(words, value)));

@@ -156,7 +156,7 @@ const codes = {
     actions: ["reconnect"],
   },
   1014: {
-    title: "The server behind does not answer",
+    title: "The server behind the gateway does not answer",
     meaning: "The gateway accepted you, but the server behind it is down, broke the connection, or takes too long.",
     advice: randomWait,
     actions: ["reconnect"],
@@ -214,13 +214,13 @@ const ownReasons = {
   },
   no_welcome: {
     title: "The server does not respond",
-    meaning: "It accepted the socket but sent no welcome.",
+    meaning: "It accepted the socket, but sent no welcome message.",
     advice: randomWait,
     actions: ["reconnect"],
   },
   no_answer: {
     title: "The connection is dead",
-    meaning: "The login was renewed, but the socket was not.",
+    meaning: "The session was refreshed, but the socket was not renewed.",
     advice: randomWait,
     actions: ["reconnect"],
   },
@@ -250,9 +250,9 @@ const neverOpened = {
  * For a socket that the page has closed itself, because its session ended.
  * @type {Explanation}
  */
-export const loginOver = {
-  title: "The login is over",
-  meaning: "The socket belonged to that login, so this page has closed it.",
+export const sessionOver = {
+  title: "You are logged out",
+  meaning: "The socket belonged to the session that ended, so this page has closed it.",
   advice: "Log in, then open it again.",
   actions: ["login"],
 };

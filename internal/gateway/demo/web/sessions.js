@@ -24,7 +24,7 @@ export class SessionList {
   /**
    * @param {HTMLElement} list
    * @param {() => Promise<any[]>|null} fetch gets the sessions; null
-   *   while nobody is logged in
+   *   while no user is logged in
    * @param {(entry: any, button: HTMLButtonElement) => void} end ends a
    *   session
    */
@@ -69,7 +69,7 @@ export class SessionList {
     try {
       sessions = await this.fetch();
     } catch {
-      // It is tried again; the user's next action shows what is wrong.
+      // The list is updated again later; the user's next action shows what is wrong.
     }
     if (turn <= this.#newest) return;
     this.#newest = turn;

@@ -1,6 +1,6 @@
 import { connect } from "/auth/client/wsauth.js";
 import { loginFor } from "./attempts.js";
-import { explain, loginOver } from "./closecodes.js";
+import { explain, sessionOver } from "./closecodes.js";
 import { $, append, duration, element } from "./dom.js";
 
 /** The style and the name of each state of the client. */
@@ -22,7 +22,7 @@ export class SocketPanel {
   #socket = null;
   #clock = 0;
   #openedAt = 0;
-  #loginOver = false; // then the panel says so, whatever the close event is
+  #sessionOver = false; // the panel then shows this instead of the close event
 
   /**
    * @param {import("./timeline.js").Timeline} timeline
@@ -49,7 +49,7 @@ export class SocketPanel {
 
   /** Reports whether a socket is open. */
   get open() {
-    return !this.#loginOver && this.#socket?.state === "open";
+    return !this.#sessionOver && this.#socket?.state === "open";
   }
 
   /**
@@ -60,7 +60,7 @@ export class SocketPanel {
    */
   connect(session, attempt, stay) {
     this.#socket?.close();
-    this.#loginOver = false;
+    this.#sessionOver = false;
     stay &&= attempt === "good";
     $("end").hidden = true;
     $("messages").replaceChildren();
@@ -97,16 +97,16 @@ export class SocketPanel {
    */
   loggedOut() {
     if (!["connecting", "open", "waiting"].includes(this.#socket?.state)) return;
-    this.#loginOver = true;
+    this.#sessionOver = true;
     this.#socket.close(1000, "logged_out");
-    if ($("end").hidden) this.#explain("", "", loginOver);
+    if ($("end").hidden) this.#explain("", "", sessionOver);
     this.#offer(["login"]);
     this.#show("loggedout");
     this.page.changed();
   }
 
   #became({ state, retryIn }) {
-    if (this.#loginOver) return;
+    if (this.#sessionOver) return;
     this.#show(state);
     if (state === "waiting") this.#countBack(retryIn);
     if (state === "connecting") $("end-auto").textContent = "Trying now…";
@@ -189,9 +189,9 @@ export class SocketPanel {
 
   #ended({ code, reason, wasOpen }) {
     const welcomed = this.#openedAt > 0;
-    const why = this.#loginOver && code < 3000 ? loginOver : explain(code, reason, wasOpen);
+    const why = this.#sessionOver && code < 3000 ? sessionOver : explain(code, reason, wasOpen);
     this.#explain(String(code), reason, why);
-    if (this.#loginOver) this.#offer(["login"]);
+    if (this.#sessionOver) this.#offer(["login"]);
     const lived = duration((Date.now() - this.#openedAt) / 1000);
     this.timeline.add(
       welcomed ? `The socket ended after ${lived}` : "The socket was refused",

@@ -23,14 +23,14 @@ const (
 	noAnswer = `new Promise(() => {})`
 )
 
-// wantLoginOver fails the test unless the page shows that the session is over,
-// also for the socket, and disables its controls.
-func wantLoginOver(b *tab) {
+// wantSessionOver fails the test unless the page shows that the session has
+// ended, also for the socket, and disables its controls.
+func wantSessionOver(b *tab) {
 	b.t.Helper()
 	until[bool](b, loggedOut)
 	until[bool](b, loginForm)
-	if n := run[int](b, happened("The login is over")); n != 1 {
-		b.t.Errorf("the login is over %d times", n)
+	if n := run[int](b, happened("You are logged out")); n != 1 {
+		b.t.Errorf("the page reports the logout %d times, want once", n)
 	}
 	if !run[bool](b, `document.querySelector("#message").disabled && document.querySelector("#expiry").hidden && document.querySelector("#end-auto").hidden`) {
 		b.t.Error("the page still shows a socket that is usable or reconnecting")
@@ -53,9 +53,9 @@ func TestSessionEndsBeforeItsSocket(t *testing.T) {
 			until[bool](page, socketOpen)
 			page.answers("/auth/refresh", refuses)
 			page.click("#refresh-button")
-			wantLoginOver(page)
-			wantEnd(page, "1000", "logged_out", "The login is over")
-			wantLoginOver(page) // the end of the socket changes nothing
+			wantSessionOver(page)
+			wantEnd(page, "1000", "logged_out", "You are logged out")
+			wantSessionOver(page) // the end of the socket changes nothing
 		})
 		t.Run(way+" connecting", func(t *testing.T) {
 			page := newTab(t)
@@ -66,8 +66,8 @@ func TestSessionEndsBeforeItsSocket(t *testing.T) {
 			openSocket(page, "good")
 			until[bool](page, `document.querySelector("#socket-state").textContent === "Connecting"`)
 			page.click("#refresh-button")
-			wantLoginOver(page)
-			if got := page.text("#end-title"); got != "The login is over" {
+			wantSessionOver(page)
+			if got := page.text("#end-title"); got != "You are logged out" {
 				t.Errorf("the page explains %q", got)
 			}
 		})
@@ -82,7 +82,7 @@ func TestSessionEndsBeforeItsSocket(t *testing.T) {
 		until[bool](page, comingBack)
 		page.answers("/auth/refresh", refuses)
 		page.click("#refresh-button")
-		wantLoginOver(page)
+		wantSessionOver(page)
 		// The end of the socket, or of a faster attempt to reconnect.
 		if page.text("#end-title") == "The connection broke" {
 			wantEnd(page, "1006", "", "The connection broke")
