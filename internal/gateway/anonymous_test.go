@@ -46,11 +46,13 @@ func (r *rig) waiting() (in *bufio.Reader, status int) {
 // are as many as the configuration allows, keep others out until their time is
 // up, and no longer, even if their clients do not hang up.
 func TestIdleFirstMessages(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*Config){
 		"in all":      func(c *Config) { c.Limits.Unauthenticated = 3 },
 		"per address": func(c *Config) { c.Limits.UnauthenticatedPerAddress = 3 },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it waits for three seconds
 			r := firstMessageRoute(t, newBackend(t), change, func(c *Config) {
 				c.Routes[0].Extractors = []wsauth.Extractor{wsauth.FirstMessage{Timeout: 3 * time.Second}} // long enough for four handshakes
 			})

@@ -84,6 +84,7 @@ func TestClientLeavesWhileDialing(t *testing.T) {
 // TestSlowUpstream checks that a client that waits gets its socket, and that
 // its data arrives afterwards.
 func TestSlowUpstream(t *testing.T) {
+	t.Parallel() // it waits for more than a second
 	b := newSlowBackend(t)
 	r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} })
 	access, _ := r.login()

@@ -136,6 +136,7 @@ func TestLimitsOfSockets(t *testing.T) {
 // TestIdleSocketsEnd checks that the Idle of a route ends silent sockets with a
 // code that invites clients to reconnect, and that messages delay the end.
 func TestIdleSocketsEnd(t *testing.T) {
+	t.Parallel() // it waits for two seconds
 	const idle = time.Second
 	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{Idle: idle, Ping: -1} })
 	access, _ := r.login()

@@ -43,6 +43,7 @@ func TestFrameLimitOfARoute(t *testing.T) {
 // TestPingOfARoute checks that the gateway sends two pings to a silent client,
 // and ends its socket after three times the interval.
 func TestPingOfARoute(t *testing.T) {
+	t.Parallel() // it waits for three seconds
 	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{Ping: proxy.MinPing} })
 	access, _ := r.login()
 	conn := r.handshake("/chat", bearer(access))
