@@ -45,9 +45,9 @@ func (b *slowBackend) await(t *testing.T) {
 }
 
 // answerLater serves requests after the gateway has started to check whether
-// the client is still connected.
+// the client is still connected, which it does after a second.
 func (b *slowBackend) answerLater() {
-	time.AfterFunc(proxy.LookAfter+proxy.LookAfter/2, func() { close(b.answer) })
+	time.AfterFunc(3*time.Second/2, func() { close(b.answer) })
 }
 
 // byMessage returns a route whose clients authenticate by their first message.

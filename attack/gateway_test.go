@@ -51,7 +51,7 @@ func newGatewayOf(t *testing.T, c gateway.Config, serve http.HandlerFunc) *proxi
 	backend.Config.ErrorLog = log.New(x.log, "", 0)
 	backend.Start()
 	t.Cleanup(backend.Close)
-	if len(c.Routes) == 0 {
+	if c.Routes == nil {
 		c.Routes = []proxy.Route{{Path: "/"}, {Path: "/public/", Public: true, Sockets: true}}
 	}
 	c.Routes = slices.Clone(c.Routes)

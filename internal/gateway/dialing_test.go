@@ -89,7 +89,7 @@ func TestSlowUpstream(t *testing.T) {
 	r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} })
 	access, _ := r.login()
 	conn := b.begin(t, r, "/x", bearer(access))
-	time.AfterFunc(proxy.LookAfter+proxy.LookAfter/2, func() { close(b.answer) }) // after the gateway has checked that the client is connected
+	time.AfterFunc(3*time.Second/2, func() { close(b.answer) }) // the gateway checks after a second that the client is connected
 	in := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, nil)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {

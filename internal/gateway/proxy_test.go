@@ -235,8 +235,9 @@ func TestLogoutClosesProxiedSockets(t *testing.T) {
 	r.echoOf(kept, "still here")
 }
 
-// TestRefreshKeepsProxiedSockets checks that a socket whose session is refreshed
-// stays open after its first token has expired, and that another one closes.
+// TestRefreshKeepsProxiedSockets checks that a socket whose session is
+// refreshed stays open after its first token has expired, and that another one
+// closes.
 func TestRefreshKeepsProxiedSockets(t *testing.T) {
 	t.Parallel() // it waits for the expiry of a token
 	// The exp of a token is a whole second: a token of 1 s may be valid for
@@ -326,8 +327,8 @@ func TestEventsEndWithTheSession(t *testing.T) {
 	r.wantNoneLive()
 }
 
-// TestRefuseCloseTellsBrowsers checks that pages can read from a close frame why
-// no socket opened.
+// TestRefuseCloseTellsBrowsers checks that pages can read from a close frame
+// why no socket opened.
 func TestRefuseCloseTellsBrowsers(t *testing.T) {
 	t.Parallel() // the gateway delays the second close frame by seconds
 	r := behind(t, newBackend(t), func(c *Config) {

@@ -30,7 +30,7 @@ func replaceLine(lines []string, prefix, line string) []string {
 }
 
 // TestPublicRoutesRefuseSocketsOverTLS checks G1 over TLS, and the metric. For
-// HTTP/2 see TestH14_ExtendedCONNECT.
+// HTTP/2 see TestH14_ExtendedCONNECT of package attack.
 func TestPublicRoutesRefuseSocketsOverTLS(t *testing.T) {
 	b := newBackend(t)
 	r, _ := overTLS(t, socketsBesideGuarded(b.URL))

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"io"
 	"net"
 	"net/http"
@@ -23,15 +22,15 @@ import (
 // overTLS serves with a replaceable certificate, which the client trusts.
 func overTLS(t *testing.T, change ...func(*Config)) (*rig, *atomic.Pointer[tls.Certificate]) {
 	t.Helper()
-	lender := httptest.NewTLSServer(nil)
-	t.Cleanup(lender.Close)
+	certServer := httptest.NewTLSServer(nil)
+	t.Cleanup(certServer.Close)
 	var certificate atomic.Pointer[tls.Certificate]
-	certificate.Store(&lender.TLS.Certificates[0])
+	certificate.Store(&certServer.TLS.Certificates[0])
 	l, err := front.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := lender.Client().Transport.(*http.Transport)
+	transport := certServer.Client().Transport.(*http.Transport)
 	transport.ForceAttemptHTTP2 = true
 	return serve(t, l, "https://"+l.Addr().String(), transport, append(change, func(c *Config) {
 		c.Front.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate.Load(), nil }
@@ -131,94 +130,6 @@ func TestTLSOfDemo(t *testing.T) {
 	r.echoOf(conn, "hello")
 	r.stop()
 	r.wantClose(conn, 1012, "restarting")
-}
-
-// TestH14_ExtendedCONNECT checks that sockets over HTTP/2 (RFC 8441) are
-// neither offered nor accepted.
-func TestH14_ExtendedCONNECT(t *testing.T) {
-	b := newBackend(t)
-	for name, change := range map[string]func(*Config){
-		"demonstration": func(*Config) {},
-		"guarded":       func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} },
-		"public":        func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}} },
-	} {
-		t.Run(name, func(t *testing.T) { extendedConnect(t, change) })
-	}
-	if n := b.count(); n != 0 {
-		t.Errorf("the backend has %d requests", n)
-	}
-}
-
-func extendedConnect(t *testing.T, change func(*Config)) {
-	r, _ := overTLS(t, change)
-	access, _ := r.login()
-	config := r.client.Transport.(*http.Transport).TLSClientConfig.Clone()
-	config.NextProtos = []string{"h2"}
-	conn, err := tls.Dial("tcp", strings.TrimPrefix(r.url, "https://"), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	const settings, headers, rstStream = 4, 1, 3 // RFC 9113 section 6
-	block := []byte{}
-	for _, field := range [][2]string{
-		{":method", "CONNECT"}, {":protocol", "websocket"}, {":scheme", "https"}, {":path", "/ws"}, {":authority", "app.example"},
-		{"sec-websocket-version", "13"}, {"origin", r.url}, {"authorization", "Bearer " + access},
-	} {
-		block = appendLiteral(appendLiteral(append(block, 0), field[0]), field[1]) // RFC 7541 section 6.2.2
-	}
-	hello := append([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frame(settings, 0, 0, nil)...)
-	if _, err := conn.Write(append(hello, frame(headers, 4, 1, block)...)); err != nil {
-		t.Fatal(err)
-	}
-	for {
-		kind, stream, payload := readFrame(t, conn)
-		switch {
-		case kind == settings:
-			for p := payload; len(p) >= 6; p = p[6:] {
-				if id := binary.BigEndian.Uint16(p); id == 8 { // RFC 8441 section 3
-					t.Error("the extended CONNECT is offered")
-				}
-			}
-		case kind == rstStream && stream == 1:
-			return
-		case kind == headers && stream == 1:
-			t.Fatal("the request was answered, not refused")
-		}
-	}
-}
-
-// appendLiteral appends a string of HPACK as it is (RFC 7541 section 5.2).
-func appendLiteral(b []byte, s string) []byte {
-	if len(s) < 127 {
-		return append(append(b, byte(len(s))), s...)
-	}
-	b = append(b, 127)
-	rest := len(s) - 127
-	for ; rest >= 128; rest >>= 7 {
-		b = append(b, byte(rest)|128)
-	}
-	return append(append(b, byte(rest)), s...)
-}
-
-// frame returns a frame of HTTP/2 (RFC 9113 section 4.1).
-func frame(kind, flags byte, stream uint32, payload []byte) []byte {
-	b := binary.BigEndian.AppendUint32(nil, uint32(len(payload))<<8|uint32(kind))
-	return append(binary.BigEndian.AppendUint32(append(b, flags), stream), payload...)
-}
-
-func readFrame(t *testing.T, from io.Reader) (kind byte, stream uint32, payload []byte) {
-	t.Helper()
-	head := make([]byte, 9)
-	if _, err := io.ReadFull(from, head); err != nil {
-		t.Fatal(err)
-	}
-	payload = make([]byte, binary.BigEndian.Uint32(head)>>8)
-	if _, err := io.ReadFull(from, payload); err != nil {
-		t.Fatal(err)
-	}
-	return head[3], binary.BigEndian.Uint32(head[5:]), payload
 }
 
 func TestTLSIsNotOld(t *testing.T) {

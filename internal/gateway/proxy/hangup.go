@@ -9,9 +9,9 @@ import (
 	"wsauth"
 )
 
-// LookAfter is how long the gateway waits for an upstream to answer a
+// lookAfter is how long the gateway waits for an upstream to answer a
 // handshake before it checks whether the client is still connected.
-const LookAfter = time.Second
+const lookAfter = time.Second
 
 // A watch ends the socket of a client that disconnects while the upstream has
 // not answered the handshake.
@@ -23,11 +23,11 @@ type watch struct {
 	early []byte
 }
 
-// watchClient starts a watch that reads from conn after LookAfter. Nothing
+// watchClient starts a watch that reads from conn after lookAfter. Nothing
 // else may read from conn until idle has returned true or stop has returned.
 func watchClient(conn net.Conn, socket *wsauth.Socket) *watch {
 	w := &watch{conn: conn, done: make(chan struct{})}
-	w.timer = time.AfterFunc(LookAfter, func() {
+	w.timer = time.AfterFunc(lookAfter, func() {
 		defer close(w.done)
 		one := make([]byte, 1)
 		n, err := conn.Read(one)
