@@ -239,13 +239,13 @@ func TestFailuresAreNoLogins(t *testing.T) {
 // TestStepUpIsNoLogin: repeating the password does not count as a login.
 func TestStepUpIsNoLogin(t *testing.T) {
 	r := start(t, func(c *setup) { c.LoginsPerHour = 1 })
-	access, _ := r.login()
+	access, _ := r.Login()
 	for range 3 {
-		if e := r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(access)); e.StatusCode != http.StatusOK {
-			t.Errorf("%d %s", e.StatusCode, e.body)
+		if e := r.Call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(access)); e.StatusCode != http.StatusOK {
+			t.Errorf("%d %s", e.StatusCode, e.Text)
 		}
 	}
-	wantProblem(t, r.call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType), 429, "rate_limited", "")
+	r.Call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType).WantProblem(t, 429, "rate_limited", "")
 }
 
 // TestLoginsAreLimited: the logins of a user from one network are limited, and

@@ -32,20 +32,20 @@ func TestLoginThatWouldBeRevoked(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, body := range []string{`{"username":"test","password":"test"}`, `{"username":"test","password":"test","cookies":true}`} {
-					e := r.call("POST", "/auth/login", body, jsonType)
-					wantProblem(t, e, http.StatusServiceUnavailable, "clock_behind", "it may have been set back")
-					if strings.Contains(e.body, "_token") || len(e.Header["Set-Cookie"]) > 0 || e.Header.Get("Retry-After") == "" {
-						t.Errorf("%v %s", e.Header, e.body)
+					e := r.Call("POST", "/auth/login", body, jsonType)
+					e.WantProblem(t, http.StatusServiceUnavailable, "clock_behind", "it may have been set back")
+					if strings.Contains(e.Text, "_token") || len(e.Header["Set-Cookie"]) > 0 || e.Header.Get("Retry-After") == "" {
+						t.Errorf("%v %s", e.Header, e.Text)
 					}
 				}
 				r.wantLog("reason=clock_behind")
 				if left, err := r.store.ListSessions(t.Context(), "test"); len(left) != 0 || err != nil {
 					t.Errorf("%d sessions were started, %v", len(left), err)
 				}
-				wantProblem(t, r.call("POST", "/auth/login", `{"username":"test","password":"wrong"}`, jsonType), 401, "bad_credentials", "")
+				r.Call("POST", "/auth/login", `{"username":"test","password":"wrong"}`, jsonType).WantProblem(t, 401, "bad_credentials", "")
 				time.Sleep(back + time.Millisecond)
-				access, _ := r.login()
-				r.claims(access)
+				access, _ := r.Login()
+				r.Claims(access)
 			})
 		})
 	}
@@ -65,12 +65,12 @@ func TestStepUpWhileTheUserIsEnded(t *testing.T) {
 			return true, err
 		})
 	})
-	access, _ := r.login()
+	access, _ := r.Login()
 	ends = true
-	e := r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(access))
-	wantProblem(t, e, http.StatusUnauthorized, "session_ended", "log in again")
-	if strings.Contains(e.body, "access_token") {
-		t.Errorf("the answer has a token: %s", e.body)
+	e := r.Call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(access))
+	e.WantProblem(t, http.StatusUnauthorized, "session_ended", "log in again")
+	if strings.Contains(e.Text, "access_token") {
+		t.Errorf("the answer has a token: %s", e.Text)
 	}
 }
 
@@ -104,20 +104,20 @@ func TestRefreshThatWouldBeRevoked(t *testing.T) {
 						t.Fatal(err)
 					}
 					raw := typedAhead(back+time.Second, sid, request.kind)
-					e := r.call("POST", request.path, request.body, bearer(raw), jsonType)
-					wantProblem(t, e, http.StatusServiceUnavailable, "clock_behind", "it may have been set back")
-					if strings.Contains(e.body, "_token") || e.Header.Get("Retry-After") == "" {
-						t.Errorf("%v %s", e.Header, e.body)
+					e := r.Call("POST", request.path, request.body, bearer(raw), jsonType)
+					e.WantProblem(t, http.StatusServiceUnavailable, "clock_behind", "it may have been set back")
+					if strings.Contains(e.Text, "_token") || e.Header.Get("Retry-After") == "" {
+						t.Errorf("%v %s", e.Header, e.Text)
 					}
 					r.wantLog("reason=clock_behind")
 
 					// Nothing has ended or was exchanged, so it succeeds later.
 					time.Sleep(back + 2*time.Second)
-					e = r.call("POST", request.path, request.body, bearer(raw), jsonType)
+					e = r.Call("POST", request.path, request.body, bearer(raw), jsonType)
 					if e.StatusCode != http.StatusOK {
-						t.Fatalf("%d %s", e.StatusCode, e.body)
+						t.Fatalf("%d %s", e.StatusCode, e.Text)
 					}
-					r.claims(e.decode(t)["access_token"].(string))
+					r.Claims(e.Decode(t)["access_token"].(string))
 				}, withTestSecret)
 			})
 		}
@@ -156,18 +156,18 @@ func sidAhead(by time.Duration) string {
 func TestOwnTokensAfterTheClockWasSetBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		access, later := tokenAhead(store.ClockStep, store.NewSessionID()), tokenAhead(store.ClockStep+time.Second, store.NewSessionID())
-		r.claims(access)
-		wantProblem(t, r.call("GET", "/auth/session", "", bearer(later)), 401, "token_invalid", "(iat)")
+		r.Claims(access)
+		r.Call("GET", "/auth/session", "", bearer(later)).WantProblem(t, 401, "token_invalid", "(iat)")
 		conn := r.echoes(access)
 
 		// A logout everywhere ends both.
-		if e := r.call("POST", "/auth/logout-everywhere", "", bearer(access)); e.StatusCode != http.StatusOK || e.decode(t)["sockets"] != float64(1) {
-			t.Errorf("%d %s", e.StatusCode, e.body)
+		if e := r.Call("POST", "/auth/logout-everywhere", "", bearer(access)); e.StatusCode != http.StatusOK || e.Decode(t)["sockets"] != float64(1) {
+			t.Errorf("%d %s", e.StatusCode, e.Text)
 		}
-		r.wantClose(conn, 3000, "session_ended")
-		wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
+		r.WantClose(conn, 3000, "session_ended")
+		r.Call("GET", "/auth/session", "", bearer(access)).WantEnded(t)
 		time.Sleep(time.Minute)
-		wantDead(t, r.call("GET", "/auth/session", "", bearer(later)))
+		r.Call("GET", "/auth/session", "", bearer(later)).WantEnded(t)
 	}, withTestSecret)
 }
 
@@ -188,9 +188,9 @@ func TestLogoutEverywhereAfterTheClockWasSetBack(t *testing.T) {
 		if sessions != 1 || sockets != 1 || err != nil {
 			t.Errorf("%d sessions, %d sockets, %v", sessions, sockets, err)
 		}
-		r.wantClose(conn, 3000, "session_ended")
+		r.WantClose(conn, 3000, "session_ended")
 		for range 2 {
-			wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
+			r.Call("GET", "/auth/session", "", bearer(access)).WantEnded(t)
 			time.Sleep(2 * ahead)
 		}
 	}, withTestSecret)
@@ -233,20 +233,20 @@ func TestEndsAfterTheClockWasSetBack(t *testing.T) {
 							c.status = 401
 						}
 						raw := typedAhead(back, sid, c.kind)
-						e := r.call(c.method, strings.Replace(c.path, "SID", sid, 1), "", bearer(raw), jsonType)
-						if e.StatusCode != c.status || strings.Contains(e.body, "_token\"") {
-							t.Fatalf("%d %s", e.StatusCode, e.body)
+						e := r.Call(c.method, strings.Replace(c.path, "SID", sid, 1), "", bearer(raw), jsonType)
+						if e.StatusCode != c.status || strings.Contains(e.Text, "_token\"") {
+							t.Fatalf("%d %s", e.StatusCode, e.Text)
 						}
 						if c.status == 503 {
-							wantProblem(t, e, 503, "clock_behind", "it may have been set back")
+							e.WantProblem(t, 503, "clock_behind", "it may have been set back")
 							if e.Header.Get("Retry-After") == "" {
 								t.Error("it does not say when to try again")
 							}
 						}
 						time.Sleep(back)
-						e = r.call("POST", "/auth/logout", "", bearer(raw)) // succeeds only if the token is valid
+						e = r.Call("POST", "/auth/logout", "", bearer(raw)) // succeeds only if the token is valid
 						if ended := c.status < 300; ended && e.StatusCode != 401 || !ended && e.StatusCode != 204 {
-							t.Errorf("when the clock has caught up: %d %s", e.StatusCode, e.body)
+							t.Errorf("when the clock has caught up: %d %s", e.StatusCode, e.Text)
 						}
 					}, withTestSecret)
 				})

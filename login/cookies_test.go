@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"wsauth/internal/logintest"
 )
 
 func TestEndedCookiesAreCleared(t *testing.T) {
@@ -11,21 +13,21 @@ func TestEndedCookiesAreCleared(t *testing.T) {
 		for name, csrfOf := range map[string]string{"with the CSRF value of the access token": "access", "with that of the refresh token": "refresh"} {
 			t.Run(path+" "+name, func(t *testing.T) {
 				r := start(t)
-				access, refresh := r.loginCookies()
+				access, refresh := r.LoginCookies()
 				elsewhere := r.beside()
-				other, _ := elsewhere.login()
-				if e := elsewhere.call("POST", "/auth/logout-everywhere", "", bearer(other)); e.StatusCode != http.StatusOK {
-					t.Fatalf("%d %s", e.StatusCode, e.body)
+				other, _ := elsewhere.Login()
+				if e := elsewhere.Call("POST", "/auth/logout-everywhere", "", bearer(other)); e.StatusCode != http.StatusOK {
+					t.Fatalf("%d %s", e.StatusCode, e.Text)
 				}
 				// Tokens of the ended session in a header leave the cookies alone, and so
 				// does a request without a CSRF value.
-				wantDead(t, elsewhere.call("POST", path, "", bearer(other)))
-				wantProblem(t, r.call("POST", path, ""), 403, "csrf_mismatch", "")
-				if left := r.cookies(); len(left) != 4 {
+				elsewhere.Call("POST", path, "", bearer(other)).WantEnded(t)
+				r.Call("POST", path, "").WantProblem(t, 403, "csrf_mismatch", "")
+				if left := r.Cookies(); len(left) != 4 {
 					t.Fatalf("%d cookies are left, want four", len(left))
 				}
-				wantDead(t, r.call("POST", path, "", csrf(map[string]string{"access": access, "refresh": refresh}[csrfOf])))
-				if left := r.cookies(); len(left) != 0 {
+				r.Call("POST", path, "", csrf(map[string]string{"access": access, "refresh": refresh}[csrfOf])).WantEnded(t)
+				if left := r.Cookies(); len(left) != 0 {
 					t.Errorf("%d cookies are left", len(left))
 				}
 			})
@@ -38,29 +40,29 @@ func TestEndedCookiesAreCleared(t *testing.T) {
 func TestTokensClearNoCookies(t *testing.T) {
 	r := start(t, func(c *setup) { c.RefreshGrace = -1 })
 	elsewhere := r.beside()
-	check := func(what string, e exchange, status int) {
+	check := func(what string, e logintest.Answer, status int) {
 		t.Helper()
 		if set := e.Header.Values("Set-Cookie"); len(set) != 0 || e.StatusCode != status {
 			t.Errorf("%s: %d, want %d; sets %d cookies", what, e.StatusCode, status, len(set))
 		}
 	}
-	access, refresh := elsewhere.login()
-	check("refresh", elsewhere.call("POST", "/auth/refresh", "", bearer(refresh)), 200)
-	check("reuse", elsewhere.call("POST", "/auth/refresh", "", bearer(refresh)), 401)
+	access, refresh := elsewhere.Login()
+	check("refresh", elsewhere.Call("POST", "/auth/refresh", "", bearer(refresh)), 200)
+	check("reuse", elsewhere.Call("POST", "/auth/refresh", "", bearer(refresh)), 401)
 	for _, path := range []string{"/auth/refresh", "/auth/logout", "/auth/logout-everywhere"} {
-		check(path, elsewhere.call("POST", path, "", bearer(refresh)), 401)
-		check(path, elsewhere.call("POST", path, "", bearer(access)), 401)
+		check(path, elsewhere.Call("POST", path, "", bearer(refresh)), 401)
+		check(path, elsewhere.Call("POST", path, "", bearer(access)), 401)
 	}
-	_, refresh = elsewhere.login()
-	check("logout", elsewhere.call("POST", "/auth/logout", "", bearer(refresh)), 204)
-	access, _ = elsewhere.login()
-	check("one session", elsewhere.call("DELETE", "/auth/sessions/"+elsewhere.claims(access)["sid"].(string), "", bearer(access)), 200)
-	access, _ = elsewhere.login()
-	check("logout-everywhere", elsewhere.call("POST", "/auth/logout-everywhere", "", bearer(access)), 200)
+	_, refresh = elsewhere.Login()
+	check("logout", elsewhere.Call("POST", "/auth/logout", "", bearer(refresh)), 204)
+	access, _ = elsewhere.Login()
+	check("one session", elsewhere.Call("DELETE", "/auth/sessions/"+elsewhere.Claims(access)["sid"].(string), "", bearer(access)), 200)
+	access, _ = elsewhere.Login()
+	check("logout-everywhere", elsewhere.Call("POST", "/auth/logout-everywhere", "", bearer(access)), 200)
 }
 
 // wantCleared checks that an answer deletes all four cookies.
-func wantCleared(t *testing.T, e exchange) {
+func wantCleared(t *testing.T, e logintest.Answer) {
 	t.Helper()
 	cleared := map[string]bool{}
 	for _, c := range e.Cookies() {
@@ -82,23 +84,23 @@ func TestLogoutByAnExpiredAccessCookie(t *testing.T) {
 		for name, kept := range map[string]bool{"kept": true, "gone": false} {
 			t.Run(path+" "+name, func(t *testing.T) {
 				inBubble(t, func(t *testing.T, r *rig) {
-					access, refresh := r.loginCookies()
-					alone := "Cookie: refresh_token_cookie=" + r.cookies()["refresh_token_cookie"]
+					access, refresh := r.LoginCookies()
+					alone := "Cookie: refresh_token_cookie=" + r.Cookies()["refresh_token_cookie"]
 					time.Sleep(16 * time.Minute)
-					wantProblem(t, r.call("GET", "/auth/session", ""), 401, "token_expired", "")
+					r.Call("GET", "/auth/session", "").WantProblem(t, 401, "token_expired", "")
 					client, headers := r, []string(nil)
 					if !kept {
 						client, headers = r.beside(), []string{alone}
 					}
 					// The CSRF value of the expired token is not valid for the other.
-					wantProblem(t, client.call("POST", path, "", append(headers, csrf(access))...), 403, "csrf_mismatch", "do not match")
-					e := client.call("POST", path, "", append(headers, csrf(refresh))...)
+					client.Call("POST", path, "", append(headers, csrf(access))...).WantProblem(t, 403, "csrf_mismatch", "do not match")
+					e := client.Call("POST", path, "", append(headers, csrf(refresh))...)
 					if e.StatusCode >= 300 {
-						t.Fatalf("%d %s", e.StatusCode, e.body)
+						t.Fatalf("%d %s", e.StatusCode, e.Text)
 					}
 					wantCleared(t, e)
-					wantDead(t, r.beside().call("POST", "/auth/refresh", "", alone, csrf(refresh)))
-					again, _ := r.beside().login()
+					r.beside().Call("POST", "/auth/refresh", "", alone, csrf(refresh)).WantEnded(t)
+					again, _ := r.beside().Login()
 					if n := len(r.beside().list(again)); n != 1 {
 						t.Errorf("%d sessions, want the new one", n)
 					}
@@ -113,24 +115,24 @@ func TestLogoutByAnExpiredAccessCookie(t *testing.T) {
 func TestLogoutWithoutAValidCookie(t *testing.T) {
 	for _, path := range []string{"/auth/logout", "/auth/logout-everywhere"} {
 		inBubble(t, func(t *testing.T, r *rig) {
-			_, refresh := r.loginCookies()
+			_, refresh := r.LoginCookies()
 			time.Sleep(21 * time.Minute)
-			expired := r.call("POST", path, "", csrf(refresh))
-			wantProblem(t, expired, 401, "token_expired", "")
+			expired := r.Call("POST", path, "", csrf(refresh))
+			expired.WantProblem(t, 401, "token_expired", "")
 			wantCleared(t, expired)
-			if left := r.cookies(); len(left) != 0 {
+			if left := r.Cookies(); len(left) != 0 {
 				t.Errorf("%d cookies are left", len(left))
 			}
-			forged := r.call("POST", path, "", "Cookie: access_token_cookie=a.b.c; refresh_token_cookie=d.e.f", csrf(refresh))
-			wantProblem(t, forged, 401, "token_invalid", "")
-			none := r.call("POST", path, "")
-			wantProblem(t, none, 401, "token_missing", "")
-			for _, e := range []exchange{expired, forged, none} {
+			forged := r.Call("POST", path, "", "Cookie: access_token_cookie=a.b.c; refresh_token_cookie=d.e.f", csrf(refresh))
+			forged.WantProblem(t, 401, "token_invalid", "")
+			none := r.Call("POST", path, "")
+			none.WantProblem(t, 401, "token_missing", "")
+			for _, e := range []logintest.Answer{expired, forged, none} {
 				if e.Header.Get("WWW-Authenticate") == "" {
 					t.Errorf("no WWW-Authenticate in %v", e.Header)
 				}
 			}
-			for _, e := range []exchange{forged, none} {
+			for _, e := range []logintest.Answer{forged, none} {
 				if set := e.Header.Values("Set-Cookie"); len(set) != 0 {
 					t.Errorf("%d cookies are set", len(set))
 				}

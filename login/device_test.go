@@ -18,7 +18,7 @@ func (r *rig) devices() *devices { return &devices{keys: r.keys, path: "/auth/lo
 // loginFrom logs in from an address, and returns the status and the cookie of
 // the device.
 func (r *rig) loginFrom(addr, name, password string, devices ...*http.Cookie) (int, *http.Cookie) {
-	r.t.Helper()
+	r.T.Helper()
 	req := httptest.NewRequest(http.MethodPost, "http://app.example/auth/login", strings.NewReader(fmt.Sprintf(`{"username":%q,"password":%q}`, name, password)))
 	req.RemoteAddr = addr
 	req.Header.Set("Content-Type", "application/json")
@@ -44,7 +44,7 @@ func (r *rig) lockOut(name string) {
 		}
 	}
 	if code, _ := r.loginFrom("198.51.100.77:80", name, "test"); code != http.StatusTooManyRequests {
-		r.t.Fatalf("a new address gets %d under attack, want 429", code)
+		r.T.Fatalf("a new address gets %d under attack, want 429", code)
 	}
 }
 

@@ -27,17 +27,17 @@ func TestEndsHoldForLongLivedTokens(t *testing.T) {
 			return made.Raw
 		}
 		leaves, removed, stays := issue("leaves"), issue("removed"), issue("stays")
-		if e := r.call("POST", "/auth/logout", "", bearer(leaves)); e.StatusCode != 204 {
-			t.Fatalf("logout: %d %s", e.StatusCode, e.body)
+		if e := r.Call("POST", "/auth/logout", "", bearer(leaves)); e.StatusCode != 204 {
+			t.Fatalf("logout: %d %s", e.StatusCode, e.Text)
 		}
 		if _, _, err := r.s.EndUser(t.Context(), "removed"); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Hour) // the gateway's own tokens have expired, and their revocations are forgotten
 		for _, access := range []string{leaves, removed} {
-			wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
+			r.Call("GET", "/auth/session", "", bearer(access)).WantEnded(t)
 		}
-		r.claims(stays)
+		r.Claims(stays)
 	}, func(c *setup) {
 		keys, _ = c.Keys.(*token.KeySet)
 		c.AccessTTL, c.RefreshTTL = time.Minute, 2*time.Minute
@@ -47,13 +47,13 @@ func TestEndsHoldForLongLivedTokens(t *testing.T) {
 // TestEnd: a session ends by its ID, and its sockets with it.
 func TestEnd(t *testing.T) {
 	r := start(t)
-	access, refresh := r.login()
+	access, refresh := r.Login()
 	conn := r.echoes(access)
-	if sockets, err := r.s.End(t.Context(), r.claims(access)["sid"].(string)); sockets != 1 || err != nil {
+	if sockets, err := r.s.End(t.Context(), r.Claims(access)["sid"].(string)); sockets != 1 || err != nil {
 		t.Errorf("%d sockets, %v", sockets, err)
 	}
-	r.wantClose(conn, 3000, "session_ended")
-	wantDead(t, r.call("POST", "/auth/refresh", "", bearer(refresh)))
+	r.WantClose(conn, 3000, "session_ended")
+	r.Call("POST", "/auth/refresh", "", bearer(refresh)).WantEnded(t)
 	if list, err := r.s.Sessions(t.Context(), "test"); len(list) != 0 || err != nil {
 		t.Errorf("%v, %v", list, err)
 	}

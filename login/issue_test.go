@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/logintest"
 	"wsauth/internal/wstest"
 	"wsauth/store"
 	"wsauth/store/memory"
@@ -34,8 +35,8 @@ func TestFailAnswers(t *testing.T) {
 		w := httptest.NewRecorder()
 		log := &wstest.Log{}
 		r.s.respond.fail(w, httptest.NewRequest(http.MethodPost, "/auth/login", nil), slog.New(slog.NewTextHandler(log, nil)), "login failed", tt.err)
-		e := exchange{w.Result(), w.Body.String()}
-		wantProblem(t, e, http.StatusServiceUnavailable, reason, "")
+		e := logintest.Recorded(w)
+		e.WantProblem(t, http.StatusServiceUnavailable, reason, "")
 		if got := e.Header.Get("Retry-After"); got != tt.wait {
 			t.Errorf("%s: Retry-After %q, want %q", reason, got, tt.wait)
 		}
@@ -49,8 +50,8 @@ func TestFailAnswers(t *testing.T) {
 		if line := log.String(); !strings.Contains(line, "reason="+reason) || !strings.Contains(line, "login failed") {
 			t.Errorf("%s: the log has %q", reason, line)
 		}
-		if strings.Contains(e.body, "disk") {
-			t.Errorf("%s: %s mentions the disk", reason, e.body)
+		if strings.Contains(e.Text, "disk") {
+			t.Errorf("%s: %s mentions the disk", reason, e.Text)
 		}
 	}
 }
@@ -78,9 +79,9 @@ func TestUserEndedWhileASessionBegins(t *testing.T) {
 		}
 	}
 	for _, body := range []string{`{"username":"test","password":"test"}`, `{"username":"test","password":"test","cookies":true}`} {
-		e := r.call("POST", "/auth/login", body, jsonType)
-		if e.StatusCode != http.StatusServiceUnavailable || strings.Contains(e.body, "_token") || len(e.Header["Set-Cookie"]) > 0 {
-			t.Errorf("%d %v %s", e.StatusCode, e.Header, e.body)
+		e := r.Call("POST", "/auth/login", body, jsonType)
+		if e.StatusCode != http.StatusServiceUnavailable || strings.Contains(e.Text, "_token") || len(e.Header["Set-Cookie"]) > 0 {
+			t.Errorf("%d %v %s", e.StatusCode, e.Header, e.Text)
 		}
 		if left, err := log.ListSessions(t.Context(), "test"); len(left) != 0 || err != nil {
 			t.Errorf("%d sessions are left: %v", len(left), err)
@@ -94,8 +95,8 @@ func TestFailedLoginsComeBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		try := func(want int) {
 			t.Helper()
-			if e := r.call("POST", "/auth/login", `{"username":"test","password":"wrong"}`, jsonType); e.StatusCode != want {
-				t.Fatalf("%d, want %d: %s", e.StatusCode, want, e.body)
+			if e := r.Call("POST", "/auth/login", `{"username":"test","password":"wrong"}`, jsonType); e.StatusCode != want {
+				t.Fatalf("%d, want %d: %s", e.StatusCode, want, e.Text)
 			}
 		}
 		for range pairFailures {
@@ -135,15 +136,15 @@ func (s *unreadableStore) Wait(ctx context.Context, after store.Cursor) error {
 func TestNoLoginWhileRevocationsCannotBeRead(t *testing.T) {
 	log := &unreadableStore{}
 	inBubble(t, func(t *testing.T, r *rig) {
-		access, _ := r.login()
-		r.claims(access)
+		access, _ := r.Login()
+		r.Claims(access)
 		log.broken.Store(true)
 		time.Sleep(15 * time.Second) // more than the default of Staleness
 		for _, body := range []string{`{"username":"test","password":"test"}`, `{"username":"test","password":"test","cookies":true}`} {
-			e := r.call("POST", "/auth/login", body, jsonType)
-			wantProblem(t, e, http.StatusServiceUnavailable, "store_unavailable", "try again")
-			if strings.Contains(e.body, "_token") || len(e.Header["Set-Cookie"]) > 0 || e.Header.Get("Retry-After") != "1" {
-				t.Errorf("%v %s", e.Header, e.body)
+			e := r.Call("POST", "/auth/login", body, jsonType)
+			e.WantProblem(t, http.StatusServiceUnavailable, "store_unavailable", "try again")
+			if strings.Contains(e.Text, "_token") || len(e.Header["Set-Cookie"]) > 0 || e.Header.Get("Retry-After") != "1" {
+				t.Errorf("%v %s", e.Header, e.Text)
 			}
 		}
 		if left, err := log.ListSessions(t.Context(), "test"); len(left) != 1 || err != nil {
@@ -151,7 +152,7 @@ func TestNoLoginWhileRevocationsCannotBeRead(t *testing.T) {
 		}
 		log.broken.Store(false)
 		time.Sleep(5 * time.Second)
-		r.login()
+		r.Login()
 	}, func(c *setup) {
 		log.Store = memory.New(store.Limits{}) // of the bubble
 		c.Store = log

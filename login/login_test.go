@@ -17,15 +17,15 @@ import (
 
 func TestLoginAnswersTokens(t *testing.T) {
 	r := start(t)
-	e := r.call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType)
-	v := e.decode(t)
+	e := r.Call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType)
+	v := e.Decode(t)
 	if e.StatusCode != http.StatusOK || v["token_type"] != "Bearer" || v["expires_in"].(float64) < 810 || v["expires_in"].(float64) > 900 {
-		t.Errorf("%d %s", e.StatusCode, e.body)
+		t.Errorf("%d %s", e.StatusCode, e.Text)
 	}
 	if got := e.Header.Get("Cache-Control"); got != "no-store" {
 		t.Errorf("Cache-Control %q", got)
 	}
-	if held := r.cookies(); len(held) != 0 {
+	if held := r.Cookies(); len(held) != 0 {
 		t.Errorf("cookies were set: %v", held)
 	}
 }
@@ -34,35 +34,35 @@ func TestLoginAnswersTokens(t *testing.T) {
 // Deleting them would log it out in the browser but not on the server.
 func TestLoginByTokenLeavesCookies(t *testing.T) {
 	r := start(t)
-	value, _ := r.loginCookies()
-	before := r.cookies()
-	access, refresh := r.login()
-	if held := r.cookies(); !maps.Equal(held, before) {
+	value, _ := r.LoginCookies()
+	before := r.Cookies()
+	access, refresh := r.Login()
+	if held := r.Cookies(); !maps.Equal(held, before) {
 		t.Errorf("cookies before %d, after %d, or others", len(before), len(held))
 	}
-	jar := r.client.Jar
-	r.client.Jar = nil // like a page that sends its tokens
-	ticket := r.ticket(access)
-	r.client.Jar = jar
-	r.open("?ticket=" + ticket) // takes precedence over the cookies of the request
-	r.open("?csrf_token=" + value)
+	jar := r.HTTP.Jar
+	r.HTTP.Jar = nil // like a page that sends its tokens
+	ticket := r.Ticket(access)
+	r.HTTP.Jar = jar
+	r.Open("?ticket=" + ticket) // takes precedence over the cookies of the request
+	r.Open("?csrf_token=" + value)
 	if sockets := slices.Collect(r.guard.Sockets(wsauth.Filter{Subject: "test"})); len(sockets) != 2 || sockets[0].Claims().SessionID == sockets[1].Claims().SessionID {
 		t.Error("both sockets are of one session")
 	}
-	r.client.Jar = nil
-	if e := r.call("POST", "/auth/logout", "", bearer(refresh)); e.StatusCode != http.StatusNoContent {
-		t.Errorf("%d %s", e.StatusCode, e.body)
+	r.HTTP.Jar = nil
+	if e := r.Call("POST", "/auth/logout", "", bearer(refresh)); e.StatusCode != http.StatusNoContent {
+		t.Errorf("%d %s", e.StatusCode, e.Text)
 	}
-	r.client.Jar = jar
-	if e := r.call("GET", "/auth/session", ""); e.StatusCode != http.StatusOK {
-		t.Errorf("the cookie login: %d %s", e.StatusCode, e.body)
+	r.HTTP.Jar = jar
+	if e := r.Call("GET", "/auth/session", ""); e.StatusCode != http.StatusOK {
+		t.Errorf("the cookie login: %d %s", e.StatusCode, e.Text)
 	}
 }
 
 func TestLoginSetsFourCookies(t *testing.T) {
 	r := start(t)
-	access, refresh := r.loginCookies()
-	got := r.cookies()
+	access, refresh := r.LoginCookies()
+	got := r.Cookies()
 	if got["csrf_access_token"] != access || got["csrf_refresh_token"] != refresh || access == refresh {
 		t.Errorf("CSRF cookies %v are not the values of the answer", got)
 	}
@@ -75,8 +75,8 @@ func TestEachLoginIsANewSession(t *testing.T) { // Q19
 	r := start(t)
 	sids := map[any]bool{}
 	for range 3 {
-		access, _ := r.login()
-		sids[r.call("GET", "/auth/session", "", "Authorization: Bearer "+access).decode(t)["sid"]] = true
+		access, _ := r.Login()
+		sids[r.Call("GET", "/auth/session", "", "Authorization: Bearer "+access).Decode(t)["sid"]] = true
 	}
 	if len(sids) != 3 {
 		t.Errorf("three logins made %d sessions", len(sids))
@@ -87,14 +87,14 @@ func TestH15_LoginIsNoOracle(t *testing.T) {
 	r := start(t)
 	var bodies, headers []string
 	for _, body := range []string{`{"username":"test","password":"wrong"}`, `{"username":"nobody","password":"test"}`, `{"username":"nobody","password":""}`} {
-		e := r.call("POST", "/auth/login", body, jsonType)
-		wantProblem(t, e, 401, "bad_credentials", "Bad username or password")
+		e := r.Call("POST", "/auth/login", body, jsonType)
+		e.WantProblem(t, 401, "bad_credentials", "Bad username or password")
 		e.Header.Del("Date")
 		var b strings.Builder
 		if err := e.Header.Write(&b); err != nil {
 			t.Fatal(err)
 		}
-		bodies, headers = append(bodies, e.body), append(headers, b.String())
+		bodies, headers = append(bodies, e.Text), append(headers, b.String())
 	}
 	for i := range bodies {
 		if bodies[i] != bodies[0] || headers[i] != headers[0] {
@@ -127,14 +127,14 @@ func TestPasswordsCannotBeChecked(t *testing.T) {
 					return password == "test", nil
 				})
 			})
-			access, _ := r.login()
+			access, _ := r.Login()
 			down.Store(true)
 			for range 30 { // more than the allowed failures
 				for path, body := range map[string]string{"/auth/login": `{"username":"test","password":"test"}`, "/auth/fresh": `{"password":"test"}`} {
-					e := r.call("POST", path, body, jsonType, bearer(access))
-					wantProblem(t, e, test.status, test.reason, test.detail)
-					if strings.Contains(e.body, "access_token") || len(e.Header["Set-Cookie"]) > 0 {
-						t.Fatalf("%s: %v %s", path, e.Header, e.body)
+					e := r.Call("POST", path, body, jsonType, bearer(access))
+					e.WantProblem(t, test.status, test.reason, test.detail)
+					if strings.Contains(e.Text, "access_token") || len(e.Header["Set-Cookie"]) > 0 {
+						t.Fatalf("%s: %v %s", path, e.Header, e.Text)
 					}
 				}
 			}
@@ -143,7 +143,7 @@ func TestPasswordsCannotBeChecked(t *testing.T) {
 			}
 			r.wantLog(test.logs)
 			down.Store(false)
-			r.login()
+			r.Login()
 		})
 	}
 }
@@ -185,11 +185,11 @@ func TestLoginRefusesBadBodies(t *testing.T) {
 			if tt.contentType != "" {
 				headers = append(headers, "Content-Type: "+tt.contentType)
 			}
-			wantProblem(t, r.call("POST", "/auth/login", tt.body, headers...), tt.status, "invalid_request", tt.detail)
+			r.Call("POST", "/auth/login", tt.body, headers...).WantProblem(t, tt.status, "invalid_request", tt.detail)
 		})
 	}
-	if e := r.call("POST", "/auth/login", good, "Content-Type: application/json; charset=UTF-8"); e.StatusCode != http.StatusOK {
-		t.Errorf("a charset of UTF-8 is refused: %d %s", e.StatusCode, e.body)
+	if e := r.Call("POST", "/auth/login", good, "Content-Type: application/json; charset=UTF-8"); e.StatusCode != http.StatusOK {
+		t.Errorf("a charset of UTF-8 is refused: %d %s", e.StatusCode, e.Text)
 	}
 }
 
@@ -197,19 +197,19 @@ func TestR3_LoginIsLimitedByName(t *testing.T) {
 	r := start(t)
 	bad := `{"username":"test","password":"wrong"}`
 	for i := range 10 {
-		if e := r.call("POST", "/auth/login", bad, jsonType); e.StatusCode != http.StatusUnauthorized {
+		if e := r.Call("POST", "/auth/login", bad, jsonType); e.StatusCode != http.StatusUnauthorized {
 			t.Fatalf("attempt %d: %d", i+1, e.StatusCode)
 		}
 	}
-	e := r.call("POST", "/auth/login", bad, jsonType)
-	wantProblem(t, e, 429, "rate_limited", "Too many")
+	e := r.Call("POST", "/auth/login", bad, jsonType)
+	e.WantProblem(t, 429, "rate_limited", "Too many")
 	if s, err := strconv.Atoi(e.Header.Get("Retry-After")); err != nil || s < 1 || s > 6 {
 		t.Errorf("Retry-After %q, want 1 to 6 seconds", e.Header.Get("Retry-After"))
 	}
-	if e := r.call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType); e.StatusCode != http.StatusTooManyRequests {
+	if e := r.Call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType); e.StatusCode != http.StatusTooManyRequests {
 		t.Errorf("the right password passes a name that is limited: %d", e.StatusCode)
 	}
-	if e := r.call("POST", "/auth/login", `{"username":"other","password":"wrong"}`, jsonType); e.StatusCode != http.StatusUnauthorized {
+	if e := r.Call("POST", "/auth/login", `{"username":"other","password":"wrong"}`, jsonType); e.StatusCode != http.StatusUnauthorized {
 		t.Errorf("another name is limited, too: %d", e.StatusCode)
 	}
 }
@@ -218,7 +218,7 @@ func TestR3_LoginIsLimitedByAddress(t *testing.T) {
 	r := start(t)
 	statuses := map[int]int{}
 	for i := range 25 {
-		e := r.call("POST", "/auth/login", `{"username":"n`+strconv.Itoa(i)+`","password":"wrong"}`, jsonType)
+		e := r.Call("POST", "/auth/login", `{"username":"n`+strconv.Itoa(i)+`","password":"wrong"}`, jsonType)
 		statuses[e.StatusCode]++
 	}
 	if statuses[401] != 20 || statuses[429] != 5 {
@@ -229,7 +229,7 @@ func TestR3_LoginIsLimitedByAddress(t *testing.T) {
 func TestGoodLoginsAreNotLimited(t *testing.T) {
 	r := start(t)
 	for range 40 {
-		r.login()
+		r.Login()
 	}
 }
 
@@ -237,8 +237,8 @@ func TestLoginWhenPasswordsCannotBeChecked(t *testing.T) {
 	r := start(t, func(c *setup) {
 		c.Users = AuthenticatorFunc(func(context.Context, string, string) (bool, error) { return true, errors.New("store: no route") })
 	})
-	e := r.call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType)
-	if wantProblem(t, e, http.StatusServiceUnavailable, "store_unavailable", ""); strings.Contains(e.body, "no route") {
-		t.Errorf("the answer contains the cause: %s", e.body)
+	e := r.Call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType)
+	if e.WantProblem(t, http.StatusServiceUnavailable, "store_unavailable", ""); strings.Contains(e.Text, "no route") {
+		t.Errorf("the answer contains the cause: %s", e.Text)
 	}
 }

@@ -17,23 +17,23 @@ func TestLogoutEndsEveryTokenOfTheSession(t *testing.T) { // L4, Q19
 	for _, by := range []string{"access", "refresh"} {
 		t.Run(by, func(t *testing.T) {
 			r := start(t)
-			access, refresh := r.login()
-			other, _ := r.login()
-			newer, newest := r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+			access, refresh := r.Login()
+			other, _ := r.Login()
+			newer, newest := r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
 			conn, otherConn := r.echoes(access), r.echoes(other)
-			if e := r.call("POST", "/auth/logout", "", bearer(map[string]string{"access": access, "refresh": newest}[by])); e.StatusCode != http.StatusNoContent || e.body != "" {
-				t.Fatalf("%d %s", e.StatusCode, e.body)
+			if e := r.Call("POST", "/auth/logout", "", bearer(map[string]string{"access": access, "refresh": newest}[by])); e.StatusCode != http.StatusNoContent || e.Text != "" {
+				t.Fatalf("%d %s", e.StatusCode, e.Text)
 			}
-			r.wantClose(conn, 3000, "session_ended")
+			r.WantClose(conn, 3000, "session_ended")
 			for _, raw := range []string{access, newer} {
-				wantDead(t, r.call("GET", "/auth/session", "", bearer(raw)))
-				r.wantClose(r.open("", bearer(raw)), 3000, "token_revoked")
+				r.Call("GET", "/auth/session", "", bearer(raw)).WantEnded(t)
+				r.WantClose(r.Open("", bearer(raw)), 3000, "token_revoked")
 			}
 			for _, raw := range []string{refresh, newest} {
-				wantDead(t, r.call("POST", "/auth/refresh", "", bearer(raw)))
+				r.Call("POST", "/auth/refresh", "", bearer(raw)).WantEnded(t)
 			}
-			wantDead(t, r.call("POST", "/auth/logout", "", bearer(access)))
-			if e := r.call("GET", "/auth/session", "", bearer(other)); e.StatusCode != http.StatusOK {
+			r.Call("POST", "/auth/logout", "", bearer(access)).WantEnded(t)
+			if e := r.Call("GET", "/auth/session", "", bearer(other)); e.StatusCode != http.StatusOK {
 				t.Errorf("another session of the same user has ended: %d", e.StatusCode)
 			}
 			r.wantEcho(otherConn)
@@ -52,15 +52,15 @@ func TestLogoutEndsEveryTokenOfTheSession(t *testing.T) { // L4, Q19
 func TestLogoutOfAClientThatIsGone(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	r := start(t, func(c *setup) { c.Store = &leavingStore{memory.New(store.Limits{}), cancel} })
-	access, _ := r.login()
+	access, _ := r.Login()
 	conn := r.echoes(access)
 	w := httptest.NewRecorder()
 	r.s.ServeHTTP(w, logoutRequest(t, access).WithContext(gone))
 	if w.Code != http.StatusNoContent {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
-	r.wantClose(conn, 3000, "session_ended")
-	wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
+	r.WantClose(conn, 3000, "session_ended")
+	r.Call("GET", "/auth/session", "", bearer(access)).WantEnded(t)
 }
 
 // A leavingStore calls leave before it revokes.
@@ -77,12 +77,12 @@ func (s *leavingStore) Revoke(ctx context.Context, r ...store.Revocation) error 
 func TestLogoutByCookieClearsCookies(t *testing.T) {
 	for _, path := range []string{"/auth/logout", "/auth/logout-everywhere"} {
 		r := start(t)
-		access, _ := r.loginCookies()
-		wantProblem(t, r.call("POST", path, ""), 403, "csrf_mismatch", "Missing CSRF")
-		if e := r.call("POST", path, "", csrf(access)); e.StatusCode >= 300 {
-			t.Fatalf("%d %s", e.StatusCode, e.body)
+		access, _ := r.LoginCookies()
+		r.Call("POST", path, "").WantProblem(t, 403, "csrf_mismatch", "Missing CSRF")
+		if e := r.Call("POST", path, "", csrf(access)); e.StatusCode >= 300 {
+			t.Fatalf("%d %s", e.StatusCode, e.Text)
 		}
-		if left := r.cookies(); len(left) != 0 {
+		if left := r.Cookies(); len(left) != 0 {
 			t.Errorf("cookies are left: %v", left)
 		}
 	}
@@ -95,28 +95,28 @@ func TestL6_LogoutEverywhere(t *testing.T) {
 			var conns []func()
 			var tokens []string
 			for range 3 {
-				access, _ := r.login()
+				access, _ := r.Login()
 				conn := r.echoes(access)
-				conns = append(conns, func() { r.wantClose(conn, 3000, "session_ended") })
+				conns = append(conns, func() { r.WantClose(conn, 3000, "session_ended") })
 				tokens = append(tokens, access)
 			}
-			access, refresh := r.login()
-			e := r.call("POST", "/auth/logout-everywhere", "", bearer(map[string]string{"access": access, "refresh": refresh}[by]))
-			if v := e.decode(t); e.StatusCode != http.StatusOK || v["sessions"] != float64(4) || v["sockets"] != float64(3) || e.Header.Get("Cache-Control") != "no-store" {
-				t.Errorf("%d %s", e.StatusCode, e.body)
+			access, refresh := r.Login()
+			e := r.Call("POST", "/auth/logout-everywhere", "", bearer(map[string]string{"access": access, "refresh": refresh}[by]))
+			if v := e.Decode(t); e.StatusCode != http.StatusOK || v["sessions"] != float64(4) || v["sockets"] != float64(3) || e.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("%d %s", e.StatusCode, e.Text)
 			}
 			for _, closed := range conns {
 				closed()
 			}
 			for _, raw := range append(tokens, access) {
-				wantDead(t, r.call("GET", "/auth/session", "", bearer(raw)))
+				r.Call("GET", "/auth/session", "", bearer(raw)).WantEnded(t)
 			}
-			wantDead(t, r.call("POST", "/auth/refresh", "", bearer(refresh)))
+			r.Call("POST", "/auth/refresh", "", bearer(refresh)).WantEnded(t)
 
 			// A session of the same second continues, and is the only one.
-			again, _ := r.login()
+			again, _ := r.Login()
 			r.echoes(again)
-			if list := r.call("GET", "/auth/sessions", "", bearer(again)).decode(t)["sessions"].([]any); len(list) != 1 {
+			if list := r.Call("GET", "/auth/sessions", "", bearer(again)).Decode(t)["sessions"].([]any); len(list) != 1 {
 				t.Errorf("%d sessions, want the new one: %v", len(list), list)
 			}
 		})
@@ -128,13 +128,13 @@ func TestL6_LogoutEverywhere(t *testing.T) {
 func TestL6_LoginRightAfterLogoutEverywhereLives(t *testing.T) {
 	r := start(t)
 	for range 50 {
-		access, _ := r.login()
+		access, _ := r.Login()
 		if _, _, err := r.s.EndUser(t.Context(), "test"); err != nil {
 			t.Fatal(err)
 		}
-		wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
-		again, _ := r.login()
-		r.claims(again)
+		r.Call("GET", "/auth/session", "", bearer(access)).WantEnded(t)
+		again, _ := r.Login()
+		r.Claims(again)
 	}
 }
 
@@ -142,15 +142,15 @@ func TestL6_LoginRightAfterLogoutEverywhereLives(t *testing.T) {
 // of the token in the cookie.
 func TestC12_CookiesAloneDoNothing(t *testing.T) {
 	r := start(t)
-	r.loginCookies()
+	r.LoginCookies()
 	for name, body := range map[string]string{
 		"POST /auth/refresh": "", "POST /auth/logout": "", "POST /auth/logout-everywhere": "", "DELETE /auth/sessions/x": "",
 		"POST /auth/fresh": `{"password":"test"}`, "POST /auth/ticket": `{"path":"/ws"}`,
 	} {
 		method, path, _ := strings.Cut(name, " ")
-		wantProblem(t, r.call(method, path, body, jsonType), 403, "csrf_mismatch", "Missing CSRF")
+		r.Call(method, path, body, jsonType).WantProblem(t, 403, "csrf_mismatch", "Missing CSRF")
 		// C13: another session's value, C15: a value from before the login.
-		wantProblem(t, r.call(method, path, body, jsonType, csrf("9b2f6f6e-1d5b-4c5e-8a55-000000000000")), 403, "csrf_mismatch", "do not match")
+		r.Call(method, path, body, jsonType, csrf("9b2f6f6e-1d5b-4c5e-8a55-000000000000")).WantProblem(t, 403, "csrf_mismatch", "do not match")
 	}
 }
 

@@ -13,19 +13,19 @@ import (
 
 func TestRefreshRotates(t *testing.T) {
 	r := start(t)
-	access, refresh := r.login()
-	before := r.claims(access)
-	e := r.call("POST", "/auth/refresh", "", bearer(refresh))
-	newAccess, newRefresh := r.renewed(e)
+	access, refresh := r.Login()
+	before := r.Claims(access)
+	e := r.Call("POST", "/auth/refresh", "", bearer(refresh))
+	newAccess, newRefresh := r.Renewed(e)
 	if newRefresh == "" || newRefresh == refresh || e.Header.Get("Cache-Control") != "no-store" {
-		t.Fatalf("%s %v", e.body, e.Header)
+		t.Fatalf("%s %v", e.Text, e.Header)
 	}
-	after := r.claims(newAccess)
+	after := r.Claims(newAccess)
 	if after["sid"] != before["sid"] || after["fresh"] != false || after["jti"] == before["jti"] {
 		t.Errorf("before %v, after %v", before, after)
 	}
-	wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(access)), 403, "wrong_token_type", "Only refresh tokens")
-	if _, again := r.renewed(r.call("POST", "/auth/refresh", "", bearer(newRefresh))); again == newRefresh {
+	r.Call("POST", "/auth/refresh", "", bearer(access)).WantProblem(t, 403, "wrong_token_type", "Only refresh tokens")
+	if _, again := r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(newRefresh))); again == newRefresh {
 		t.Error("the second refresh gave the same token")
 	}
 	if log := r.log.String(); strings.Contains(log, "level=ERROR") {
@@ -35,15 +35,15 @@ func TestRefreshRotates(t *testing.T) {
 
 func TestRefreshByCookieStaysInCookies(t *testing.T) {
 	r := start(t)
-	accessCSRF, refreshCSRF := r.loginCookies()
-	old := r.cookies()
-	wantProblem(t, r.call("POST", "/auth/refresh", ""), 403, "csrf_mismatch", "Missing CSRF")                   // C12
-	wantProblem(t, r.call("POST", "/auth/refresh", "", csrf(accessCSRF)), 403, "csrf_mismatch", "do not match") // another token's
-	e := r.call("POST", "/auth/refresh", "", csrf(refreshCSRF))
-	if e.StatusCode != http.StatusOK || strings.Contains(e.body, "access_token\"") {
-		t.Fatalf("%d %s", e.StatusCode, e.body)
+	accessCSRF, refreshCSRF := r.LoginCookies()
+	old := r.Cookies()
+	r.Call("POST", "/auth/refresh", "").WantProblem(t, 403, "csrf_mismatch", "Missing CSRF")                   // C12
+	r.Call("POST", "/auth/refresh", "", csrf(accessCSRF)).WantProblem(t, 403, "csrf_mismatch", "do not match") // another token's
+	e := r.Call("POST", "/auth/refresh", "", csrf(refreshCSRF))
+	if e.StatusCode != http.StatusOK || strings.Contains(e.Text, "access_token\"") {
+		t.Fatalf("%d %s", e.StatusCode, e.Text)
 	}
-	v, now := e.decode(t), r.cookies()
+	v, now := e.Decode(t), r.Cookies()
 	for name, said := range map[string]any{"csrf_access_token": v["csrf_token"], "csrf_refresh_token": v["refresh_csrf_token"]} {
 		if now[name] != said || now[name] == old[name] {
 			t.Errorf("the cookie %s is not renewed", name)
@@ -62,17 +62,17 @@ func TestL7_RefreshReuseEndsTheSessionAndItsSockets(t *testing.T) {
 					c.RefreshGrace = -1
 				}
 			})
-			_, stolen := r.login()
-			other, _ := r.login()
-			access, refresh := r.renewed(r.call("POST", "/auth/refresh", "", bearer(stolen)))
+			_, stolen := r.Login()
+			other, _ := r.Login()
+			access, refresh := r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(stolen)))
 			if name != "after the grace" {
-				access, refresh = r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+				access, refresh = r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
 			}
 			conn, otherConn := r.echoes(access), r.echoes(other)
-			wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(stolen)), 401, "session_ended", "log in again")
-			r.wantClose(conn, 3000, "session_ended")
+			r.Call("POST", "/auth/refresh", "", bearer(stolen)).WantProblem(t, 401, "session_ended", "log in again")
+			r.WantClose(conn, 3000, "session_ended")
 			for path, raw := range map[string]string{"/auth/refresh": refresh, "/auth/logout": access} {
-				wantProblem(t, r.call("POST", path, "", bearer(raw)), 401, "token_revoked", "")
+				r.Call("POST", path, "", bearer(raw)).WantProblem(t, 401, "token_revoked", "")
 			}
 			r.wantLog("level=WARN msg=\"session ended\" user=test session=")
 			r.wantLog("reason=refresh_token_reused")
@@ -83,19 +83,19 @@ func TestL7_RefreshReuseEndsTheSessionAndItsSockets(t *testing.T) {
 
 func TestL8_ParallelRefreshesConverge(t *testing.T) {
 	r := start(t)
-	_, refresh := r.login()
+	_, refresh := r.Login()
 	var next string
 	jtis := map[any]int{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
-			e := r.call("POST", "/auth/refresh", "", bearer(refresh))
+			e := r.Call("POST", "/auth/refresh", "", bearer(refresh))
 			if e.StatusCode != http.StatusOK {
-				t.Errorf("%d %s", e.StatusCode, e.body)
+				t.Errorf("%d %s", e.StatusCode, e.Text)
 				return
 			}
-			raw, _ := e.decode(t)["refresh_token"].(string)
+			raw, _ := e.Decode(t)["refresh_token"].(string)
 			claims, err := r.guard.Check(logoutRequest(t, raw), wsauth.Refresh)
 			if err != nil {
 				t.Error(err)
@@ -111,8 +111,8 @@ func TestL8_ParallelRefreshesConverge(t *testing.T) {
 	if len(jtis) != 1 {
 		t.Errorf("20 refreshes at once gave %d refresh tokens, want one: %v", len(jtis), jtis)
 	}
-	if e := r.call("POST", "/auth/refresh", "", bearer(next)); e.StatusCode != http.StatusOK {
-		t.Errorf("the token that all of them got: %d %s", e.StatusCode, e.body)
+	if e := r.Call("POST", "/auth/refresh", "", bearer(next)); e.StatusCode != http.StatusOK {
+		t.Errorf("the token that all of them got: %d %s", e.StatusCode, e.Text)
 	}
 }
 
@@ -131,28 +131,28 @@ func logoutRequest(t *testing.T, raw string) *http.Request {
 // the answer gets it again (L9, for refresh tokens).
 func TestRefreshIsAnsweredAgainWithinTheGrace(t *testing.T) {
 	r := start(t, func(c *setup) { c.RefreshGrace = MaxRefreshGrace })
-	_, refresh := r.login()
-	_, lost := r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
-	access, again := r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+	_, refresh := r.Login()
+	_, lost := r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
+	access, again := r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
 	if r.refreshID(again) != r.refreshID(lost) {
 		t.Error("the second answer has another successor")
 	}
 	r.echoes(access)
-	r.renewed(r.call("POST", "/auth/refresh", "", bearer(again)))
+	r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(again)))
 }
 
 func TestRefreshOfASessionThatTheStoreForgot(t *testing.T) {
 	st := memory.New(store.Limits{})
 	r := start(t, func(c *setup) { c.Store = st })
-	access, refresh := r.login()
+	access, refresh := r.Login()
 	conn := r.echoes(access)
-	if err := st.EndSession(t.Context(), r.claims(access)["sid"].(string)); err != nil {
+	if err := st.EndSession(t.Context(), r.Claims(access)["sid"].(string)); err != nil {
 		t.Fatal(err)
 	}
-	wantProblem(t, r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(access)), 401, "session_ended", "log in again")
-	wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(refresh)), 401, "session_ended", "log in again")
-	r.wantClose(conn, 3000, "session_ended")
-	wantDead(t, r.call("GET", "/auth/session", "", bearer(access)))
+	r.Call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(access)).WantProblem(t, 401, "session_ended", "log in again")
+	r.Call("POST", "/auth/refresh", "", bearer(refresh)).WantProblem(t, 401, "session_ended", "log in again")
+	r.WantClose(conn, 3000, "session_ended")
+	r.Call("GET", "/auth/session", "", bearer(access)).WantEnded(t)
 }
 
 // TestEndedRefreshByCookieClearsCookies checks that the cookies of an ended
@@ -160,7 +160,7 @@ func TestRefreshOfASessionThatTheStoreForgot(t *testing.T) {
 func TestEndedRefreshByCookieClearsCookies(t *testing.T) {
 	st := memory.New(store.Limits{})
 	r := start(t, func(c *setup) { c.Store = st })
-	_, refresh := r.loginCookies()
+	_, refresh := r.LoginCookies()
 	sessions, err := st.ListSessions(t.Context(), "test")
 	if err != nil || len(sessions) != 1 {
 		t.Fatal(sessions, err)
@@ -168,8 +168,8 @@ func TestEndedRefreshByCookieClearsCookies(t *testing.T) {
 	if err := st.EndSession(t.Context(), sessions[0].ID); err != nil {
 		t.Fatal(err)
 	}
-	wantProblem(t, r.call("POST", "/auth/refresh", "", csrf(refresh)), 401, "session_ended", "")
-	if left := r.cookies(); len(left) != 0 {
+	r.Call("POST", "/auth/refresh", "", csrf(refresh)).WantProblem(t, 401, "session_ended", "")
+	if left := r.Cookies(); len(left) != 0 {
 		t.Errorf("cookies are left: %v", left)
 	}
 }

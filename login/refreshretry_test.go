@@ -16,10 +16,10 @@ func idempotent(key string) string { return "Idempotency-Key: " + key }
 
 // refreshID returns the jti of a refresh token.
 func (r *rig) refreshID(raw string) string {
-	r.t.Helper()
-	claims, err := r.guard.Check(logoutRequest(r.t, raw), wsauth.Refresh)
+	r.T.Helper()
+	claims, err := r.guard.Check(logoutRequest(r.T, raw), wsauth.Refresh)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return claims.ID
 }
@@ -27,17 +27,17 @@ func (r *rig) refreshID(raw string) string {
 // askAndCut sends a request, reads the first n bytes of the answer, and closes
 // the connection. whole reports whether the answer was no longer than that.
 func (r *rig) askAndCut(path string, n int, headers ...string) (answer string, whole bool) {
-	r.t.Helper()
-	conn := r.connect()
+	r.T.Helper()
+	conn := r.Connect()
 	defer conn.Close()
-	lines := append([]string{"POST " + path + " HTTP/1.1", "Host: " + strings.TrimPrefix(r.url, "http://"), "Content-Length: 0", "Connection: close"}, headers...)
+	lines := append([]string{"POST " + path + " HTTP/1.1", "Host: " + strings.TrimPrefix(r.URL, "http://"), "Content-Length: 0", "Connection: close"}, headers...)
 	if _, err := io.WriteString(conn, strings.Join(lines, "\r\n")+"\r\n\r\n"); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	started := make([]byte, n+1)
 	got, err := io.ReadFull(bufio.NewReaderSize(conn, 16), started)
 	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return string(started[:min(got, n)]), got <= n
 }
@@ -47,7 +47,7 @@ func (r *rig) askAndCut(path string, n int, headers ...string) (answer string, w
 // which is none here, and that the session continues.
 func TestRefreshAnswerCutAtEachByte(t *testing.T) {
 	r := start(t, func(c *setup) { c.RefreshGrace = -1 })
-	access, refresh := r.login()
+	access, refresh := r.Login()
 	conn := r.echoes(access)
 	for n := 0; ; n++ {
 		key := idempotent("key-" + strconv.Itoa(n))
@@ -55,8 +55,8 @@ func TestRefreshAnswerCutAtEachByte(t *testing.T) {
 		if n > 0 && !strings.HasPrefix("HTTP/1.1 200 OK\r\n", answer[:min(n, 17)]) {
 			t.Fatalf("after %d bytes: %q", n, answer)
 		}
-		_, first := r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh), key))
-		_, second := r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh), key))
+		_, first := r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh), key))
+		_, second := r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh), key))
 		if one, other := r.refreshID(first), r.refreshID(second); one != other || one == r.refreshID(refresh) {
 			t.Fatalf("after %d bytes: two tries got %s and %s", n, one, other)
 		}
@@ -66,7 +66,7 @@ func TestRefreshAnswerCutAtEachByte(t *testing.T) {
 		}
 	}
 	r.wantEcho(conn)
-	wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(access)), 403, "wrong_token_type", "")
+	r.Call("POST", "/auth/refresh", "", bearer(access)).WantProblem(t, 403, "wrong_token_type", "")
 }
 
 // TestRefreshAnswerCutAtEachByteWithCookies: a browser keeps the cookies of an
@@ -74,33 +74,33 @@ func TestRefreshAnswerCutAtEachByte(t *testing.T) {
 // that it has.
 func TestRefreshAnswerCutAtEachByteWithCookies(t *testing.T) {
 	r := start(t, func(c *setup) { c.RefreshGrace = -1 })
-	_, proof := r.loginCookies()
+	_, proof := r.LoginCookies()
 	for n := 0; ; n++ {
 		key := idempotent("key-" + strconv.Itoa(n))
-		jar := r.cookies()
+		jar := r.Cookies()
 		answer, whole := r.askAndCut("/auth/refresh", n, "Cookie: refresh_token_cookie="+jar["refresh_token_cookie"], csrf(proof), key)
 		if head, _, complete := strings.Cut(answer, "\r\n\r\n"); complete {
 			response, err := http.ReadResponse(bufio.NewReader(strings.NewReader(head+"\r\n\r\n")), nil)
 			if err != nil || response.StatusCode != http.StatusOK {
 				t.Fatalf("after %d bytes: %q, %v", n, head, err)
 			}
-			request, _ := http.NewRequest(http.MethodGet, r.url, nil)
-			r.client.Jar.SetCookies(request.URL, response.Cookies())
+			request, _ := http.NewRequest(http.MethodGet, r.URL, nil)
+			r.HTTP.Jar.SetCookies(request.URL, response.Cookies())
 		}
-		e := r.call("POST", "/auth/refresh", "", csrf(r.cookies()["csrf_refresh_token"]), key)
+		e := r.Call("POST", "/auth/refresh", "", csrf(r.Cookies()["csrf_refresh_token"]), key)
 		if e.StatusCode != http.StatusOK {
-			t.Fatalf("after %d bytes: %d %s", n, e.StatusCode, e.body)
+			t.Fatalf("after %d bytes: %d %s", n, e.StatusCode, e.Text)
 		}
-		proof = r.cookies()["csrf_refresh_token"]
-		if e.decode(t)["refresh_csrf_token"] != proof {
+		proof = r.Cookies()["csrf_refresh_token"]
+		if e.Decode(t)["refresh_csrf_token"] != proof {
 			t.Fatalf("after %d bytes: the cookies are not those of the answer", n)
 		}
 		if whole {
 			break
 		}
 	}
-	if e := r.call("GET", "/auth/session", ""); e.StatusCode != http.StatusOK {
-		t.Errorf("%d %s", e.StatusCode, e.body)
+	if e := r.Call("GET", "/auth/session", ""); e.StatusCode != http.StatusOK {
+		t.Errorf("%d %s", e.StatusCode, e.Text)
 	}
 }
 
@@ -133,15 +133,15 @@ func TestL7_ThiefWithAnOldRefreshToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
-				access, token := r.login()
+				access, token := r.Login()
 				tokens := []string{token}
 				for n := range 2 {
-					access, token = r.renewed(r.call("POST", "/auth/refresh", "", bearer(token), idempotent("key-"+strconv.Itoa(n))))
+					access, token = r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(token), idempotent("key-"+strconv.Itoa(n))))
 					tokens = append(tokens, token)
 				}
 				if c.used != "" {
-					if e := r.call("POST", c.used, "", bearer(token), idempotent("key-2")); e.StatusCode/100 != 2 {
-						t.Fatalf("%d %s", e.StatusCode, e.body)
+					if e := r.Call("POST", c.used, "", bearer(token), idempotent("key-2")); e.StatusCode/100 != 2 {
+						t.Fatalf("%d %s", e.StatusCode, e.Text)
 					}
 				}
 				time.Sleep(c.after)
@@ -149,24 +149,24 @@ func TestL7_ThiefWithAnOldRefreshToken(t *testing.T) {
 				if c.key != "" {
 					headers = append(headers, idempotent(c.key))
 				}
-				e := r.call("POST", "/auth/refresh", "", headers...)
+				e := r.Call("POST", "/auth/refresh", "", headers...)
 				if c.good {
-					if _, again := r.renewed(e); r.refreshID(again) != r.refreshID(tokens[2]) {
+					if _, again := r.Renewed(e); r.refreshID(again) != r.refreshID(tokens[2]) {
 						t.Error("got another successor")
 					}
-					r.renewed(r.call("POST", "/auth/refresh", "", bearer(tokens[2]), idempotent("key-2")))
+					r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(tokens[2]), idempotent("key-2")))
 					return
 				}
 				reason := "session_ended"
 				if c.used == "/auth/logout" {
 					reason = "token_revoked"
 				}
-				wantProblem(t, e, http.StatusUnauthorized, reason, "")
+				e.WantProblem(t, http.StatusUnauthorized, reason, "")
 				if c.after >= defaultAccessTTL {
 					access = tokens[2] // an access token has expired in any case
 				}
 				for path, raw := range map[string]string{"/auth/refresh": tokens[2], "/auth/logout-everywhere": access} {
-					wantProblem(t, r.call("POST", path, "", bearer(raw)), http.StatusUnauthorized, "token_revoked", "")
+					r.Call("POST", path, "", bearer(raw)).WantProblem(t, http.StatusUnauthorized, "token_revoked", "")
 				}
 			})
 		})
@@ -175,16 +175,16 @@ func TestL7_ThiefWithAnOldRefreshToken(t *testing.T) {
 
 func TestRefreshWithoutRetry(t *testing.T) {
 	r := start(t, func(c *setup) { c.RefreshGrace, c.RefreshRetry = -1, -1 })
-	_, refresh := r.login()
-	r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh), idempotent("key")))
-	wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(refresh), idempotent("key")), 401, "session_ended", "")
+	_, refresh := r.Login()
+	r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh), idempotent("key")))
+	r.Call("POST", "/auth/refresh", "", bearer(refresh), idempotent("key")).WantProblem(t, 401, "session_ended", "")
 }
 
 // TestIdempotencyKeys: a malformed key is refused, and nothing is exchanged,
 // since a client that sends one relies on it.
 func TestIdempotencyKeys(t *testing.T) {
 	r := start(t, func(c *setup) { c.RefreshGrace = -1 })
-	_, refresh := r.login()
+	_, refresh := r.Login()
 	long := strings.Repeat("k", maxIdempotencyKey)
 	for name, keys := range map[string][]string{
 		"empty": {""}, "only quotation marks": {`""`}, "one quotation mark": {`"`}, "half in quotation marks": {`"key`}, "half, at the end": {`key"`},
@@ -196,7 +196,7 @@ func TestIdempotencyKeys(t *testing.T) {
 			headers = append(headers, idempotent(key))
 		}
 		t.Log(name)
-		wantProblem(t, r.call("POST", "/auth/refresh", "", headers...), 400, "invalid_request", "Idempotency-Key")
+		r.Call("POST", "/auth/refresh", "", headers...).WantProblem(t, 400, "invalid_request", "Idempotency-Key")
 	}
 	for _, spellings := range [][]string{
 		{"k", `"k"`}, {long, `"` + long + `"`}, {"  key", "key\t"}, {"AZaz09-._~+/=:", `"AZaz09-._~+/=:"`}, {"8e03978e-40d5-43dd-bc93-6894a57f9324"},
@@ -204,7 +204,7 @@ func TestIdempotencyKeys(t *testing.T) {
 		var next string
 		for range 2 {
 			for _, key := range spellings {
-				_, again := r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh), idempotent(key)))
+				_, again := r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh), idempotent(key)))
 				if next != "" && r.refreshID(again) != r.refreshID(next) {
 					t.Errorf("%q gives another token", key)
 				}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wsauth"
+	"wsauth/internal/logintest"
 	"wsauth/store"
 	"wsauth/store/memory"
 	"wsauth/token"
@@ -127,7 +128,7 @@ func TestEndpoints(t *testing.T) {
 			method, path, _ := strings.Cut(request, " ")
 			w := httptest.NewRecorder()
 			s.ServeHTTP(w, httptest.NewRequest(method, path, nil))
-			wantProblem(t, exchange{w.Result(), w.Body.String()}, want, map[int]string{401: "token_missing", 405: "method_not_allowed"}[want], "")
+			logintest.Recorded(w).WantProblem(t, want, map[int]string{401: "token_missing", 405: "method_not_allowed"}[want], "")
 		}
 	}
 }
@@ -143,7 +144,7 @@ func TestNoCookies(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/auth/login", strings.NewReader(`{"username":"ada","password":"test","cookies":true}`))
 	r.Header.Set("Content-Type", "application/json")
 	s.ServeHTTP(w, r)
-	wantProblem(t, exchange{w.Result(), w.Body.String()}, 422, "invalid_request", "cookies")
+	logintest.Recorded(w).WantProblem(t, 422, "invalid_request", "cookies")
 	if _, err := s.Start(httptest.NewRequest(http.MethodPost, "/", nil), "ada", true); err == nil {
 		t.Error("Start makes tokens for cookies")
 	}
@@ -161,7 +162,7 @@ func TestUserOfAnotherNamespace(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/auth/login", strings.NewReader(`{"username":"idp|ada","password":"test"}`))
 	r.Header.Set("Content-Type", "application/json")
 	s.ServeHTTP(w, r)
-	wantProblem(t, exchange{w.Result(), w.Body.String()}, 500, "internal_error", "for this user")
+	logintest.Recorded(w).WantProblem(t, 500, "internal_error", "for this user")
 	if sessions, err := st.ListSessions(t.Context(), "idp|ada"); len(sessions) != 0 || err != nil {
 		t.Errorf("%v, %v", sessions, err)
 	}
@@ -184,7 +185,7 @@ func TestStart(t *testing.T) {
 		t.Fatal(tokens, err)
 	}
 	r.echoes(tokens.Access.Raw)
-	r.renewed(r.call("POST", "/auth/refresh", "", bearer(tokens.Refresh.Raw)))
+	r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(tokens.Refresh.Raw)))
 	if list, err := r.s.Sessions(t.Context(), "ada"); len(list) != 1 || list[0].ID != tokens.Access.Claims.SessionID || err != nil {
 		t.Errorf("%v, %v", list, err)
 	}
@@ -204,23 +205,23 @@ func TestStart(t *testing.T) {
 		t.Errorf("%v, cookies %v", err, w.Result().Cookies())
 	}
 
-	answer := func(sub string, headers ...string) exchange {
+	answer := func(sub string, headers ...string) logintest.Answer {
 		w := httptest.NewRecorder()
 		tokens, err := r.s.Start(request(headers...), sub, false)
 		r.s.Answer(w, request(headers...), tokens, err)
-		return exchange{w.Result(), w.Body.String()}
+		return logintest.Recorded(w)
 	}
 	limited := answer("ada")
-	wantProblem(t, limited, 429, "rate_limited", "Too many logins")
+	limited.WantProblem(t, 429, "rate_limited", "Too many logins")
 	if limited.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
-	wantProblem(t, answer("bert", "Origin: https://evil.example"), 403, "origin_not_allowed", "other sites")
-	wantProblem(t, answer("bert", "Sec-Fetch-Site: cross-site"), 403, "origin_not_allowed", "other sites")
-	wantProblem(t, answer(""), 422, "invalid_request", "")
-	wantProblem(t, answer(strings.Repeat("a", 257)), 422, "invalid_request", "")
-	if e := answer("bert"); e.StatusCode != 200 || !strings.Contains(e.body, "access_token") {
-		t.Errorf("%d %s", e.StatusCode, e.body)
+	answer("bert", "Origin: https://evil.example").WantProblem(t, 403, "origin_not_allowed", "other sites")
+	answer("bert", "Sec-Fetch-Site: cross-site").WantProblem(t, 403, "origin_not_allowed", "other sites")
+	answer("").WantProblem(t, 422, "invalid_request", "")
+	answer(strings.Repeat("a", 257)).WantProblem(t, 422, "invalid_request", "")
+	if e := answer("bert"); e.StatusCode != 200 || !strings.Contains(e.Text, "access_token") {
+		t.Errorf("%d %s", e.StatusCode, e.Text)
 	}
 	if list, err := r.s.Sessions(t.Context(), "bert"); len(list) != 1 || err != nil {
 		t.Errorf("%v, %v", list, err)
@@ -287,21 +288,21 @@ func TestRequestsOfOtherOrigins(t *testing.T) {
 		const body, cookies = `{"username":"test","password":"test"}`, `{"username":"test","password":"test","cookies":true}`
 		for _, sign := range []string{"Origin: https://evil.example", "Origin: null", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site"} {
 			for what, e := range map[string]struct {
-				got  exchange
+				got  logintest.Answer
 				want int
 			}{
-				"plain":  {r.call("POST", "/auth/login", body, jsonType, sign), c.plain},
-				"with":   {r.call("POST", "/auth/login", body, jsonType, sign, "Cookie: access_token_cookie=x; __Host-access_token_cookie=x"), c.with},
-				"asking": {r.call("POST", "/auth/login", cookies, jsonType, sign), c.asking},
+				"plain":  {r.Call("POST", "/auth/login", body, jsonType, sign), c.plain},
+				"with":   {r.Call("POST", "/auth/login", body, jsonType, sign, "Cookie: access_token_cookie=x; __Host-access_token_cookie=x"), c.with},
+				"asking": {r.Call("POST", "/auth/login", cookies, jsonType, sign), c.asking},
 			} {
 				if e.got.StatusCode != e.want {
-					t.Errorf("%s, %s, %s: %d %s, want %d", name, sign, what, e.got.StatusCode, e.got.body, e.want)
+					t.Errorf("%s, %s, %s: %d %s, want %d", name, sign, what, e.got.StatusCode, e.got.Text, e.want)
 				}
 			}
 		}
-		for _, sign := range []string{"Origin: https://ours.example", "Origin: " + r.url, "Sec-Fetch-Site: same-origin"} {
-			if e := r.call("POST", "/auth/login", cookies, jsonType, sign); e.StatusCode != 200 {
-				t.Errorf("%s, %s: %d %s", name, sign, e.StatusCode, e.body)
+		for _, sign := range []string{"Origin: https://ours.example", "Origin: " + r.URL, "Sec-Fetch-Site: same-origin"} {
+			if e := r.Call("POST", "/auth/login", cookies, jsonType, sign); e.StatusCode != 200 {
+				t.Errorf("%s, %s: %d %s", name, sign, e.StatusCode, e.Text)
 			}
 		}
 	}
@@ -312,10 +313,10 @@ func TestRequestsOfOtherOrigins(t *testing.T) {
 func TestRefusedHook(t *testing.T) {
 	var reasons []string
 	r := start(t, func(c *setup) { c.Refused = func(_ *http.Request, reason string) { reasons = append(reasons, reason) } })
-	r.call("POST", "/auth/login", `{"username":"test","password":"x"}`, jsonType)
-	r.call("POST", "/auth/login", `{}`, jsonType)
-	r.call("GET", "/auth/session", "")
-	r.call("GET", "/auth/nothing", "")
+	r.Call("POST", "/auth/login", `{"username":"test","password":"x"}`, jsonType)
+	r.Call("POST", "/auth/login", `{}`, jsonType)
+	r.Call("GET", "/auth/session", "")
+	r.Call("GET", "/auth/nothing", "")
 	if want := []string{"bad_credentials", "invalid_request", ""}; !slices.Equal(reasons, want) {
 		t.Errorf("%q, want %q", reasons, want)
 	}
@@ -333,12 +334,12 @@ func TestTicketPathHook(t *testing.T) {
 		}
 		c.Welcome = func(path string) bool { return path == "/hi" }
 	})
-	access, _ := r.login()
-	wantProblem(t, r.call("POST", "/auth/ticket", `{"path":"/other"}`, jsonType, bearer(access)), 422, "invalid_request", "neither /ws nor /hi")
+	access, _ := r.Login()
+	r.Call("POST", "/auth/ticket", `{"path":"/other"}`, jsonType, bearer(access)).WantProblem(t, 422, "invalid_request", "neither /ws nor /hi")
 	for path, want := range map[string]bool{"/ws": false, "/x/../hi": true} {
-		e := r.call("POST", "/auth/ticket", `{"path":"`+path+`"}`, jsonType, bearer(access))
-		if socket, _ := e.decode(t)["socket"].(map[string]any); socket["welcome"] != want {
-			t.Errorf("%s: %s", path, e.body)
+		e := r.Call("POST", "/auth/ticket", `{"path":"`+path+`"}`, jsonType, bearer(access))
+		if socket, _ := e.Decode(t)["socket"].(map[string]any); socket["welcome"] != want {
+			t.Errorf("%s: %s", path, e.Text)
 		}
 	}
 }

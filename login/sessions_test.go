@@ -9,19 +9,20 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/logintest"
 	"wsauth/store"
 	"wsauth/store/memory"
 )
 
 // list returns the sessions in the answer to a token, by sid.
 func (r *rig) list(access string) map[string]map[string]any {
-	r.t.Helper()
-	e := r.call("GET", "/auth/sessions", "", bearer(access))
+	r.T.Helper()
+	e := r.Call("GET", "/auth/sessions", "", bearer(access))
 	if e.StatusCode != http.StatusOK || e.Header.Get("Cache-Control") != "no-store" {
-		r.t.Fatalf("%d %s %v", e.StatusCode, e.body, e.Header)
+		r.T.Fatalf("%d %s %v", e.StatusCode, e.Text, e.Header)
 	}
 	found := map[string]map[string]any{}
-	for _, s := range e.decode(r.t)["sessions"].([]any) {
+	for _, s := range e.Decode(r.T)["sessions"].([]any) {
 		entry := s.(map[string]any)
 		found[entry["sid"].(string)] = entry
 	}
@@ -30,11 +31,11 @@ func (r *rig) list(access string) map[string]map[string]any {
 
 func TestSessionsAreListed(t *testing.T) {
 	r := start(t, func(c *setup) { c.Users = anyone })
-	first, _ := r.loginAs("anna", "User-Agent: Phone/1 \xff\u202e"+strings.Repeat("x", 300))
-	second, _ := r.loginAs("anna", "User-Agent: Laptop")
-	r.loginAs("bert")
+	first, _ := r.LoginAs("anna", "User-Agent: Phone/1 \xff\u202e"+strings.Repeat("x", 300))
+	second, _ := r.LoginAs("anna", "User-Agent: Laptop")
+	r.LoginAs("bert")
 	conn := r.echoes(first)
-	firstSID, secondSID := r.claims(first)["sid"].(string), r.claims(second)["sid"].(string)
+	firstSID, secondSID := r.Claims(first)["sid"].(string), r.Claims(second)["sid"].(string)
 	list := r.list(first)
 	if len(list) != 2 {
 		t.Fatalf("%d sessions: %v", len(list), list)
@@ -53,48 +54,48 @@ func TestSessionsAreListed(t *testing.T) {
 	if len(sockets) != 1 || len(b["sockets"].([]any)) != 0 {
 		t.Fatalf("%v, %v", a["sockets"], b["sockets"])
 	}
-	if s := sockets[0].(map[string]any); s["remote"] != "127.0.0.1" || s["opened"].(float64) > now || s["expires"] != r.claims(first)["exp"] {
+	if s := sockets[0].(map[string]any); s["remote"] != "127.0.0.1" || s["opened"].(float64) > now || s["expires"] != r.Claims(first)["exp"] {
 		t.Errorf("%v", s)
 	}
 
 	// One session is ended: its socket closes, and it is no longer listed.
-	e := r.call("DELETE", "/auth/sessions/"+firstSID, "", bearer(second))
-	if e.StatusCode != http.StatusOK || e.decode(t)["sockets"] != float64(1) {
-		t.Errorf("%d %s", e.StatusCode, e.body)
+	e := r.Call("DELETE", "/auth/sessions/"+firstSID, "", bearer(second))
+	if e.StatusCode != http.StatusOK || e.Decode(t)["sockets"] != float64(1) {
+		t.Errorf("%d %s", e.StatusCode, e.Text)
 	}
-	r.wantClose(conn, 3000, "session_ended")
-	wantDead(t, r.call("GET", "/auth/session", "", bearer(first)))
+	r.WantClose(conn, 3000, "session_ended")
+	r.Call("GET", "/auth/session", "", bearer(first)).WantEnded(t)
 	if list := r.list(second); len(list) != 1 || list[secondSID] == nil {
 		t.Errorf("%v", list)
 	}
-	wantProblem(t, r.call("DELETE", "/auth/sessions/"+firstSID, "", bearer(second)), 404, "", "no such session")
+	r.Call("DELETE", "/auth/sessions/"+firstSID, "", bearer(second)).WantProblem(t, 404, "", "no such session")
 }
 
 // TestSessionsOfOthersCannotBeEnded: another user's session is answered like
 // one that does not exist (H15).
 func TestSessionsOfOthersCannotBeEnded(t *testing.T) {
 	r := start(t, func(c *setup) { c.Users = anyone })
-	anna, _ := r.loginAs("anna")
-	bert, _ := r.loginAs("bert")
+	anna, _ := r.LoginAs("anna")
+	bert, _ := r.LoginAs("bert")
 	conn := r.echoes(bert)
-	theirs := r.call("DELETE", "/auth/sessions/"+r.claims(bert)["sid"].(string), "", bearer(anna))
-	none := r.call("DELETE", "/auth/sessions/019aa7a0-0000-7000-8000-000000000000", "", bearer(anna))
-	wantProblem(t, theirs, 404, "", "no such session")
-	if theirs.body != none.body {
-		t.Errorf("%s is not %s", theirs.body, none.body)
+	theirs := r.Call("DELETE", "/auth/sessions/"+r.Claims(bert)["sid"].(string), "", bearer(anna))
+	none := r.Call("DELETE", "/auth/sessions/019aa7a0-0000-7000-8000-000000000000", "", bearer(anna))
+	theirs.WantProblem(t, 404, "", "no such session")
+	if theirs.Text != none.Text {
+		t.Errorf("%s is not %s", theirs.Text, none.Text)
 	}
-	r.call("POST", "/auth/logout-everywhere", "", bearer(anna))
+	r.Call("POST", "/auth/logout-everywhere", "", bearer(anna))
 	r.wantEcho(conn)
 }
 
 func TestEndingTheOwnSessionByCookieClearsCookies(t *testing.T) {
 	r := start(t)
-	value, _ := r.loginCookies()
-	sid := r.call("GET", "/auth/session", "").decode(t)["sid"].(string)
-	if e := r.call("DELETE", "/auth/sessions/"+sid, "", csrf(value)); e.StatusCode != http.StatusOK {
-		t.Fatalf("%d %s", e.StatusCode, e.body)
+	value, _ := r.LoginCookies()
+	sid := r.Call("GET", "/auth/session", "").Decode(t)["sid"].(string)
+	if e := r.Call("DELETE", "/auth/sessions/"+sid, "", csrf(value)); e.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s", e.StatusCode, e.Text)
 	}
-	if left := r.cookies(); len(left) != 0 {
+	if left := r.Cookies(); len(left) != 0 {
 		t.Errorf("cookies are left: %v", left)
 	}
 }
@@ -103,19 +104,19 @@ func TestEndingTheOwnSessionByCookieClearsCookies(t *testing.T) {
 // recently used session ends.
 func TestSessionsOfAUserAreBounded(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		first, firstRefresh := r.login()
-		second, _ := r.login()
+		first, firstRefresh := r.Login()
+		second, _ := r.Login()
 		time.Sleep(time.Millisecond) // the precision of the store: of two used in the same one, either may end
-		r.renewed(r.call("POST", "/auth/refresh", "", bearer(firstRefresh)))
+		r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(firstRefresh)))
 		conn := r.echoes(second)
 		for range maxSessions - 2 {
-			r.login()
+			r.Login()
 		}
-		r.claims(second)
-		last, _ := r.login()
-		r.wantClose(conn, 3000, "session_ended")
-		wantDead(t, r.call("GET", "/auth/session", "", bearer(second)))
-		r.claims(first)
+		r.Claims(second)
+		last, _ := r.Login()
+		r.WantClose(conn, 3000, "session_ended")
+		r.Call("GET", "/auth/session", "", bearer(second)).WantEnded(t)
+		r.Claims(first)
 		if n := len(r.list(last)); n != maxSessions {
 			t.Errorf("%d sessions, want %d", n, maxSessions)
 		}
@@ -128,8 +129,8 @@ func TestSessionsOfAUserAreBounded(t *testing.T) {
 func TestL13_EndUserClosesEverything(t *testing.T) {
 	users, path := openUsers(t, "test", "test", "other", "test")
 	r := start(t, func(c *setup) { c.Users = users })
-	access, refresh := r.login()
-	other, _ := r.loginAs("other")
+	access, refresh := r.Login()
+	other, _ := r.LoginAs("other")
 	conn, otherConn := r.echoes(access), r.echoes(other)
 	usersFile(t, path, "test", "changed")
 	changes, err := users.Reload(false)
@@ -142,13 +143,13 @@ func TestL13_EndUserClosesEverything(t *testing.T) {
 			t.Errorf("%s: %d sessions, %d sockets, %v", name, sessions, sockets, err)
 		}
 	}
-	r.wantClose(conn, 3000, "session_ended")
-	r.wantClose(otherConn, 3000, "session_ended")
-	wantDead(t, r.call("POST", "/auth/refresh", "", bearer(refresh)))
-	wantProblem(t, r.call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType), 401, "bad_credentials", "")
-	e := r.call("POST", "/auth/login", `{"username":"test","password":"changed"}`, jsonType)
-	again, _ := r.renewed(e)
-	r.claims(again)
+	r.WantClose(conn, 3000, "session_ended")
+	r.WantClose(otherConn, 3000, "session_ended")
+	r.Call("POST", "/auth/refresh", "", bearer(refresh)).WantEnded(t)
+	r.Call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType).WantProblem(t, 401, "bad_credentials", "")
+	e := r.Call("POST", "/auth/login", `{"username":"test","password":"changed"}`, jsonType)
+	again, _ := r.Renewed(e)
+	r.Claims(again)
 }
 
 // TestL13_LoginDuringAPasswordChangeDoesNotLive: a login whose old password is
@@ -162,9 +163,9 @@ func TestL13_LoginDuringAPasswordChangeDoesNotLive(t *testing.T) {
 			return true, nil
 		})
 	})
-	answers := make(chan exchange)
+	answers := make(chan logintest.Answer)
 	go func() {
-		answers <- r.call("POST", "/auth/login", `{"username":"test","password":"old"}`, jsonType)
+		answers <- r.Call("POST", "/auth/login", `{"username":"test","password":"old"}`, jsonType)
 	}()
 	<-checking
 	if _, _, err := r.s.EndUser(t.Context(), "test"); err != nil {
@@ -172,9 +173,9 @@ func TestL13_LoginDuringAPasswordChangeDoesNotLive(t *testing.T) {
 	}
 	close(changed)
 	e := <-answers
-	wantProblem(t, e, 503, "session_ended", "were ended while you logged in; log in again")
-	if strings.Contains(e.body, "token\"") || e.Header.Get("Retry-After") == "" {
-		t.Errorf("%v %s", e.Header, e.body)
+	e.WantProblem(t, 503, "session_ended", "were ended while you logged in; log in again")
+	if strings.Contains(e.Text, "token\"") || e.Header.Get("Retry-After") == "" {
+		t.Errorf("%v %s", e.Header, e.Text)
 	}
 	if left, err := r.store.ListSessions(t.Context(), "test"); len(left) != 0 || err != nil {
 		t.Errorf("%v are left, %v", left, err)
@@ -199,7 +200,7 @@ func (s beginningStore) begin(ctx context.Context, sid string, in time.Duration)
 func TestL13_EndUserLeavesLaterSessions(t *testing.T) {
 	st := beginningStore{memory.New(store.Limits{})}
 	r := start(t, func(c *setup) { c.Store = st })
-	r.login()
+	r.Login()
 	if sessions, _, err := r.s.EndUser(t.Context(), "test"); sessions != 1 || err != nil {
 		t.Errorf("%d sessions, %v", sessions, err)
 	}
@@ -210,19 +211,19 @@ func TestL13_EndUserLeavesLaterSessions(t *testing.T) {
 
 func TestEndEveryone(t *testing.T) {
 	r := start(t, func(c *setup) { c.Users = anyone })
-	anna, _ := r.loginAs("anna")
-	bert, refresh := r.loginAs("bert")
+	anna, _ := r.LoginAs("anna")
+	bert, refresh := r.LoginAs("bert")
 	conn := r.echoes(anna)
 	if sockets, err := r.s.EndAllBefore(t.Context(), time.Now()); sockets != 1 || err != nil {
 		t.Errorf("%d sockets, %v", sockets, err)
 	}
-	r.wantClose(conn, 3000, "session_ended")
-	wantDead(t, r.call("GET", "/auth/session", "", bearer(bert)))
-	wantDead(t, r.call("POST", "/auth/refresh", "", bearer(refresh)))
-	again, _ := r.loginAs("anna")
-	r.claims(again)
-	if e := r.call("GET", "/auth/sessions", "", bearer(again)); strings.Count(e.body, `"sid"`) != 1 {
-		t.Errorf("the sessions of anna are %s", e.body)
+	r.WantClose(conn, 3000, "session_ended")
+	r.Call("GET", "/auth/session", "", bearer(bert)).WantEnded(t)
+	r.Call("POST", "/auth/refresh", "", bearer(refresh)).WantEnded(t)
+	again, _ := r.LoginAs("anna")
+	r.Claims(again)
+	if e := r.Call("GET", "/auth/sessions", "", bearer(again)); strings.Count(e.Text, `"sid"`) != 1 {
+		t.Errorf("the sessions of anna are %s", e.Text)
 	}
 }
 
@@ -245,10 +246,10 @@ func (s *notedStore) Revoke(ctx context.Context, r ...store.Revocation) error {
 func TestEndedSessionsStayEnded(t *testing.T) {
 	noted := &notedStore{Store: memory.New(store.Limits{})}
 	r := start(t, func(c *setup) { c.Store = noted })
-	access, _ := r.login()
-	first := r.claims(access)["sid"].(string)
-	if e := r.call("DELETE", "/auth/sessions/"+first, "", bearer(access)); e.StatusCode != http.StatusOK {
-		t.Fatal(e.body)
+	access, _ := r.Login()
+	first := r.Claims(access)["sid"].(string)
+	if e := r.Call("DELETE", "/auth/sessions/"+first, "", bearer(access)); e.StatusCode != http.StatusOK {
+		t.Fatal(e.Text)
 	}
 	if _, err := r.s.End(t.Context(), "another"); err != nil {
 		t.Fatal(err)
@@ -268,12 +269,12 @@ func TestEndedSessionsStayEnded(t *testing.T) {
 
 func TestSessionReturnsTheClaims(t *testing.T) {
 	r := start(t)
-	access, refresh := r.login()
-	e := r.call("GET", "/auth/session", "", bearer(access))
-	v := e.decode(t)
+	access, refresh := r.Login()
+	e := r.Call("GET", "/auth/session", "", bearer(access))
+	v := e.Decode(t)
 	if e.StatusCode != http.StatusOK || v["sub"] != "test" || v["fresh"] != true || v["type"] != "access" {
-		t.Errorf("%d %s", e.StatusCode, e.body)
+		t.Errorf("%d %s", e.StatusCode, e.Text)
 	}
-	wantProblem(t, r.call("GET", "/auth/session", "", bearer(refresh)), 403, "wrong_token_type", "Only access tokens")
-	wantProblem(t, r.call("GET", "/auth/session", ""), 401, "token_missing", "Missing")
+	r.Call("GET", "/auth/session", "", bearer(refresh)).WantProblem(t, 403, "wrong_token_type", "Only access tokens")
+	r.Call("GET", "/auth/session", "").WantProblem(t, 401, "token_missing", "Missing")
 }

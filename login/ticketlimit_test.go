@@ -15,11 +15,11 @@ func TestTicketsOfASessionAreLimited(t *testing.T) {
 		granted := func(access string) int {
 			t.Helper()
 			for n := 0; ; n++ {
-				e := r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access))
+				e := r.Call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access))
 				if e.StatusCode == http.StatusOK {
 					continue
 				}
-				wantProblem(t, e, 429, "rate_limited", "Too many tickets")
+				e.WantProblem(t, 429, "rate_limited", "Too many tickets")
 				if after := e.Header.Get("Retry-After"); after != "1" {
 					t.Errorf("Retry-After %q, want 1", after)
 				}
@@ -32,10 +32,10 @@ func TestTicketsOfASessionAreLimited(t *testing.T) {
 				t.Errorf("%s: %d tickets, want %d", what, got, n)
 			}
 		}
-		access, refresh := r.login()
-		other, _ := r.login()
+		access, refresh := r.Login()
+		other, _ := r.Login()
 		want("at once", access, 20)
-		renewed, _ := r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+		renewed, _ := r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
 		want("with another token of the session", renewed, 0)
 		want("another session of the user", other, 20)
 		time.Sleep(time.Second - time.Millisecond)
@@ -59,22 +59,22 @@ func TestTicketsWithoutASessionAreLimited(t *testing.T) {
 			return issued.Raw
 		}
 		for range 20 {
-			r.ticket(access("anna"))
+			r.Ticket(access("anna"))
 		}
-		wantProblem(t, r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access("anna"))), 429, "rate_limited", "")
-		r.ticket(access("bert"))
+		r.Call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access("anna"))).WantProblem(t, 429, "rate_limited", "")
+		r.Ticket(access("bert"))
 	}, func(c *setup) { c.TicketBurst = 20 })
 }
 
 // TestBadRequestsForTicketsAreFree: a malformed request does not count.
 func TestBadRequestsForTicketsAreFree(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		access, _ := r.login()
+		access, _ := r.Login()
 		for range 30 {
-			wantProblem(t, r.call("POST", "/auth/ticket", `{}`, jsonType, bearer(access)), 422, "invalid_request", "")
+			r.Call("POST", "/auth/ticket", `{}`, jsonType, bearer(access)).WantProblem(t, 422, "invalid_request", "")
 		}
 		for range 20 {
-			r.ticket(access)
+			r.Ticket(access)
 		}
 	}, func(c *setup) { c.TicketBurst = 20 })
 }

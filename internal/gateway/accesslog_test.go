@@ -32,15 +32,15 @@ func (r *rig) lines(message string) (all []string) {
 // wantLine waits for n lines with a message and returns the last one, which
 // must contain all parts. More than n lines are a failure.
 func (r *rig) wantLine(message string, n int, parts ...string) string {
-	r.t.Helper()
-	r.log.Wait(r.t, fmt.Sprintf("%d lines of %s", n, message), func(string) bool { return len(r.lines(message)) >= n })
+	r.T.Helper()
+	r.log.Wait(r.T, fmt.Sprintf("%d lines of %s", n, message), func(string) bool { return len(r.lines(message)) >= n })
 	all := r.lines(message)
 	if len(all) != n {
-		r.t.Fatalf("%d lines of %s, want %d: %q", len(all), message, n, all)
+		r.T.Fatalf("%d lines of %s, want %d: %q", len(all), message, n, all)
 	}
 	for _, part := range parts {
 		if !strings.Contains(all[n-1]+" ", part) {
-			r.t.Errorf("%q lacks %q", all[n-1], part)
+			r.T.Errorf("%q lacks %q", all[n-1], part)
 		}
 	}
 	return all[n-1]
@@ -49,7 +49,7 @@ func (r *rig) wantLine(message string, n int, parts ...string) string {
 func TestAccessLog(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, withAccessLog)
-	access, refresh := r.login()
+	access, refresh := r.Login()
 	r.wantLine("request", 1, "route=/auth/login", "path=/auth/login", "method=POST", "proto=HTTP/1.1", "status=200", "agent=Go-http-client/1.1", "bytes=")
 	r.get("/a/b?token=x", bearer(access))
 	r.wantLine("request", 2, "route=/ ", "host=app.example", "path=/a/b ", "user=test", "method=GET", "status=200", "bytes=26")
@@ -66,10 +66,10 @@ func TestAccessLog(t *testing.T) {
 		t.Error("a socket opened without a token")
 	}
 	r.wantLine("request", 7, "route=/ ", "path=/chat ", "reason=token_missing", "status=401")
-	r.call("GET", "/readyz", "")
-	r.call("POST", "/auth/logout", "", bearer(refresh))
+	r.Call("GET", "/readyz", "")
+	r.Call("POST", "/auth/logout", "", bearer(refresh))
 	r.wantLine("request", 8, "route=/auth/logout")
-	r.wantClose(conn, 3000, "session_ended")
+	r.WantClose(conn, 3000, "session_ended")
 	r.wantLine("socket", 1, "route=/ ", "path=/chat ", "user=test", "reason=session_ended", "code=3000", "by=gateway", "client_messages=1", "upstream_messages=1", "client_bytes=11", "upstream_bytes=7")
 
 	quiet := behind(t, b)
@@ -88,7 +88,7 @@ func TestAccessLogOfARefusedLogin(t *testing.T) {
 	n := 0
 	try := func(body, contentType string, reasons map[int]string) (status int) {
 		t.Helper()
-		status = r.call("POST", "/auth/login", body, "Content-Type: "+contentType).StatusCode
+		status = r.Call("POST", "/auth/login", body, "Content-Type: "+contentType).StatusCode
 		if reasons[status] == "" {
 			t.Fatalf("%s: status %d, want one of %v", body, status, reasons)
 		}
@@ -109,7 +109,7 @@ func TestAccessLogOfARefusedLogin(t *testing.T) {
 		}
 		status = try(wrong, "application/json", map[int]string{http.StatusUnauthorized: "bad_credentials", http.StatusTooManyRequests: "rate_limited"})
 	}
-	if e := r.call("POST", "/auth/login", `{"username":"somebody","password":"test"}`, jsonType); e.StatusCode != http.StatusOK {
+	if e := r.Call("POST", "/auth/login", `{"username":"somebody","password":"test"}`, jsonType); e.StatusCode != http.StatusOK {
 		t.Errorf("another user: status %d", e.StatusCode)
 	}
 	if line := r.wantLine("request", n+1, "status=200 "); strings.Contains(line, "reason=") {
@@ -125,7 +125,7 @@ func TestAccessLogOfEnds(t *testing.T) {
 		c.AccessLog = true
 		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Refusal: wsauth.RefuseClose}}
 	})
-	access, _ := r.login()
+	access, _ := r.Login()
 	conn := r.socket("/x", bearer(access))
 	if err := conn.Close(websocket.StatusNormalClosure, ""); err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestAccessLogOfEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.wantClose(refused, 3000, "token_invalid")
+	r.WantClose(refused, 3000, "token_invalid")
 	r.wantLine("request", 4, "reason=token_invalid", "status=401")
 }
 
@@ -253,11 +253,11 @@ func accessLogHoldsNoCredential(t *testing.T, format logFormat) {
 			{Path: "/first", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}},
 		}
 	})
-	access, refresh := r.login()
+	access, refresh := r.Login()
 	ticket := r.ticketFor(access, "/")
-	csrfAccess, csrfRefresh := r.loginCookies()
+	csrfAccess, csrfRefresh := r.LoginCookies()
 	secrets := []string{access, refresh, ticket, csrfAccess, csrfRefresh, "secret-password"}
-	for _, value := range r.cookies() {
+	for _, value := range r.Cookies() {
 		secrets = append(secrets, value)
 	}
 	for _, secret := range append(secrets, access+"x") {
@@ -280,13 +280,13 @@ func accessLogHoldsNoCredential(t *testing.T, format logFormat) {
 	for _, dot := range []string{"%2e", "%252E", "%25252e", "=."} {
 		r.get("/x/" + strings.ReplaceAll(access, ".", dot))
 	}
-	r.call("POST", "/auth/login", `{"username":"test","password":"secret-password"}`, jsonType)
+	r.Call("POST", "/auth/login", `{"username":"test","password":"secret-password"}`, jsonType)
 	conn, _, err := r.trySocket("/first", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.write(conn, `{"type":"auth","token":"`+access+`x"}`)
-	r.wantClose(conn, 3000, "token_invalid")
+	r.Write(conn, `{"type":"auth","token":"`+access+`x"}`)
+	r.WantClose(conn, 3000, "token_invalid")
 	r.stop()
 	if err := <-r.served; err != nil {
 		t.Fatal(err)
@@ -316,10 +316,10 @@ func accessLogHoldsNoCredential(t *testing.T, format logFormat) {
 
 // ticketFor gets a ticket for a path.
 func (r *rig) ticketFor(access, path string) string {
-	r.t.Helper()
-	e := r.call("POST", "/auth/ticket", `{"path":"`+path+`"}`, jsonType, bearer(access))
+	r.T.Helper()
+	e := r.Call("POST", "/auth/ticket", `{"path":"`+path+`"}`, jsonType, bearer(access))
 	if e.StatusCode != http.StatusOK {
-		r.t.Fatalf("ticket: %d %s", e.StatusCode, e.body)
+		r.T.Fatalf("ticket: %d %s", e.StatusCode, e.Text)
 	}
-	return e.decode(r.t)["ticket"].(string)
+	return e.Decode(r.T)["ticket"].(string)
 }

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -16,32 +15,29 @@ import (
 
 	"wsauth/internal/gateway/admin"
 	"wsauth/internal/gateway/proxy"
+	"wsauth/internal/logintest"
 	"wsauth/internal/privatesock"
 	"wsauth/token"
 )
 
 // An operator reaches the admin API of a rig.
-type operator struct {
-	t      *testing.T
-	url    string
-	client *http.Client
-}
+type operator struct{ logintest.Client }
 
 // operator serves the admin API of r on a Unix socket until the test ends.
 func (r *rig) operator() *operator {
-	r.t.Helper()
-	path := filepath.Join(shortDir(r.t), "admin.sock")
-	l, err := privatesock.Listen(r.t.Context(), path)
+	r.T.Helper()
+	path := filepath.Join(shortDir(r.T), "admin.sock")
+	l, err := privatesock.Listen(r.T.Context(), path)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	r.serveAdmin(l, admin.Config{Version: "v1"})
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", path)
 	}
 	transport := &http.Transport{DialContext: dial}
-	r.t.Cleanup(transport.CloseIdleConnections)
-	return &operator{t: r.t, url: "http://admin", client: &http.Client{Transport: transport, Timeout: 10 * time.Second}}
+	r.T.Cleanup(transport.CloseIdleConnections)
+	return &operator{logintest.New(r.T, "http://admin", transport)}
 }
 
 // shortDir returns a folder with a short path: names of Unix sockets are
@@ -58,62 +54,40 @@ func shortDir(t *testing.T) string {
 
 // serveAdmin serves the API for operators on l until the test ends.
 func (r *rig) serveAdmin(l net.Listener, c admin.Config) {
-	r.t.Helper()
+	r.T.Helper()
 	api, err := r.g.Admin(c)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- api.Serve(ctx, l) }()
-	r.t.Cleanup(func() {
+	r.T.Cleanup(func() {
 		stop()
 		if err := <-served; err != nil {
-			r.t.Errorf("admin: %v", err)
+			r.T.Errorf("admin: %v", err)
 		}
 	})
 }
 
-func (o *operator) call(method, path, body string, headers ...string) exchange {
-	o.t.Helper()
-	req, err := http.NewRequest(method, o.url+path, strings.NewReader(body))
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	for _, h := range headers {
-		name, value, _ := strings.Cut(h, ": ")
-		req.Header.Add(name, value)
-	}
-	resp, err := o.client.Do(req)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	return exchange{resp, string(text)}
-}
-
 // get sends a GET that must succeed, and decodes the answer.
 func (o *operator) get(path string) map[string]any {
-	o.t.Helper()
-	e := o.call("GET", path, "")
+	o.T.Helper()
+	e := o.Call("GET", path, "")
 	if e.StatusCode != http.StatusOK || e.Header.Get("Cache-Control") != "no-store" {
-		o.t.Fatalf("%s: %d %s %v", path, e.StatusCode, e.body, e.Header)
+		o.T.Fatalf("%s: %d %s %v", path, e.StatusCode, e.Text, e.Header)
 	}
-	return e.decode(o.t)
+	return e.Decode(o.T)
 }
 
 // revoke sends a revocation, and returns the answer.
 func (o *operator) revoke(body string) map[string]any {
-	o.t.Helper()
-	e := o.call("POST", "/v1/revoke", body, jsonType)
+	o.T.Helper()
+	e := o.Call("POST", "/v1/revoke", body, jsonType)
 	if e.StatusCode != http.StatusOK {
-		o.t.Fatalf("%s: %d %s", body, e.StatusCode, e.body)
+		o.T.Fatalf("%s: %d %s", body, e.StatusCode, e.Text)
 	}
-	return e.decode(o.t)
+	return e.Decode(o.T)
 }
 
 // TestAdminRevokes checks that each target ends its sockets, with their tokens,
@@ -135,11 +109,11 @@ func TestAdminRevokes(t *testing.T) {
 			b := newBackend(t)
 			r := behind(t, b, func(c *Config) { c.Login.Users = anyone })
 			o := r.operator()
-			first, refresh := r.loginAs("ada")
-			claims := r.claims(first)
+			first, refresh := r.LoginAs("ada")
+			claims := r.Claims(first)
 			conns := [4]*websocket.Conn{r.socket("/ws", bearer(first))}
-			second, _ := r.loginAs("ada")
-			bert, _ := r.loginAs("bert")
+			second, _ := r.LoginAs("ada")
+			bert, _ := r.LoginAs("bert")
 			issued, err := r.g.issuer.Access("ada", token.Options{SessionID: claims["sid"].(string)}) // as another node would: no socket here is renewed
 			if err != nil {
 				t.Fatal(err)
@@ -151,29 +125,29 @@ func TestAdminRevokes(t *testing.T) {
 			for _, conn := range conns {
 				r.echoOf(conn, "I live")
 			}
-			e := o.call("POST", "/v1/revoke", tt.body("ada", claims["sid"].(string), claims["jti"].(string)), jsonType)
+			e := o.Call("POST", "/v1/revoke", tt.body("ada", claims["sid"].(string), claims["jti"].(string)), jsonType)
 			ended := 0
 			for i, ends := range tt.ends {
 				if ends {
 					ended++
-					r.wantClose(conns[i], 3000, tt.reason)
-					wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(tokens[i])))
+					r.WantClose(conns[i], 3000, tt.reason)
+					r.Call("GET", "/auth/session", "", bearer(tokens[i])).WantEnded(t)
 				} else {
 					r.echoOf(conns[i], "I live on")
-					r.claims(tokens[i])
+					r.Claims(tokens[i])
 				}
 			}
-			if e.StatusCode != 200 || !strings.Contains(e.body, tt.answer) || !strings.Contains(e.body, fmt.Sprintf(`"sockets":%d}`, ended)) {
-				t.Errorf("%d %s, want %s and %d sockets", e.StatusCode, e.body, tt.answer, ended)
+			if e.StatusCode != 200 || !strings.Contains(e.Text, tt.answer) || !strings.Contains(e.Text, fmt.Sprintf(`"sockets":%d}`, ended)) {
+				t.Errorf("%d %s, want %s and %d sockets", e.StatusCode, e.Text, tt.answer, ended)
 			}
-			if e := r.call("POST", "/auth/refresh", "", bearer(refresh)); (e.StatusCode == 200) != (tt.name == "token") {
-				t.Errorf("refresh: %d %s", e.StatusCode, e.body)
+			if e := r.Call("POST", "/auth/refresh", "", bearer(refresh)); (e.StatusCode == 200) != (tt.name == "token") {
+				t.Errorf("refresh: %d %s", e.StatusCode, e.Text)
 			}
 			if kept, err := r.store.ListSessions(t.Context(), "ada"); tt.name == "session" && len(kept) != 1 || tt.name == "user" && len(kept) != 0 || err != nil {
 				t.Errorf("the store has %v, %v", kept, err)
 			}
-			again, _ := r.loginAs("ada")
-			r.claims(again)
+			again, _ := r.LoginAs("ada")
+			r.Claims(again)
 			r.log.WaitFor(t, `msg="admin: revoked" target=`+tt.name)
 		})
 	}
@@ -185,9 +159,9 @@ func TestAdminLists(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
 	o := r.operator()
-	access, _ := r.login()
+	access, _ := r.Login()
 	r.echoOf(r.socket("/ws", bearer(access)), "I am tied to an upstream")
-	claims := r.claims(access)
+	claims := r.Claims(access)
 	socket := o.get("/v1/sockets?user=test")["sockets"].([]any)[0].(map[string]any)
 	if socket["jti"] != claims["jti"] || socket["sid"] != claims["sid"] || socket["route"] != "/" || socket["upstream"] != b.URL || socket["expires"] != claims["exp"] ||
 		!strings.HasPrefix(socket["remote"].(string), "127.0.0.1:") {
@@ -231,21 +205,21 @@ func TestAdminStatus(t *testing.T) {
 func TestAdminDrains(t *testing.T) {
 	r := start(t)
 	o := r.operator()
-	access, refresh := r.login()
+	access, refresh := r.Login()
 	conn := r.echoes(access)
-	if got := o.call("POST", "/v1/drain", `{"within":5}`, jsonType); got.StatusCode != http.StatusOK || got.body != `{"within":5,"sockets":1}` {
-		t.Fatalf("%d %s", got.StatusCode, got.body)
+	if got := o.Call("POST", "/v1/drain", `{"within":5}`, jsonType); got.StatusCode != http.StatusOK || got.Text != `{"within":5,"sockets":1}` {
+		t.Fatalf("%d %s", got.StatusCode, got.Text)
 	}
-	r.wantClose(conn, 1012, "restarting")
-	wantProblem(t, r.call("GET", "/readyz", ""), 503, "restarting", "restarting")
-	if got := o.call("GET", "/v1/status", ""); !strings.Contains(got.body, `"ready":false,"reason":"restarting"`) {
-		t.Error(got.body)
+	r.WantClose(conn, 1012, "restarting")
+	r.Call("GET", "/readyz", "").WantProblem(t, 503, "restarting", "restarting")
+	if got := o.Call("GET", "/v1/status", ""); !strings.Contains(got.Text, `"ready":false,"reason":"restarting"`) {
+		t.Error(got.Text)
 	}
-	if _, resp, err := r.dial("", bearer(access)); err == nil || resp.StatusCode != http.StatusServiceUnavailable {
+	if _, resp, err := r.Dial("", bearer(access)); err == nil || resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("a new socket: %v", err)
 	}
-	access, _ = r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
-	r.claims(access)
+	access, _ = r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
+	r.Claims(access)
 }
 
 // TestAdminIsNotPublic checks that the public cannot reach the operators'
@@ -255,22 +229,22 @@ func TestAdminIsNotPublic(t *testing.T) {
 	demo, routed := start(t), behind(t, newBackend(t), func(c *Config) { c.Login.Users = anyone })
 	for _, r := range []*rig{demo, routed} {
 		r.operator()
-		access, _ := r.loginAs("test")
-		conn := r.open("", bearer(access))
+		access, _ := r.LoginAs("test")
+		conn := r.Open("", bearer(access))
 		for _, path := range []string{"/v1/status", "/v1/sockets", "/auth/v1/status", "/admin/v1/status", "/v1/revoke"} {
 			for _, host := range []string{"localhost", "admin"} {
-				if e := r.get(path, "Host: "+host); e.StatusCode != 404 && e.StatusCode != 401 || strings.Contains(e.body, "sockets") {
-					t.Errorf("%s of %s: %d %s", path, host, e.StatusCode, e.body)
+				if e := r.get(path, "Host: "+host); e.StatusCode != 404 && e.StatusCode != 401 || strings.Contains(e.Text, "sockets") {
+					t.Errorf("%s of %s: %d %s", path, host, e.StatusCode, e.Text)
 				}
 			}
 		}
 		for _, path := range []string{"/v1/revoke", "/auth/v1/revoke"} {
-			req, err := http.NewRequest("POST", r.url+path, strings.NewReader(`{"everything":true}`))
+			req, err := http.NewRequest("POST", r.URL+path, strings.NewReader(`{"everything":true}`))
 			if err != nil {
 				t.Fatal(err)
 			}
 			req.Header.Set("Content-Type", "application/json")
-			resp, err := r.client.Do(req)
+			resp, err := r.HTTP.Do(req)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -279,14 +253,14 @@ func TestAdminIsNotPublic(t *testing.T) {
 				t.Errorf("%s: %d", path, resp.StatusCode)
 			}
 		}
-		r.write(conn, "I live")
+		r.Write(conn, "I live")
 		for got := ""; got != "I live"; { // behind the welcome of the demonstration
 			var err error
-			if got, err = r.read(conn); err != nil {
+			if got, err = r.Read(conn); err != nil {
 				t.Fatal(err)
 			}
 		}
-		r.claims(access)
+		r.Claims(access)
 		if strings.Contains(r.log.String(), "admin:") {
 			t.Errorf("%s", r.log)
 		}

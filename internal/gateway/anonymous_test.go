@@ -18,6 +18,7 @@ import (
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/fault"
 	"wsauth/internal/gateway/tokens"
+	"wsauth/internal/logintest"
 	"wsauth/internal/wstest"
 	"wsauth/login"
 	"wsauth/token"
@@ -25,19 +26,19 @@ import (
 
 // waiting opens a socket whose client sends nothing and does not hang up.
 func (r *rig) waiting() (in *bufio.Reader, status int) {
-	r.t.Helper()
-	host := strings.TrimPrefix(r.url, "http://")
+	r.T.Helper()
+	host := strings.TrimPrefix(r.URL, "http://")
 	conn, err := net.Dial("tcp", host)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	r.t.Cleanup(func() { conn.Close() })
+	r.T.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	fmt.Fprintf(conn, "GET /chat HTTP/1.1\r\nHost: %s\r\n"+wstest.UpgradeFields+"\r\n", host)
 	in = bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, nil)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return in, resp.StatusCode
 }
@@ -104,23 +105,23 @@ func TestUnauthenticatedIsChecked(t *testing.T) {
 // are sent over HTTP.
 func TestRefusalsOverHTTPBeyondTheLimit(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		access, _ := r.login()
+		access, _ := r.Login()
 		r.echoes(access)
 		r.echoes(access) // evicts the other one, whose client does not hang up
-		r.wantClose(r.open("", bearer(access)), 1013, "rate_limited")
+		r.WantClose(r.Open("", bearer(access)), 1013, "rate_limited")
 		r.echoes(access) // the first is closed now; this evicts the second
 		var closed []*websocket.Conn
 		for range 50 { // half of the sockets that an address may have
-			closed = append(closed, r.open("", bearer("invalid"))) // its client does not hang up either
+			closed = append(closed, r.Open("", bearer("invalid"))) // its client does not hang up either
 		}
-		refused := func(status int, reason string, headers ...string) exchange {
+		refused := func(status int, reason string, headers ...string) logintest.Answer {
 			t.Helper()
-			_, resp, err := r.dial("", headers...)
+			_, resp, err := r.Dial("", headers...)
 			if err == nil {
 				t.Fatalf("a socket, want %d", status)
 			}
-			e := checkSocketDocumented(t, resp)
-			wantProblem(t, e, status, reason, "")
+			e := r.CheckHandshake(resp)
+			e.WantProblem(t, status, reason, "")
 			return e
 		}
 		if e := refused(401, "token_invalid", bearer("invalid")); e.Header.Get("WWW-Authenticate") == "" {
@@ -136,6 +137,6 @@ func TestRefusalsOverHTTPBeyondTheLimit(t *testing.T) {
 			conn.CloseNow()
 		}
 		synctest.Wait()
-		r.wantClose(r.open("", bearer("invalid")), 3000, "token_invalid")
+		r.WantClose(r.Open("", bearer("invalid")), 3000, "token_invalid")
 	}, func(c *Config) { c.Limits.PerSubject = 1 })
 }

@@ -37,10 +37,10 @@ const says = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nLINES\r\n\r\nhi"
 
 // head sends a request and reads the header of its answer.
 func (r *rig) head(path string, lines ...string) *http.Response {
-	r.t.Helper()
-	conn := r.connect()
+	r.T.Helper()
+	conn := r.Connect()
 	if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: app.example\r\n"+strings.Join(lines, "\r\n")+"\r\n\r\n"); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return must(http.ReadResponse(bufio.NewReader(conn), nil))
 }

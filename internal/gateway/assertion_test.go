@@ -150,26 +150,26 @@ func TestKeysArePublishedWhileARouteAsserts(t *testing.T) {
 		c.Routes[0].Public = true
 	})
 	passedOn := "GET " + discovery.KeysPath + " user="
-	if e := r.get(discovery.KeysPath); e.body != passedOn {
-		t.Errorf("no route asserts: %d %s", e.StatusCode, e.body)
+	if e := r.get(discovery.KeysPath); e.Text != passedOn {
+		t.Errorf("no route asserts: %d %s", e.StatusCode, e.Text)
 	}
 	public, asserting := proxy.Route{Path: "/", Upstreams: []string{b.URL}, Public: true}, proxy.Route{Path: "/a", Upstreams: []string{b.URL}, Assertion: "X-Client-Token"}
 	if err := r.g.Update([]proxy.Route{public, asserting}); err != nil {
 		t.Fatal(err)
 	}
 	if e := r.get(discovery.KeysPath); e.StatusCode != http.StatusOK || e.Header.Get("Content-Type") != "application/jwk-set+json" {
-		t.Errorf("a route asserts: %d %s", e.StatusCode, e.body)
+		t.Errorf("a route asserts: %d %s", e.StatusCode, e.Text)
 	}
 	for _, path := range []string{discovery.MetadataPath, "/auth/session"} {
-		if e := r.get(path); e.body != "GET "+path+" user=" {
-			t.Errorf("%s: %d %s", path, e.StatusCode, e.body)
+		if e := r.get(path); e.Text != "GET "+path+" user=" {
+			t.Errorf("%s: %d %s", path, e.StatusCode, e.Text)
 		}
 	}
 	if err := r.g.Update([]proxy.Route{public}); err != nil {
 		t.Fatal(err)
 	}
-	if e := r.get(discovery.KeysPath); e.body != passedOn {
-		t.Errorf("no route asserts now: %d %s", e.StatusCode, e.body)
+	if e := r.get(discovery.KeysPath); e.Text != passedOn {
+		t.Errorf("no route asserts now: %d %s", e.StatusCode, e.Text)
 	}
 }
 

@@ -58,12 +58,12 @@ func TestBackends(t *testing.T) {
 				c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{backend.url}}}
 			})
 			for _, mode := range []websocket.CompressionMode{websocket.CompressionDisabled, websocket.CompressionContextTakeover} {
-				access, refresh := r.loginAs("ada")
+				access, refresh := r.LoginAs("ada")
 				conn := r.offer(mode, access)
 				if conn.Subprotocol() != "chat" {
 					t.Errorf("subprotocol %q", conn.Subprotocol())
 				}
-				if hello, err := r.read(conn); err != nil || !strings.HasPrefix(hello, "user=ada authorization=") || strings.Contains(hello, access) {
+				if hello, err := r.Read(conn); err != nil || !strings.HasPrefix(hello, "user=ada authorization=") || strings.Contains(hello, access) {
 					t.Fatalf("first message %q, %v", hello, err)
 				}
 				for _, n := range []int{0, 1, 125, 126, 65_535, 65_536, 300_000} {
@@ -73,11 +73,11 @@ func TestBackends(t *testing.T) {
 					t.Errorf("ping: %v", err)
 				}
 				other := r.offer(mode, access)
-				if _, err := r.read(other); err != nil {
+				if _, err := r.Read(other); err != nil {
 					t.Fatal(err)
 				}
-				r.call("POST", "/auth/logout", "", bearer(refresh))
-				r.wantClose(other, 3000, "session_ended")
+				r.Call("POST", "/auth/logout", "", bearer(refresh))
+				r.WantClose(other, 3000, "session_ended")
 				for range 2 {
 					if end := <-backend.ends; !strings.Contains(end, "3000") || !strings.Contains(end, "session_ended") {
 						t.Errorf("the backend sees the end %q", end)
@@ -90,21 +90,21 @@ func TestBackends(t *testing.T) {
 
 // offer opens a socket that offers a subprotocol, as a browser does.
 func (r *rig) offer(mode websocket.CompressionMode, access string) *websocket.Conn {
-	r.t.Helper()
+	r.T.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	conn, resp, err := websocket.Dial(ctx, r.url+"/chat", &websocket.DialOptions{
-		HTTPHeader: http.Header{"Authorization": {"Bearer " + access}}, HTTPClient: r.client, Subprotocols: []string{"chat"}, CompressionMode: mode,
+	conn, resp, err := websocket.Dial(ctx, r.URL+"/chat", &websocket.DialOptions{
+		HTTPHeader: http.Header{"Authorization": {"Bearer " + access}}, HTTPClient: r.HTTP, Subprotocols: []string{"chat"}, CompressionMode: mode,
 	})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	compressed := strings.HasPrefix(resp.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate")
 	if compressed != (mode != websocket.CompressionDisabled) {
-		r.t.Errorf("mode %d: negotiated the extensions %q", mode, resp.Header.Get("Sec-WebSocket-Extensions"))
+		r.T.Errorf("mode %d: negotiated the extensions %q", mode, resp.Header.Get("Sec-WebSocket-Extensions"))
 	}
 	conn.SetReadLimit(-1)
-	r.t.Cleanup(func() { conn.CloseNow() })
+	r.T.Cleanup(func() { conn.CloseNow() })
 	return conn
 }
 

@@ -51,7 +51,7 @@ func TestBrokenBody(t *testing.T) {
 					c.Routes[1].Upstreams = []string{down}
 				}
 			})
-			conn := r.connect().(*net.TCPConn)
+			conn := r.Connect().(*net.TCPConn)
 			if _, err := io.WriteString(conn, "POST /public/a HTTP/1.1\r\nHost: x\r\n"+c.request); err != nil {
 				t.Fatal(err)
 			}
@@ -87,13 +87,13 @@ func TestBrokenBody(t *testing.T) {
 
 // wantFailures checks whether the metrics record failures of upstreams.
 func (r *rig) wantFailures(want bool) {
-	r.t.Helper()
+	r.T.Helper()
 	got := false
 	for name := range r.metrics() {
 		got = got || strings.HasPrefix(name, "upstream_failures_total{")
 	}
 	if got != want {
-		r.t.Errorf("upstream failures recorded: %v, want %v", got, want)
+		r.T.Errorf("upstream failures recorded: %v, want %v", got, want)
 	}
 	well, all := 0, 0
 	for _, route := range r.g.routes.States() {
@@ -108,7 +108,7 @@ func (r *rig) wantFailures(want bool) {
 		}
 	}
 	if well != all {
-		r.t.Errorf("%d of %d upstreams are healthy", well, all)
+		r.T.Errorf("%d of %d upstreams are healthy", well, all)
 	}
 }
 
@@ -118,7 +118,7 @@ func (r *rig) wantFailures(want bool) {
 func TestResetBody(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, withAccessLog)
-	conn := r.connect().(*net.TCPConn)
+	conn := r.Connect().(*net.TCPConn)
 	if _, err := io.WriteString(conn, "POST /public/a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello"); err != nil {
 		t.Fatal(err)
 	}
@@ -135,8 +135,8 @@ func TestResetBody(t *testing.T) {
 		_, _ = io.WriteString(out, "hello")
 		_ = out.CloseWithError(io.ErrClosedPipe)
 	}()
-	req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/public/a", in))
-	if resp, err := s.client.Transport.RoundTrip(req); err == nil {
+	req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/public/a", in))
+	if resp, err := s.HTTP.Transport.RoundTrip(req); err == nil {
 		_ = resp.Body.Close()
 		t.Errorf("answered with %d", resp.StatusCode)
 	}

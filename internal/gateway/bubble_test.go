@@ -32,33 +32,33 @@ func inBubble(t *testing.T, f func(t *testing.T, r *rig), change ...func(*Config
 
 func TestL1_ExpiryEndsTheSocket(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		access, _ := r.login()
-		conn := r.open("", bearer(access))
+		access, _ := r.Login()
+		conn := r.Open("", bearer(access))
 		expires := r.wantIdentity(conn, "welcome")
 		time.Sleep(time.Until(expires.Add(-time.Nanosecond)))
-		r.write(conn, "I live")
-		if got, err := r.read(conn); got != "I live" {
+		r.Write(conn, "I live")
+		if got, err := r.Read(conn); got != "I live" {
 			t.Fatal(got, err)
 		}
-		r.wantClose(conn, 3000, "token_expired")
+		r.WantClose(conn, 3000, "token_expired")
 		if late := time.Since(expires); late > time.Second {
 			t.Errorf("closed %v after the expiry", late)
 		}
-		r.wantClose(r.open("", bearer(access)), 3000, "token_expired")
+		r.WantClose(r.Open("", bearer(access)), 3000, "token_expired")
 	})
 }
 
 func TestL2_RefreshExtendsTheSocketUntilTheSessionEnds(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		began := time.Now()
-		access, refresh := r.login()
-		conn := r.open("", bearer(access))
+		access, refresh := r.Login()
+		conn := r.Open("", bearer(access))
 		expires := r.wantIdentity(conn, "welcome")
 		ends := began.Add(50 * time.Minute)
 		renewals := 0
 		for expires.Before(ends.Add(-time.Minute)) {
 			time.Sleep(time.Until(expires) * 9 / 10)
-			_, refresh = r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+			_, refresh = r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
 			v := r.message(conn)
 			after := time.Unix(int64(v["expires_at"].(float64)), 0)
 			if v["type"] != "renewed" || !after.After(expires) || after.After(ends) {
@@ -71,39 +71,39 @@ func TestL2_RefreshExtendsTheSocketUntilTheSessionEnds(t *testing.T) {
 			t.Errorf("renewed only %d times", renewals)
 		}
 		time.Sleep(time.Until(expires) - time.Nanosecond)
-		r.wantClose(conn, 3000, "token_expired")
+		r.WantClose(conn, 3000, "token_expired")
 		if since := time.Since(ends); since > time.Second {
 			t.Errorf("the socket lived %v longer than its session", since)
 		}
 		time.Sleep(time.Until(ends) + time.Second) // the last token may have ended a little earlier than its session
-		wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(refresh)), http.StatusUnauthorized, "token_expired", "")
+		r.Call("POST", "/auth/refresh", "", bearer(refresh)).WantProblem(t, http.StatusUnauthorized, "token_expired", "")
 	}, func(c *Config) { c.Login.RefreshTTL, c.Login.SessionTTL = 20*time.Minute, 50*time.Minute })
 }
 
 func TestL7_TheGraceEnds(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		_, old := r.login()
-		access, _ := r.renewed(r.call("POST", "/auth/refresh", "", bearer(old)))
+		_, old := r.Login()
+		access, _ := r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(old)))
 		conn := r.echoes(access)
 		time.Sleep(10 * time.Second)
-		r.renewed(r.call("POST", "/auth/refresh", "", bearer(old)))
+		r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(old)))
 		time.Sleep(2 * time.Millisecond)
-		wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(old)), 401, "session_ended", "")
+		r.Call("POST", "/auth/refresh", "", bearer(old)).WantProblem(t, 401, "session_ended", "")
 		if v := r.message(conn); v["type"] != "renewed" { // by the second use, within the grace
 			t.Error(v)
 		}
-		r.wantClose(conn, 3000, "session_ended")
+		r.WantClose(conn, 3000, "session_ended")
 	})
 }
 
 func TestL11_TicketsExpire(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		access, _ := r.login()
-		late, good := r.ticket(access), r.ticket(access)
+		access, _ := r.Login()
+		late, good := r.Ticket(access), r.Ticket(access)
 		time.Sleep(30*time.Second - time.Millisecond)
-		r.wantIdentity(r.open("?ticket="+good), "welcome")
+		r.wantIdentity(r.Open("?ticket="+good), "welcome")
 		time.Sleep(time.Millisecond)
-		r.wantClose(r.open("?ticket="+late), 3000, "token_invalid")
+		r.WantClose(r.Open("?ticket="+late), 3000, "token_invalid")
 	})
 }
 
@@ -111,18 +111,18 @@ func TestL11_TicketsExpire(t *testing.T) {
 // minute, and again afterwards.
 func TestStepUpIsAskedForAMinute(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		_, refresh := r.login()
-		stale, _ := r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+		_, refresh := r.Login()
+		stale, _ := r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
 		conn := r.echoes(stale)
 		for range 2 { // the first was abandoned, so it is requested again
-			r.write(conn, `{"type":"step-up"}`)
+			r.Write(conn, `{"type":"step-up"}`)
 			if v := r.message(conn); v["type"] != "fresh_required" {
 				t.Fatal(v)
 			}
 			time.Sleep(time.Minute - time.Second)
-			r.write(conn, `{"type":"step-up"}`)
-			r.write(conn, "meanwhile")
-			if got, err := r.read(conn); got != "meanwhile" {
+			r.Write(conn, `{"type":"step-up"}`)
+			r.Write(conn, "meanwhile")
+			if got, err := r.Read(conn); got != "meanwhile" {
 				t.Fatal(got, err)
 			}
 			time.Sleep(2 * time.Second)
@@ -142,10 +142,7 @@ func TestServerCutsSlowAndIdleConnections(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
-				conn, err := r.client.Transport.(*http.Transport).DialContext(t.Context(), "", "")
-				if err != nil {
-					t.Fatal(err)
-				}
+				conn := r.Connect()
 				defer conn.Close()
 				started := time.Now()
 				if err := conn.SetDeadline(started.Add(2 * tt.after)); err != nil {
@@ -179,13 +176,13 @@ func TestServerCutsSlowAndIdleConnections(t *testing.T) {
 // reconnect elsewhere at once. It uses the demonstration's route.
 func TestDrainIsSpread(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		access, _ := r.login()
+		access, _ := r.Login()
 		ended := make([]chan time.Time, 20)
 		for i := range ended {
 			conn := r.echoes(access)
 			ended[i] = make(chan time.Time, 1)
 			go func() {
-				_, err := r.read(conn)
+				_, err := r.Read(conn)
 				if end, ok := errors.AsType[websocket.CloseError](err); !ok || end.Code != 1012 || end.Reason != "restarting" {
 					t.Errorf("socket %d: %v", i, err)
 				}

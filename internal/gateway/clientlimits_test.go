@@ -23,7 +23,7 @@ func TestG8_ClientsBehindProxy(t *testing.T) {
 				c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true, Limits: proxy.RouteLimits{PerMinute: 5}}}
 			})
 			try := func(r *rig, name string) int {
-				return r.call("POST", "/auth/login", `{"username":"`+name+`","password":"wrong"}`, jsonType).StatusCode
+				return r.Call("POST", "/auth/login", `{"username":"`+name+`","password":"wrong"}`, jsonType).StatusCode
 			}
 			mallory, ada := p.of("192.0.2.66:1"), p.of("192.0.2.1:1")
 			tries := 0
@@ -52,20 +52,20 @@ func TestG8_ClientsBehindProxy(t *testing.T) {
 			}
 			// Use its remaining connections for answers that do not end.
 			for range 4 - opened {
-				events, err := mallory.client.Get(mallory.url + "/events")
+				events, err := mallory.HTTP.Get(mallory.URL + "/events")
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer events.Body.Close()
 			}
-			if response, err := mallory.client.Get(mallory.url + "/page"); err == nil {
+			if response, err := mallory.HTTP.Get(mallory.URL + "/page"); err == nil {
 				if response.StatusCode != http.StatusServiceUnavailable {
 					t.Errorf("one more request of that client: %s", response.Status)
 				}
 				_ = response.Body.Close()
 			}
-			if e := ada.call("GET", "/page", ""); e.StatusCode != http.StatusOK {
-				t.Errorf("a request of another client: %d %s", e.StatusCode, e.body)
+			if e := ada.Call("GET", "/page", ""); e.StatusCode != http.StatusOK {
+				t.Errorf("a request of another client: %d %s", e.StatusCode, e.Text)
 			}
 			for range 3 {
 				conn, _, err := ada.dialAt("/ws")
@@ -88,7 +88,7 @@ func TestBehindProxyOverHTTP2(t *testing.T) {
 	})
 	for i := range 9 {
 		client := fmt.Sprint("192.0.2.", i%3+1)
-		e := r.call("GET", "/page", "", "X-Forwarded-For: 127.0.0.1, "+client, "X-Forwarded-Proto: http")
+		e := r.Call("GET", "/page", "", "X-Forwarded-For: 127.0.0.1, "+client, "X-Forwarded-Proto: http")
 		if e.StatusCode != http.StatusOK || e.ProtoMajor != 2 {
 			t.Fatalf("%d by %s", e.StatusCode, e.Proto)
 		}
@@ -111,12 +111,12 @@ func TestG8_StreamsOfOneClient(t *testing.T) {
 			})
 			open := func(client string) *http.Response {
 				t.Helper()
-				q, err := http.NewRequestWithContext(t.Context(), "GET", r.url+"/events", nil)
+				q, err := http.NewRequestWithContext(t.Context(), "GET", r.URL+"/events", nil)
 				if err != nil {
 					t.Fatal(err)
 				}
 				q.Header.Set("X-Forwarded-For", client)
-				response, err := r.client.Do(q)
+				response, err := r.HTTP.Do(q)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -150,7 +150,7 @@ func TestG8_StreamsOfOneClient(t *testing.T) {
 					t.Fatal("a stream that has ended still counts")
 				}
 			}
-			if e := r.call("GET", "/livez", "", "X-Forwarded-For: 192.0.2.66"); e.StatusCode != http.StatusOK {
+			if e := r.Call("GET", "/livez", "", "X-Forwarded-For: 192.0.2.66"); e.StatusCode != http.StatusOK {
 				t.Errorf("/livez: %d", e.StatusCode)
 			}
 		})

@@ -37,7 +37,7 @@ func TestG7_BehindProxy(t *testing.T) {
 			})
 			const client = "192.0.2.1:5000"
 			r := p.of(client, forgeries...)
-			access, _ := r.loginAs("ada")
+			access, _ := r.LoginAs("ada")
 			arrives := func(what string) {
 				t.Helper()
 				in := b.last()
@@ -54,8 +54,8 @@ func TestG7_BehindProxy(t *testing.T) {
 				}
 			}
 			for _, path := range []string{"/page", "/public/page"} {
-				if e := r.call("GET", path, "", bearer(access)); e.StatusCode != http.StatusOK {
-					t.Fatalf("%s: %d %s", path, e.StatusCode, e.body)
+				if e := r.Call("GET", path, "", bearer(access)); e.StatusCode != http.StatusOK {
+					t.Fatalf("%s: %d %s", path, e.StatusCode, e.Text)
 				}
 				arrives(path)
 			}
@@ -73,7 +73,7 @@ func TestG7_BehindProxy(t *testing.T) {
 					t.Errorf("a page of %s: %v, %v", origin, response, err)
 				}
 			}
-			sessions := r.call("GET", "/auth/sessions", "", bearer(access)).decode(t)["sessions"].([]any)
+			sessions := r.Call("GET", "/auth/sessions", "", bearer(access)).Decode(t)["sessions"].([]any)
 			session := sessions[0].(map[string]any)
 			sockets := session["sockets"].([]any)
 			if len(sessions) != 1 || session["remote"] != "192.0.2.1" || len(sockets) == 0 || sockets[0].(map[string]any)["remote"] != "192.0.2.1" {
@@ -104,8 +104,8 @@ func TestForwardedScheme(t *testing.T) {
 				c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true}}
 			})
 			r := p.of("192.0.2.1:5000", "X-Forwarded-Proto: http", "Forwarded: for=192.0.2.1;proto=http")
-			if e := r.call("GET", "/page", ""); e.StatusCode != http.StatusOK {
-				t.Fatalf("%d %s", e.StatusCode, e.body)
+			if e := r.Call("GET", "/page", ""); e.StatusCode != http.StatusOK {
+				t.Fatalf("%d %s", e.StatusCode, e.Text)
 			}
 			if got := b.last().Header.Get("X-Forwarded-Proto"); got != "https" {
 				t.Errorf("the upstream of a plain request gets %q", got)
@@ -131,7 +131,7 @@ func TestG7_ProxyHeaderRequired(t *testing.T) {
 			for _, first := range []string{"GET /livez HTTP/1.1\r\nHost: app.example\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("x", 32), "PROXY TCP4 127.0.0.1\r\n"} {
 				p.isClosed(first)
 			}
-			if e := p.of("192.0.2.1:1").call("GET", "/livez", ""); e.StatusCode != http.StatusOK {
+			if e := p.of("192.0.2.1:1").Call("GET", "/livez", ""); e.StatusCode != http.StatusOK {
 				t.Errorf("with a header: %d", e.StatusCode)
 			}
 			if n := strings.Count(p.log.String(), "closed connections that did not begin with a PROXY header"); n != 1 {
@@ -218,7 +218,7 @@ func TestForwardedHostChoosesTheRoute(t *testing.T) {
 			t.Errorf("the upstream gets %s, %v", in.Host, in.Header)
 		}
 		upgrade := append(slices.Concat(lines, upgradeLines), "Origin: https://app.example:8443")
-		conn := r.connect()
+		conn := r.Connect()
 		_, _ = io.WriteString(conn, "GET /ws HTTP/1.1\r\n"+strings.Join(upgrade, "\r\n")+"\r\n\r\n")
 		line := make([]byte, len("HTTP/1.1 101"))
 		if _, err := io.ReadFull(conn, line); err != nil || (string(line) == "HTTP/1.1 101") != set {

@@ -33,7 +33,7 @@ func deflated(t *testing.T, text string) []byte {
 // that their messages pass unchanged.
 func TestCompressionIsKept(t *testing.T) {
 	r := behind(t, newBackend(t))
-	access, _ := r.login()
+	access, _ := r.Login()
 	conn := r.handshake("/chat", bearer(access)+"\r\nSec-WebSocket-Extensions: permessage-deflate")
 	in := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, nil)
@@ -66,7 +66,7 @@ func TestCompressionIsKept(t *testing.T) {
 // protocol error of the client if compression was not negotiated.
 func TestCompressionWithoutNegotiation(t *testing.T) {
 	r := behind(t, newBackend(t))
-	access, _ := r.login()
+	access, _ := r.Login()
 	conn := r.handshake("/chat", bearer(access))
 	in := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, nil)

@@ -35,7 +35,7 @@ func TestMaxConnections(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := begin(t)
-			_, address, _ := strings.Cut(r.url, "://")
+			_, address, _ := strings.Cut(r.URL, "://")
 			for range 40 {
 				conn, err := net.Dial("tcp", address)
 				if err != nil {
@@ -43,10 +43,10 @@ func TestMaxConnections(t *testing.T) {
 				}
 				defer conn.Close()
 			}
-			access, _ := r.login()
+			access, _ := r.Login()
 			open := func() (*websocket.Conn, *http.Response, error) {
 				if name == "TLS" {
-					return r.dialTLS("/x", bearer(access), "Origin: "+r.url)
+					return r.dialTLS("/x", bearer(access), "Origin: "+r.URL)
 				}
 				return r.trySocket("/x", nil, bearer(access))
 			}
@@ -58,8 +58,8 @@ func TestMaxConnections(t *testing.T) {
 			if _, resp, err := open(); err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != "1" {
 				t.Fatalf("one more than 7/8: %v, %v", resp, err)
 			}
-			r.client.CloseIdleConnections()
-			r.login()
+			r.HTTP.CloseIdleConnections()
+			r.Login()
 			r.count(`handshakes_total{outcome="refused",reason="overloaded",route="none"}`, "1")
 			r.count("connections_limit", "16")
 			if log := r.log.String(); !strings.Contains(log, "limit=max_connections") || strings.Contains(log, "cannot be reached") {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"wsauth/internal/gateway/proxy"
+	"wsauth/internal/logintest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -41,8 +42,8 @@ func corsOf(h http.Header) map[string]string {
 }
 
 // ask sends a request without a body, unchanged.
-func (r *rig) ask(method, path string, lines ...string) exchange {
-	r.t.Helper()
+func (r *rig) ask(method, path string, lines ...string) logintest.Answer {
+	r.T.Helper()
 	return r.exactly(method+" "+path+" HTTP/1.1", append(lines, "Connection: close")...)
 }
 
@@ -77,7 +78,7 @@ func TestG10_CORS(t *testing.T) {
 			{Path: "/null", Upstreams: []string{b.URL}, CORS: &proxy.CORS{Origins: []string{"null"}}},
 		}
 	})
-	access, _ := r.login()
+	access, _ := r.Login()
 	const preflightVary = "Origin + Access-Control-Request-Method + Access-Control-Request-Headers"
 	for _, c := range []struct {
 		path, origin string
@@ -113,15 +114,15 @@ func TestG10_CORS(t *testing.T) {
 		}
 		if !public {
 			e := r.ask("GET", c.path, sent...)
-			wantProblem(t, e, 401, "token_missing", "")
+			e.WantProblem(t, 401, "token_missing", "")
 			if diff := cmp.Diff(want, corsOf(e.Header)); diff != "" {
 				t.Errorf("%s refused to %q (- want, + got):\n%s", c.path, c.origin, diff)
 			}
 		}
 		want["Vary"] = "Accept-Encoding + Origin"
 		e := r.ask("GET", c.path, append(sent, bearer(access))...)
-		if e.StatusCode != 200 || e.body != "hello" {
-			t.Fatalf("%s: %d %s", c.path, e.StatusCode, e.body)
+		if e.StatusCode != 200 || e.Text != "hello" {
+			t.Fatalf("%s: %d %s", c.path, e.StatusCode, e.Text)
 		}
 		if diff := cmp.Diff(want, corsOf(e.Header)); diff != "" {
 			t.Errorf("%s of %q (- want, + got):\n%s", c.path, c.origin, diff)
@@ -148,9 +149,9 @@ func TestG10_CORS(t *testing.T) {
 			t.Errorf("preflight of %q for %s: %d (- want, + got):\n%s", c.origin, c.path, e.StatusCode, diff)
 		}
 		if status == 403 {
-			wantProblem(t, e, 403, "origin_not_allowed", "")
-		} else if e.body != "" {
-			t.Errorf("a preflight got %q", e.body)
+			e.WantProblem(t, 403, "origin_not_allowed", "")
+		} else if e.Text != "" {
+			t.Errorf("a preflight got %q", e.Text)
 		}
 	}
 	for _, path := range []string{"/plain", "/free"} { // routes without a policy
@@ -174,7 +175,7 @@ func TestCORSAfterInterimAnswer(t *testing.T) {
 	r := start(t, func(c *Config) {
 		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, CORS: &proxy.CORS{Origins: []string{corsApp}}}}
 	})
-	conn := r.connect()
+	conn := r.Connect()
 	if _, err := fmt.Fprintf(conn, "GET /?hints HTTP/1.1\r\nHost: x\r\nOrigin: %s\r\n\r\n", corsApp); err != nil {
 		t.Fatal(err)
 	}

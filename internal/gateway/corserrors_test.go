@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -30,33 +29,6 @@ func inBothServers(t *testing.T, f func(t *testing.T, start func(...func(*Config
 			return r
 		})
 	})
-}
-
-// send sends a request without checking the answer against the OpenAPI
-// document.
-func (r *rig) send(method, path string, body io.Reader, lines ...string) exchange {
-	r.t.Helper()
-	req, err := http.NewRequest(method, r.url+path, body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	for _, line := range lines {
-		name, value, _ := strings.Cut(line, ": ")
-		if name == "Host" {
-			req.Host = value
-		}
-		req.Header.Add(name, value)
-	}
-	resp, err := r.client.Do(req)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return exchange{resp, string(text)}
 }
 
 // TestCORSOnErrors checks that a page of a listed origin can read every
@@ -92,12 +64,12 @@ func TestCORSOnErrors(t *testing.T) {
 				{Path: "/silent/", Upstreams: []string{b.URL}},
 			}
 		})
-		access, _ := r.login()
+		access, _ := r.Login()
 		token := bearer(access)
-		if e := r.send("POST", "/auth/ticket", strings.NewReader(`{"path":"/a/"}`), jsonType, token); e.StatusCode != 200 {
-			t.Fatalf("%d %s", e.StatusCode, e.body)
+		if e := r.Send("POST", "/auth/ticket", strings.NewReader(`{"path":"/a/"}`), jsonType, token); e.StatusCode != 200 {
+			t.Fatalf("%d %s", e.StatusCode, e.Text)
 		}
-		r.send("GET", "/open/x", nil)
+		r.Send("GET", "/open/x", nil)
 		mark := <-marks
 		long := strings.Repeat("x", 9<<10)
 		for _, c := range []struct {
@@ -140,7 +112,7 @@ func TestCORSOnErrors(t *testing.T) {
 			{"GET", "/auth/session", "", []string{token}, 200},
 			{"GET", "/auth/client/wsauth.js", "", nil, 200},
 		} {
-			if strings.HasPrefix(c.path, "/a/x") && slices.Contains(c.lines, "Host: a b") && strings.HasPrefix(r.url, "https") {
+			if strings.HasPrefix(c.path, "/a/x") && slices.Contains(c.lines, "Host: a b") && strings.HasPrefix(r.URL, "https") {
 				continue // net/http refuses it
 			}
 			for _, from := range []struct{ origin, allowed string }{{corsApp, corsApp}, {corsEvil, ""}, {"", ""}} {
@@ -155,20 +127,20 @@ func TestCORSOnErrors(t *testing.T) {
 				} else if from.origin != "" && strings.HasPrefix(c.path, "/auth/") && c.method == "POST" {
 					status = 403
 				}
-				e := r.send(c.method, c.path, strings.NewReader(c.body), lines...)
+				e := r.Send(c.method, c.path, strings.NewReader(c.body), lines...)
 				if diff := cmp.Diff(want, corsOf(e.Header)); diff != "" || e.StatusCode != status {
-					t.Errorf("%s %.40s of %q: %d, want %d: %s (- want, + got):\n%s", c.method, c.path, from.origin, e.StatusCode, status, e.body, diff)
+					t.Errorf("%s %.40s of %q: %d, want %d: %s (- want, + got):\n%s", c.method, c.path, from.origin, e.StatusCode, status, e.Text, diff)
 				}
 			}
 		}
 		for _, path := range []string{"/silent/x", "/nothing", "/livez", "/readyz"} {
-			if e := r.send("GET", path, nil, "Origin: "+corsApp); len(corsOf(e.Header)) > 0 {
+			if e := r.Send("GET", path, nil, "Origin: "+corsApp); len(corsOf(e.Header)) > 0 {
 				t.Errorf("%s: %d %v", path, e.StatusCode, e.Header)
 			}
 		}
 		// A preflight is answered even if the request after it would be refused.
 		for _, path := range []string{"/a/x?" + long, "/open/in/", "/open/IN", "/auth/nothing"} {
-			e := r.send("OPTIONS", path, nil, preflightFor(corsApp, "GET")...)
+			e := r.Send("OPTIONS", path, nil, preflightFor(corsApp, "GET")...)
 			if wantStatus := map[bool]int{true: 414, false: 204}[len(path) > 1000]; e.StatusCode != wantStatus || e.Header.Get("Access-Control-Allow-Origin") != corsApp {
 				t.Errorf("%.40s: %d %v", path, e.StatusCode, e.Header)
 			}
@@ -198,7 +170,7 @@ func TestCORSOfHandshakes(t *testing.T) {
 			} else {
 				r = start(t, change)
 			}
-			access, _ := r.login()
+			access, _ := r.Login()
 			for _, origin := range []string{corsApp, corsEvil} {
 				want := map[string]string{"Vary": "Origin"}
 				if origin == corsApp {

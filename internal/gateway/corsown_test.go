@@ -37,16 +37,16 @@ func TestG10_CORSOfLogins(t *testing.T) {
 				wantPreflight["Allow-Credentials"] = "true"
 			}
 			for _, path := range []string{"/auth/login", "/auth/refresh", "/auth/fresh", "/auth/ticket", "/auth/logout", "/auth/logout-everywhere", "/auth/sessions", "/auth/sessions/x", "/auth/session"} {
-				e := r.send("OPTIONS", path, nil, preflightFor(corsApp, "POST", "authorization", "idempotency-key")...)
+				e := r.Send("OPTIONS", path, nil, preflightFor(corsApp, "POST", "authorization", "idempotency-key")...)
 				if diff := cmp.Diff(wantPreflight, corsOf(e.Header)); diff != "" || e.StatusCode != 204 {
 					t.Errorf("%s: %d (- want, + got):\n%s", path, e.StatusCode, diff)
 				}
-				if e = r.send("OPTIONS", path, nil, preflightFor(corsEvil, "POST")...); e.StatusCode != 403 || e.Header.Get("Access-Control-Allow-Origin") != "" {
+				if e = r.Send("OPTIONS", path, nil, preflightFor(corsEvil, "POST")...); e.StatusCode != 403 || e.Header.Get("Access-Control-Allow-Origin") != "" {
 					t.Errorf("%s from evil: %d %v", path, e.StatusCode, e.Header)
 				}
 			}
 
-			jar := r.client.Jar
+			jar := r.HTTP.Jar
 			for _, c := range []struct {
 				origin, site string
 				ok           bool
@@ -58,63 +58,63 @@ func TestG10_CORSOfLogins(t *testing.T) {
 				if c.site != "" {
 					lines = append(lines, "Sec-Fetch-Site: "+c.site)
 				}
-				r.client.Jar = nil // by tokens
-				e := r.send("POST", "/auth/login", strings.NewReader(`{"username":"test","password":"test"}`), append(lines, jsonType)...)
+				r.HTTP.Jar = nil // by tokens
+				e := r.Send("POST", "/auth/login", strings.NewReader(`{"username":"test","password":"test"}`), append(lines, jsonType)...)
 				if !c.ok {
-					wantProblem(t, e, 403, "origin_not_allowed", "")
+					e.WantProblem(t, 403, "origin_not_allowed", "")
 					if got := corsOf(e.Header); len(got) != 1 {
 						t.Errorf("%s: %v", c.origin, got)
 					}
 					continue
 				}
 				if e.StatusCode != 200 || e.Header.Get("Access-Control-Allow-Origin") != c.origin {
-					t.Fatalf("%s: %d %s %v", c.origin, e.StatusCode, e.body, e.Header)
+					t.Fatalf("%s: %d %s %v", c.origin, e.StatusCode, e.Text, e.Header)
 				}
-				v := e.decode(t)
+				v := e.Decode(t)
 				access, refresh := bearer(v["access_token"].(string)), bearer(v["refresh_token"].(string))
 				for _, call := range []struct{ method, path, body, token string }{
 					{"POST", "/auth/ticket", `{"path":"/ws"}`, access}, {"GET", "/auth/sessions", "", access}, {"GET", "/auth/session", "", access},
 					{"POST", "/auth/refresh", "", refresh}, {"POST", "/auth/logout-everywhere", "", access},
 				} {
-					e := r.send(call.method, call.path, strings.NewReader(call.body), append(lines, jsonType, call.token)...)
+					e := r.Send(call.method, call.path, strings.NewReader(call.body), append(lines, jsonType, call.token)...)
 					if e.StatusCode != 200 || e.Header.Get("Access-Control-Allow-Origin") != c.origin || (e.Header.Get("Access-Control-Allow-Credentials") == "true") != credentials {
-						t.Errorf("%s %s of %s: %d %s %v", call.method, call.path, c.origin, e.StatusCode, e.body, e.Header)
+						t.Errorf("%s %s of %s: %d %s %v", call.method, call.path, c.origin, e.StatusCode, e.Text, e.Header)
 					}
 				}
 
 				// Cookies are sent over TLS only.
-				if !strings.HasPrefix(r.url, "https") {
+				if !strings.HasPrefix(r.URL, "https") {
 					continue
 				}
-				r.client.Jar = must(cookiejar.New(nil))
-				e = r.send("POST", "/auth/login", strings.NewReader(`{"username":"test","password":"test","cookies":true}`), append(lines, jsonType)...)
+				r.HTTP.Jar = must(cookiejar.New(nil))
+				e = r.Send("POST", "/auth/login", strings.NewReader(`{"username":"test","password":"test","cookies":true}`), append(lines, jsonType)...)
 				if !credentials {
-					wantProblem(t, e, 403, "origin_not_allowed", "auth.cors.credentials")
+					e.WantProblem(t, 403, "origin_not_allowed", "auth.cors.credentials")
 					if len(e.Cookies()) > 0 {
 						t.Errorf("%s got cookies", c.origin)
 					}
 					// Whatever its page has found out, it uses no cookies.
-					csrf, _ := r.loginCookies()
-					wantProblem(t, r.send("POST", "/auth/logout", nil, append(lines, "X-CSRF-Token: "+csrf)...), 403, "origin_not_allowed", "")
-					if e := r.send("POST", "/auth/logout", nil, "X-CSRF-Token: "+csrf); e.StatusCode != 204 {
-						t.Errorf("without an Origin: %d %s", e.StatusCode, e.body)
+					csrf, _ := r.LoginCookies()
+					r.Send("POST", "/auth/logout", nil, append(lines, "X-CSRF-Token: "+csrf)...).WantProblem(t, 403, "origin_not_allowed", "")
+					if e := r.Send("POST", "/auth/logout", nil, "X-CSRF-Token: "+csrf); e.StatusCode != 204 {
+						t.Errorf("without an Origin: %d %s", e.StatusCode, e.Text)
 					}
 					continue
 				}
 				if e.StatusCode != 200 || e.Header.Get("Access-Control-Allow-Credentials") != "true" {
-					t.Fatalf("%d %s", e.StatusCode, e.body)
+					t.Fatalf("%d %s", e.StatusCode, e.Text)
 				}
-				csrf := "X-CSRF-Token: " + e.decode(t)["csrf_token"].(string)
-				wantProblem(t, r.send("POST", "/auth/ticket", strings.NewReader(`{"path":"/ws"}`), append(lines, jsonType)...), 403, "csrf_mismatch", "")
-				wantProblem(t, r.send("POST", "/auth/ticket", strings.NewReader(`{"path":"/ws"}`), "Origin: "+corsEvil, jsonType, csrf), 403, "origin_not_allowed", "")
-				if e := r.send("POST", "/auth/ticket", strings.NewReader(`{"path":"/ws"}`), append(lines, jsonType, csrf)...); e.StatusCode != 200 {
-					t.Errorf("a ticket by cookie: %d %s", e.StatusCode, e.body)
+				csrf := "X-CSRF-Token: " + e.Decode(t)["csrf_token"].(string)
+				r.Send("POST", "/auth/ticket", strings.NewReader(`{"path":"/ws"}`), append(lines, jsonType)...).WantProblem(t, 403, "csrf_mismatch", "")
+				r.Send("POST", "/auth/ticket", strings.NewReader(`{"path":"/ws"}`), "Origin: "+corsEvil, jsonType, csrf).WantProblem(t, 403, "origin_not_allowed", "")
+				if e := r.Send("POST", "/auth/ticket", strings.NewReader(`{"path":"/ws"}`), append(lines, jsonType, csrf)...); e.StatusCode != 200 {
+					t.Errorf("a ticket by cookie: %d %s", e.StatusCode, e.Text)
 				}
-				if e := r.send("POST", "/auth/logout", nil, append(lines, csrf)...); e.StatusCode != 204 {
-					t.Errorf("a logout by cookie: %d %s", e.StatusCode, e.body)
+				if e := r.Send("POST", "/auth/logout", nil, append(lines, csrf)...); e.StatusCode != 204 {
+					t.Errorf("a logout by cookie: %d %s", e.StatusCode, e.Text)
 				}
 			}
-			r.client.Jar = jar
+			r.HTTP.Jar = jar
 		}
 	})
 }
@@ -128,14 +128,14 @@ func TestOwnPagesNeedNoCORS(t *testing.T) {
 		c.AuthCORS = &proxy.CORS{Origins: []string{"*"}}
 	})
 	for _, lines := range [][]string{
-		{"Origin: " + r.url, "Sec-Fetch-Site: same-origin"}, {"Origin: " + r.url}, {"Origin: https://ours.example", "Sec-Fetch-Site: cross-site"}, {},
+		{"Origin: " + r.URL, "Sec-Fetch-Site: same-origin"}, {"Origin: " + r.URL}, {"Origin: https://ours.example", "Sec-Fetch-Site: cross-site"}, {},
 	} {
-		e := r.send("POST", "/auth/login", strings.NewReader(`{"username":"test","password":"test","cookies":true}`), append(lines, jsonType)...)
+		e := r.Send("POST", "/auth/login", strings.NewReader(`{"username":"test","password":"test","cookies":true}`), append(lines, jsonType)...)
 		if e.StatusCode != 200 {
-			t.Fatalf("%q: %d %s", lines, e.StatusCode, e.body)
+			t.Fatalf("%q: %d %s", lines, e.StatusCode, e.Text)
 		}
-		if e = r.send("POST", "/auth/logout", nil, append(lines, "X-CSRF-Token: "+e.decode(t)["csrf_token"].(string))...); e.StatusCode != 204 {
-			t.Errorf("%q: %d %s", lines, e.StatusCode, e.body)
+		if e = r.Send("POST", "/auth/logout", nil, append(lines, "X-CSRF-Token: "+e.Decode(t)["csrf_token"].(string))...); e.StatusCode != 204 {
+			t.Errorf("%q: %d %s", lines, e.StatusCode, e.Text)
 		}
 	}
 }
@@ -150,14 +150,14 @@ func TestOriginsGrantNoReads(t *testing.T) {
 		c.AuthCORS = &proxy.CORS{Origins: []string{reader}}
 		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, CORS: &proxy.CORS{Origins: []string{reader}}}}
 	})
-	access, _ := r.login()
+	access, _ := r.Login()
 	for _, c := range []struct {
 		origin string
 		socket int
 		reads  string
 	}{{socket, 101, ""}, {reader, 403, reader}} {
 		if e := r.exactly("GET /chat HTTP/1.1", append([]string{"Origin: " + c.origin, bearer(access)}, upgradeLines...)...); e.StatusCode != c.socket {
-			t.Errorf("a socket of %s: %d %s", c.origin, e.StatusCode, e.body)
+			t.Errorf("a socket of %s: %d %s", c.origin, e.StatusCode, e.Text)
 		}
 		for _, path := range []string{"/chat", "/auth/session"} {
 			for _, method := range []string{"GET", "OPTIONS"} {

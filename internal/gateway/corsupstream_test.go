@@ -71,11 +71,11 @@ func TestG10_UpstreamsPolicy(t *testing.T) {
 				Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}, wsauth.Query{Name: "jwt"}, wsauth.Cookies{}}, AppParameters: []string{"access_token"},
 			}}
 		})
-		access, _ := r.login()
-		if e := r.send("GET", "/x", nil, "Origin: "+corsEvil, bearer(access)); e.StatusCode != 200 || !slices.Equal(e.Header["Access-Control-Allow-Origin"], []string{corsEvil}) || e.body == "" {
-			t.Errorf("%d %s %v", e.StatusCode, e.body, e.Header)
+		access, _ := r.Login()
+		if e := r.Send("GET", "/x", nil, "Origin: "+corsEvil, bearer(access)); e.StatusCode != 200 || !slices.Equal(e.Header["Access-Control-Allow-Origin"], []string{corsEvil}) || e.Text == "" {
+			t.Errorf("%d %s %v", e.StatusCode, e.Text, e.Header)
 		}
-		if e := r.send("GET", "/x", nil, "Origin: "+corsEvil); e.StatusCode != 401 || len(corsOf(e.Header)) > 0 {
+		if e := r.Send("GET", "/x", nil, "Origin: "+corsEvil); e.StatusCode != 401 || len(corsOf(e.Header)) > 0 {
 			t.Errorf("a refusal of the gateway's own: %d %v", e.StatusCode, e.Header)
 		}
 
@@ -84,10 +84,10 @@ func TestG10_UpstreamsPolicy(t *testing.T) {
 			"X-User: root", "X-Http-Method-Override: DELETE", "X-Http-Method: DELETE", "X-Method-Override: DELETE", "X-Original-Url: /admin", "X-Rewrite-Url: /admin",
 			"X-Api-Key: secret", "X-Access-Token: "+access, "Referer: https://app.example/?ticket="+ticket, "Accept: */*", "User-Agent: Mozilla", "Sec-Fetch-Mode: cors", "X-Forwarded-For: 1.1.1.1",
 			"Access-Control-Request-Private-Network: true", "Content-Type: application/json", "Range: bytes=0-1", "If-None-Match: x")
-		e := r.send("OPTIONS", "/x?a=1&ticket="+ticket+"&jwt="+access+"&access_token=theirs&b=2&c="+access, nil, sent...)
+		e := r.Send("OPTIONS", "/x?a=1&ticket="+ticket+"&jwt="+access+"&access_token=theirs&b=2&c="+access, nil, sent...)
 		want := map[string]string{"Allow-Origin": corsEvil, "Allow-Methods": "PURGE", "Allow-Private-Network": "true", "Vary": "Origin"}
-		if diff := cmp.Diff(want, corsOf(e.Header)); diff != "" || e.StatusCode != 200 || e.body != "" || e.Header.Get("Allow") != "OPTIONS" {
-			t.Errorf("%d %q %v (- want, + got):\n%s", e.StatusCode, e.body, e.Header, diff)
+		if diff := cmp.Diff(want, corsOf(e.Header)); diff != "" || e.StatusCode != 200 || e.Text != "" || e.Header.Get("Allow") != "OPTIONS" {
+			t.Errorf("%d %q %v (- want, + got):\n%s", e.StatusCode, e.Text, e.Header, diff)
 		}
 		got := b.last()
 		if got.Method != "OPTIONS" || got.RequestURI != "/x?a=1&access_token=theirs&b=2" || got.ContentLength != 0 {
@@ -107,18 +107,18 @@ func TestG10_UpstreamsPolicy(t *testing.T) {
 		if diff := cmp.Diff(wantHeader, got.Header); diff != "" {
 			t.Errorf("the upstream has (- want, + got):\n%s", diff)
 		}
-		if strings.HasPrefix(r.url, "http:") {
+		if strings.HasPrefix(r.URL, "http:") {
 			for _, status := range []int{200, 401} { // the upstream declines a socket
 				if e := r.exactly("GET /x?ticket="+ticket+" HTTP/1.1", upgradeLines...); e.StatusCode != status {
-					t.Errorf("the ticket after a preflight: %d %s, want %d", e.StatusCode, e.body, status)
+					t.Errorf("the ticket after a preflight: %d %s, want %d", e.StatusCode, e.Text, status)
 				}
 			}
 		}
 
 		for path, status := range map[string]int{"/none": 204, "/refused": 403, "/zipped": 200} {
-			e := r.send("OPTIONS", path, nil, append(preflightFor(corsEvil, "GET"), "Accept-Encoding: gzip")...)
-			if e.StatusCode != status || e.body != "" || e.Header.Get("Access-Control-Allow-Origin") != corsEvil || e.Header.Get("Content-Encoding") != "" {
-				t.Errorf("%s: %d %q %v", path, e.StatusCode, e.body, e.Header)
+			e := r.Send("OPTIONS", path, nil, append(preflightFor(corsEvil, "GET"), "Accept-Encoding: gzip")...)
+			if e.StatusCode != status || e.Text != "" || e.Header.Get("Access-Control-Allow-Origin") != corsEvil || e.Header.Get("Content-Encoding") != "" {
+				t.Errorf("%s: %d %q %v", path, e.StatusCode, e.Text, e.Header)
 			}
 		}
 
@@ -147,15 +147,15 @@ func TestG10_UpstreamsPolicy(t *testing.T) {
 			if c.body != "" {
 				body = strings.NewReader(c.body)
 			}
-			if e := r.send(c.method, "/x", body, c.lines...); e.StatusCode != c.status {
-				t.Errorf("%s %q: %d %s", c.method, c.lines, e.StatusCode, e.body)
+			if e := r.Send(c.method, "/x", body, c.lines...); e.StatusCode != c.status {
+				t.Errorf("%s %q: %d %s", c.method, c.lines, e.StatusCode, e.Text)
 			}
 		}
 		if got := b.count() - n; got != 0 {
 			t.Errorf("%d of them reached the upstream, want none", got)
 		}
-		if e := r.send("OPTIONS", "/x", nil, append(whole, bearer(access))...); e.StatusCode != 200 || e.body == "" {
-			t.Errorf("a user's own OPTIONS: %d %q", e.StatusCode, e.body)
+		if e := r.Send("OPTIONS", "/x", nil, append(whole, bearer(access))...); e.StatusCode != 200 || e.Text == "" {
+			t.Errorf("a user's own OPTIONS: %d %q", e.StatusCode, e.Text)
 		}
 	})
 }

@@ -27,11 +27,11 @@ func TestBodyOutlivesItsAnswer(t *testing.T) {
 			for range 25 {
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				body := io.LimitReader(zeros{}, 4<<20)
-				req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/", body)
+				req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.URL+"/", body)
 				if err != nil {
 					t.Error(err)
 				}
-				if resp, err := r.client.Do(req); err == nil {
+				if resp, err := r.HTTP.Do(req); err == nil {
 					resp.Body.Close()
 					answered.Add(1)
 				}
@@ -43,7 +43,7 @@ func TestBodyOutlivesItsAnswer(t *testing.T) {
 	if n := answered.Load(); n == 0 {
 		t.Error("no request was answered")
 	}
-	if e := r.call("GET", "/livez", ""); e.StatusCode != http.StatusOK || e.ProtoMajor != 2 {
+	if e := r.Call("GET", "/livez", ""); e.StatusCode != http.StatusOK || e.ProtoMajor != 2 {
 		t.Errorf("%d by %s", e.StatusCode, e.Proto)
 	}
 }
@@ -61,11 +61,11 @@ func TestClientsLeaveBeforeTheyAreAnswered(t *testing.T) {
 		clients.Go(func() {
 			for j := range 200 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+(i*200+j)%20)*100*time.Microsecond)
-				req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/", nil)
+				req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.URL+"/", nil)
 				if err != nil {
 					t.Error(err)
 				}
-				if resp, err := r.client.Do(req); err == nil {
+				if resp, err := r.HTTP.Do(req); err == nil {
 					resp.Body.Close()
 					answered.Add(1)
 				}
@@ -78,7 +78,7 @@ func TestClientsLeaveBeforeTheyAreAnswered(t *testing.T) {
 		t.Error("no client left")
 	}
 	for _, path := range []string{"/livez", "/"} {
-		resp, err := r.client.Get(r.url + path)
+		resp, err := r.HTTP.Get(r.URL + path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -38,12 +38,12 @@ func TestDeclinedHandshakesOpenNoSocket(t *testing.T) {
 	for entry, connect := range map[string]func(*testing.T) (*rig, func() net.Conn){
 		"event loop": func(t *testing.T) (*rig, func() net.Conn) {
 			r := start(t, routes)
-			return r, r.connect
+			return r, r.Connect
 		},
 		"net/http": func(t *testing.T) (*rig, func() net.Conn) {
 			r := start(t, routes)
 			return r, func() net.Conn {
-				conn := r.connect()
+				conn := r.Connect()
 				must(io.WriteString(conn, "GET /auth/none HTTP/1.1\r\nHost: app.example\r\n\r\n"))
 				first := must(http.ReadResponse(bufio.NewReaderSize(conn, 16), nil))
 				must(io.Copy(io.Discard, first.Body))
@@ -57,7 +57,7 @@ func TestDeclinedHandshakesOpenNoSocket(t *testing.T) {
 	} {
 		t.Run(entry, func(t *testing.T) {
 			r, dial := connect(t)
-			access, _ := r.login()
+			access, _ := r.Login()
 			handshakes := 0
 			for _, c := range []struct {
 				path   string
@@ -108,7 +108,7 @@ func TestDeclinedHandshakesOpenNoSocket(t *testing.T) {
 
 // outcomes returns how many handshakes the metrics count.
 func (r *rig) outcomes() (n int) {
-	r.t.Helper()
+	r.T.Helper()
 	for name, value := range r.metrics() {
 		if strings.HasPrefix(name, "handshakes_total{") {
 			n += must(strconv.Atoi(value))

@@ -82,13 +82,13 @@ func TestNoLimitAtStart(t *testing.T) {
 			t.Errorf("Limits.%s = %d", l.Type().Field(i).Name, l.Field(i).Int())
 		}
 	}
-	access, _ := r.login()
-	req, err := http.NewRequest("POST", r.url+"/upload", strings.NewReader(strings.Repeat("x", 11<<20)))
+	access, _ := r.Login()
+	req, err := http.NewRequest("POST", r.URL+"/upload", strings.NewReader(strings.Repeat("x", 11<<20)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+access)
-	resp, err := r.client.Do(req)
+	resp, err := r.HTTP.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,8 +61,8 @@ func (b *slowBackend) await(t *testing.T, happened <-chan struct{}) {
 
 // handshake sends a handshake and does not read the answer.
 func (r *rig) handshake(path, credential string) net.Conn {
-	r.t.Helper()
-	conn := r.connect()
+	r.T.Helper()
+	conn := r.Connect()
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: app.example\r\n"+wstest.UpgradeFields+"%s\r\n\r\n", path, credential)
 	return conn
@@ -87,7 +87,7 @@ func TestSlowUpstream(t *testing.T) {
 	t.Parallel() // it waits for more than a second
 	b := newSlowBackend(t)
 	r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} })
-	access, _ := r.login()
+	access, _ := r.Login()
 	conn := b.begin(t, r, "/x", bearer(access))
 	time.AfterFunc(3*time.Second/2, func() { close(b.answer) }) // the gateway checks after a second that the client is connected
 	in := bufio.NewReader(conn)
@@ -117,7 +117,7 @@ func TestEndWhileDialing(t *testing.T) {
 	})
 	for path, status := range map[string]int{"/http": http.StatusUnauthorized, "/close": http.StatusSwitchingProtocols, "/first": http.StatusSwitchingProtocols} {
 		t.Run(path, func(t *testing.T) {
-			access, refresh := r.login()
+			access, refresh := r.Login()
 			credential := bearer(access)
 			if path == "/first" {
 				credential = "X-None: none"
@@ -140,7 +140,7 @@ func TestEndWhileDialing(t *testing.T) {
 				}
 			}
 			b.await(t, b.arrived)
-			r.call("POST", "/auth/logout", "", bearer(refresh))
+			r.Call("POST", "/auth/logout", "", bearer(refresh))
 			b.await(t, b.left)
 			if resp == nil {
 				resp = answer()

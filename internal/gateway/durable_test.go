@@ -13,6 +13,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/gateway/proxy"
+	"wsauth/internal/logintest"
 	"wsauth/internal/revindex"
 	"wsauth/login"
 	"wsauth/store"
@@ -41,14 +42,14 @@ func (d *fullDisk) fill() { d.fault.Store(new(errors.New("no disk"))) }
 func (d *fullDisk) empty() { d.fault.Store(nil) }
 
 // wantNotDurable checks the answer to a revocation that only this node knows.
-func wantNotDurable(t *testing.T, e exchange) {
+func wantNotDurable(t *testing.T, e logintest.Answer) {
 	t.Helper()
-	wantProblem(t, e, 503, "store_unavailable", "has ended on this server")
-	if v := e.decode(t); v["ended"] != true || v["durable"] != false {
-		t.Errorf("%s: want ended true and durable false", e.body)
+	e.WantProblem(t, 503, "store_unavailable", "has ended on this server")
+	if v := e.Decode(t); v["ended"] != true || v["durable"] != false {
+		t.Errorf("%s: want ended true and durable false", e.Text)
 	}
-	if strings.Contains(e.body, "disk") {
-		t.Errorf("%s mentions the disk", e.body)
+	if strings.Contains(e.Text, "disk") {
+		t.Errorf("%s mentions the disk", e.Text)
 	}
 }
 
@@ -57,55 +58,55 @@ func wantNotDurable(t *testing.T, e exchange) {
 // answer warns that a restart may forget it. The gateway stays ready, and
 // writes the revocation later.
 func TestEndsWithoutTheStore(t *testing.T) {
-	for name, end := range map[string]func(r *rig, o *operator, access, refresh string) exchange{
-		"logout": func(r *rig, _ *operator, access, _ string) exchange {
-			return r.call("POST", "/auth/logout", "", bearer(access))
+	for name, end := range map[string]func(r *rig, o *operator, access, refresh string) logintest.Answer{
+		"logout": func(r *rig, _ *operator, access, _ string) logintest.Answer {
+			return r.Call("POST", "/auth/logout", "", bearer(access))
 		},
-		"logout with the refresh token": func(r *rig, _ *operator, _, refresh string) exchange {
-			return r.call("POST", "/auth/logout", "", bearer(refresh))
+		"logout with the refresh token": func(r *rig, _ *operator, _, refresh string) logintest.Answer {
+			return r.Call("POST", "/auth/logout", "", bearer(refresh))
 		},
-		"logout everywhere": func(r *rig, _ *operator, access, _ string) exchange {
-			return r.call("POST", "/auth/logout-everywhere", "", bearer(access))
+		"logout everywhere": func(r *rig, _ *operator, access, _ string) logintest.Answer {
+			return r.Call("POST", "/auth/logout-everywhere", "", bearer(access))
 		},
-		"one session": func(r *rig, _ *operator, access, _ string) exchange {
-			return r.call("DELETE", "/auth/sessions/"+r.claims(access)["sid"].(string), "", bearer(access))
+		"one session": func(r *rig, _ *operator, access, _ string) logintest.Answer {
+			return r.Call("DELETE", "/auth/sessions/"+r.Claims(access)["sid"].(string), "", bearer(access))
 		},
-		"operator, session": func(r *rig, o *operator, access, _ string) exchange {
-			return o.call("POST", "/v1/revoke", `{"session":"`+r.claims(access)["sid"].(string)+`"}`, jsonType)
+		"operator, session": func(r *rig, o *operator, access, _ string) logintest.Answer {
+			return o.Call("POST", "/v1/revoke", `{"session":"`+r.Claims(access)["sid"].(string)+`"}`, jsonType)
 		},
-		"operator, user": func(_ *rig, o *operator, _, _ string) exchange {
-			return o.call("POST", "/v1/revoke", `{"user":"test"}`, jsonType)
+		"operator, user": func(_ *rig, o *operator, _, _ string) logintest.Answer {
+			return o.Call("POST", "/v1/revoke", `{"user":"test"}`, jsonType)
 		},
-		"operator, everything": func(_ *rig, o *operator, _, _ string) exchange {
-			return o.call("POST", "/v1/revoke", `{"everything":true}`, jsonType)
+		"operator, everything": func(_ *rig, o *operator, _, _ string) logintest.Answer {
+			return o.Call("POST", "/v1/revoke", `{"everything":true}`, jsonType)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			disk := newFullDisk()
 			r := start(t, func(c *Config) { c.Store = disk })
 			o := r.operator()
-			access, refresh := r.login()
+			access, refresh := r.Login()
 			conn := r.echoes(access)
-			if e := r.call("GET", "/readyz", ""); e.body != `{"status":"ready"}` {
-				t.Errorf("/readyz: %s", e.body)
+			if e := r.Call("GET", "/readyz", ""); e.Text != `{"status":"ready"}` {
+				t.Errorf("/readyz: %s", e.Text)
 			}
 			disk.fill()
 			wantNotDurable(t, end(r, o, access, refresh))
-			r.wantClose(conn, 3000, "session_ended")
-			wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(access)))
-			wantEndedSession(t, r.call("POST", "/auth/refresh", "", bearer(refresh)))
-			if e := r.call("GET", "/readyz", ""); e.StatusCode != 200 || e.body != `{"status":"degraded"}` {
-				t.Errorf("/readyz: %d %s", e.StatusCode, e.body)
+			r.WantClose(conn, 3000, "session_ended")
+			r.Call("GET", "/auth/session", "", bearer(access)).WantEnded(t)
+			r.Call("POST", "/auth/refresh", "", bearer(refresh)).WantEnded(t)
+			if e := r.Call("GET", "/readyz", ""); e.StatusCode != 200 || e.Text != `{"status":"degraded"}` {
+				t.Errorf("/readyz: %d %s", e.StatusCode, e.Text)
 			}
-			if e := o.call("GET", "/v1/status", ""); !strings.Contains(e.body, `"ready":true`) || !strings.Contains(e.body, `"degraded":true`) || !strings.Contains(e.body, `"pending":1`) {
-				t.Errorf("status: %s", e.body)
+			if e := o.Call("GET", "/v1/status", ""); !strings.Contains(e.Text, `"ready":true`) || !strings.Contains(e.Text, `"degraded":true`) || !strings.Contains(e.Text, `"pending":1`) {
+				t.Errorf("status: %s", e.Text)
 			}
 			disk.empty()
 			for late := time.Now().Add(10 * time.Second); r.g.guard.Stats().Held > 0 && time.Now().Before(late); {
 				runtime.Gosched()
 			}
-			if e := r.call("GET", "/readyz", ""); e.body != `{"status":"ready"}` {
-				t.Errorf("/readyz: %s", e.body)
+			if e := r.Call("GET", "/readyz", ""); e.Text != `{"status":"ready"}` {
+				t.Errorf("/readyz: %s", e.Text)
 			}
 			page, err := disk.Read(t.Context(), store.Cursor{})
 			if err != nil || len(page.Revocations) != 1 {
@@ -122,12 +123,12 @@ func TestEndsWithoutTheStore(t *testing.T) {
 func TestLogoutBeyondTheHeldRevocations(t *testing.T) {
 	disk := newFullDisk()
 	r := start(t, func(c *Config) { c.Store, c.Front.Drain, c.Login.RefreshGrace = disk, time.Minute, -1 })
-	first, _ := r.login()
-	second, refresh := r.login()
-	_, replaced := r.login()
-	r.renewed(r.call("POST", "/auth/refresh", "", bearer(replaced)))
+	first, _ := r.Login()
+	second, refresh := r.Login()
+	_, replaced := r.Login()
+	r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(replaced)))
 	conn := r.echoes(second)
-	sid := r.claims(second)["sid"].(string)
+	sid := r.Claims(second)["sid"].(string)
 	disk.fill()
 	for held := 0; held < revindex.DefaultMaxHeld-1; {
 		page := make([]store.Revocation, min(store.MaxPage, revindex.DefaultMaxHeld-1-held))
@@ -139,34 +140,34 @@ func TestLogoutBeyondTheHeldRevocations(t *testing.T) {
 		}
 		held += len(page)
 	}
-	wantNotDurable(t, r.call("POST", "/auth/logout", "", bearer(first)))
-	wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(first)))
+	wantNotDurable(t, r.Call("POST", "/auth/logout", "", bearer(first)))
+	r.Call("GET", "/auth/session", "", bearer(first)).WantEnded(t)
 	if held := r.g.guard.Stats().Held; held != revindex.DefaultMaxHeld {
 		t.Errorf("%d are held, want %d", held, revindex.DefaultMaxHeld)
 	}
 
-	e := r.call("POST", "/auth/logout", "", bearer(second))
-	wantProblem(t, e, http.StatusServiceUnavailable, "store_unavailable", "")
-	if v := e.decode(t); v["ended"] != nil {
-		t.Errorf("%s: want no ended session", e.body)
+	e := r.Call("POST", "/auth/logout", "", bearer(second))
+	e.WantProblem(t, http.StatusServiceUnavailable, "store_unavailable", "")
+	if v := e.Decode(t); v["ended"] != nil {
+		t.Errorf("%s: want no ended session", e.Text)
 	}
-	if list := r.call("GET", "/auth/sessions", "", bearer(second)); !strings.Contains(list.body, sid) {
-		t.Errorf("the session is not listed: %d %s", list.StatusCode, list.body)
+	if list := r.Call("GET", "/auth/sessions", "", bearer(second)); !strings.Contains(list.Text, sid) {
+		t.Errorf("the session is not listed: %d %s", list.StatusCode, list.Text)
 	}
-	r.write(conn, "still here")
-	if got, err := r.read(conn); got != "still here" {
+	r.Write(conn, "still here")
+	if got, err := r.Read(conn); got != "still here" {
 		t.Error(got, err)
 	}
 	// A refresh token that was exchanged is refused, though its session
 	// cannot be ended.
 	for _, path := range []string{"/auth/refresh", "/auth/logout"} {
-		wantProblem(t, r.call("POST", path, "", bearer(replaced)), http.StatusServiceUnavailable, "store_unavailable", "")
+		r.Call("POST", path, "", bearer(replaced)).WantProblem(t, http.StatusServiceUnavailable, "store_unavailable", "")
 	}
 	disk.empty()
-	if e := r.call("POST", "/auth/logout", "", bearer(refresh)); e.StatusCode != http.StatusNoContent {
-		t.Errorf("%d %s", e.StatusCode, e.body)
+	if e := r.Call("POST", "/auth/logout", "", bearer(refresh)); e.StatusCode != http.StatusNoContent {
+		t.Errorf("%d %s", e.StatusCode, e.Text)
 	}
-	r.wantClose(conn, 3000, "session_ended")
+	r.WantClose(conn, 3000, "session_ended")
 }
 
 // A readOnly is a store that can be read, and fails to write while it has an
@@ -189,21 +190,21 @@ func (s readOnly) ListSessions(ctx context.Context, subject string) ([]store.Ses
 // wherever a client presents it, and that a valid one still logs out. No other
 // session ends.
 func TestRefreshTokensOfAReadOnlyStore(t *testing.T) {
-	refreshBy := func(key string) func(r *rig, raw string) exchange {
-		return func(r *rig, raw string) exchange {
+	refreshBy := func(key string) func(r *rig, raw string) logintest.Answer {
+		return func(r *rig, raw string) logintest.Answer {
 			lines := []string{bearer(raw)}
 			if key != "" {
 				lines = append(lines, "Idempotency-Key: "+key)
 			}
-			return r.call("POST", "/auth/refresh", "", lines...)
+			return r.Call("POST", "/auth/refresh", "", lines...)
 		}
 	}
-	post := func(path string) func(r *rig, raw string) exchange {
-		return func(r *rig, raw string) exchange { return r.call("POST", path, "", bearer(raw)) }
+	post := func(path string) func(r *rig, raw string) logintest.Answer {
+		return func(r *rig, raw string) logintest.Answer { return r.Call("POST", path, "", bearer(raw)) }
 	}
 	for name, tt := range map[string]struct {
 		generation int // of the refresh token that is shown, of 0 to 2
-		show       func(r *rig, raw string) exchange
+		show       func(r *rig, raw string) logintest.Answer
 		status     int
 		ends       bool
 	}{
@@ -212,8 +213,8 @@ func TestRefreshTokensOfAReadOnlyStore(t *testing.T) {
 		"refresh, predecessor":       {1, refreshBy("other"), 401, true},
 		"refresh, two ago":           {0, refreshBy("k1"), 401, true},
 		"refresh, no key":            {1, refreshBy(""), 401, true},
-		"route, current":             {2, func(r *rig, raw string) exchange { return r.call("GET", "/refresh", "", bearer(raw)) }, 503, false},
-		"route, predecessor":         {1, func(r *rig, raw string) exchange { return r.call("GET", "/refresh", "", bearer(raw)) }, 401, true},
+		"route, current":             {2, func(r *rig, raw string) logintest.Answer { return r.Call("GET", "/refresh", "", bearer(raw)) }, 503, false},
+		"route, predecessor":         {1, func(r *rig, raw string) logintest.Answer { return r.Call("GET", "/refresh", "", bearer(raw)) }, 401, true},
 		"logout, current":            {2, post("/auth/logout"), 503, true},
 		"logout, predecessor":        {1, post("/auth/logout"), 401, true},
 		"logout everywhere, current": {2, post("/auth/logout-everywhere"), 503, true},
@@ -225,26 +226,26 @@ func TestRefreshTokensOfAReadOnlyStore(t *testing.T) {
 				c.Store, c.Login.RefreshGrace = disk, -1
 				c.Routes = []proxy.Route{{Path: "/refresh", Upstreams: []string{"http://127.0.0.1:1"}, Requirement: wsauth.Refresh}}
 			})
-			access, refresh := r.login()
+			access, refresh := r.Login()
 			all := []string{refresh}
 			for _, key := range []string{"k1", "k2"} {
-				access, refresh = r.renewed(refreshBy(key)(r, refresh))
+				access, refresh = r.Renewed(refreshBy(key)(r, refresh))
 				all = append(all, refresh)
 			}
 			disk.fail(errors.New("no disk"))
 			if e := tt.show(r, all[tt.generation]); e.StatusCode != tt.status {
-				t.Errorf("%d %s, want %d", e.StatusCode, e.body, tt.status)
+				t.Errorf("%d %s, want %d", e.StatusCode, e.Text, tt.status)
 			}
 			want := 200
 			if tt.ends {
 				want = 401
 			}
-			if e := r.call("GET", "/auth/session", "", bearer(access)); e.StatusCode != want {
+			if e := r.Call("GET", "/auth/session", "", bearer(access)); e.StatusCode != want {
 				t.Errorf("the access token is then %d, want %d", e.StatusCode, want)
 			}
 			disk.fail(nil)
 			if e := refreshBy("k9")(r, all[2]); e.StatusCode != want {
-				t.Errorf("the current refresh token is then %d %s, want %d", e.StatusCode, e.body, want)
+				t.Errorf("the current refresh token is then %d %s, want %d", e.StatusCode, e.Text, want)
 			}
 		})
 	}
@@ -255,10 +256,10 @@ func TestRefreshTokensOfAReadOnlyStore(t *testing.T) {
 func TestNotDurableLogoutClearsTheCookies(t *testing.T) {
 	disk := newFullDisk()
 	r := start(t, func(c *Config) { c.Store = disk })
-	csrf, _ := r.loginCookies()
+	csrf, _ := r.LoginCookies()
 	disk.fill()
-	wantNotDurable(t, r.call("POST", "/auth/logout", "", "X-CSRF-Token: "+csrf))
-	if left := r.cookies(); len(left) != 0 {
+	wantNotDurable(t, r.Call("POST", "/auth/logout", "", "X-CSRF-Token: "+csrf))
+	if left := r.Cookies(); len(left) != 0 {
 		t.Errorf("the browser still has %v", left)
 	}
 	disk.empty()
@@ -273,24 +274,24 @@ func TestFullLog(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		first, _ := r.login()
+		first, _ := r.Login()
 		conn := r.echoes(first)
 		time.Sleep(2 * time.Second)
-		if e := r.call("GET", "/readyz", ""); e.body != `{"status":"degraded"}` {
-			t.Errorf("/readyz: %s", e.body)
+		if e := r.Call("GET", "/readyz", ""); e.Text != `{"status":"degraded"}` {
+			t.Errorf("/readyz: %s", e.Text)
 		}
 		for range 100 { // the sessions of a user
 			time.Sleep(6 * time.Second)
-			r.login()
+			r.Login()
 		}
-		r.wantClose(conn, 3000, "session_ended")
-		wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(first)))
-		access, _ := r.login()
-		wantNotDurable(t, r.call("POST", "/auth/logout", "", bearer(access)))
+		r.WantClose(conn, 3000, "session_ended")
+		r.Call("GET", "/auth/session", "", bearer(first)).WantEnded(t)
+		access, _ := r.Login()
+		wantNotDurable(t, r.Call("POST", "/auth/logout", "", bearer(access)))
 		if _, err := r.g.login.EndAllBefore(t.Context(), time.Now()); err != nil {
 			t.Errorf("no error of a full log: %v", err)
 		}
-		r.login()
+		r.Login()
 		time.Sleep(2 * time.Second)
 		if held := r.g.guard.Stats().Held; held != 0 {
 			t.Errorf("%d are held, though there is room", held)
@@ -310,38 +311,38 @@ func TestRevocationOfASessionLivesAsLongAsItsTokens(t *testing.T) {
 		return must(must(token.NewIssuer(token.IssuerConfig{Key: secret})).Access("test", o)).Raw
 	}
 	for name, tt := range map[string]struct {
-		end  func(t *testing.T, r *rig, access, refresh string) exchange
+		end  func(t *testing.T, r *rig, access, refresh string) logintest.Answer
 		want time.Duration // from the login
 	}{
-		"logout": {func(_ *testing.T, r *rig, access, _ string) exchange {
-			return r.call("POST", "/auth/logout", "", bearer(access))
+		"logout": {func(_ *testing.T, r *rig, access, _ string) logintest.Answer {
+			return r.Call("POST", "/auth/logout", "", bearer(access))
 		}, 35 * time.Minute},
-		"one session": {func(_ *testing.T, r *rig, access, _ string) exchange {
-			return r.call("DELETE", "/auth/sessions/"+r.claims(access)["sid"].(string), "", bearer(access))
+		"one session": {func(_ *testing.T, r *rig, access, _ string) logintest.Answer {
+			return r.Call("DELETE", "/auth/sessions/"+r.Claims(access)["sid"].(string), "", bearer(access))
 		}, 35 * time.Minute},
-		"reuse": {func(_ *testing.T, r *rig, _, refresh string) exchange {
-			r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+		"reuse": {func(_ *testing.T, r *rig, _, refresh string) logintest.Answer {
+			r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
 			time.Sleep(time.Minute)
-			return r.call("POST", "/auth/refresh", "", bearer(refresh))
+			return r.Call("POST", "/auth/refresh", "", bearer(refresh))
 		}, 36 * time.Minute},
-		"at the end of its life": {func(_ *testing.T, r *rig, access, refresh string) exchange {
+		"at the end of its life": {func(_ *testing.T, r *rig, access, refresh string) logintest.Answer {
 			for range 3 {
 				time.Sleep(19 * time.Minute)
-				access, refresh = r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+				access, refresh = r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
 			}
-			return r.call("POST", "/auth/logout", "", bearer(access))
+			return r.Call("POST", "/auth/logout", "", bearer(access))
 		}, time.Hour},
-		"hand-made": {func(_ *testing.T, r *rig, _, _ string) exchange {
-			return r.call("POST", "/auth/logout", "", bearer(foreign(token.Options{SessionID: "by-hand", TTL: time.Hour})))
+		"hand-made": {func(_ *testing.T, r *rig, _, _ string) logintest.Answer {
+			return r.Call("POST", "/auth/logout", "", bearer(foreign(token.Options{SessionID: "by-hand", TTL: time.Hour})))
 		}, login.MaxTTL},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log *memory.Store
 			inBubble(t, func(t *testing.T, r *rig) {
 				started := time.Now()
-				access, refresh := r.login()
+				access, refresh := r.Login()
 				if e := tt.end(t, r, access, refresh); e.StatusCode >= 500 {
-					t.Fatalf("%d %s", e.StatusCode, e.body)
+					t.Fatalf("%d %s", e.StatusCode, e.Text)
 				}
 				page, err := log.Read(t.Context(), store.Cursor{})
 				if err != nil || len(page.Revocations) != 1 {
@@ -363,11 +364,11 @@ func TestRevocationOfASessionLivesAsLongAsItsTokens(t *testing.T) {
 func TestRevocationMetrics(t *testing.T) {
 	var disk *fullDisk
 	inBubble(t, func(t *testing.T, r *rig) {
-		access, _ := r.login()
-		r.call("POST", "/auth/logout", "", bearer(access))
+		access, _ := r.Login()
+		r.Call("POST", "/auth/logout", "", bearer(access))
 		disk.fill()
-		access, _ = r.login()
-		r.call("POST", "/auth/logout", "", bearer(access))
+		access, _ = r.Login()
+		r.Call("POST", "/auth/logout", "", bearer(access))
 		time.Sleep(2 * time.Second)
 		got := r.metrics()
 		for name, want := range map[string]string{"revocation_log_entries": "1", "revocation_log_limit": "1e+06", "revocations_pending": "1"} {

@@ -9,23 +9,24 @@ import (
 	"github.com/coder/websocket"
 
 	"wsauth/internal/gateway/demo"
+	"wsauth/internal/logintest"
 )
 
 func TestEchoByEveryExtractor(t *testing.T) {
 	r := start(t)
-	access, _ := r.login()
+	access, _ := r.Login()
 	for name, dial := range map[string]func(*rig) *websocket.Conn{
-		"ticket": func(r *rig) *websocket.Conn { return r.open("?ticket=" + r.ticket(access)) },
-		"header": func(r *rig) *websocket.Conn { return r.open("", bearer(access)) },
+		"ticket": func(r *rig) *websocket.Conn { return r.Open("?ticket=" + r.Ticket(access)) },
+		"header": func(r *rig) *websocket.Conn { return r.Open("", bearer(access)) },
 	} {
 		t.Run(name, func(t *testing.T) { checkEcho(t, r, dial(r)) })
 	}
 	t.Run("cookie", func(t *testing.T) {
 		r := start(t)
-		value, _ := r.loginCookies()
-		checkEcho(t, r, r.open("?csrf_token="+value))
-		r.wantClose(r.open(""), 3003, "csrf_mismatch")
-		r.wantClose(r.open("?csrf_token="+value+"x"), 3003, "csrf_mismatch")
+		value, _ := r.LoginCookies()
+		checkEcho(t, r, r.Open("?csrf_token="+value))
+		r.WantClose(r.Open(""), 3003, "csrf_mismatch")
+		r.WantClose(r.Open("?csrf_token="+value+"x"), 3003, "csrf_mismatch")
 	})
 }
 
@@ -34,15 +35,15 @@ func checkEcho(t *testing.T, r *rig, conn *websocket.Conn) {
 	r.wantIdentity(conn, "welcome")
 	longest := strings.Repeat("ä", demo.MaxMessage/2)
 	for _, message := range []string{"hello", "", "{", "null", `"whoami"`, `{"type":"who"}`, `{"type":"whoami","x":1}`, `{"Type":"whoami"}`, longest} {
-		r.write(conn, message)
-		if got, err := r.read(conn); err != nil || got != message {
+		r.Write(conn, message)
+		if got, err := r.Read(conn); err != nil || got != message {
 			t.Fatalf("echo of %.20q: %.20q, %v", message, got, err)
 		}
 	}
-	r.write(conn, `{"type":"whoami"}`)
+	r.Write(conn, `{"type":"whoami"}`)
 	r.wantIdentity(conn, "whoami")
-	r.write(conn, longest+"x")
-	_, err := r.read(conn)
+	r.Write(conn, longest+"x")
+	_, err := r.Read(conn)
 	if websocket.CloseStatus(err) != websocket.StatusMessageTooBig {
 		t.Errorf("a message of 32 KiB and one byte: %v", err)
 	}
@@ -51,45 +52,45 @@ func checkEcho(t *testing.T, r *rig, conn *websocket.Conn) {
 // wantIdentity reads a message with the identity of the client, and returns its
 // expiry.
 func (r *rig) wantIdentity(conn *websocket.Conn, kind string) (expires time.Time) {
-	r.t.Helper()
+	r.T.Helper()
 	v := r.message(conn)
 	claims, _ := v["claims"].(map[string]any)
 	if v["type"] != kind || claims["sub"] != "test" || v["expires_at"] != claims["exp"] {
-		r.t.Fatalf("got %v, want %s", v, kind)
+		r.T.Fatalf("got %v, want %s", v, kind)
 	}
 	return time.Unix(int64(v["expires_at"].(float64)), 0)
 }
 
 // message reads one message as JSON.
 func (r *rig) message(conn *websocket.Conn) map[string]any {
-	r.t.Helper()
-	message, err := r.read(conn)
+	r.T.Helper()
+	message, err := r.Read(conn)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	return exchange{body: message}.decode(r.t)
+	return logintest.Answer{Text: message}.Decode(r.T)
 }
 
 func TestHandshakesThatAreRefused(t *testing.T) {
 	r := start(t)
-	access, refresh := r.login()
-	r.wantClose(r.open(""), 3000, "token_missing")
-	r.wantClose(r.open("", bearer(access+"x")), 3000, "token_invalid")
-	r.wantClose(r.open("", bearer(refresh)), 3003, "wrong_token_type")
-	for _, origin := range []string{"https://evil.example", "null", "https" + strings.TrimPrefix(r.url, "http"), r.url + ".evil.example"} {
-		_, resp, err := r.dial("", bearer(access), "Origin: "+origin)
+	access, refresh := r.Login()
+	r.WantClose(r.Open(""), 3000, "token_missing")
+	r.WantClose(r.Open("", bearer(access+"x")), 3000, "token_invalid")
+	r.WantClose(r.Open("", bearer(refresh)), 3003, "wrong_token_type")
+	for _, origin := range []string{"https://evil.example", "null", "https" + strings.TrimPrefix(r.URL, "http"), r.URL + ".evil.example"} {
+		_, resp, err := r.Dial("", bearer(access), "Origin: "+origin)
 		if err == nil || resp == nil || resp.StatusCode != http.StatusForbidden {
 			t.Errorf("Origin %s: %v, want 403", origin, err)
 		}
 	}
-	r.wantIdentity(r.open("", bearer(access), "Origin: "+r.url), "welcome")
-	e := r.call("GET", "/ws", "", bearer(access))
-	wantProblem(t, e, 426, "invalid_handshake", "WebSocket")
+	r.wantIdentity(r.Open("", bearer(access), "Origin: "+r.URL), "welcome")
+	e := r.Call("GET", "/ws", "", bearer(access))
+	e.WantProblem(t, 426, "invalid_handshake", "WebSocket")
 	if e.Header.Get("Sec-WebSocket-Version") != "13" {
 		t.Error("426 without Sec-WebSocket-Version")
 	}
 	for _, headers := range [][]string{nil, {"Upgrade: websocket", "Connection: Upgrade"}} {
-		if e := r.call("HEAD", "/ws", "", headers...); e.StatusCode != http.StatusUpgradeRequired { // an answer to POST lists HEAD as allowed
+		if e := r.Call("HEAD", "/ws", "", headers...); e.StatusCode != http.StatusUpgradeRequired { // an answer to POST lists HEAD as allowed
 			t.Errorf("HEAD with %q: %d, want 426", headers, e.StatusCode)
 		}
 	}
@@ -97,24 +98,24 @@ func TestHandshakesThatAreRefused(t *testing.T) {
 
 func TestBinaryMessagesEndTheSocket(t *testing.T) {
 	r := start(t)
-	access, _ := r.login()
+	access, _ := r.Login()
 	conn := r.echoes(access)
 	if err := conn.Write(t.Context(), websocket.MessageBinary, []byte{1}); err != nil {
 		t.Fatal(err)
 	}
-	r.wantClose(conn, websocket.StatusUnsupportedData, "text_only")
+	r.WantClose(conn, websocket.StatusUnsupportedData, "text_only")
 }
 
 func TestR2_OneSocketMoreEndsTheOldest(t *testing.T) {
 	r := start(t, func(c *Config) { c.Limits.PerSubject = 2 })
-	access, _ := r.login()
-	other, _ := r.login()
+	access, _ := r.Login()
+	other, _ := r.Login()
 	oldest := r.echoes(access)
 	second, third := r.echoes(other), r.echoes(access)
-	r.wantClose(oldest, 3003, "connection_limit")
+	r.WantClose(oldest, 3003, "connection_limit")
 	for _, conn := range []*websocket.Conn{second, third} {
-		r.write(conn, "I live")
-		if got, err := r.read(conn); got != "I live" {
+		r.Write(conn, "I live")
+		if got, err := r.Read(conn); got != "I live" {
 			t.Errorf("%q, %v", got, err)
 		}
 	}
@@ -122,14 +123,14 @@ func TestR2_OneSocketMoreEndsTheOldest(t *testing.T) {
 
 func TestRenewalInBand(t *testing.T) {
 	r := start(t)
-	access, refresh := r.login()
-	conn := r.open("", bearer(access))
+	access, refresh := r.Login()
+	conn := r.Open("", bearer(access))
 	r.wantIdentity(conn, "welcome")
-	newer, _ := r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+	newer, _ := r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
 	if v := r.message(conn); v["type"] != "renewed" {
 		t.Fatal(v)
 	}
-	r.write(conn, `{"type":"auth","token":"`+newer+`"}`)
+	r.Write(conn, `{"type":"auth","token":"`+newer+`"}`)
 	got := map[any]any{}
 	for range 2 { // in either order
 		v := r.message(conn)
@@ -142,8 +143,8 @@ func TestRenewalInBand(t *testing.T) {
 
 func TestL3_AnotherSessionsTokenDoesNotRenew(t *testing.T) {
 	r := start(t)
-	access, refresh := r.login()
-	other, _ := r.login()
+	access, refresh := r.Login()
+	other, _ := r.Login()
 	for _, c := range []struct {
 		name, raw string
 		code      websocket.StatusCode
@@ -155,11 +156,11 @@ func TestL3_AnotherSessionsTokenDoesNotRenew(t *testing.T) {
 	} {
 		t.Logf("with a token that is %s", c.name)
 		conn := r.echoes(access)
-		r.write(conn, `{"type":"auth","token":"`+c.raw+`"}`)
-		r.wantClose(conn, c.code, c.reason)
+		r.Write(conn, `{"type":"auth","token":"`+c.raw+`"}`)
+		r.WantClose(conn, c.code, c.reason)
 	}
 	conn := r.echoes(access)
-	r.write(conn, `{"type":"auth","token":"`+access+`"}`)
+	r.Write(conn, `{"type":"auth","token":"`+access+`"}`)
 	got := r.message(conn)
 	if got["type"] == "renewed" { // may arrive first
 		got = r.message(conn)
@@ -171,22 +172,22 @@ func TestL3_AnotherSessionsTokenDoesNotRenew(t *testing.T) {
 
 func TestStepUpOnAnOpenSocket(t *testing.T) {
 	r := start(t)
-	_, refresh := r.login()
-	stale, _ := r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+	_, refresh := r.Login()
+	stale, _ := r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
 	conn := r.echoes(stale)
-	r.write(conn, `{"type":"step-up"}`)
+	r.Write(conn, `{"type":"step-up"}`)
 	if v := r.message(conn); v["type"] != "fresh_required" {
 		t.Fatal(v)
 	}
-	r.write(conn, `{"type":"step-up"}`) // requested once only, and the socket stays open
-	r.write(conn, "meanwhile")
-	if got, err := r.read(conn); got != "meanwhile" {
+	r.Write(conn, `{"type":"step-up"}`) // requested once only, and the socket stays open
+	r.Write(conn, "meanwhile")
+	if got, err := r.Read(conn); got != "meanwhile" {
 		t.Fatal(got, err)
 	}
-	wantProblem(t, r.call("POST", "/auth/fresh", `{"password":"wrong"}`, jsonType, bearer(stale)), 401, "bad_credentials", "")
-	fresh, none := r.renewed(r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(stale)))
-	if none != "" || r.claims(fresh)["fresh"] != true || r.claims(fresh)["sid"] != r.claims(stale)["sid"] {
-		t.Errorf("fresh: %v, with refresh token %q", r.claims(fresh), none)
+	r.Call("POST", "/auth/fresh", `{"password":"wrong"}`, jsonType, bearer(stale)).WantProblem(t, 401, "bad_credentials", "")
+	fresh, none := r.Renewed(r.Call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(stale)))
+	if none != "" || r.Claims(fresh)["fresh"] != true || r.Claims(fresh)["sid"] != r.Claims(stale)["sid"] {
+		t.Errorf("fresh: %v, with refresh token %q", r.Claims(fresh), none)
 	}
 	got := map[any]bool{}
 	for range 2 {
@@ -195,7 +196,7 @@ func TestStepUpOnAnOpenSocket(t *testing.T) {
 	if !got["fresh_ok"] || !got["renewed"] {
 		t.Errorf("got %v", got)
 	}
-	r.write(conn, `{"type":"step-up"}`)
+	r.Write(conn, `{"type":"step-up"}`)
 	if v := r.message(conn); v["type"] != "fresh_ok" {
 		t.Error(v)
 	}

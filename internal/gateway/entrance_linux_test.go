@@ -33,15 +33,15 @@ import (
 // answerTo sends a request in pieces, each after the gateway has processed the
 // previous ones, and returns the answer.
 func (r *rig) answerTo(pieces ...string) (status int, header http.Header) {
-	r.t.Helper()
-	conn := r.connect()
+	r.T.Helper()
+	conn := r.Connect()
 	defer conn.Close()
 	for i, piece := range pieces {
 		if i > 0 {
 			r.get("/livez") // passes the same loop after the piece
 		}
 		if _, err := io.WriteString(conn, piece); err != nil {
-			r.t.Fatal(err)
+			r.T.Fatal(err)
 		}
 	}
 	return r.comparableParts(must(http.ReadResponse(bufio.NewReader(conn), nil)))
@@ -50,7 +50,7 @@ func (r *rig) answerTo(pieces ...string) (status int, header http.Header) {
 // comparableParts returns the parts of an answer that do not vary. It reads a
 // body up to its length or the end of the connection.
 func (r *rig) comparableParts(resp *http.Response) (status int, header http.Header) {
-	r.t.Helper()
+	r.T.Helper()
 	if resp.StatusCode != http.StatusSwitchingProtocols && resp.ContentLength > 0 {
 		_, _ = io.CopyN(io.Discard, resp.Body, resp.ContentLength)
 	}
@@ -91,7 +91,7 @@ func TestEntrance(t *testing.T) {
 			proxy.Route{Path: "/said", Upstreams: c.Routes[0].Upstreams, Refusal: wsauth.RefuseClose},
 		)
 	})
-	access, _ := r.login()
+	access, _ := r.Login()
 	known := socketFields + "Authorization: Bearer " + access + "\r\n"
 	for name, tt := range map[string]struct {
 		request string
@@ -152,13 +152,13 @@ func TestEntrance(t *testing.T) {
 
 // second sends a request on a connection after the answer to another.
 func (r *rig) second(before, request string) (status int, header http.Header) {
-	r.t.Helper()
-	conn := r.connect()
+	r.T.Helper()
+	conn := r.Connect()
 	defer conn.Close()
 	reader := bufio.NewReader(conn)
 	for _, each := range []string{before, request} {
 		if _, err := io.WriteString(conn, each); err != nil {
-			r.t.Fatal(err)
+			r.T.Fatal(err)
 		}
 		status, header = r.comparableParts(must(http.ReadResponse(reader, nil)))
 	}
@@ -237,13 +237,13 @@ func TestNothingBlocksTheLoop(t *testing.T) {
 		c.Routes = append(c.Routes, proxy.Route{Path: "/busy", Upstreams: []string{busy}, Connect: time.Minute})
 	})
 	defer close(tickets.release)
-	access, _ := r.login()
+	access, _ := r.Login()
 	open := r.socket("/chat", bearer(access))
 	for name, request := range map[string]string{
 		"an upstream that takes nobody": "GET /busy HTTP/1.1\r\n" + socketFields + "Authorization: Bearer " + access + "\r\n\r\n",
 		"a store that takes its time":   "GET /chat?ticket=" + httpx.TicketPrefix + strings.Repeat("A", 26) + " HTTP/1.1\r\n" + socketFields + "\r\n",
 	} {
-		conn := r.connect()
+		conn := r.Connect()
 		defer conn.Close()
 		if _, err := io.WriteString(conn, request); err != nil {
 			t.Fatal(err)

@@ -24,7 +24,7 @@ func firstMessageRoute(t *testing.T, b *backend, change ...func(*Config)) *rig {
 func TestFirstMessage(t *testing.T) {
 	b := newBackend(t)
 	r := firstMessageRoute(t, b)
-	access, refresh := r.login()
+	access, refresh := r.Login()
 	conn, _, err := r.trySocket("/chat", []string{"chat"})
 	if err != nil {
 		t.Fatal(err)
@@ -32,16 +32,16 @@ func TestFirstMessage(t *testing.T) {
 	if conn.Subprotocol() != "chat" || b.count() != 0 {
 		t.Fatalf("subprotocol %q, and the upstream has %d requests", conn.Subprotocol(), b.count())
 	}
-	r.write(conn, `{"type":"auth","token":"`+access+`"}`)
-	if reply, err := r.read(conn); err != nil || !strings.HasPrefix(reply, `{"type":"auth_ok","expires_at":`) {
+	r.Write(conn, `{"type":"auth","token":"`+access+`"}`)
+	if reply, err := r.Read(conn); err != nil || !strings.HasPrefix(reply, `{"type":"auth_ok","expires_at":`) {
 		t.Fatalf("%q, %v", reply, err)
 	}
 	r.echoOf(conn, "hello")
 	if got := b.last(); got.Header.Get("X-User") != "test" || got.Header.Get("Sec-WebSocket-Protocol") != "chat" {
 		t.Errorf("%v", got.Header)
 	}
-	r.call("POST", "/auth/logout", "", bearer(refresh))
-	r.wantClose(conn, 3000, "session_ended")
+	r.Call("POST", "/auth/logout", "", bearer(refresh))
+	r.WantClose(conn, 3000, "session_ended")
 }
 
 // TestFirstMessageOfARemovedRoute checks that the upstream of a removed
@@ -49,7 +49,7 @@ func TestFirstMessage(t *testing.T) {
 func TestFirstMessageOfARemovedRoute(t *testing.T) {
 	b, other := newBackend(t), newBackend(t)
 	r := firstMessageRoute(t, b, func(c *Config) { c.Routes[0].Extractors = []wsauth.Extractor{wsauth.FirstMessage{}} })
-	access, _ := r.login()
+	access, _ := r.Login()
 	conn, _, err := r.trySocket("/chat", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -57,8 +57,8 @@ func TestFirstMessageOfARemovedRoute(t *testing.T) {
 	if err := r.g.Update([]proxy.Route{{Path: "/other", Upstreams: []string{other.URL}}}); err != nil {
 		t.Fatal(err)
 	}
-	r.write(conn, `{"type":"auth","token":"`+access+`"}`)
-	r.wantClose(conn, 1012, "restarting")
+	r.Write(conn, `{"type":"auth","token":"`+access+`"}`)
+	r.WantClose(conn, 1012, "restarting")
 	if b.count()+other.count() != 0 {
 		t.Error("the upstream of a removed route got a request")
 	}
@@ -69,11 +69,11 @@ func TestFirstMessageOfARemovedRoute(t *testing.T) {
 func TestFirstMessageOfGraphQL(t *testing.T) {
 	b := newBackend(t)
 	r := firstMessageRoute(t, b)
-	access, _ := r.login()
+	access, _ := r.Login()
 	conn := r.socket("/graphql")
-	r.write(conn, `{"type":"connection_init","payload":{"Authorization":"Bearer `+access+`"}}`)
+	r.Write(conn, `{"type":"connection_init","payload":{"Authorization":"Bearer `+access+`"}}`)
 	// The backend of this test echoes, which shows what has reached it.
-	if reply, err := r.read(conn); err != nil || reply != `{"type":"connection_init"}` {
+	if reply, err := r.Read(conn); err != nil || reply != `{"type":"connection_init"}` {
 		t.Fatalf("%q, %v", reply, err)
 	}
 	r.echoOf(conn, "hello")

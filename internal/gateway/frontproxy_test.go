@@ -23,6 +23,7 @@ import (
 	"wsauth/internal/forwarded"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/tokens"
+	"wsauth/internal/logintest"
 	"wsauth/internal/wstest"
 	"wsauth/login"
 	"wsauth/token"
@@ -100,7 +101,7 @@ func (f frontProxy) serve(t *testing.T, change ...func(*Config)) *proxied {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	p.rig = &rig{t: t, g: g, log: log, stop: stop, served: make(chan error, 1)}
+	p.rig = &rig{Client: logintest.Client{T: t}, g: g, log: log, stop: stop, served: make(chan error, 1)}
 	p.addr = l.Addr()
 	go func() { p.served <- g.Serve(ctx, l) }()
 	t.Cleanup(func() {
@@ -132,17 +133,17 @@ func (p *proxied) dial(ctx context.Context, client string) (net.Conn, error) {
 // of returns the client at an address behind the proxy. Its page is one of
 // https://app.example, and it sends forged fields.
 func (p *proxied) of(client string, forged ...string) *rig {
-	p.t.Helper()
+	p.T.Helper()
 	r := *p.rig
-	r.url = "http://app.example"
+	r.URL = "http://app.example"
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return p.dial(ctx, client) }}
 	if p.trust != nil {
-		r.url = "https://app.example"
+		r.URL = "https://app.example"
 		transport.TLSClientConfig = p.trust.Clone()
 		transport.TLSClientConfig.ServerName = "example.com" // the name in the certificate
 	}
-	p.t.Cleanup(transport.CloseIdleConnections)
-	r.client = &http.Client{
+	p.T.Cleanup(transport.CloseIdleConnections)
+	r.HTTP = &http.Client{
 		Transport:     adding{transport, p.fields(client, forged)},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       time.Minute,
@@ -193,7 +194,7 @@ func (f frontProxy) scheme() string {
 
 // dialAt opens a socket at a path.
 func (r *rig) dialAt(path string, lines ...string) (*websocket.Conn, *http.Response, error) {
-	r.t.Helper()
+	r.T.Helper()
 	h := http.Header{}
 	for _, line := range lines {
 		name, value, _ := strings.Cut(line, ": ")
@@ -201,10 +202,10 @@ func (r *rig) dialAt(path string, lines ...string) (*websocket.Conn, *http.Respo
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	conn, response, err := websocket.Dial(ctx, r.url+path, &websocket.DialOptions{HTTPHeader: h, HTTPClient: r.client})
+	conn, response, err := websocket.Dial(ctx, r.URL+path, &websocket.DialOptions{HTTPHeader: h, HTTPClient: r.HTTP})
 	if conn != nil {
 		conn.SetReadLimit(-1)
-		r.t.Cleanup(func() { _ = conn.CloseNow() })
+		r.T.Cleanup(func() { _ = conn.CloseNow() })
 	}
 	return conn, response, err
 }
@@ -212,17 +213,17 @@ func (r *rig) dialAt(path string, lines ...string) (*websocket.Conn, *http.Respo
 // isClosed checks that the gateway closes a connection that begins with the
 // given bytes.
 func (p *proxied) isClosed(first string) {
-	p.t.Helper()
+	p.T.Helper()
 	conn, err := net.Dial(p.addr.Network(), p.addr.String())
 	if err != nil {
-		p.t.Fatal(err)
+		p.T.Fatal(err)
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	_, _ = io.WriteString(conn, first)
 	var timeout net.Error
 	if rest, err := io.ReadAll(conn); len(rest) > 0 || errors.As(err, &timeout) && timeout.Timeout() {
-		p.t.Errorf("%.20q: got %q, %v, want the end of the connection", first, rest, err)
+		p.T.Errorf("%.20q: got %q, %v, want the end of the connection", first, rest, err)
 	}
 }
 
@@ -234,23 +235,23 @@ type kept struct {
 }
 
 func (p *proxied) keep() *kept {
-	p.t.Helper()
+	p.T.Helper()
 	conn, err := net.Dial(p.addr.Network(), p.addr.String())
 	if err != nil {
-		p.t.Fatal(err)
+		p.T.Fatal(err)
 	}
-	p.t.Cleanup(func() { _ = conn.Close() })
+	p.T.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	return &kept{p, conn, bufio.NewReader(conn)}
 }
 
 // get sends a request of a client and returns the status of the answer.
 func (k *kept) get(path, client, lines string) int {
-	k.t.Helper()
+	k.T.Helper()
 	_, _ = fmt.Fprintf(k.conn, "GET %s HTTP/1.1\r\nHost: app.example\r\nX-Forwarded-For: %s\r\n%s\r\n", path, client, lines)
 	answer, err := http.ReadResponse(k.from, nil)
 	if err != nil {
-		k.t.Fatalf("%s for %s: %v", path, client, err)
+		k.T.Fatalf("%s for %s: %v", path, client, err)
 	}
 	if answer.StatusCode != http.StatusSwitchingProtocols {
 		_, _ = io.Copy(io.Discard, answer.Body)

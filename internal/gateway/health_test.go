@@ -65,7 +65,7 @@ func TestHealthOfARoute(t *testing.T) {
 		}
 		c.Routes = []proxy.Route{route}
 	})
-	access, _ := r.login()
+	access, _ := r.Login()
 	for i := range 9 {
 		conn := r.socket("/chat", bearer(access))
 		if n := all[i%3].count(); n != i/3+1 {

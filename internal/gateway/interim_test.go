@@ -93,8 +93,8 @@ func askInterim(t *testing.T, r *rig, path string) ([]interim, *http.Response) {
 			return nil
 		},
 	})
-	req := must(http.NewRequestWithContext(ctx, http.MethodGet, r.url+path, nil))
-	resp, err := r.client.Transport.RoundTrip(req)
+	req := must(http.NewRequestWithContext(ctx, http.MethodGet, r.URL+path, nil))
+	resp, err := r.HTTP.Transport.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func askInterim(t *testing.T, r *rig, path string) ([]interim, *http.Response) {
 // interim answers, get none (RFC 9110 section 15.2).
 func TestNoInterimAnswersInHTTP10(t *testing.T) {
 	r := behind(t, rawBackend(t, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"+says))
-	conn := r.connect()
+	conn := r.Connect()
 	if _, err := io.WriteString(conn, "GET /public/a HTTP/1.0\r\nHost: x\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestKeepLogin(t *testing.T) {
 	r := behind(t, b, func(c *Config) {
 		c.Routes = append(c.Routes, proxy.Route{Path: "/own/", Upstreams: []string{b.URL}, Public: true, KeepCredential: true})
 	})
-	access, _ := r.login()
+	access, _ := r.Login()
 	for _, c := range []struct{ name, value, want string }{
 		{"Set-Cookie", "access_token_cookie=x", ""},
 		{"Set-Cookie", "= \taccess_token_cookie =x", ""},

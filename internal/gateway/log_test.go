@@ -16,37 +16,37 @@ func TestR6_NothingSecretIsLogged(t *testing.T) { inEachFormat(t, nothingSecretI
 func nothingSecretIsLogged(t *testing.T, format logFormat) {
 	const canary = "CANARY-7f3a"
 	r := startLogging(t, format)
-	access, refresh := r.login()
-	r.call("POST", "/auth/login", `{"username":"test","password":"`+canary+`"}`, jsonType)
-	r.call("POST", "/auth/login", `{"username":"test","`+canary+`":1}`, jsonType)
-	r.call("GET", "/auth/session?"+canary+"="+canary, "", bearer(canary))
-	r.call("GET", "/auth/session", "", "Cookie: access_token_cookie="+canary+"; x="+canary)
-	r.call("POST", "/auth/refresh", "", csrf(canary), bearer(access+canary))
-	r.call("GET", "/"+canary, "")
+	access, refresh := r.Login()
+	r.Call("POST", "/auth/login", `{"username":"test","password":"`+canary+`"}`, jsonType)
+	r.Call("POST", "/auth/login", `{"username":"test","`+canary+`":1}`, jsonType)
+	r.Call("GET", "/auth/session?"+canary+"="+canary, "", bearer(canary))
+	r.Call("GET", "/auth/session", "", "Cookie: access_token_cookie="+canary+"; x="+canary)
+	r.Call("POST", "/auth/refresh", "", csrf(canary), bearer(access+canary))
+	r.Call("GET", "/"+canary, "")
 	for _, query := range []string{"?ticket=" + canary, "?token=" + canary, "?token=" + access, "?token=" + refresh, "?ticket=" + canary + "&ticket=" + canary} {
-		if _, err := r.read(r.open(query)); err == nil {
+		if _, err := r.Read(r.Open(query)); err == nil {
 			t.Errorf("%s was accepted", query)
 		}
 	}
-	conn := r.open("?ticket=" + r.ticket(access) + "&x=" + canary)
-	if _, err := r.read(conn); err != nil {
+	conn := r.Open("?ticket=" + r.Ticket(access) + "&x=" + canary)
+	if _, err := r.Read(conn); err != nil {
 		t.Fatal(err)
 	}
-	r.write(conn, canary)
-	if got, err := r.read(conn); got != canary {
+	r.Write(conn, canary)
+	if got, err := r.Read(conn); got != canary {
 		t.Fatal(got, err)
 	}
-	r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+	r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
 	if v := r.message(conn); v["type"] != "renewed" {
 		t.Fatal(v)
 	}
-	r.call("POST", "/auth/fresh", `{"password":"`+canary+`"}`, jsonType, bearer(access))
-	r.call("DELETE", "/auth/sessions/"+canary, "", bearer(access))
-	r.write(conn, `{"type":"auth","token":"`+access+canary+`"}`)
-	r.wantClose(conn, 3000, "token_invalid")
-	r.call("POST", "/auth/logout", "", bearer(access))
-	r.loginCookies()
-	held := r.cookies()
+	r.Call("POST", "/auth/fresh", `{"password":"`+canary+`"}`, jsonType, bearer(access))
+	r.Call("DELETE", "/auth/sessions/"+canary, "", bearer(access))
+	r.Write(conn, `{"type":"auth","token":"`+access+canary+`"}`)
+	r.WantClose(conn, 3000, "token_invalid")
+	r.Call("POST", "/auth/logout", "", bearer(access))
+	r.LoginCookies()
+	held := r.Cookies()
 	r.stop()
 	if err := <-r.served; err != nil {
 		t.Fatal(err)

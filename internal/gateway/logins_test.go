@@ -11,14 +11,6 @@ import (
 
 func idempotent(key string) string { return "Idempotency-Key: " + key }
 
-// wantDead checks the answer to a token whose session has ended.
-func wantEndedSession(t *testing.T, e exchange) {
-	t.Helper()
-	if reason := e.decode(t)["reason"]; e.StatusCode != http.StatusUnauthorized || reason != "token_revoked" && reason != "session_ended" {
-		t.Errorf("a token of a dead session: %d %s", e.StatusCode, e.body)
-	}
-}
-
 // TestDeviceCookieStaysHere checks that upstreams can neither see nor set the
 // cookie of a device.
 func TestDeviceCookieStaysHere(t *testing.T) {
@@ -47,10 +39,10 @@ func TestLogoutEverywhereWithAProvidersClockAhead(t *testing.T) {
 	access := p.AccessToken("ada", "s1", map[string]any{"iat": time.Now().Unix() + 20})
 	conn := r.echoes(access)
 	other := r.echoes(p.AccessToken("bert", "s2", map[string]any{"iat": time.Now().Unix() + 20}))
-	if e := r.call("POST", "/auth/logout-everywhere", "", bearer(access)); e.StatusCode != http.StatusOK || e.decode(t)["sockets"] != float64(1) {
-		t.Errorf("%d %s", e.StatusCode, e.body)
+	if e := r.Call("POST", "/auth/logout-everywhere", "", bearer(access)); e.StatusCode != http.StatusOK || e.Decode(t)["sockets"] != float64(1) {
+		t.Errorf("%d %s", e.StatusCode, e.Text)
 	}
-	r.wantClose(conn, 3000, "session_ended")
-	wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(access)))
+	r.WantClose(conn, 3000, "session_ended")
+	r.Call("GET", "/auth/session", "", bearer(access)).WantEnded(t)
 	r.wantEcho(other)
 }

@@ -16,9 +16,9 @@ func TestLoops(t *testing.T) {
 	b := newBackend(t)
 	for _, between := range []bool{false, true} {
 		r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/x", Upstreams: []string{b.URL}}} })
-		at := []string{r.url}
+		at := []string{r.URL}
 		if between {
-			if at[0] = behindNginx(t, r.url); t.Skipped() {
+			if at[0] = behindNginx(t, r.URL); t.Skipped() {
 				continue
 			}
 		}
@@ -26,8 +26,8 @@ func TestLoops(t *testing.T) {
 		if err := r.g.Update(routes); err != nil {
 			t.Fatal(err)
 		}
-		wantProblem(t, r.get("/a"), http.StatusLoopDetected, "loop_detected", "leads back")
-		wantProblem(t, r.get("/a", "CDN-Loop: other; v=1"), http.StatusLoopDetected, "loop_detected", "leads back")
+		r.get("/a").WantProblem(t, http.StatusLoopDetected, "loop_detected", "leads back")
+		r.get("/a", "CDN-Loop: other; v=1").WantProblem(t, http.StatusLoopDetected, "loop_detected", "leads back")
 		if _, resp, err := r.trySocket("/a", nil); err == nil || resp == nil || resp.StatusCode != http.StatusLoopDetected {
 			t.Errorf("a socket: %v", err)
 		}
@@ -50,7 +50,7 @@ func TestLoopMarks(t *testing.T) {
 	}
 	for _, lines := range [][]string{nil, {"CDN-Loop: other, another; a=1"}, {"Cdn-Loop: one", "cdn-loop: wsauth-AAAAAAAAAAAA"}} {
 		if e := r.get("/public/a", lines...); e.StatusCode != http.StatusOK {
-			t.Errorf("%q: %d %s", lines, e.StatusCode, e.body)
+			t.Errorf("%q: %d %s", lines, e.StatusCode, e.Text)
 		}
 		got := b.last().Header["Cdn-Loop"]
 		if len(got) != len(lines)+1 || got[len(lines)] != own {

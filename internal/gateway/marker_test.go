@@ -30,7 +30,7 @@ func TestMarkerIsSelected(t *testing.T) {
 	plain := start(t, change)
 	secure, _ := overTLS(t, change)
 	for name, r := range map[string]*rig{"plain": plain, "tls": secure} {
-		access, _ := r.login()
+		access, _ := r.Login()
 		for _, c := range []struct {
 			path     string
 			offer    []string
@@ -47,12 +47,12 @@ func TestMarkerIsSelected(t *testing.T) {
 			{"/optional", []string{"v2"}, ""},
 			{"/public", []string{"bearer", access}, ""},
 		} {
-			transport := r.client.Transport.(*http.Transport).Clone()
+			transport := r.HTTP.Transport.(*http.Transport).Clone()
 			if name == "tls" {
 				transport.ForceAttemptHTTP2 = false
 				transport.TLSClientConfig.NextProtos = []string{"http/1.1"}
 			}
-			resp, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Do(handshakeFor(t, r.url+c.path, c.offer))
+			resp, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Do(handshakeFor(t, r.URL+c.path, c.offer))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,7 +67,7 @@ func TestMarkerIsSelected(t *testing.T) {
 			}
 		}
 	}
-	access, _ := plain.login()
+	access, _ := plain.Login()
 	conn, _, err := plain.trySocket("/", []string{"bearer", access})
 	if err != nil || conn.Subprotocol() != "bearer" {
 		t.Fatalf("%v", err)

@@ -27,7 +27,7 @@ func TestMetricsOfARemovedRoute(t *testing.T) {
 	for name, later := range map[string][]proxy.Route{"gone": {stays}, "back": {stays, goes}} {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, func(c *Config) { c.Routes = []proxy.Route{stays, goes} })
-			access, _ := r.login()
+			access, _ := r.Login()
 			first, second := r.socket("/goes/x", bearer(access)), r.socket("/goes/y", bearer(access))
 			r.count(`sockets{route="/goes/"}`, "2")
 			for _, routes := range [][]proxy.Route{{stays}, later} {
@@ -35,8 +35,8 @@ func TestMetricsOfARemovedRoute(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			r.wantClose(first, 1012, "restarting")
-			r.wantClose(second, 1012, "restarting")
+			r.WantClose(first, 1012, "restarting")
+			r.WantClose(second, 1012, "restarting")
 			if err := r.g.Shutdown(t.Context()); err != nil { // nothing is reported afterwards
 				t.Fatal(err)
 			}
@@ -77,8 +77,8 @@ func TestMetricsBalance(t *testing.T) {
 		}
 	}
 	r := start(t, func(c *Config) { c.Routes, c.AccessLog, c.Front.Drain = routes("X-User"), true, 8*time.Second })
-	r.client.Transport.(*http.Transport).DisableKeepAlives = true // an unused connection would delay the stop
-	access, _ := r.login()
+	r.HTTP.Transport.(*http.Transport).DisableKeepAlives = true // an unused connection would delay the stop
+	access, _ := r.Login()
 	const rounds = 40
 	var storm sync.WaitGroup
 	each := func(do func()) {
@@ -111,7 +111,7 @@ func TestMetricsBalance(t *testing.T) {
 	for _, path := range []string{"/rude/slow", "/first/x"} {
 		kinds++
 		each(func() {
-			conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+			conn, err := net.Dial("tcp", strings.TrimPrefix(r.URL, "http://"))
 			if err != nil {
 				t.Error(err)
 				return

@@ -21,7 +21,7 @@ func TestMiddlewareAroundTheGateway(t *testing.T) {
 	r := behind(t, b, func(c *Config) {
 		c.Routes = append(c.Routes, proxy.Route{Path: "/first", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}})
 	})
-	access, _ := r.login()
+	access, _ := r.Login()
 	for name, wrap := range map[string]func(http.ResponseWriter) http.ResponseWriter{
 		"unwraps": func(w http.ResponseWriter) http.ResponseWriter { return unwraps{w} },
 		"hides":   func(w http.ResponseWriter) http.ResponseWriter { return hides{w} },
@@ -41,8 +41,8 @@ func TestMiddlewareAroundTheGateway(t *testing.T) {
 					t.Fatal(path, err)
 				}
 				if path == "/first" {
-					r.write(conn, `{"type":"auth","token":"`+access+`"}`)
-					if reply, err := r.read(conn); err != nil || !strings.Contains(reply, "auth_ok") {
+					r.Write(conn, `{"type":"auth","token":"`+access+`"}`)
+					if reply, err := r.Read(conn); err != nil || !strings.Contains(reply, "auth_ok") {
 						t.Errorf("%q, %v", reply, err)
 					}
 				}

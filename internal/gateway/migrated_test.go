@@ -75,24 +75,24 @@ func TestTokensOfAnotherProgram(t *testing.T) {
 					}
 				})
 				raw := sign(tt.payload())
-				e := r.call("GET", "/auth/session", "", bearer(raw))
+				e := r.Call("GET", "/auth/session", "", bearer(raw))
 				if !set && tt.setting != nil {
 					if e.StatusCode != tt.status || !strings.Contains(r.log.String(), tt.named) {
-						t.Errorf("without the setting: %d %s, and the log does not name %s: %s", e.StatusCode, e.body, tt.named, r.log.String())
+						t.Errorf("without the setting: %d %s, and the log does not name %s: %s", e.StatusCode, e.Text, tt.named, r.log.String())
 					}
 					continue
 				}
-				if e.StatusCode != 200 || e.decode(t)["sub"] != tt.user {
-					t.Fatalf("%d %s", e.StatusCode, e.body)
+				if e.StatusCode != 200 || e.Decode(t)["sub"] != tt.user {
+					t.Fatalf("%d %s", e.StatusCode, e.Text)
 				}
-				conn := r.open("?ticket=" + r.ticket(raw))
-				if _, err := r.read(conn); err != nil {
+				conn := r.Open("?ticket=" + r.Ticket(raw))
+				if _, err := r.Read(conn); err != nil {
 					t.Fatal(err)
 				}
-				if e := r.call("POST", "/auth/logout-everywhere", "", bearer(raw)); e.StatusCode != 200 {
-					t.Errorf("logout everywhere: %d %s", e.StatusCode, e.body)
+				if e := r.Call("POST", "/auth/logout-everywhere", "", bearer(raw)); e.StatusCode != 200 {
+					t.Errorf("logout everywhere: %d %s", e.StatusCode, e.Text)
 				}
-				r.wantClose(conn, 3000, "session_ended")
+				r.WantClose(conn, 3000, "session_ended")
 			}
 		})
 	}

@@ -21,7 +21,7 @@ const socketFields = "Host: app.example\r\n" + wstest.UpgradeFields
 // serveOnLoop serves a handshake by a match like an event loop, and fails the
 // test if that blocks. The client then disconnects. match gets the handshake.
 func (r *rig) serveOnLoop(match func(*http.Request) proxy.Match, request string) {
-	r.t.Helper()
+	r.T.Helper()
 	near, far := net.Pipe()
 	go func() { _, _ = io.Copy(io.Discard, far) }()
 	handshake := front.ReadHandshake([]byte(request + "\r\n"))
@@ -37,7 +37,7 @@ func (r *rig) serveOnLoop(match func(*http.Request) proxy.Match, request string)
 	select {
 	case <-served:
 	case <-time.After(5 * time.Second):
-		r.t.Error("serving the handshake blocks the event loop")
+		r.T.Error("serving the handshake blocks the event loop")
 	}
 	_ = far.Close()
 	<-served

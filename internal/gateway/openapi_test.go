@@ -1,13 +1,9 @@
 package gateway
 
 import (
-	"bytes"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/getkin/kin-openapi/routers"
@@ -20,39 +16,7 @@ import (
 )
 
 // document is /openapi.json, parsed and found valid.
-var document = sync.OnceValues(func() (openapitest.Document, error) {
-	text, err := os.ReadFile("demo/web/openapi.json")
-	if err != nil {
-		return openapitest.Document{}, err
-	}
-	return openapitest.Parse(text)
-})
-
-// checkDocumented compares an answer with the document.
-func checkDocumented(t *testing.T, req *http.Request, e exchange) {
-	t.Helper()
-	doc, err := document()
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc.Check(t, req, e.Response, e.body, "/assets/{file}", "/auth/client/{file}", "/auth/sessions/{sid}")
-}
-
-// checkSocketDocumented compares the answer to a handshake with the document.
-// If it opens no socket, its body can be read again.
-func checkSocketDocumented(t *testing.T, resp *http.Response) exchange {
-	t.Helper()
-	e := exchange{Response: resp}
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		text, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		e.body, resp.Body = string(text), io.NopCloser(bytes.NewReader(text))
-	}
-	checkDocumented(t, resp.Request, e)
-	return e
-}
+var document = openapitest.Read("demo/web/openapi.json")
 
 func TestOpenAPIDescribesEveryRouteAndNoOther(t *testing.T) {
 	doc, err := document()
@@ -91,8 +55,8 @@ func TestOpenAPIDescribesEveryRouteAndNoOther(t *testing.T) {
 	}
 }
 
-// TestCheckDocumentedRefuses checks that checkDocumented can fail.
-func TestCheckDocumentedRefuses(t *testing.T) {
+// TestDocumentRefuses checks that the comparison with the document can fail.
+func TestDocumentRefuses(t *testing.T) {
 	doc, err := document()
 	if err != nil {
 		t.Fatal(err)

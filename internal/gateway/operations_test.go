@@ -23,11 +23,11 @@ import (
 // metrics returns the samples of /metrics by "name{labels}", without the
 // namespace.
 func (r *rig) metrics() map[string]string {
-	r.t.Helper()
+	r.T.Helper()
 	w := httptest.NewRecorder()
 	r.g.Operations().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	if w.Code != http.StatusOK {
-		r.t.Fatalf("/metrics: %d %s", w.Code, w.Body)
+		r.T.Fatalf("/metrics: %d %s", w.Code, w.Body)
 	}
 	all := map[string]string{}
 	for line := range strings.Lines(w.Body.String()) {
@@ -41,7 +41,7 @@ func (r *rig) metrics() map[string]string {
 // count waits until a metric has a value: the metrics of a socket change after
 // the client has seen the event.
 func (r *rig) count(name, want string) {
-	r.t.Helper()
+	r.T.Helper()
 	late := time.Now().Add(10 * time.Second)
 	for {
 		got := r.metrics()[name]
@@ -49,7 +49,7 @@ func (r *rig) count(name, want string) {
 			return
 		}
 		if time.Now().After(late) {
-			r.t.Errorf("%s is %q, want %s", name, got, want)
+			r.T.Errorf("%s is %q, want %s", name, got, want)
 			return
 		}
 	}
@@ -66,7 +66,7 @@ func TestMetrics(t *testing.T) {
 			{Path: "/close/", Upstreams: []string{b.URL}, Refusal: wsauth.RefuseClose},
 		}
 	})
-	access, refresh := r.login()
+	access, refresh := r.Login()
 	r.get("/a")
 	r.get("/a", bearer(access))
 	r.get("/dead", bearer(access))
@@ -80,14 +80,14 @@ func TestMetrics(t *testing.T) {
 			credential = bearer("x")
 		}
 		if conn, _, err := r.trySocket(path, nil, credential); err == nil {
-			r.wantClose(conn, 3000, "token_invalid")
+			r.WantClose(conn, 3000, "token_invalid")
 		}
 	}
 	r.count(`sockets{route="/"}`, "2")
 	first.CloseNow()
 	r.count(`sockets_ended_total{reason="eof",route="/"}`, "1")
-	r.call("POST", "/auth/logout", "", bearer(refresh))
-	r.wantClose(second, 3000, "session_ended")
+	r.Call("POST", "/auth/logout", "", bearer(refresh))
+	r.WantClose(second, 3000, "session_ended")
 	for name, want := range map[string]string{
 		`http_requests_total{code="200",route="/auth/login"}`:                        "1",
 		`http_requests_total{code="204",route="/auth/logout"}`:                       "1",
@@ -146,7 +146,7 @@ func TestMetricsOfAHandshakeWithoutAnOutcome(t *testing.T) {
 	t.Cleanup(b.Close)
 	t.Cleanup(func() { close(leave) })
 	r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} })
-	access, refresh := r.login()
+	access, refresh := r.Login()
 	if _, resp, err := r.trySocket("/teapot", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusTeapot {
 		t.Errorf("declined: %v", err)
 	}
@@ -157,7 +157,7 @@ func TestMetricsOfAHandshakeWithoutAnOutcome(t *testing.T) {
 		failed <- err
 	}()
 	<-arrived
-	r.call("POST", "/auth/logout", "", bearer(refresh))
+	r.Call("POST", "/auth/logout", "", bearer(refresh))
 	if err := <-failed; err == nil {
 		t.Error("a socket opened after its session")
 	}
@@ -171,7 +171,7 @@ func TestMetricsOfAnUpgradeOfAPlainAddress(t *testing.T) {
 	b := newBackend(t)
 	for name, r := range map[string]*rig{"demonstration": start(t), "routes": behind(t, b)} {
 		t.Run(name, func(t *testing.T) {
-			access, _ := r.login()
+			access, _ := r.Login()
 			for _, credential := range []string{access, "x"} {
 				resp, err := http.ReadResponse(bufio.NewReader(r.handshake("/auth/session", bearer(credential))), nil)
 				if want := map[string]int{access: http.StatusOK, "x": http.StatusUnauthorized}[credential]; err != nil || resp.StatusCode != want {
@@ -247,30 +247,30 @@ func TestHealth(t *testing.T) {
 	r.awaitReady()
 	demo.awaitReady()
 	for path, want := range map[string]string{"/livez": `{"status":"alive"}`, "/readyz": `{"status":"ready"}`} {
-		if e := r.call("GET", path, ""); e.StatusCode != http.StatusOK || e.body != want {
-			t.Errorf("%s: %d %s", path, e.StatusCode, e.body)
+		if e := r.Call("GET", path, ""); e.StatusCode != http.StatusOK || e.Text != want {
+			t.Errorf("%s: %d %s", path, e.StatusCode, e.Text)
 		}
-		if e := r.call("HEAD", path, ""); e.StatusCode != http.StatusOK {
+		if e := r.Call("HEAD", path, ""); e.StatusCode != http.StatusOK {
 			t.Errorf("HEAD %s: %d", path, e.StatusCode)
 		}
-		if e := r.call("POST", path, ""); e.StatusCode != http.StatusMethodNotAllowed {
+		if e := r.Call("POST", path, ""); e.StatusCode != http.StatusMethodNotAllowed {
 			t.Errorf("POST %s: %d", path, e.StatusCode)
 		}
 	}
-	if e := r.call("GET", "/metrics", ""); e.StatusCode != http.StatusUnauthorized {
+	if e := r.Call("GET", "/metrics", ""); e.StatusCode != http.StatusUnauthorized {
 		t.Errorf("clients can read the metrics: %d", e.StatusCode)
 	}
 	// A route with exactly this path gets its requests, a wider one does not.
 	if err := r.g.Update([]proxy.Route{{Path: "/livez", Upstreams: []string{b.URL}, Public: true}, {Path: "/", Upstreams: []string{b.URL}, Public: true}}); err != nil {
 		t.Fatal(err)
 	}
-	if e := r.get("/livez"); !strings.Contains(e.body, "GET /livez user=") {
-		t.Errorf("%d %s", e.StatusCode, e.body)
+	if e := r.get("/livez"); !strings.Contains(e.Text, "GET /livez user=") {
+		t.Errorf("%d %s", e.StatusCode, e.Text)
 	}
-	if e := r.get("/readyz"); e.body != `{"status":"ready"}` {
-		t.Errorf("%d %s", e.StatusCode, e.body)
+	if e := r.get("/readyz"); e.Text != `{"status":"ready"}` {
+		t.Errorf("%d %s", e.StatusCode, e.Text)
 	}
-	if e := demo.call("GET", "/readyz", ""); e.StatusCode != http.StatusOK {
+	if e := demo.Call("GET", "/readyz", ""); e.StatusCode != http.StatusOK {
 		t.Errorf("the demonstration: %d", e.StatusCode)
 	}
 }
@@ -281,30 +281,30 @@ func TestD1_NotReady(t *testing.T) {
 	b := newBackend(t)
 	failing := &silentStore{Store: memory.New(store.Limits{})}
 	r := behind(t, b, func(c *Config) { c.Store = failing })
-	wantProblem(t, r.call("GET", "/readyz", ""), 503, "store_unavailable", "not available")
-	if e := r.call("GET", "/livez", ""); e.StatusCode != http.StatusOK {
+	r.Call("GET", "/readyz", "").WantProblem(t, 503, "store_unavailable", "not available")
+	if e := r.Call("GET", "/livez", ""); e.StatusCode != http.StatusOK {
 		t.Errorf("/livez: %d", e.StatusCode)
 	}
 
 	r = behind(t, b)
-	access, refresh := r.login()
+	access, refresh := r.Login()
 	conn := r.socket("/x", bearer(access))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	drained := make(chan error)
 	go func() { drained <- r.g.guard.Drain(ctx) }()
-	r.wantClose(conn, 1012, "restarting")
+	r.WantClose(conn, 1012, "restarting")
 	if err := <-drained; err != nil {
 		t.Error(err)
 	}
-	wantProblem(t, r.call("GET", "/readyz", ""), 503, "restarting", "restarting")
+	r.Call("GET", "/readyz", "").WantProblem(t, 503, "restarting", "restarting")
 	if _, resp, err := r.trySocket("/x", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("a socket while it drains: %v", err)
 	}
 	if e := r.get("/a", bearer(access)); e.StatusCode != http.StatusOK {
 		t.Errorf("a plain request: %d", e.StatusCode)
 	}
-	r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+	r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
 }
 
 // A silentStore never answers a Read.

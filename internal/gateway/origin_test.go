@@ -46,12 +46,12 @@ func TestS3_CheckOrigin(t *testing.T) {
 // can log in and open sockets.
 func TestConfiguredOriginMayUseTheServer(t *testing.T) {
 	r := start(t, func(c *Config) { c.Origins = []string{"https://app.example"} })
-	e := r.call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType, "Origin: https://app.example")
+	e := r.Call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType, "Origin: https://app.example")
 	if e.StatusCode != http.StatusOK {
-		t.Fatalf("login: %d %s", e.StatusCode, e.body)
+		t.Fatalf("login: %d %s", e.StatusCode, e.Text)
 	}
-	conn := r.open("", bearer(e.decode(t)["access_token"].(string)), "Origin: https://app.example")
-	if _, err := r.read(conn); err != nil {
+	conn := r.Open("", bearer(e.Decode(t)["access_token"].(string)), "Origin: https://app.example")
+	if _, err := r.Read(conn); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -68,14 +68,14 @@ func TestS3_OriginsOfARoute(t *testing.T) {
 			{Path: "/open", Upstreams: []string{b.URL}, Origins: []string{"https://partner.example"}, Public: true, Sockets: true},
 		}
 	})
-	access, _ := r.login()
+	access, _ := r.Login()
 	for _, c := range []struct {
 		path, origin string
 		allowed      bool
 	}{
 		{"/chat", "https://app.example", true},
 		{"/chat", "https://partner.example", false},
-		{"/chat", r.url, false}, // not even its own, since others are listed
+		{"/chat", r.URL, false}, // not even its own, since others are listed
 		{"/embed", "https://partner.example", true},
 		{"/embed", "https://app.example", false},
 		{"/embed", "https://evil.example", false},
@@ -91,10 +91,10 @@ func TestS3_OriginsOfARoute(t *testing.T) {
 		}
 		e := r.exactly("GET "+c.path+" HTTP/1.1", append(lines, upgradeLines...)...)
 		if !c.allowed {
-			wantProblem(t, e, http.StatusForbidden, "origin_not_allowed", "Origin")
+			e.WantProblem(t, http.StatusForbidden, "origin_not_allowed", "Origin")
 		}
 		if opened := e.StatusCode == http.StatusSwitchingProtocols; opened != c.allowed || b.count()-n != map[bool]int{true: 1}[c.allowed] {
-			t.Errorf("%s from %q: %d %s, and the upstream has %d more", c.path, c.origin, e.StatusCode, e.body, b.count()-n)
+			t.Errorf("%s from %q: %d %s, and the upstream has %d more", c.path, c.origin, e.StatusCode, e.Text, b.count()-n)
 		}
 	}
 }

@@ -121,7 +121,7 @@ func TestSecurityPageLimits(t *testing.T) {
 		t.Errorf("no test compares the row %q", row)
 	}
 
-	if want := fmt.Sprintf("| how long verifiers may cache the published keys | %d minutes | |", maxAge(t, r.call("GET", discovery.KeysPath, "").Header.Get("Cache-Control"))/60); !strings.Contains(pageText(t, "keys.md"), want) {
+	if want := fmt.Sprintf("| how long verifiers may cache the published keys | %d minutes | |", maxAge(t, r.Call("GET", discovery.KeysPath, "").Header.Get("Cache-Control"))/60); !strings.Contains(pageText(t, "keys.md"), want) {
 		t.Errorf("keys.md has no row %q", want)
 	}
 
@@ -193,11 +193,11 @@ func TestSecurityPageSizes(t *testing.T) {
 	const around = `{"username":"x","password":"y"}`
 	for n, want := range map[int]int{problem.MaxBody: http.StatusUnauthorized, problem.MaxBody + 1: http.StatusRequestEntityTooLarge} {
 		body := `{` + strings.Repeat(" ", n-len(around)) + around[1:]
-		if e := own.call("POST", "/auth/login", body, jsonType); e.StatusCode != want {
+		if e := own.Call("POST", "/auth/login", body, jsonType); e.StatusCode != want {
 			t.Errorf("own: a body of %d bytes: %d, want %d", n, e.StatusCode, want)
 		}
 	}
-	if e := route.call("POST", "/x", strings.Repeat(" ", 8*problem.MaxBody)); e.StatusCode != http.StatusOK {
+	if e := route.Call("POST", "/x", strings.Repeat(" ", 8*problem.MaxBody)); e.StatusCode != http.StatusOK {
 		t.Errorf("route: a body of %d bytes: %d", 8*problem.MaxBody, e.StatusCode)
 	}
 }
@@ -376,12 +376,12 @@ func TestPagesNameMetrics(t *testing.T) {
 // attributes that docs/operations.md names.
 func TestAccessLogPage(t *testing.T) {
 	r := behind(t, newBackend(t), withAccessLog)
-	access, refresh := r.login()
+	access, refresh := r.Login()
 	r.get("/a", bearer(access))
 	r.get("/a")
 	conn := r.socket("/chat", bearer(access))
-	r.call("POST", "/auth/logout", "", bearer(refresh))
-	r.wantClose(conn, 3000, "session_ended")
+	r.Call("POST", "/auth/logout", "", bearer(refresh))
+	r.WantClose(conn, 3000, "session_ended")
 	r.wantLine("socket", 1)
 	for line, cells := range tableOf(t, "operations.md", "| line | when | attributes |") {
 		line = strings.Trim(line, "`")

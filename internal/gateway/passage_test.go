@@ -18,6 +18,7 @@ import (
 
 	"wsauth"
 	"wsauth/internal/gateway/proxy"
+	"wsauth/internal/logintest"
 )
 
 // longKinds are requests that take long. Each ends with its session; the
@@ -92,7 +93,7 @@ func TestL4_LongRequestsEnd(t *testing.T) {
 						kind.serve(w, req)
 						gone <- time.Now()
 					})
-					access, refresh := r.login()
+					access, refresh := r.Login()
 					method := "GET"
 					if kind.head != "" && kind.name != "range" {
 						method = "POST"
@@ -129,9 +130,9 @@ func TestL4_LongRequestsEnd(t *testing.T) {
 					wantReason := "session_ended"
 					switch end {
 					case "logout":
-						r.call("POST", "/auth/logout", "", bearer(refresh))
+						r.Call("POST", "/auth/logout", "", bearer(refresh))
 					case "early logout":
-						r.call("POST", "/auth/logout", "", bearer(refresh))
+						r.Call("POST", "/auth/logout", "", bearer(refresh))
 						wantReason = "token_revoked"
 						ended = ended.Add(time.Second)
 					case "revoke":
@@ -140,7 +141,7 @@ func TestL4_LongRequestsEnd(t *testing.T) {
 						}
 					case "expiry":
 						wantReason = "token_expired"
-						claims := r.claims(access)
+						claims := r.Claims(access)
 						ended = time.Unix(int64(claims["exp"].(float64)), 0)
 						if kind.upload { // the gateway would abandon an upload that stops
 							piece := "x"
@@ -172,7 +173,7 @@ func TestL4_LongRequestsEnd(t *testing.T) {
 							t.Fatalf("%v, want a refusal", x.err)
 						}
 						text, _ := io.ReadAll(x.resp.Body)
-						wantProblem(t, exchange{x.resp, string(text)}, 401, wantReason, "")
+						logintest.Answer{Response: x.resp, Text: string(text)}.WantProblem(t, 401, wantReason, "")
 					case x.err == nil || isTimeout(x.err):
 						t.Errorf("the end is not visible: %v", x.err)
 					}
@@ -197,7 +198,7 @@ func TestL4_LongRequestsOverHTTP2(t *testing.T) {
 	}))
 	t.Cleanup(b.Close)
 	r, _ := overTLS(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} })
-	access, refresh := r.login()
+	access, refresh := r.Login()
 	type result struct {
 		path string
 		resp *http.Response
@@ -208,12 +209,12 @@ func TestL4_LongRequestsOverHTTP2(t *testing.T) {
 	paths := []string{"/poll", "/length", "/chunked"}
 	for _, path := range paths {
 		go func() {
-			req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, r.url+path, nil)
+			req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, r.URL+path, nil)
 			if err != nil {
 				t.Error(err)
 			}
 			req.Header.Set("Authorization", "Bearer "+access)
-			resp, err := r.client.Do(req)
+			resp, err := r.HTTP.Do(req)
 			var text []byte
 			if err == nil {
 				text, err = io.ReadAll(resp.Body)
@@ -225,7 +226,7 @@ func TestL4_LongRequestsOverHTTP2(t *testing.T) {
 	for r.g.guard.Stats().Requests < len(paths) {
 		<-time.After(10 * time.Millisecond)
 	}
-	r.call("POST", "/auth/logout", "", bearer(refresh))
+	r.Call("POST", "/auth/logout", "", bearer(refresh))
 	for range paths {
 		switch x := <-got; x.path {
 		case "/poll":
@@ -245,7 +246,7 @@ func TestL4_LongRequestsOverHTTP2(t *testing.T) {
 func TestLongRequestsCountApart(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		conn := r.serveRoute(proxy.Route{Path: "/", Response: 10 * time.Hour}, streamOf("text/event-stream", ""))
-		access, refresh := r.login()
+		access, refresh := r.Login()
 		socket := r.echoes(access)
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n"+bearer(access)+"\r\n\r\n"); err != nil {
 			t.Fatal(err)
@@ -259,9 +260,9 @@ func TestLongRequestsCountApart(t *testing.T) {
 		if counts := r.g.guard.Stats(); counts.Sockets != 1 || counts.Requests != 1 {
 			t.Errorf("%+v", counts)
 		}
-		expires := time.Unix(int64(r.claims(access)["exp"].(float64)), 0)
+		expires := time.Unix(int64(r.Claims(access)["exp"].(float64)), 0)
 		time.Sleep(time.Until(expires) - time.Minute)
-		r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+		r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
 		r.message(socket)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
@@ -319,13 +320,13 @@ func TestDeclinedHandshakesEnd(t *testing.T) {
 	r := start(t, func(c *Config) {
 		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{"http://" + l.Addr().String()}}}
 	})
-	access, refresh := r.login()
-	conn := r.connect()
+	access, refresh := r.Login()
+	conn := r.Connect()
 	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\n%s\r\n%s\r\n\r\n", bearer(access), strings.Join(upgradeLines, "\r\n")); err != nil {
 		t.Fatal(err)
 	}
 	resp := must(http.ReadResponse(bufio.NewReader(conn), nil))
-	r.call("POST", "/auth/logout", "", bearer(refresh))
+	r.Call("POST", "/auth/logout", "", bearer(refresh))
 	if _, err := io.ReadAll(resp.Body); err == nil || isTimeout(err) {
 		t.Errorf("the end is not visible: %v", err)
 	}
@@ -357,8 +358,8 @@ func TestDeclinedHandshakesAreWhole(t *testing.T) {
 			r := start(t, func(c *Config) {
 				c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{"http://" + l.Addr().String()}}}
 			})
-			access, _ := r.login()
-			conn := r.connect()
+			access, _ := r.Login()
+			conn := r.Connect()
 			if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\n%s\r\n%s\r\n\r\n", bearer(access), strings.Join(upgradeLines, "\r\n")); err != nil {
 				t.Fatal(err)
 			}
@@ -397,14 +398,14 @@ func TestEndsOverHTTP10AreVisible(t *testing.T) {
 	for name, begin := range map[string]func(*testing.T) (*rig, func() net.Conn){
 		"plain": func(t *testing.T) (*rig, func() net.Conn) {
 			r := start(t, routes)
-			return r, r.connect
+			return r, r.Connect
 		},
 		"TLS": func(t *testing.T) (*rig, func() net.Conn) {
 			r, _ := overTLS(t, routes)
-			config := r.client.Transport.(*http.Transport).TLSClientConfig.Clone()
+			config := r.HTTP.Transport.(*http.Transport).TLSClientConfig.Clone()
 			config.NextProtos = nil
 			return r, func() net.Conn {
-				conn := must(tls.Dial("tcp", strings.TrimPrefix(r.url, "https://"), config))
+				conn := must(tls.Dial("tcp", strings.TrimPrefix(r.URL, "https://"), config))
 				t.Cleanup(func() { _ = conn.Close() })
 				return conn
 			}
@@ -413,7 +414,7 @@ func TestEndsOverHTTP10AreVisible(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r, connect := begin(t)
 			for _, path := range []string{"/whole", "/cut", "/a/whole", "/a/cut", "/a/stream"} {
-				access, refresh := r.login()
+				access, refresh := r.Login()
 				conn := connect()
 				if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.0\r\nHost: x\r\n%s\r\n\r\n", path, bearer(access)); err != nil {
 					t.Fatal(err)
@@ -424,7 +425,7 @@ func TestEndsOverHTTP10AreVisible(t *testing.T) {
 					t.Fatal(err)
 				}
 				if strings.HasSuffix(path, "/stream") {
-					r.call("POST", "/auth/logout", "", bearer(refresh))
+					r.Call("POST", "/auth/logout", "", bearer(refresh))
 				}
 				if err == nil {
 					_, err = io.ReadAll(resp.Body)

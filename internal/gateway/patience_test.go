@@ -17,7 +17,7 @@ import (
 // serveRoute serves a route to backend as Serve does, within a bubble, and
 // returns a connection to it.
 func (r *rig) serveRoute(route proxy.Route, backend http.HandlerFunc) net.Conn {
-	r.t.Helper()
+	r.T.Helper()
 	behind, front := wstest.NewPipes(), wstest.NewPipes()
 	route.Upstreams = []string{"http://backend"}
 	p := must(r.g.routes.Handler(route, pipedServer{behind}))
@@ -31,13 +31,13 @@ func (r *rig) serveRoute(route proxy.Route, backend http.HandlerFunc) net.Conn {
 			defer close(done)
 			_ = s.Serve(l) // until it is closed
 		}()
-		r.t.Cleanup(func() {
+		r.T.Cleanup(func() {
 			_ = s.Close()
 			<-done
 		})
 	}
 	conn := front.Dial("")
-	r.t.Cleanup(func() { _ = conn.Close() })
+	r.T.Cleanup(func() { _ = conn.Close() })
 	return conn
 }
 
@@ -106,7 +106,7 @@ func TestL4_EventsOfASlowReaderEnd(t *testing.T) {
 			}
 			gone <- time.Now()
 		})
-		access, refresh := r.login()
+		access, refresh := r.Login()
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n"+bearer(access)+"\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +117,7 @@ func TestL4_EventsOfASlowReaderEnd(t *testing.T) {
 		close(begin)
 		synctest.Wait() // the gateway writes, and the client does not read
 		ended := time.Now()
-		r.call("POST", "/auth/logout", "", bearer(refresh))
+		r.Call("POST", "/auth/logout", "", bearer(refresh))
 		if late := (<-gone).Sub(ended); late > time.Second {
 			t.Errorf("the upstream sends for %v after the end of the session", late)
 		}

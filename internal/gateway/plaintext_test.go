@@ -47,12 +47,12 @@ func TestLoginsOverPlainHTTP(t *testing.T) {
 				body = `{"username":"test","password":"test","cookies":true}`
 			}
 			for range 3 {
-				e := r.call("POST", "/auth/login", body, append([]string{jsonType}, c.lines...)...)
+				e := r.Call("POST", "/auth/login", body, append([]string{jsonType}, c.lines...)...)
 				if e.StatusCode != http.StatusOK {
-					t.Fatalf("%d %s", e.StatusCode, e.body)
+					t.Fatalf("%d %s", e.StatusCode, e.Text)
 				}
-				if got := strings.Contains(e.body, `"warning":"Browsers drop the cookies of this answer: `); got != c.want {
-					t.Errorf("%s", e.body)
+				if got := strings.Contains(e.Text, `"warning":"Browsers drop the cookies of this answer: `); got != c.want {
+					t.Errorf("%s", e.Text)
 				}
 			}
 			if got := strings.Count(r.log.String(), told); got > 1 || (got == 1) != c.want {

@@ -18,16 +18,16 @@ func TestAuthPrefix(t *testing.T) {
 		c.Login.Prefix = "/gw/login"
 		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true}, {Path: "/ws", Upstreams: []string{b.URL}}}
 	})
-	first, refresh := r.renewed(r.call("POST", "/gw/login/login", `{"username":"test","password":"test"}`, jsonType))
-	access, _ := r.renewed(r.call("POST", "/gw/login/refresh", "", bearer(refresh)))
+	first, refresh := r.Renewed(r.Call("POST", "/gw/login/login", `{"username":"test","password":"test"}`, jsonType))
+	access, _ := r.Renewed(r.Call("POST", "/gw/login/refresh", "", bearer(refresh)))
 	if access == first {
 		t.Error("the refresh has renewed nothing")
 	}
-	e := r.call("POST", "/gw/login/ticket", `{"path":"/ws"}`, jsonType, bearer(access))
+	e := r.Call("POST", "/gw/login/ticket", `{"path":"/ws"}`, jsonType, bearer(access))
 	if e.StatusCode != http.StatusOK {
-		t.Fatalf("ticket: %d %s", e.StatusCode, e.body)
+		t.Fatalf("ticket: %d %s", e.StatusCode, e.Text)
 	}
-	conn, _, err := r.trySocket("/ws?ticket="+e.decode(t)["ticket"].(string), nil)
+	conn, _, err := r.trySocket("/ws?ticket="+e.Decode(t)["ticket"].(string), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,17 +35,17 @@ func TestAuthPrefix(t *testing.T) {
 
 	for _, name := range []string{"login", "refresh", "ticket", "logout"} {
 		e := r.exactly("POST /auth/"+name+" HTTP/1.1", "Content-Length: 0", "Connection: close", bearer(access))
-		if e.StatusCode != http.StatusOK || e.body != "POST /auth/"+name+" user=" {
-			t.Errorf("/auth/%s: %d %s", name, e.StatusCode, e.body)
+		if e.StatusCode != http.StatusOK || e.Text != "POST /auth/"+name+" user=" {
+			t.Errorf("/auth/%s: %d %s", name, e.StatusCode, e.Text)
 		}
 	}
 	r.echoOf(conn, "it is still open")
 
-	if e := r.call("POST", "/gw/login/logout", "", bearer(access)); e.StatusCode != http.StatusNoContent {
-		t.Fatalf("logout: %d %s", e.StatusCode, e.body)
+	if e := r.Call("POST", "/gw/login/logout", "", bearer(access)); e.StatusCode != http.StatusNoContent {
+		t.Fatalf("logout: %d %s", e.StatusCode, e.Text)
 	}
-	r.wantClose(conn, 3000, "session_ended")
-	wantEndedSession(t, r.call("GET", "/gw/login/session", "", bearer(access)))
+	r.WantClose(conn, 3000, "session_ended")
+	r.Call("GET", "/gw/login/session", "", bearer(access)).WantEnded(t)
 }
 
 // TestAuthPrefixIsChecked checks that no other address of the gateway can be

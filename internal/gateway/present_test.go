@@ -28,9 +28,9 @@ type presenter struct {
 }
 
 var presenters = []presenter{
-	{name: "logout", good: 204, ends: true, show: func(r *rig, raw string) int { return r.call("POST", "/auth/logout", "", bearer(raw)).StatusCode }},
+	{name: "logout", good: 204, ends: true, show: func(r *rig, raw string) int { return r.Call("POST", "/auth/logout", "", bearer(raw)).StatusCode }},
 	{name: "logout everywhere", good: 200, ends: true, show: func(r *rig, raw string) int {
-		return r.call("POST", "/auth/logout-everywhere", "", bearer(raw)).StatusCode
+		return r.Call("POST", "/auth/logout-everywhere", "", bearer(raw)).StatusCode
 	}},
 	{name: "a request", good: 200, routed: true, show: func(r *rig, raw string) int {
 		return r.exactly("GET /refresh HTTP/1.1", "Connection: close", bearer(raw)).StatusCode
@@ -44,18 +44,18 @@ var presenters = []presenter{
 	{name: "a first message", good: 101, routed: true, show: func(r *rig, raw string) int {
 		conn, _, err := r.trySocket("/introduced", nil)
 		if err != nil {
-			r.t.Fatal(err)
+			r.T.Fatal(err)
 		}
 		defer conn.CloseNow()
-		r.write(conn, `{"type":"auth","token":"`+raw+`"}`)
-		reply, err := r.read(conn)
+		r.Write(conn, `{"type":"auth","token":"`+raw+`"}`)
+		reply, err := r.Read(conn)
 		switch end, _ := errors.AsType[websocket.CloseError](err); {
 		case strings.HasPrefix(reply, `{"type":"auth_ok"`):
 			return http.StatusSwitchingProtocols
 		case end.Code == 3000 && end.Reason == "session_ended":
 			return http.StatusUnauthorized
 		}
-		r.t.Fatalf("%q, %v", reply, err)
+		r.T.Fatalf("%q, %v", reply, err)
 		return 0
 	}},
 }
@@ -77,11 +77,11 @@ func servePresenters(t *testing.T, change ...func(*Config)) (*rig, *backend) {
 
 // rotations returns the refresh tokens of a session, oldest first.
 func (r *rig) rotations(n int) (access string, refresh []string) {
-	r.t.Helper()
-	access, raw := r.login()
+	r.T.Helper()
+	access, raw := r.Login()
 	refresh = []string{raw}
 	for range n {
-		access, raw = r.renewed(r.call("POST", "/auth/refresh", "", bearer(raw), idempotent("key")))
+		access, raw = r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(raw), idempotent("key")))
 		refresh = append(refresh, raw)
 	}
 	return access, refresh
@@ -89,18 +89,18 @@ func (r *rig) rotations(n int) (access string, refresh []string) {
 
 // wantSession checks by its latest tokens whether a session is alive.
 func (r *rig) wantSession(lives bool, access, refresh string) {
-	r.t.Helper()
-	session := r.call("GET", "/auth/session", "", bearer(access))
-	renewal := r.call("POST", "/auth/refresh", "", bearer(refresh), idempotent("next"))
+	r.T.Helper()
+	session := r.Call("GET", "/auth/session", "", bearer(access))
+	renewal := r.Call("POST", "/auth/refresh", "", bearer(refresh), idempotent("next"))
 	if !lives {
-		wantEndedSession(r.t, session)
-		wantEndedSession(r.t, renewal)
+		session.WantEnded(r.T)
+		renewal.WantEnded(r.T)
 		return
 	}
 	if session.StatusCode != http.StatusOK {
-		r.t.Errorf("the access token: %d %s", session.StatusCode, session.body)
+		r.T.Errorf("the access token: %d %s", session.StatusCode, session.Text)
 	}
-	r.renewed(renewal)
+	r.Renewed(renewal)
 }
 
 // TestL7_ReuseWithoutARefresh checks that a refresh token that was exchanged is
@@ -122,7 +122,7 @@ func TestL7_ReuseWithoutARefresh(t *testing.T) {
 				if status := at.show(r, refresh[generation]); status != http.StatusUnauthorized || b.count() != n {
 					t.Errorf("%d, and the upstream has %d requests", status, b.count()-n)
 				}
-				r.wantClose(conn, 3000, "session_ended")
+				r.WantClose(conn, 3000, "session_ended")
 				r.wantSession(false, access, refresh[2])
 				r.wantSession(true, otherAccess, other[1])
 				r.log.WaitFor(t, "reason=refresh_token_reused")
@@ -171,7 +171,7 @@ func TestL7_PresentedSuccessorEndsTheRetry(t *testing.T) {
 			if status := at.show(r, refresh[2]); status != at.good {
 				t.Errorf("%d, want %d", status, at.good)
 			}
-			wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(refresh[1]), idempotent("key")), 401, "session_ended", "")
+			r.Call("POST", "/auth/refresh", "", bearer(refresh[1]), idempotent("key")).WantProblem(t, 401, "session_ended", "")
 			r.wantSession(false, access, refresh[2])
 		})
 	}
@@ -207,7 +207,7 @@ func TestRefreshTokensWithoutTheStore(t *testing.T) {
 	s.fail(errors.New("no disk"))
 	for _, lines := range [][]string{{"Connection: close"}, upgradeLines} {
 		e := r.exactly("GET /refresh HTTP/1.1", append(slices.Clone(lines), bearer(refresh[1]))...)
-		wantProblem(t, e, 503, "store_unavailable", "")
+		e.WantProblem(t, 503, "store_unavailable", "")
 	}
 	if b.count() != 0 {
 		t.Errorf("the upstream has %d requests", b.count())

@@ -18,10 +18,10 @@ import (
 
 // wantEcho checks that a socket is open.
 func (r *rig) wantEcho(conn *websocket.Conn) {
-	r.t.Helper()
-	r.write(conn, "still here?")
-	if answer, err := r.read(conn); err != nil {
-		r.t.Errorf("the socket has ended: %q, %v", answer, err)
+	r.T.Helper()
+	r.Write(conn, "still here?")
+	if answer, err := r.Read(conn); err != nil {
+		r.T.Errorf("the socket has ended: %q, %v", answer, err)
 	}
 }
 
@@ -51,16 +51,16 @@ func TestProviderOpensAndEndsSockets(t *testing.T) {
 	p := idptest.New(t)
 	r := start(t, withProvider(p))
 	ada, bob := p.AccessToken("ada", "s-ada", nil), p.AccessToken("bob", "s-bob", nil)
-	own, _ := r.login()
+	own, _ := r.Login()
 	adaConn, bobConn, ownConn := r.echoes(ada), r.echoes(bob), r.echoes(own)
 
 	form := url.Values{"logout_token": {p.LogoutToken("ada", "s-ada")}}.Encode()
-	if e := r.call("POST", "/auth/backchannel-logout", form, "Content-Type: application/x-www-form-urlencoded"); e.StatusCode != 200 {
-		t.Fatalf("%d %s", e.StatusCode, e.body)
+	if e := r.Call("POST", "/auth/backchannel-logout", form, "Content-Type: application/x-www-form-urlencoded"); e.StatusCode != 200 {
+		t.Fatalf("%d %s", e.StatusCode, e.Text)
 	}
-	r.wantClose(adaConn, 3000, "session_ended")
-	wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(ada)))
-	if e := r.call("POST", "/auth/backchannel-logout", form, "Content-Type: application/x-www-form-urlencoded"); e.StatusCode != 400 {
+	r.WantClose(adaConn, 3000, "session_ended")
+	r.Call("GET", "/auth/session", "", bearer(ada)).WantEnded(t)
+	if e := r.Call("POST", "/auth/backchannel-logout", form, "Content-Type: application/x-www-form-urlencoded"); e.StatusCode != 400 {
 		t.Errorf("the same logout token again: %d", e.StatusCode)
 	}
 	r.wantEcho(bobConn)
@@ -87,9 +87,9 @@ func TestProviderTokensThatAreNotForUs(t *testing.T) {
 		if name == "expired" {
 			reason = "token_expired"
 		}
-		e := r.call("GET", "/auth/session", "", bearer(raw))
-		if got := e.decode(t)["reason"]; e.StatusCode != 401 || got != reason {
-			t.Errorf("%s: %d %s", name, e.StatusCode, e.body)
+		e := r.Call("GET", "/auth/session", "", bearer(raw))
+		if got := e.Decode(t)["reason"]; e.StatusCode != 401 || got != reason {
+			t.Errorf("%s: %d %s", name, e.StatusCode, e.Text)
 		}
 	}
 }
@@ -100,12 +100,12 @@ func TestProviderTokensAtOurEndpoints(t *testing.T) {
 	p := idptest.New(t)
 	r := start(t, withProvider(p))
 	raw := p.AccessToken("test", "s", map[string]any{"type": "refresh"})
-	wantProblem(t, r.call("POST", "/auth/refresh", "", bearer(raw)), 403, "wrong_token_type", "")
-	wantProblem(t, r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(raw)), 401, "bad_credentials", "")
-	own, _ := r.login()
+	r.Call("POST", "/auth/refresh", "", bearer(raw)).WantProblem(t, 403, "wrong_token_type", "")
+	r.Call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(raw)).WantProblem(t, 401, "bad_credentials", "")
+	own, _ := r.Login()
 	conn := r.echoes(own)
-	if e := r.call("POST", "/auth/logout-everywhere", "", bearer(raw)); e.StatusCode != 200 || e.body != `{"sessions":0,"sockets":0}` {
-		t.Errorf("logout everywhere: %d %s", e.StatusCode, e.body)
+	if e := r.Call("POST", "/auth/logout-everywhere", "", bearer(raw)); e.StatusCode != 200 || e.Text != `{"sessions":0,"sockets":0}` {
+		t.Errorf("logout everywhere: %d %s", e.StatusCode, e.Text)
 	}
 	r.wantEcho(conn)
 }
@@ -129,11 +129,11 @@ func TestLogoutTokenWithMoreEvents(t *testing.T) {
 			"sub": user, "sid": "s-" + user, "aud": "chat", "jti": user, "iat": now, "exp": now + 60, "events": events,
 		})
 		form := url.Values{"logout_token": {logoutToken}}.Encode()
-		if e := r.call("POST", "/auth/backchannel-logout", form, "Content-Type: application/x-www-form-urlencoded"); e.StatusCode != 200 {
-			t.Fatalf("%v: %d %s", events, e.StatusCode, e.body)
+		if e := r.Call("POST", "/auth/backchannel-logout", form, "Content-Type: application/x-www-form-urlencoded"); e.StatusCode != 200 {
+			t.Fatalf("%v: %d %s", events, e.StatusCode, e.Text)
 		}
-		r.wantClose(conn, 3000, "session_ended")
-		wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(raw)))
+		r.WantClose(conn, 3000, "session_ended")
+		r.Call("GET", "/auth/session", "", bearer(raw)).WantEnded(t)
 	}
 }
 
@@ -153,15 +153,15 @@ func TestLogoutOfATokenWithoutNames(t *testing.T) {
 	if e := r.get("/x", bearer(first)); e.StatusCode != 200 || b.last().Header.Get("X-Jti") != "" {
 		t.Errorf("%d %v", e.StatusCode, b.last().Header)
 	}
-	ticket := r.ticket(first)
-	if e := r.call("POST", "/auth/logout", "", bearer(first)); e.StatusCode != http.StatusNoContent {
-		t.Fatalf("logout: %d %s", e.StatusCode, e.body)
+	ticket := r.Ticket(first)
+	if e := r.Call("POST", "/auth/logout", "", bearer(first)); e.StatusCode != http.StatusNoContent {
+		t.Fatalf("logout: %d %s", e.StatusCode, e.Text)
 	}
-	r.wantClose(one, 3000, "token_revoked")
-	wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(first)))
-	wantEndedSession(t, r.exactly("GET /x HTTP/1.1", append([]string{bearer(first)}, upgradeLines...)...))
-	site := []string{"Host: " + strings.TrimPrefix(r.url, "http://"), "Origin: " + r.url}
-	wantEndedSession(t, r.exactly("GET /ws?ticket="+ticket+" HTTP/1.1", append(site, upgradeLines...)...))
+	r.WantClose(one, 3000, "token_revoked")
+	r.Call("GET", "/auth/session", "", bearer(first)).WantEnded(t)
+	r.exactly("GET /x HTTP/1.1", append([]string{bearer(first)}, upgradeLines...)...).WantEnded(t)
+	site := []string{"Host: " + strings.TrimPrefix(r.URL, "http://"), "Origin: " + r.URL}
+	r.exactly("GET /ws?ticket="+ticket+" HTTP/1.1", append(site, upgradeLines...)...).WantEnded(t)
 	r.echoOf(other, "still here?")
 	o := r.operator()
 	sockets := o.get("/v1/sockets")["sockets"].([]any)
@@ -172,8 +172,8 @@ func TestLogoutOfATokenWithoutNames(t *testing.T) {
 	if v := o.revoke(`{"token":` + quoteJSON(t, name) + `}`); name == "" || v["sockets"] != float64(1) {
 		t.Errorf("%q is revoked: %v", name, v)
 	}
-	r.wantClose(other, 3000, "token_revoked")
-	wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(second)))
+	r.WantClose(other, 3000, "token_revoked")
+	r.Call("GET", "/auth/session", "", bearer(second)).WantEnded(t)
 	if log := r.log.String(); strings.Contains(log, "level=ERROR") {
 		t.Errorf("the log has an error:\n%s", log)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"wsauth/internal/gateway/proxy"
+	"wsauth/internal/logintest"
 
 	"github.com/coder/websocket"
 
@@ -124,45 +125,40 @@ func behind(t *testing.T, b *backend, change ...func(*Config)) *rig {
 
 // get sends a request unchanged, with header lines, and reads the whole
 // answer.
-func (r *rig) get(path string, lines ...string) exchange {
-	r.t.Helper()
+func (r *rig) get(path string, lines ...string) logintest.Answer {
+	r.T.Helper()
 	return r.exactly("GET "+path+" HTTP/1.1", append(lines, "Connection: close")...)
 }
 
 // exactly sends a request header unchanged on a new connection.
-func (r *rig) exactly(first string, lines ...string) exchange {
-	r.t.Helper()
-	conn := r.connect()
+func (r *rig) exactly(first string, lines ...string) logintest.Answer {
+	r.T.Helper()
+	conn := r.Connect()
 	defer conn.Close()
 	head := first + "\r\n"
 	if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "Host: ") }) {
 		head += "Host: app.example\r\n"
 	}
 	if _, err := io.WriteString(conn, head+strings.Join(lines, "\r\n")+"\r\n\r\n"); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return exchange{resp, string(body)}
+	return r.ReadAnswer(resp)
 }
 
 func TestProxyForwardsAdmittedRequests(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
-	access, _ := r.login()
+	access, _ := r.Login()
 	if e := r.get("/a/b?x=1&y=%20;"); e.StatusCode != http.StatusUnauthorized || b.count() != 0 {
 		t.Fatalf("without a token: %d, and the backend has %d requests; want 401 and none", e.StatusCode, b.count())
 	}
 	e := r.get("/a/b?x=1&y=%20;", bearer(access))
-	if e.StatusCode != http.StatusOK || e.body != "GET /a/b?x=1&y=%20; user=test" || e.Header.Get("X-Backend") != "yes" {
-		t.Errorf("%d %q", e.StatusCode, e.body)
+	if e.StatusCode != http.StatusOK || e.Text != "GET /a/b?x=1&y=%20; user=test" || e.Header.Get("X-Backend") != "yes" {
+		t.Errorf("%d %q", e.StatusCode, e.Text)
 	}
 	if e.Header.Get("Content-Security-Policy") != "" {
 		t.Error("the backend's pages get the gateway's policy")
@@ -171,8 +167,8 @@ func TestProxyForwardsAdmittedRequests(t *testing.T) {
 	if got.Host != "app.example" || got.Header.Get("Authorization") != "" {
 		t.Errorf("Host %q, Authorization %q", got.Host, got.Header.Get("Authorization"))
 	}
-	if e := r.get("/public/x", "X-User: mallory", bearer(access)); e.StatusCode != http.StatusOK || e.body != "GET /public/x user=" {
-		t.Errorf("public: %d %q", e.StatusCode, e.body)
+	if e := r.get("/public/x", "X-User: mallory", bearer(access)); e.StatusCode != http.StatusOK || e.Text != "GET /public/x user=" {
+		t.Errorf("public: %d %q", e.StatusCode, e.Text)
 	}
 	if got := b.last(); got.Header.Get("Authorization") != "" {
 		t.Error("R12: a public route forwards the credential")
@@ -181,10 +177,10 @@ func TestProxyForwardsAdmittedRequests(t *testing.T) {
 
 // socket opens a socket at any path.
 func (r *rig) socket(path string, lines ...string) *websocket.Conn {
-	r.t.Helper()
+	r.T.Helper()
 	conn, _, err := r.trySocket(path, nil, lines...)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return conn
 }
@@ -197,21 +193,21 @@ func (r *rig) trySocket(path string, protocols []string, lines ...string) (*webs
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	conn, resp, err := websocket.Dial(ctx, r.url+path, &websocket.DialOptions{HTTPHeader: h, HTTPClient: r.client, Subprotocols: protocols})
+	conn, resp, err := websocket.Dial(ctx, r.URL+path, &websocket.DialOptions{HTTPHeader: h, HTTPClient: r.HTTP, Subprotocols: protocols})
 	if conn != nil {
 		conn.SetReadLimit(-1)
-		r.t.Cleanup(func() { conn.CloseNow() })
+		r.T.Cleanup(func() { conn.CloseNow() })
 	}
 	return conn, resp, err
 }
 
 // echoOf sends a message and reads what comes back.
 func (r *rig) echoOf(conn *websocket.Conn, message string) {
-	r.t.Helper()
-	r.write(conn, message)
-	got, err := r.read(conn)
+	r.T.Helper()
+	r.Write(conn, message)
+	got, err := r.Read(conn)
 	if err != nil || got != message {
-		r.t.Fatalf("%q comes back as %q, %v", message, got, err)
+		r.T.Fatalf("%q comes back as %q, %v", message, got, err)
 	}
 }
 
@@ -220,18 +216,18 @@ func (r *rig) echoOf(conn *websocket.Conn, message string) {
 func TestLogoutClosesProxiedSockets(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
-	access, refresh := r.login()
-	other, _ := r.login()
+	access, refresh := r.Login()
+	other, _ := r.Login()
 	conn, kept := r.socket("/chat", bearer(access)), r.socket("/chat", bearer(other))
 	r.echoOf(conn, "hello")
 	r.echoOf(conn, strings.Repeat("x", 100_000))
 	if got := b.last().Header.Get("X-User"); got != "test" {
 		t.Errorf("X-User: %q", got)
 	}
-	if e := r.call("POST", "/auth/logout", "", bearer(refresh)); e.StatusCode >= 300 {
-		t.Fatalf("logout: %d %s", e.StatusCode, e.body)
+	if e := r.Call("POST", "/auth/logout", "", bearer(refresh)); e.StatusCode >= 300 {
+		t.Fatalf("logout: %d %s", e.StatusCode, e.Text)
 	}
-	r.wantClose(conn, 3000, "session_ended")
+	r.WantClose(conn, 3000, "session_ended")
 	r.echoOf(kept, "still here")
 }
 
@@ -243,20 +239,20 @@ func TestRefreshKeepsProxiedSockets(t *testing.T) {
 	// The exp of a token is a whole second: a token of 1 s may be valid for
 	// hardly any time.
 	r := behind(t, newBackend(t), func(c *Config) { c.Login.AccessTTL = 2 * time.Second })
-	first, refresh := r.login()
+	first, refresh := r.Login()
 	kept := r.socket("/chat", bearer(first))
-	access, _ := r.login()
+	access, _ := r.Login()
 	conn := r.socket("/chat", bearer(access))
 	r.echoOf(conn, "hello")
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		r.wantClose(conn, 3000, "token_expired")
+		r.WantClose(conn, 3000, "token_expired")
 	}()
 	tick := time.NewTicker(400 * time.Millisecond)
 	defer tick.Stop()
 	for isOpen := true; isOpen; {
-		_, refresh = r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+		_, refresh = r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
 		select {
 		case <-tick.C:
 		case <-ended:
@@ -271,7 +267,7 @@ func TestRefreshKeepsProxiedSockets(t *testing.T) {
 func TestProxiedHandshake(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
-	access, _ := r.login()
+	access, _ := r.Login()
 	conn, resp, err := r.trySocket("/chat", []string{"other", "chat"}, bearer(access))
 	if err != nil || conn.Subprotocol() != "chat" {
 		t.Fatalf("%v %v", conn, err)
@@ -286,7 +282,7 @@ func TestProxiedHandshake(t *testing.T) {
 		t.Errorf("the backend has seen %d requests", n)
 	}
 	e := r.exactly("GET /chat HTTP/1.1", append(replaceLine(upgradeLines, "Upgrade: ", "Upgrade: h2c, websocket"), bearer(access))...)
-	if wantProblem(t, e, http.StatusBadRequest, "invalid_handshake", ""); b.count() != 1 {
+	if e.WantProblem(t, http.StatusBadRequest, "invalid_handshake", ""); b.count() != 1 {
 		t.Errorf("an upgrade to h2c or websocket reaches the backend")
 	}
 }
@@ -296,8 +292,8 @@ func TestProxiedHandshake(t *testing.T) {
 func TestTicketReachesNoUpstream(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
-	access, _ := r.login()
-	conn := r.socket("/ws?room=1&ticket="+r.ticket(access), "Origin: "+r.url)
+	access, _ := r.Login()
+	conn := r.socket("/ws?room=1&ticket="+r.Ticket(access), "Origin: "+r.URL)
 	r.echoOf(conn, "hello")
 	if got := b.last().RequestURI; got != "/ws?room=1" {
 		t.Errorf("the upstream got %q, want /ws?room=1", got)
@@ -308,10 +304,10 @@ func TestTicketReachesNoUpstream(t *testing.T) {
 // answer.
 func TestEventsEndWithTheSession(t *testing.T) {
 	r := behind(t, newBackend(t))
-	access, refresh := r.login()
-	req := must(http.NewRequest(http.MethodGet, r.url+"/events", nil))
+	access, refresh := r.Login()
+	req := must(http.NewRequest(http.MethodGet, r.URL+"/events", nil))
 	req.Header.Set("Authorization", "Bearer "+access)
-	resp, err := r.client.Do(req)
+	resp, err := r.HTTP.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -320,7 +316,7 @@ func TestEventsEndWithTheSession(t *testing.T) {
 	if err != nil || line != "data: hello\n" {
 		t.Fatalf("%q, %v", line, err)
 	}
-	r.call("POST", "/auth/logout", "", bearer(refresh))
+	r.Call("POST", "/auth/logout", "", bearer(refresh))
 	if _, err := io.ReadAll(resp.Body); err == nil {
 		t.Error("the event stream ends without an error")
 	}
@@ -335,7 +331,7 @@ func TestRefuseCloseTellsBrowsers(t *testing.T) {
 		c.Routes[0].Refusal = wsauth.RefuseClose
 		c.Routes = append(c.Routes, proxy.Route{Path: "/down", Upstreams: []string{"http://127.0.0.1:1"}, Refusal: wsauth.RefuseClose})
 	})
-	r.wantClose(r.socket("/chat"), 3000, "token_missing")
-	access, _ := r.login()
-	r.wantClose(r.socket("/down", bearer(access)), 1014, "bad_gateway")
+	r.WantClose(r.socket("/chat"), 3000, "token_missing")
+	access, _ := r.Login()
+	r.WantClose(r.socket("/down", bearer(access)), 1014, "bad_gateway")
 }

@@ -12,6 +12,7 @@ import (
 	"wsauth"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/tokens"
+	"wsauth/internal/logintest"
 	"wsauth/token"
 )
 
@@ -51,7 +52,7 @@ func TestPublicMeansUntouched(t *testing.T) {
 				n := b.count()
 				e := r.exactly("GET /public/chat"+query+" HTTP/1.1", slices.Concat(lines, more)...)
 				if want := map[string]int{"a request": 200, "a socket": 101}[what]; e.StatusCode != want || b.count() != n+1 {
-					t.Errorf("%s, %s, %q: %d %s", what, query, lines, e.StatusCode, e.body)
+					t.Errorf("%s, %s, %q: %d %s", what, query, lines, e.StatusCode, e.Text)
 					continue
 				}
 				got := b.last()
@@ -86,8 +87,8 @@ func TestOwnTokensReachNoUpstream(t *testing.T) {
 			proxy.Route{Path: "/keeps/", Upstreams: []string{b.URL}, Public: true, Sockets: true, KeepCredential: true},
 		)
 	})
-	access, refresh := r.login()
-	ticket := r.ticket(access)
+	access, refresh := r.Login()
+	ticket := r.Ticket(access)
 	key, err := r.g.config.Tokens.Keys.SigningKey()
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +142,7 @@ func TestOwnTokensReachNoUpstream(t *testing.T) {
 					n := b.count()
 					e := r.exactly("GET "+path+c.query+" HTTP/1.1", lines...)
 					if b.count() != n+1 {
-						t.Errorf("%s, %s, %s%s %q: %d %s", what, name, path, c.query, c.line, e.StatusCode, e.body)
+						t.Errorf("%s, %s, %s%s %q: %d %s", what, name, path, c.query, c.line, e.StatusCode, e.Text)
 						continue
 					}
 					got := b.last()
@@ -169,7 +170,7 @@ func TestOwnTokensOfNamelessKeys(t *testing.T) {
 	other := must(token.NewKey(token.HS256, []byte("x1234567890123456789012345678901"), token.KeyOptions{}))
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) { c.Tokens.Keys = must(token.NewKeySet(key)) })
-	access, _ := r.login()
+	access, _ := r.Login()
 	issuer := must(token.NewIssuer(token.IssuerConfig{Key: other}))
 	theirs := must(issuer.Access("ada", token.Options{})).Raw
 	for own, want := range map[string]string{access: "", theirs: "Bearer " + theirs} {
@@ -206,10 +207,10 @@ func TestAnyOriginOfARoute(t *testing.T) {
 			proxy.Route{Path: "/optional", Upstreams: []string{b.URL}, Extractors: tokens, AnyOrigin: true, Requirement: wsauth.Optional},
 		)
 	})
-	access, _ := r.login()
+	access, _ := r.Login()
 	const jar = "Cookie: theirs=1; access_token_cookie="
 	for _, origin := range []string{"Origin: https://evil.example", "Origin: null", "Origin: https://app.example", "X-None: x"} {
-		open := func(path string, lines ...string) exchange {
+		open := func(path string, lines ...string) logintest.Answer {
 			return r.exactly("GET "+path+" HTTP/1.1", slices.Concat(upgradeLines, []string{origin}, lines)...)
 		}
 		for path, c := range map[string]struct {
@@ -225,7 +226,7 @@ func TestAnyOriginOfARoute(t *testing.T) {
 			n := b.count()
 			e := open(path, c.lines...)
 			if e.StatusCode != c.status {
-				t.Errorf("%s from %s: %d %s", path, origin, e.StatusCode, e.body)
+				t.Errorf("%s from %s: %d %s", path, origin, e.StatusCode, e.Text)
 			}
 			if c.status != 101 {
 				continue
@@ -273,8 +274,8 @@ func TestAppParametersOfARoute(t *testing.T) {
 	r := behind(t, b, func(c *Config) {
 		c.Routes = append(c.Routes, proxy.Route{Path: "/app/", Upstreams: []string{b.URL}, AppParameters: []string{"access_token", "token"}})
 	})
-	csrf, _ := r.loginCookies()
-	access, _ := r.login()
+	csrf, _ := r.LoginCookies()
+	access, _ := r.Login()
 	for query, want := range map[string]string{
 		"access_token=theirs":                     "access_token=theirs",
 		"token=" + foreignJWT:                     "token=" + foreignJWT,
@@ -284,9 +285,9 @@ func TestAppParametersOfARoute(t *testing.T) {
 		"access_token=" + url.QueryEscape(access): "",
 	} {
 		for what, call := range map[string]func(path string) int{
-			"request": func(path string) int { return r.call("GET", path, "").StatusCode },
+			"request": func(path string) int { return r.Call("GET", path, "").StatusCode },
 			"socket": func(path string) int {
-				conn, resp, err := r.trySocket(path+"&csrf_token="+csrf, nil, "Origin: "+r.url)
+				conn, resp, err := r.trySocket(path+"&csrf_token="+csrf, nil, "Origin: "+r.URL)
 				if err != nil {
 					return resp.StatusCode
 				}

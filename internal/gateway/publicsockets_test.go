@@ -60,7 +60,7 @@ func TestUpdateEndsSocketsOfPublicRoutes(t *testing.T) {
 	if err := r.g.Update([]proxy.Route{{Path: "/", Upstreams: at, Public: true}}); err != nil {
 		t.Fatal(err)
 	}
-	r.wantClose(conn, 1012, "restarting")
+	r.WantClose(conn, 1012, "restarting")
 	if _, resp, err := r.trySocket("/x", nil); err == nil || resp.StatusCode != http.StatusForbidden {
 		t.Errorf("another: %v", err)
 	}

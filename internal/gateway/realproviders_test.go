@@ -107,20 +107,20 @@ func TestTokensOfRealProviders(t *testing.T) {
 					c.Tokens.Providers = []*idp.Provider{must(idp.New(of))}
 				})
 				raw := access()
-				e := r.call("GET", "/auth/session", "", bearer(raw))
+				e := r.Call("GET", "/auth/session", "", bearer(raw))
 				if !set {
 					if e.StatusCode != 401 || !strings.Contains(r.log.String(), tt.named) {
-						t.Errorf("without the setting: %d %s, and the log does not name %s: %s", e.StatusCode, e.body, tt.named, r.log.String())
+						t.Errorf("without the setting: %d %s, and the log does not name %s: %s", e.StatusCode, e.Text, tt.named, r.log.String())
 					}
 					continue
 				}
 				if e.StatusCode != 200 {
-					t.Fatalf("%d %s: %s", e.StatusCode, e.body, r.log.String())
+					t.Fatalf("%d %s: %s", e.StatusCode, e.Text, r.log.String())
 				}
 				r.wantEcho(r.echoes(raw))
-				ticket := r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(raw))
+				ticket := r.Call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(raw))
 				if ticket.StatusCode != 200 {
-					t.Errorf("ticket: %d %s", ticket.StatusCode, ticket.body)
+					t.Errorf("ticket: %d %s", ticket.StatusCode, ticket.Text)
 				}
 			}
 		})
@@ -159,8 +159,8 @@ func TestRoomForLongTokens(t *testing.T) {
 		raw := p.AccessToken("ada", "s", map[string]any{"roles": manyRoles(min(tt.room-32<<10, 18<<10))})
 		for spare, want := range map[int]int{1 << 10: 200, -1 << 10: 431} {
 			pad := strings.Repeat("x", tt.room-len(raw)-spare)
-			if e := r.call("GET", "/auth/session", "", bearer(raw), "X-Pad: "+pad); e.StatusCode != want {
-				t.Errorf("max_token %d, %d bytes left: %d %s", tt.setting, spare, e.StatusCode, e.body)
+			if e := r.Call("GET", "/auth/session", "", bearer(raw), "X-Pad: "+pad); e.StatusCode != want {
+				t.Errorf("max_token %d, %d bytes left: %d %s", tt.setting, spare, e.StatusCode, e.Text)
 			}
 		}
 	}
@@ -178,27 +178,27 @@ func TestSocketsOfAnotherSubject(t *testing.T) {
 		return p.AccessToken(sub, "s-"+sub, map[string]any{"email": email, "email_verified": true})
 	}
 	ada, bob := access("248", "ada@x.example"), access("249", "bob@x.example")
-	if e := r.call("GET", "/auth/session", "", bearer(ada)); e.decode(t)["sub"] != "idp|ada@x.example" {
-		t.Errorf("%d %s", e.StatusCode, e.body)
+	if e := r.Call("GET", "/auth/session", "", bearer(ada)); e.Decode(t)["sub"] != "idp|ada@x.example" {
+		t.Errorf("%d %s", e.StatusCode, e.Text)
 	}
-	wantProblem(t, r.call("GET", "/auth/session", "", bearer(unverified(p))), 401, "token_invalid", "")
-	byTicket := r.open("?ticket=" + r.ticket(ada))
-	if _, err := r.read(byTicket); err != nil {
+	r.Call("GET", "/auth/session", "", bearer(unverified(p))).WantProblem(t, 401, "token_invalid", "")
+	byTicket := r.Open("?ticket=" + r.Ticket(ada))
+	if _, err := r.Read(byTicket); err != nil {
 		t.Fatal(err)
 	}
-	waiting := r.ticket(ada)
+	waiting := r.Ticket(ada)
 	conn, bobConn := r.echoes(ada), r.echoes(bob)
 	now := time.Now().Unix()
 	form := url.Values{"logout_token": {p.Sign(map[string]any{"typ": "logout+jwt"}, map[string]any{
 		"sub": "248", "aud": "chat", "jti": "logout", "iat": now, "events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
 	})}}.Encode()
-	if e := r.call("POST", "/auth/backchannel-logout", form, "Content-Type: application/x-www-form-urlencoded"); e.StatusCode != 200 {
-		t.Fatalf("%d %s", e.StatusCode, e.body)
+	if e := r.Call("POST", "/auth/backchannel-logout", form, "Content-Type: application/x-www-form-urlencoded"); e.StatusCode != 200 {
+		t.Fatalf("%d %s", e.StatusCode, e.Text)
 	}
-	r.wantClose(conn, 3000, "session_ended")
-	r.wantClose(byTicket, 3000, "session_ended")
-	r.wantClose(r.open("?ticket="+waiting), 3000, "token_revoked")
-	wantEndedSession(t, r.call("GET", "/auth/session", "", bearer(ada)))
+	r.WantClose(conn, 3000, "session_ended")
+	r.WantClose(byTicket, 3000, "session_ended")
+	r.WantClose(r.Open("?ticket="+waiting), 3000, "token_revoked")
+	r.Call("GET", "/auth/session", "", bearer(ada)).WantEnded(t)
 	r.wantEcho(bobConn)
 }
 
@@ -216,8 +216,8 @@ func TestTicketForManyRoles(t *testing.T) {
 	if len(raw) < 7500 || len(raw) > 8<<10 {
 		t.Fatalf("the token has %d bytes", len(raw))
 	}
-	conn := r.open("?ticket=" + r.ticket(raw))
-	if _, err := r.read(conn); err != nil {
+	conn := r.Open("?ticket=" + r.Ticket(raw))
+	if _, err := r.Read(conn); err != nil {
 		t.Fatal(err)
 	}
 	r.wantEcho(conn)
@@ -234,9 +234,9 @@ func (tightStore) PutTicket(context.Context, store.TicketKey, []byte, time.Time)
 // refused with 422, without Retry-After.
 func TestTicketThatCannotBeStored(t *testing.T) {
 	r := start(t, func(c *Config) { c.Store = tightStore{memory.New(store.Limits{})} })
-	access, _ := r.login()
-	e := r.call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access))
-	wantProblem(t, e, 422, "invalid_request", "")
+	access, _ := r.Login()
+	e := r.Call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access))
+	e.WantProblem(t, 422, "invalid_request", "")
 	if e.Header.Get("Retry-After") != "" {
 		t.Error("the answer has Retry-After")
 	}
@@ -261,8 +261,8 @@ func TestGoogleServiceAccountOfAStranger(t *testing.T) {
 		"a stranger": {"web", nil, 401}, "of another organization": {"web", "evil.example", 401},
 	} {
 		raw := p.Sign(object{"typ": "JWT"}, join(object{"sub": "1", "aud": "web", "iat": now, "exp": now + 300}, object{"azp": tt.azp, "hd": tt.hd}))
-		if e := r.call("GET", "/auth/session", "", bearer(raw)); e.StatusCode != tt.want {
-			t.Errorf("%s: %d %s", name, e.StatusCode, e.body)
+		if e := r.Call("GET", "/auth/session", "", bearer(raw)); e.StatusCode != tt.want {
+			t.Errorf("%s: %d %s", name, e.StatusCode, e.Text)
 		}
 	}
 }

@@ -94,20 +94,20 @@ func TestRealProxies(t *testing.T) {
 					c.Front.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certificate.pair, nil }
 				}
 			})
-			at := p.start(t, config, strings.TrimPrefix(r.url, "http://"), certificate)
+			at := p.start(t, config, strings.TrimPrefix(r.URL, "http://"), certificate)
 
 			mallory, ada := r.through(t, at, certificate, "127.0.0.66"), r.through(t, at, certificate, "127.0.0.2")
 			tries := 0
 			for status := http.StatusUnauthorized; status != http.StatusTooManyRequests; tries++ {
-				e := mallory.call("POST", "/auth/login", fmt.Sprintf(`{"username":"user%d","password":"wrong"}`, tries), append([]string{jsonType}, forgeries[:6]...)...)
+				e := mallory.Call("POST", "/auth/login", fmt.Sprintf(`{"username":"user%d","password":"wrong"}`, tries), append([]string{jsonType}, forgeries[:6]...)...)
 				if status = e.StatusCode; status != http.StatusTooManyRequests && status != http.StatusUnauthorized || tries > 200 {
-					t.Fatalf("try %d: %d %s", tries, status, e.body)
+					t.Fatalf("try %d: %d %s", tries, status, e.Text)
 				}
 			}
 			if tries < 20 {
 				t.Errorf("refused after %d attempts", tries)
 			}
-			access, _ := ada.loginAs("ada", forgeries...)
+			access, _ := ada.LoginAs("ada", forgeries...)
 			arrives := func(what string) {
 				t.Helper()
 				in := b.last()
@@ -120,8 +120,8 @@ func TestRealProxies(t *testing.T) {
 				}
 			}
 			for _, path := range []string{"/page", "/public/page"} {
-				if e := ada.call("GET", path, "", append([]string{bearer(access)}, forgeries...)...); e.StatusCode != http.StatusOK {
-					t.Fatalf("%s: %d %s", path, e.StatusCode, e.body)
+				if e := ada.Call("GET", path, "", append([]string{bearer(access)}, forgeries...)...); e.StatusCode != http.StatusOK {
+					t.Fatalf("%s: %d %s", path, e.StatusCode, e.Text)
 				}
 				arrives(path)
 			}
@@ -138,11 +138,11 @@ func TestRealProxies(t *testing.T) {
 			if _, response, err := ada.dialAt("/ws", "Origin: https://evil.example", bearer(access)); err == nil || response == nil || response.StatusCode != http.StatusForbidden {
 				t.Errorf("a page of another site: %v, %v", response, err)
 			}
-			session := ada.call("GET", "/auth/sessions", "", bearer(access)).decode(t)["sessions"].([]any)[0].(map[string]any)
+			session := ada.Call("GET", "/auth/sessions", "", bearer(access)).Decode(t)["sessions"].([]any)[0].(map[string]any)
 			if sockets := session["sockets"].([]any); session["remote"] != "127.0.0.2" || len(sockets) == 0 || sockets[0].(map[string]any)["remote"] != "127.0.0.2" {
 				t.Errorf("the session: %v", session)
 			}
-			if e := ada.call("POST", "/auth/login", `{"username":"ada","password":"test","cookies":true}`, jsonType); !slices.ContainsFunc(e.Cookies(), func(c *http.Cookie) bool { return c.Secure && strings.HasPrefix(c.Name, "__Host-") }) {
+			if e := ada.Call("POST", "/auth/login", `{"username":"ada","password":"test","cookies":true}`, jsonType); !slices.ContainsFunc(e.Cookies(), func(c *http.Cookie) bool { return c.Secure && strings.HasPrefix(c.Name, "__Host-") }) {
 				t.Errorf("cookies: %v", e.Cookies())
 			}
 			if log := r.log.String(); strings.Contains(log, "remote=127.0.0.1:") || strings.Contains(log, "10.0.0.1") || !strings.Contains(log, "remote=127.0.0.2:") {
@@ -321,7 +321,7 @@ func newCertificate(t *testing.T) *testCertificate {
 func (r *rig) through(t *testing.T, at proxyEnv, certificate *testCertificate, address string) *rig {
 	t.Helper()
 	client := *r
-	client.url = "https://" + at.host()
+	client.URL = "https://" + at.host()
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}).DialContext(ctx, "tcp", at.addr)
@@ -329,7 +329,7 @@ func (r *rig) through(t *testing.T, at proxyEnv, certificate *testCertificate, a
 		TLSClientConfig: &tls.Config{RootCAs: certificate.pool},
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	client.client = &http.Client{
+	client.HTTP = &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       time.Minute,

@@ -21,8 +21,8 @@ func TestRequirementOfARoute(t *testing.T) {
 			c.Routes = append(c.Routes, proxy.Route{Path: "/" + q.String(), Upstreams: []string{b.URL}, Requirement: q})
 		}
 	})
-	fresh, first := r.login()
-	stale, refresh := r.renewed(r.call("POST", "/auth/refresh", "", bearer(first)))
+	fresh, first := r.Login()
+	stale, refresh := r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(first)))
 	credentials := map[string]string{"nobody": "", "fresh": fresh, "stale": stale, "refresh": refresh, "garbage": "a.b.c"}
 	for path, refusals := range map[string]map[string]string{ // other clients are admitted
 		"/access":   {"nobody": "token_missing", "refresh": "wrong_token_type", "garbage": "token_invalid"},
@@ -39,14 +39,14 @@ func TestRequirementOfARoute(t *testing.T) {
 				e := r.exactly("GET "+path+" HTTP/1.1", lines...)
 				name := path + " " + who + " " + what
 				if reason := refusals[who]; reason != "" {
-					wantProblem(t, e, wsauth.Reason(reason).Outcome().Status, reason, "")
+					e.WantProblem(t, wsauth.Reason(reason).Outcome().Status, reason, "")
 					if b.count() != n {
 						t.Errorf("%s: a refused request reaches the upstream", name)
 					}
 					continue
 				}
 				if want := map[string]int{"plain": http.StatusOK, "socket": http.StatusSwitchingProtocols}[what]; e.StatusCode != want || b.count() != n+1 {
-					t.Errorf("%s: %d %s, want %d", name, e.StatusCode, e.body, want)
+					t.Errorf("%s: %d %s, want %d", name, e.StatusCode, e.Text, want)
 					continue
 				}
 				if user, told := b.last().Header["X-User"]; told == (who == "nobody") || told && user[0] != "test" {
@@ -80,7 +80,7 @@ func TestR9_AnonymousClientsHaveNoIdentity(t *testing.T) {
 			n := b.count()
 			e := r.exactly("GET "+path+" HTTP/1.1", slices.Concat(lines, spoofs)...)
 			if e.StatusCode >= http.StatusBadRequest || b.count() != n+1 {
-				t.Errorf("%s %s: %d %s", path, what, e.StatusCode, e.body)
+				t.Errorf("%s %s: %d %s", path, what, e.StatusCode, e.Text)
 				continue
 			}
 			for name, values := range b.last().Header {

@@ -21,8 +21,8 @@ func TestBodyTooBig(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b, func(c *Config) { c.Routes[1].Limits.MaxBody = 1000 })
 	for _, n := range []int{1000, 1001} {
-		req := must(http.NewRequest(http.MethodPost, r.url+"/public/x", io.MultiReader(bytes.NewReader(make([]byte, n))))) // of unknown length
-		resp, err := r.client.Do(req)
+		req := must(http.NewRequest(http.MethodPost, r.URL+"/public/x", io.MultiReader(bytes.NewReader(make([]byte, n))))) // of unknown length
+		resp, err := r.HTTP.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,7 +46,7 @@ func TestBodyOfExcessiveLength(t *testing.T) {
 	})
 	r := behind(t, b, func(c *Config) { c.Routes[1].Limits.MaxBody = 1000 })
 	for _, expect := range []string{"", "Expect: 100-continue\r\n"} {
-		conn := r.connect()
+		conn := r.Connect()
 		if _, err := io.WriteString(conn, "POST /public/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n"+expect+"\r\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -85,9 +85,9 @@ func TestUpstreamFailures(t *testing.T) {
 	})
 	for path, want := range map[string]int{"/down": 502, "/slow": 504} {
 		e := r.get(path)
-		wantProblem(t, e, want, map[int]string{502: "bad_gateway", 504: "gateway_timeout"}[want], "")
-		if strings.Contains(e.body, "127.0.0.1") {
-			t.Errorf("%s: the answer has the address of the upstream: %s", path, e.body)
+		e.WantProblem(t, want, map[int]string{502: "bad_gateway", 504: "gateway_timeout"}[want], "")
+		if strings.Contains(e.Text, "127.0.0.1") {
+			t.Errorf("%s: the answer has the address of the upstream: %s", path, e.Text)
 		}
 		if _, resp, err := r.trySocket(path, nil); err == nil || resp == nil || resp.StatusCode != want {
 			t.Errorf("%s, socket: %v", path, err)
@@ -104,7 +104,7 @@ func TestUpstreamDeclines(t *testing.T) {
 		_, _ = io.WriteString(w, "no room")
 	})
 	r := behind(t, b)
-	access, _ := r.login()
+	access, _ := r.Login()
 	_, resp, err := r.trySocket("/chat", nil, bearer(access))
 	if err == nil || resp.StatusCode != http.StatusTeapot || resp.Header.Get("X-Why") != "full" {
 		t.Fatalf("%v %v", resp, err)
@@ -120,11 +120,11 @@ func TestLimitsOfSockets(t *testing.T) {
 	r := behind(t, newBackend(t), func(c *Config) {
 		c.Routes[0].Limits = proxy.RouteLimits{MaxMessage: 1000, PerMinute: 3}
 	})
-	access, _ := r.login()
+	access, _ := r.Login()
 	conn := r.socket("/chat", bearer(access))
 	r.echoOf(conn, strings.Repeat("x", 1000))
-	r.write(conn, strings.Repeat("y", 1001))
-	r.wantClose(conn, websocket.StatusMessageTooBig, "message_too_big: limits.max_message")
+	r.Write(conn, strings.Repeat("y", 1001))
+	r.WantClose(conn, websocket.StatusMessageTooBig, "message_too_big: limits.max_message")
 	for range 2 {
 		r.socket("/chat", bearer(access))
 	}
@@ -139,12 +139,12 @@ func TestIdleSocketsEnd(t *testing.T) {
 	t.Parallel() // it waits for two seconds
 	const idle = time.Second
 	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{Idle: idle, Ping: -1} })
-	access, _ := r.login()
+	access, _ := r.Login()
 	silent, busy := r.socket("/chat", bearer(access)), r.socket("/chat", bearer(access))
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		r.wantClose(silent, 3008, "idle_timeout")
+		r.WantClose(silent, 3008, "idle_timeout")
 	}()
 	var last time.Time
 	tick := time.NewTicker(idle / 20)
@@ -158,7 +158,7 @@ func TestIdleSocketsEnd(t *testing.T) {
 		last = time.Now()
 		r.echoOf(busy, "still here")
 	}
-	r.wantClose(busy, 3008, "idle_timeout")
+	r.WantClose(busy, 3008, "idle_timeout")
 	if d := time.Since(last); d < idle {
 		t.Errorf("ended %v after a message, want %v", d, idle)
 	}
@@ -181,7 +181,7 @@ func TestKeepCredential(t *testing.T) {
 			}
 		}
 	})
-	access, _ := r.login()
+	access, _ := r.Login()
 	for name, sent := range map[string]struct{ query, line string }{
 		"header": {"", bearer(access)},
 		"query":  {"?a=1&token=" + access, ""},
@@ -196,7 +196,7 @@ func TestKeepCredential(t *testing.T) {
 				}
 				answer := r.get(path+sent.query, lines...)
 				if b.count() != before+1 {
-					t.Errorf("%s: %s by %s: %d %s, want an answer of the upstream", path, what, name, answer.StatusCode, answer.body)
+					t.Errorf("%s: %s by %s: %d %s, want an answer of the upstream", path, what, name, answer.StatusCode, answer.Text)
 					continue
 				}
 				got := b.last()
@@ -224,7 +224,7 @@ func TestWithoutLogin(t *testing.T) {
 		}
 	}
 	none := behind(t, b, func(c *Config) { c.Login.Users, c.NoAuth = nil, true; c.Routes[0].Public = true })
-	if e := none.get("/auth/session"); e.body != "GET /auth/session user=" {
-		t.Errorf("%d %s", e.StatusCode, e.body)
+	if e := none.get("/auth/session"); e.Text != "GET /auth/session user=" {
+		t.Errorf("%d %s", e.StatusCode, e.Text)
 	}
 }

@@ -41,22 +41,22 @@ func inBoth(t *testing.T, f func(t *testing.T, r *rig, b *backend)) {
 // endpoints and routes, and that the upstream gets the password.
 func TestBasicBesideCookies(t *testing.T) {
 	inBoth(t, func(t *testing.T, r *rig, b *backend) {
-		e := r.call("POST", "/auth/login", `{"username":"test","password":"test","cookies":true}`, jsonType, basic)
+		e := r.Call("POST", "/auth/login", `{"username":"test","password":"test","cookies":true}`, jsonType, basic)
 		if e.StatusCode != http.StatusOK {
-			t.Fatalf("login: %d %s", e.StatusCode, e.body)
+			t.Fatalf("login: %d %s", e.StatusCode, e.Text)
 		}
-		v := e.decode(t)
+		v := e.Decode(t)
 		csrf, refreshCSRF := "X-CSRF-Token: "+v["csrf_token"].(string), "X-CSRF-Token: "+v["refresh_csrf_token"].(string)
 		for _, path := range []string{"/x", "/optional/x", "/public/x"} {
-			if e := r.call("GET", path, "", basic); e.StatusCode != http.StatusOK || !strings.HasSuffix(e.body, map[bool]string{true: "user=", false: "user=test"}[path == "/public/x"]) {
-				t.Fatalf("%s: %d %s", path, e.StatusCode, e.body)
+			if e := r.Call("GET", path, "", basic); e.StatusCode != http.StatusOK || !strings.HasSuffix(e.Text, map[bool]string{true: "user=", false: "user=test"}[path == "/public/x"]) {
+				t.Fatalf("%s: %d %s", path, e.StatusCode, e.Text)
 			}
 			if got := b.last().Header; got.Get("Authorization") != strings.TrimPrefix(basic, "Authorization: ") || strings.Contains(got.Get("Cookie"), "token_cookie") {
 				t.Errorf("%s: the backend has %v", path, got)
 			}
 		}
-		if e := r.call("POST", "/x", "", basic, csrf); e.StatusCode != http.StatusOK {
-			t.Errorf("POST: %d %s", e.StatusCode, e.body)
+		if e := r.Call("POST", "/x", "", basic, csrf); e.StatusCode != http.StatusOK {
+			t.Errorf("POST: %d %s", e.StatusCode, e.Text)
 		}
 		for _, c := range []struct {
 			method, path, body, csrf string
@@ -68,29 +68,29 @@ func TestBasicBesideCookies(t *testing.T) {
 			{"DELETE", "/auth/sessions/nothing", "", csrf, 404},
 			{"POST", "/auth/refresh", "", refreshCSRF, 200},
 		} {
-			e := r.call(c.method, c.path, c.body, jsonType, c.csrf, basic)
+			e := r.Call(c.method, c.path, c.body, jsonType, c.csrf, basic)
 			if e.StatusCode != c.status {
-				t.Errorf("%s %s: %d %s", c.method, c.path, e.StatusCode, e.body)
+				t.Errorf("%s %s: %d %s", c.method, c.path, e.StatusCode, e.Text)
 			}
 			if c.path == "/auth/refresh" {
-				csrf = "X-CSRF-Token: " + e.decode(t)["csrf_token"].(string)
+				csrf = "X-CSRF-Token: " + e.Decode(t)["csrf_token"].(string)
 			}
 		}
-		if e := r.call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, csrf, basic); e.StatusCode != http.StatusOK {
-			t.Errorf("fresh: %d %s", e.StatusCode, e.body)
+		if e := r.Call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, csrf, basic); e.StatusCode != http.StatusOK {
+			t.Errorf("fresh: %d %s", e.StatusCode, e.Text)
 		} else {
-			csrf = "X-CSRF-Token: " + e.decode(t)["csrf_token"].(string)
+			csrf = "X-CSRF-Token: " + e.Decode(t)["csrf_token"].(string)
 		}
-		if e := r.call("POST", "/auth/logout", "", csrf, basic); e.StatusCode != http.StatusNoContent || len(e.Cookies()) == 0 {
+		if e := r.Call("POST", "/auth/logout", "", csrf, basic); e.StatusCode != http.StatusNoContent || len(e.Cookies()) == 0 {
 			t.Errorf("logout: %d, %d cookies cleared", e.StatusCode, len(e.Cookies()))
 		}
-		if len(r.cookies()) > 1 { // the device's cookie stays
-			t.Errorf("after the logout: %v", r.cookies())
+		if len(r.Cookies()) > 1 { // the device's cookie stays
+			t.Errorf("after the logout: %v", r.Cookies())
 		}
-		r.loginCookies()
-		v = r.call("POST", "/auth/login", `{"username":"test","password":"test","cookies":true}`, jsonType, basic).decode(t)
-		if e := r.call("POST", "/auth/logout-everywhere", "", "X-CSRF-Token: "+v["csrf_token"].(string), basic); e.StatusCode != http.StatusOK || len(e.Cookies()) == 0 {
-			t.Errorf("logout everywhere: %d %s", e.StatusCode, e.body)
+		r.LoginCookies()
+		v = r.Call("POST", "/auth/login", `{"username":"test","password":"test","cookies":true}`, jsonType, basic).Decode(t)
+		if e := r.Call("POST", "/auth/logout-everywhere", "", "X-CSRF-Token: "+v["csrf_token"].(string), basic); e.StatusCode != http.StatusOK || len(e.Cookies()) == 0 {
+			t.Errorf("logout everywhere: %d %s", e.StatusCode, e.Text)
 		}
 	})
 }
@@ -100,8 +100,8 @@ func TestBasicBesideCookies(t *testing.T) {
 func TestBasicAlone(t *testing.T) {
 	inBoth(t, func(t *testing.T, r *rig, b *backend) {
 		for _, path := range []string{"/optional/x", "/public/x"} {
-			if e := r.call("GET", path, "", basic); e.StatusCode != http.StatusOK || !strings.HasSuffix(e.body, "user=") {
-				t.Fatalf("%s: %d %s", path, e.StatusCode, e.body)
+			if e := r.Call("GET", path, "", basic); e.StatusCode != http.StatusOK || !strings.HasSuffix(e.Text, "user=") {
+				t.Fatalf("%s: %d %s", path, e.StatusCode, e.Text)
 			}
 			if got := b.last().Header.Values("Authorization"); len(got) != 1 {
 				t.Errorf("%s: the backend has %q", path, got)
@@ -112,14 +112,14 @@ func TestBasicAlone(t *testing.T) {
 			{"GET", "/x"}, {"POST", "/auth/ticket"}, {"POST", "/auth/refresh"}, {"POST", "/auth/fresh"}, {"GET", "/auth/session"}, {"GET", "/auth/sessions"},
 			{"POST", "/auth/logout"}, {"POST", "/auth/logout-everywhere"}, {"DELETE", "/auth/sessions/x"},
 		} {
-			e := r.call(c[0], c[1], "", basic)
-			wantProblem(t, e, 401, "token_missing", "Bad Authorization header. Expected value 'Bearer <JWT>'")
+			e := r.Call(c[0], c[1], "", basic)
+			e.WantProblem(t, 401, "token_missing", "Bad Authorization header. Expected value 'Bearer <JWT>'")
 			if got := e.Header.Get("WWW-Authenticate"); got != "Bearer" {
 				t.Errorf("%s: WWW-Authenticate %q", c[1], got)
 			}
-			wantProblem(t, r.call(c[0], c[1], "", basic, basic), 400, "invalid_request", "More than one Authorization header")
+			r.Call(c[0], c[1], "", basic, basic).WantProblem(t, 400, "invalid_request", "More than one Authorization header")
 		}
-		wantProblem(t, r.call("GET", "/optional/x", "", basic, "Authorization: Bearer x"), 400, "invalid_request", "More than one")
+		r.Call("GET", "/optional/x", "", basic, "Authorization: Bearer x").WantProblem(t, 400, "invalid_request", "More than one")
 		if b.count() != n {
 			t.Errorf("the backend got %d more requests", b.count()-n)
 		}
@@ -131,15 +131,15 @@ func TestBasicAlone(t *testing.T) {
 func TestBasicBesideTickets(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
-	access, _ := r.login()
+	access, _ := r.Login()
 	line := strings.TrimPrefix(basic, "Authorization: ")
-	e := r.call("POST", "/auth/ticket", `{"path":"/socket"}`, jsonType, bearer(access), "Origin: "+r.url)
-	r.echoOf(r.socket("/socket?ticket="+e.decode(t)["ticket"].(string), basic, "Origin: "+r.url), "hello")
+	e := r.Call("POST", "/auth/ticket", `{"path":"/socket"}`, jsonType, bearer(access), "Origin: "+r.URL)
+	r.echoOf(r.socket("/socket?ticket="+e.Decode(t)["ticket"].(string), basic, "Origin: "+r.URL), "hello")
 	if got := b.last(); got.Header.Get("Authorization") != line || got.Header.Get("X-User") != "test" || got.URL.RawQuery != "" {
 		t.Errorf("the backend has %v %s", got.Header, got.URL)
 	}
-	csrf, _ := r.loginCookies()
-	r.echoOf(r.socket("/socket?csrf_token="+csrf, basic, "Origin: "+r.url), "hello")
+	csrf, _ := r.LoginCookies()
+	r.echoOf(r.socket("/socket?csrf_token="+csrf, basic, "Origin: "+r.URL), "hello")
 	if got := b.last(); got.Header.Get("Authorization") != line || got.Header.Get("X-User") != "test" || got.Header.Get("Cookie") != "" {
 		t.Errorf("the backend has %v", got.Header)
 	}

@@ -18,17 +18,17 @@ import (
 
 func TestServeDrains(t *testing.T) {
 	r := start(t)
-	access, _ := r.login()
-	conn := r.open("", bearer(access))
-	if _, err := r.read(conn); err != nil {
+	access, _ := r.Login()
+	conn := r.Open("", bearer(access))
+	if _, err := r.Read(conn); err != nil {
 		t.Fatal(err)
 	}
 	r.stop()
-	r.wantClose(conn, 1012, "restarting")
+	r.WantClose(conn, 1012, "restarting")
 	if err := <-r.served; err != nil {
 		t.Fatalf("Serve: %v", err)
 	}
-	if c, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://")); err == nil {
+	if c, err := net.Dial("tcp", strings.TrimPrefix(r.URL, "http://")); err == nil {
 		c.Close()
 		t.Error("the listener still accepts connections")
 	}
@@ -64,7 +64,7 @@ func TestServeReportsAListenerThatFails(t *testing.T) {
 func TestEveryAnswerIsStrict(t *testing.T) {
 	r := start(t)
 	for _, path := range []string{"/", "/docs", "/openapi.json", "/assets/app.js", "/assets/none", "/nowhere", "/auth/session", "/ws"} {
-		e := r.call("GET", path, "")
+		e := r.Call("GET", path, "")
 		for name, want := range map[string]string{
 			"X-Content-Type-Options":       "nosniff",
 			"Referrer-Policy":              "no-referrer",
@@ -83,10 +83,10 @@ func TestEveryAnswerIsStrict(t *testing.T) {
 func TestUnknownPathsAndMethods(t *testing.T) {
 	r := start(t)
 	for _, path := range []string{"/nowhere", "/auth", "/auth/", "/auth/login/x", "/docs/", "/assets/", "/assets/a/b", "/ws/x"} {
-		wantProblem(t, r.call("GET", path, ""), 404, "", "nothing at this address")
+		r.Call("GET", path, "").WantProblem(t, 404, "", "nothing at this address")
 	}
 	for _, path := range []string{"/assets/none.js", "/assets/..%2fserver.go", "/assets/%2e%2e", "/assets/../server.go", "/assets/../docs"} { // R13
-		wantProblem(t, r.call("GET", path, ""), 404, "", "There is no")
+		r.Call("GET", path, "").WantProblem(t, 404, "", "There is no")
 	}
 	for _, tt := range []struct{ method, path, allow string }{
 		{"GET", "/auth/login", "POST"},
@@ -100,12 +100,12 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 		{"POST", "/ws", "GET, HEAD"},
 		{"TRACE", "/", "GET, HEAD, POST, DELETE"}, // R14
 	} {
-		e := r.call(tt.method, tt.path, "")
+		e := r.Call(tt.method, tt.path, "")
 		if e.StatusCode != http.StatusMethodNotAllowed || e.Header.Get("Allow") != tt.allow {
 			t.Errorf("%s %s: %d, Allow %q; want 405, %q", tt.method, tt.path, e.StatusCode, e.Header.Get("Allow"), tt.allow)
 		}
-		if tt.method != "HEAD" && !strings.Contains(e.body, "method_not_allowed") {
-			t.Errorf("%s %s: body %q", tt.method, tt.path, e.body)
+		if tt.method != "HEAD" && !strings.Contains(e.Text, "method_not_allowed") {
+			t.Errorf("%s %s: body %q", tt.method, tt.path, e.Text)
 		}
 	}
 }
@@ -137,8 +137,8 @@ func TestMethodsAreTokens(t *testing.T) {
 // raw sends bytes and returns the status of the answer. The server may answer
 // and disconnect before it has read everything.
 func (r *rig) raw(request string) int {
-	r.t.Helper()
-	conn := r.connect()
+	r.T.Helper()
+	conn := r.Connect()
 	defer conn.Close()
 	written := make(chan struct{})
 	go func() {
@@ -147,7 +147,7 @@ func (r *rig) raw(request string) int {
 	}()
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	resp.Body.Close()
 	conn.Close()
@@ -166,12 +166,12 @@ func TestAssetsAreCachedByContent(t *testing.T) {
 		"/assets/icon.svg":       "image/svg+xml",
 		"/auth/client/wsauth.js": "text/javascript; charset=utf-8",
 	} {
-		e := r.call("GET", path, "")
+		e := r.Call("GET", path, "")
 		etag := e.Header.Get("ETag")
-		if e.StatusCode != http.StatusOK || e.body == "" || e.Header.Get("Content-Type") != contentType || etag == "" || e.Header.Get("Cache-Control") != "no-cache" {
+		if e.StatusCode != http.StatusOK || e.Text == "" || e.Header.Get("Content-Type") != contentType || etag == "" || e.Header.Get("Cache-Control") != "no-cache" {
 			t.Errorf("%s: %d %v", path, e.StatusCode, e.Header)
 		}
-		if again := r.call("GET", path, "", "If-None-Match: "+etag); again.StatusCode != http.StatusNotModified || again.body != "" {
+		if again := r.Call("GET", path, "", "If-None-Match: "+etag); again.StatusCode != http.StatusNotModified || again.Text != "" {
 			t.Errorf("%s again: %d", path, again.StatusCode)
 		}
 	}

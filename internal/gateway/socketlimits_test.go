@@ -17,7 +17,7 @@ import (
 // message.
 func TestFrameLimitOfARoute(t *testing.T) {
 	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{MaxFrame: 100} })
-	access, _ := r.login()
+	access, _ := r.Login()
 	conn := r.handshake("/chat", bearer(access))
 	in := bufio.NewReader(conn)
 	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
@@ -36,8 +36,8 @@ func TestFrameLimitOfARoute(t *testing.T) {
 	}
 	other := r.socket("/chat", bearer(access))
 	r.echoOf(other, strings.Repeat("y", 100))
-	r.write(other, strings.Repeat("y", 101))
-	r.wantClose(other, 1009, "message_too_big: limits.max_frame")
+	r.Write(other, strings.Repeat("y", 101))
+	r.WantClose(other, 1009, "message_too_big: limits.max_frame")
 }
 
 // TestPingOfARoute checks that the gateway sends two pings to a silent client,
@@ -45,7 +45,7 @@ func TestFrameLimitOfARoute(t *testing.T) {
 func TestPingOfARoute(t *testing.T) {
 	t.Parallel() // it waits for three seconds
 	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{Ping: proxy.MinPing} })
-	access, _ := r.login()
+	access, _ := r.Login()
 	conn := r.handshake("/chat", bearer(access))
 	in := bufio.NewReader(conn)
 	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
@@ -61,12 +61,12 @@ func TestPingOfARoute(t *testing.T) {
 // notebooks, pass by default. The gateway does not buffer them.
 func TestNoSizeLimitsByDefault(t *testing.T) {
 	r := behind(t, newBackend(t))
-	access, _ := r.login()
+	access, _ := r.Login()
 	conn := r.socket("/chat", bearer(access))
 	conn.SetReadLimit(-1)
 	r.echoOf(conn, strings.Repeat("x", 1_200_000))
-	req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/public/upload", bytes.NewReader(make([]byte, 3<<20))))
-	resp, err := r.client.Do(req)
+	req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, r.URL+"/public/upload", bytes.NewReader(make([]byte, 3<<20))))
+	resp, err := r.HTTP.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestNoSizeLimitsByDefault(t *testing.T) {
 // fragments, but not of very many empty ones. The reason names the setting.
 func TestFragmentLimitOfARoute(t *testing.T) {
 	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{MaxFragments: 3} })
-	access, _ := r.login()
+	access, _ := r.Login()
 	conn := r.handshake("/chat", bearer(access))
 	in := bufio.NewReader(conn)
 	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {

@@ -53,8 +53,8 @@ func TestSocketLinesNameTheRoute(t *testing.T) {
 		t.Run(entry, func(t *testing.T) {
 			for path, route := range map[string]string{"/chat/x": "/chat/", "/first/x": "/first/", "/public/x": "/public/"} {
 				r, dial := begin(t)
-				access, _ := r.login()
-				sid, _ := r.claims(access)["sid"].(string)
+				access, _ := r.Login()
+				sid, _ := r.Claims(access)["sid"].(string)
 				who := []string{" user=test ", " session=" + sid + " "}
 				var conn *websocket.Conn
 				opened := []string{`msg="socket opened"`}
@@ -63,8 +63,8 @@ func TestSocketLinesNameTheRoute(t *testing.T) {
 					conn = dial(path, bearer(access))
 				case "/first/x":
 					conn = dial(path)
-					r.write(conn, `{"type":"auth","token":"`+access+`"}`)
-					if _, err := r.read(conn); err != nil {
+					r.Write(conn, `{"type":"auth","token":"`+access+`"}`)
+					if _, err := r.Read(conn); err != nil {
 						t.Fatal(err)
 					}
 					opened = []string{`msg="socket authenticated"`}
@@ -94,14 +94,14 @@ func TestSocketLinesNameTheRoute(t *testing.T) {
 // for a refused handshake.
 func TestDemoSocketLines(t *testing.T) {
 	r := start(t)
-	access, _ := r.login()
-	sid, _ := r.claims(access)["sid"].(string)
-	conn := r.open("?ticket=" + r.ticket(access))
-	if _, err := r.read(conn); err != nil {
+	access, _ := r.Login()
+	sid, _ := r.Claims(access)["sid"].(string)
+	conn := r.Open("?ticket=" + r.Ticket(access))
+	if _, err := r.Read(conn); err != nil {
 		t.Fatal(err)
 	}
 	_ = conn.CloseNow()
-	if _, err := r.read(r.open("?ticket=none")); err == nil {
+	if _, err := r.Read(r.Open("?ticket=none")); err == nil {
 		t.Error("an invented ticket opens a socket")
 	}
 	for text, parts := range map[string][]string{

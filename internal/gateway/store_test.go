@@ -17,7 +17,7 @@ import (
 func TestStoreThatFails(t *testing.T) {
 	broken := &failingStore{Store: memory.New(store.Limits{})}
 	r := start(t, func(c *Config) { c.Store = broken })
-	access, refresh := r.login()
+	access, refresh := r.Login()
 	broken.fail(errors.New("no disk"))
 	for _, request := range []struct{ method, path, body, token string }{
 		{"POST", "/auth/login", `{"username":"test","password":"test"}`, ""},
@@ -31,14 +31,14 @@ func TestStoreThatFails(t *testing.T) {
 		if request.token != "" {
 			headers = append(headers, bearer(request.token))
 		}
-		e := r.call(request.method, request.path, request.body, headers...)
-		wantProblem(t, e, 503, "store_unavailable", "")
-		if strings.Contains(e.body, "disk") || e.Header.Get("Retry-After") == "" {
-			t.Errorf("%s %s: %s %v", request.method, request.path, e.body, e.Header)
+		e := r.Call(request.method, request.path, request.body, headers...)
+		e.WantProblem(t, 503, "store_unavailable", "")
+		if strings.Contains(e.Text, "disk") || e.Header.Get("Retry-After") == "" {
+			t.Errorf("%s %s: %s %v", request.method, request.path, e.Text, e.Header)
 		}
 	}
 	broken.fail(nil)
-	r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh)))
+	r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
 	r.echoes(access)
 }
 

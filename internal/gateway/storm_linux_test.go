@@ -195,8 +195,8 @@ func runStorm(t *testing.T, stopped bool) {
 		c.Limits.PerSubject = 20
 		c.Front.Drain = 20 * time.Second
 	})
-	access, _ := r.login()
-	addr := strings.TrimPrefix(r.url, "http://")
+	access, _ := r.Login()
+	addr := strings.TrimPrefix(r.URL, "http://")
 	var clients, others sync.WaitGroup
 	done, left := make(chan struct{}), make(chan struct{}, 40*40)
 	for range 40 {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"wsauth/internal/gateway/proxy"
+	"wsauth/internal/logintest"
 
 	"github.com/coder/websocket"
 
@@ -116,9 +117,9 @@ func (s *storm) work(seed int, begin func(dice *rand.Rand) func()) {
 
 // ask sends a request and checks that the status of the answer is one of may.
 func (s *storm) ask(path, body, credential string, may ...int) map[string]any {
-	r, err := http.NewRequest(http.MethodPost, s.url+path, strings.NewReader(body))
+	r, err := http.NewRequest(http.MethodPost, s.URL+path, strings.NewReader(body))
 	if err != nil {
-		s.t.Error(err)
+		s.T.Error(err)
 		return nil
 	}
 	r.Header.Set("Content-Type", "application/json")
@@ -127,21 +128,21 @@ func (s *storm) ask(path, body, credential string, may ...int) map[string]any {
 	}
 	resp, err := s.plain.Do(r)
 	if err != nil {
-		s.t.Error(err)
+		s.T.Error(err)
 		return nil
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	var answer map[string]any
 	if err != nil || len(text) > 0 && json.Unmarshal(text, &answer) != nil {
-		s.t.Errorf("%s: %q, %v", path, text, err)
+		s.T.Errorf("%s: %q, %v", path, text, err)
 	}
 	for _, status := range may {
 		if resp.StatusCode == status {
 			return answer
 		}
 	}
-	s.t.Errorf("%s: %d %s", path, resp.StatusCode, text)
+	s.T.Errorf("%s: %d %s", path, resp.StatusCode, text)
 	return nil
 }
 
@@ -156,7 +157,7 @@ func (s *storm) lives(i int) func() {
 		case refresh == "":
 			answer = s.ask("/auth/login", fmt.Sprintf(`{"username":"u%d","password":"test"}`, i), "", 200, 503)
 			if reason := answer["reason"]; answer["access_token"] == nil && reason != "session_ended" { // all sessions were ended meanwhile
-				s.t.Errorf("a login was refused: %v", answer)
+				s.T.Errorf("a login was refused: %v", answer)
 			}
 		case turns%10 == 0:
 			s.ask("/auth/logout", "", refresh, 204, 401)
@@ -181,10 +182,10 @@ func (s *storm) visit(dice *rand.Rand) {
 	if path == "/first/" {
 		header = nil
 	}
-	conn, resp, err := websocket.Dial(ctx, s.url+path+"x", &websocket.DialOptions{HTTPHeader: header, HTTPClient: s.plain})
+	conn, resp, err := websocket.Dial(ctx, s.URL+path+"x", &websocket.DialOptions{HTTPHeader: header, HTTPClient: s.plain})
 	if err != nil {
 		if resp == nil || resp.StatusCode != 401 && resp.StatusCode != 403 && resp.StatusCode != 503 {
-			s.t.Errorf("%s: %v", path, err)
+			s.T.Errorf("%s: %v", path, err)
 		}
 		return
 	}
@@ -224,35 +225,35 @@ func (s *storm) ended(ctx context.Context, path string, conn *websocket.Conn, er
 	}
 	end, ok := errors.AsType[websocket.CloseError](err)
 	if !ok {
-		s.t.Errorf("%s: a socket ends without a reason: %v", path, err)
+		s.T.Errorf("%s: a socket ends without a reason: %v", path, err)
 		return
 	}
 	switch end.Code {
 	case wsauth.CloseUnauthorized, wsauth.CloseForbidden, 1012:
 		s.ends.Store(end.Reason, true)
 	default:
-		s.t.Errorf("%s: %v", path, end)
+		s.T.Errorf("%s: %v", path, end)
 	}
 }
 
 // operate does what operators do.
 func (s *storm) operate(dice *rand.Rand) {
 	user := fmt.Sprintf(`"u%d"`, dice.IntN(len(s.users)))
-	var e exchange
+	var e logintest.Answer
 	switch dice.IntN(20) {
 	case 0:
-		e = s.operator.call("POST", "/v1/revoke", `{"everything":true}`, jsonType)
+		e = s.operator.Call("POST", "/v1/revoke", `{"everything":true}`, jsonType)
 	case 1, 2, 3:
-		e = s.operator.call("POST", "/v1/revoke", `{"user":`+user+`}`, jsonType)
+		e = s.operator.Call("POST", "/v1/revoke", `{"user":`+user+`}`, jsonType)
 	case 4:
-		e = s.operator.call("GET", "/v1/sessions/stored?user="+strings.Trim(user, `"`), "")
+		e = s.operator.Call("GET", "/v1/sessions/stored?user="+strings.Trim(user, `"`), "")
 	case 5:
-		e = s.operator.call("GET", "/v1/status", "")
+		e = s.operator.Call("GET", "/v1/status", "")
 	default:
-		e = s.operator.call("GET", "/v1/sockets", "")
+		e = s.operator.Call("GET", "/v1/sockets", "")
 	}
 	if e.StatusCode != http.StatusOK {
-		s.t.Errorf("an operator: %d %s", e.StatusCode, e.body)
+		s.T.Errorf("an operator: %d %s", e.StatusCode, e.Text)
 	}
 }
 
@@ -273,13 +274,13 @@ func (s *storm) hasSeenEnough() bool {
 // wantBalance checks that enough has happened, and that everything that started
 // has ended.
 func (s *storm) wantBalance() {
-	s.t.Helper()
+	s.T.Helper()
 	opened, ended := 0, 0
 	for sample, value := range s.metrics() {
 		n, _ := strconv.Atoi(value)
 		switch {
 		case strings.HasPrefix(sample, "sockets{") && n != 0:
-			s.t.Errorf("%s is %d", sample, n)
+			s.T.Errorf("%s is %d", sample, n)
 		case strings.HasPrefix(sample, `handshakes_total{outcome="opened"`) && !strings.Contains(sample, `route="/goes/"`):
 			opened += n
 		case strings.HasPrefix(sample, "sockets_ended_total{") && !strings.Contains(sample, `route="/goes/"`):
@@ -287,15 +288,15 @@ func (s *storm) wantBalance() {
 		}
 	}
 	if opened != ended || opened == 0 {
-		s.t.Errorf("%d sockets were opened, %d have ended", opened, ended)
+		s.T.Errorf("%d sockets were opened, %d have ended", opened, ended)
 	}
 	for _, reason := range wantedEnds {
 		if _, seen := s.ends.Load(reason); !seen {
-			s.t.Errorf("no socket has ended with %s", reason)
+			s.T.Errorf("no socket has ended with %s", reason)
 		}
 	}
 	if strings.Contains(s.log.String(), "panic") {
-		s.t.Errorf("%s", s.log)
+		s.T.Errorf("%s", s.log)
 	}
-	s.t.Logf("%d sockets", s.opened.Load())
+	s.T.Logf("%d sockets", s.opened.Load())
 }

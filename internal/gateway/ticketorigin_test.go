@@ -24,8 +24,8 @@ func TestTicketsWithoutOrigin(t *testing.T) {
 			{Path: "/any", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.Ticket{}, wsauth.Header{}}, AnyOrigin: true},
 		}
 	})
-	access, _ := r.login()
-	csrf, _ := r.loginCookies()
+	access, _ := r.Login()
+	csrf, _ := r.LoginCookies()
 	for _, by := range []struct {
 		name  string
 		lines []string
@@ -39,14 +39,14 @@ func TestTicketsWithoutOrigin(t *testing.T) {
 	} {
 		for path, allowed := range map[string][]string{"/chat": {"", ours}, "/embed": {"", partner}, "/any": {"", ours, partner, evil}} {
 			for _, from := range []string{"", ours, partner, evil} {
-				jar := r.client.Jar
+				jar := r.HTTP.Jar
 				if by.name[0] == 'h' {
-					r.client.Jar = nil // a request has one credential
+					r.HTTP.Jar = nil // a request has one credential
 				}
-				e := r.call("POST", "/auth/ticket", `{"path":"`+path+`"}`, append(by.lines, jsonType)...)
-				r.client.Jar = jar
+				e := r.Call("POST", "/auth/ticket", `{"path":"`+path+`"}`, append(by.lines, jsonType)...)
+				r.HTTP.Jar = jar
 				if e.StatusCode != 200 {
-					t.Fatalf("%s: %d %s", by.name, e.StatusCode, e.body)
+					t.Fatalf("%s: %d %s", by.name, e.StatusCode, e.Text)
 				}
 				lines := slices.Clone(upgradeLines)
 				if from != "" {
@@ -63,9 +63,9 @@ func TestTicketsWithoutOrigin(t *testing.T) {
 				case !by.bound || from == asked:
 					want = 101
 				}
-				e = r.exactly("GET "+path+"?ticket="+e.decode(t)["ticket"].(string)+" HTTP/1.1", lines...)
+				e = r.exactly("GET "+path+"?ticket="+e.Decode(t)["ticket"].(string)+" HTTP/1.1", lines...)
 				if e.StatusCode != want {
-					t.Errorf("%s, %s from %q: %d %s, want %d", by.name, path, from, e.StatusCode, e.body, want)
+					t.Errorf("%s, %s from %q: %d %s, want %d", by.name, path, from, e.StatusCode, e.Text, want)
 				}
 			}
 		}

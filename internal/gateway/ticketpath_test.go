@@ -32,27 +32,27 @@ func TestTicketPaths(t *testing.T) {
 		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}}
 		c.Login.TicketBurst = 1000
 	})
-	access, _ := r.login()
+	access, _ := r.Login()
 	handshake := func(path, query, line string) int {
 		t.Helper()
-		host := strings.TrimPrefix(r.url, "http://")
+		host := strings.TrimPrefix(r.URL, "http://")
 		path = strings.NewReplacer(" ", "%20", "\n", "%0A", "\t", "%09", "\x7f", "%7F").Replace(path)
-		return r.raw(fmt.Sprintf("GET %s%s HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\n"+wstest.UpgradeFields+"%s\r\n", path, query, host, r.url, line))
+		return r.raw(fmt.Sprintf("GET %s%s HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\n"+wstest.UpgradeFields+"%s\r\n", path, query, host, r.URL, line))
 	}
 	refused := 0
 	for _, v := range vectors {
 		body := string(must(json.Marshal(map[string]string{"path": v.Path})))
 		ticket := func() string {
-			e := r.call("POST", "/auth/ticket", body, jsonType, bearer(access), "Origin: "+r.url)
+			e := r.Call("POST", "/auth/ticket", body, jsonType, bearer(access), "Origin: "+r.URL)
 			if e.StatusCode != http.StatusOK {
 				return ""
 			}
-			return e.decode(t)["ticket"].(string)
+			return e.Decode(t)["ticket"].(string)
 		}
 		first := ticket()
 		if first == "" {
 			refused++
-			wantProblem(t, r.call("POST", "/auth/ticket", body, jsonType, bearer(access)), 422, "invalid_request", "two ways")
+			r.Call("POST", "/auth/ticket", body, jsonType, bearer(access)).WantProblem(t, 422, "invalid_request", "two ways")
 			if got := handshake(v.Canonical, "", bearer(access)+"\r\n"); got != http.StatusBadRequest {
 				t.Errorf("%q gets no ticket, but %q opens with a token: %d", v.Path, v.Canonical, got)
 			}
@@ -88,14 +88,14 @@ func decodes(path string) bool {
 
 func TestTicketPathLength(t *testing.T) {
 	r := start(t)
-	access, _ := r.login()
+	access, _ := r.Login()
 	for _, part := range []string{"a", "|", "%7C", "日", "%E6%97%A5"} {
 		n := map[string]int{"日": 3, "%E6%97%A5": 3}[part]
 		most := "/" + strings.Repeat(part, 2047/max(1, n))
-		if e := r.call("POST", "/auth/ticket", `{"path":"`+most+`"}`, jsonType, bearer(access)); e.StatusCode != http.StatusOK {
-			t.Errorf("%q: %d %s", part, e.StatusCode, e.body)
+		if e := r.Call("POST", "/auth/ticket", `{"path":"`+most+`"}`, jsonType, bearer(access)); e.StatusCode != http.StatusOK {
+			t.Errorf("%q: %d %s", part, e.StatusCode, e.Text)
 		}
-		wantProblem(t, r.call("POST", "/auth/ticket", `{"path":"`+most+part+`"}`, jsonType, bearer(access)), 422, "invalid_request", "2048 bytes")
+		r.Call("POST", "/auth/ticket", `{"path":"`+most+part+`"}`, jsonType, bearer(access)).WantProblem(t, 422, "invalid_request", "2048 bytes")
 	}
 }
 
@@ -116,7 +116,7 @@ func TestTicketsOfAmbiguousPaths(t *testing.T) {
 			{Path: "/b/", Host: "*.mixed.example", Upstreams: at, Public: true},
 		}
 	})
-	access, _ := r.login()
+	access, _ := r.Login()
 	for path, want := range map[string]string{
 		"/rooms/a b":      "",
 		"/rooms/日本":       "",
@@ -129,9 +129,9 @@ func TestTicketsOfAmbiguousPaths(t *testing.T) {
 		"/chat/":          "", // at other.example
 		"/%252e":          "escapes of escapes",
 	} {
-		e := r.call("POST", "/auth/ticket", `{"path":"`+path+`"}`, jsonType, bearer(access))
-		if (e.StatusCode == http.StatusOK) != (want == "") || !strings.Contains(e.body, want) {
-			t.Errorf("%s: %d %s", path, e.StatusCode, e.body)
+		e := r.Call("POST", "/auth/ticket", `{"path":"`+path+`"}`, jsonType, bearer(access))
+		if (e.StatusCode == http.StatusOK) != (want == "") || !strings.Contains(e.Text, want) {
+			t.Errorf("%s: %d %s", path, e.StatusCode, e.Text)
 		}
 	}
 	routes := []proxy.Route{
@@ -148,13 +148,13 @@ func TestTicketsOfAmbiguousPaths(t *testing.T) {
 		"/rooms/a b": 200, "/rooms/": 200, "/rooms/a%2Fb": 422, "/rooms//a": 422, "/rooms/a;b": 422, "/lenient/a%2Fb": 200, "/lenient/..%2Frooms": 422,
 		"/lenient/x%2F..%2F..%2Frooms/": 422, "/ROOMS/x": 200, "/elsewhere/a%2Fb": 200, "/open/x/": 200, "/Rooms/": 200,
 	} {
-		e := r.call("POST", "/auth/ticket", `{"path":"`+path+`"}`, jsonType, bearer(access), "Origin: "+r.url)
+		e := r.Call("POST", "/auth/ticket", `{"path":"`+path+`"}`, jsonType, bearer(access), "Origin: "+r.URL)
 		if e.StatusCode != want {
-			t.Errorf("%s: %d %s, want %d", path, e.StatusCode, e.body, want)
+			t.Errorf("%s: %d %s, want %d", path, e.StatusCode, e.Text, want)
 		}
 		if e.StatusCode != http.StatusOK {
 			if got := r.get(path, append(upgradeLines[1:], bearer(access))...); got.StatusCode != http.StatusBadRequest {
-				t.Errorf("%s: %d %s, though it gets no ticket", path, got.StatusCode, got.body)
+				t.Errorf("%s: %d %s, though it gets no ticket", path, got.StatusCode, got.Text)
 			}
 		}
 	}
@@ -162,12 +162,12 @@ func TestTicketsOfAmbiguousPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/rooms", "/Rooms/x", "/rooms./x"} {
-		wantProblem(t, r.call("POST", "/auth/ticket", `{"path":"`+path+`"}`, jsonType, bearer(access)), 422, "invalid_request", "final slash")
+		r.Call("POST", "/auth/ticket", `{"path":"`+path+`"}`, jsonType, bearer(access)).WantProblem(t, 422, "invalid_request", "final slash")
 		if got := r.exactly("GET "+path+" HTTP/1.1", append([]string{bearer(access)}, upgradeLines...)...); got.StatusCode != http.StatusBadRequest {
-			t.Errorf("%s: %d %s, though it gets no ticket", path, got.StatusCode, got.body)
+			t.Errorf("%s: %d %s, though it gets no ticket", path, got.StatusCode, got.Text)
 		}
 	}
-	if e := r.call("POST", "/auth/ticket", `{"path":"/rooms/a%2Fb"}`, jsonType, bearer(access)); !strings.Contains(e.body, "lenient_paths") {
-		t.Errorf("the answer names no setting: %s", e.body)
+	if e := r.Call("POST", "/auth/ticket", `{"path":"/rooms/a%2Fb"}`, jsonType, bearer(access)); !strings.Contains(e.Text, "lenient_paths") {
+		t.Errorf("the answer names no setting: %s", e.Text)
 	}
 }

@@ -40,33 +40,33 @@ func overTLS(t *testing.T, change ...func(*Config)) (*rig, *atomic.Pointer[tls.C
 // dialRawTLS opens a connection for requests that a client library would not
 // send.
 func (r *rig) dialRawTLS() net.Conn {
-	r.t.Helper()
-	trust := r.client.Transport.(*http.Transport).TLSClientConfig.Clone()
+	r.T.Helper()
+	trust := r.HTTP.Transport.(*http.Transport).TLSClientConfig.Clone()
 	trust.NextProtos = []string{"http/1.1"}
-	conn := must(tls.Dial("tcp", strings.TrimPrefix(r.url, "https://"), trust))
-	r.t.Cleanup(func() { _ = conn.Close() })
+	conn := must(tls.Dial("tcp", strings.TrimPrefix(r.URL, "https://"), trust))
+	r.T.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	return conn
 }
 
 // dialTLS opens a socket, on a connection of HTTP/1.1 as browsers do.
 func (r *rig) dialTLS(path string, lines ...string) (*websocket.Conn, *http.Response, error) {
-	r.t.Helper()
+	r.T.Helper()
 	h := http.Header{}
 	for _, line := range lines {
 		name, value, _ := strings.Cut(line, ": ")
 		h.Add(name, value)
 	}
-	transport := r.client.Transport.(*http.Transport).Clone()
+	transport := r.HTTP.Transport.(*http.Transport).Clone()
 	transport.ForceAttemptHTTP2 = false
 	transport.TLSClientConfig.NextProtos = []string{"http/1.1"}
 	transport.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
-	ctx, cancel := context.WithTimeout(r.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(r.T.Context(), 10*time.Second)
 	defer cancel()
-	conn, resp, err := websocket.Dial(ctx, r.url+path, &websocket.DialOptions{HTTPHeader: h, HTTPClient: &http.Client{Transport: transport}})
+	conn, resp, err := websocket.Dial(ctx, r.URL+path, &websocket.DialOptions{HTTPHeader: h, HTTPClient: &http.Client{Transport: transport}})
 	if conn != nil {
 		conn.SetReadLimit(-1)
-		r.t.Cleanup(func() { conn.CloseNow() })
+		r.T.Cleanup(func() { conn.CloseNow() })
 	}
 	return conn, resp, err
 }
@@ -74,11 +74,11 @@ func (r *rig) dialTLS(path string, lines ...string) (*websocket.Conn, *http.Resp
 func TestTLS(t *testing.T) {
 	b := newBackend(t)
 	r, _ := overTLS(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} })
-	access, refresh := r.login()
-	if e := r.call("GET", "/auth/session", "", bearer(access)); e.ProtoMajor != 2 {
+	access, refresh := r.Login()
+	if e := r.Call("GET", "/auth/session", "", bearer(access)); e.ProtoMajor != 2 {
 		t.Errorf("a plain request came by %s", e.Proto)
 	}
-	conn, _, err := r.dialTLS("/chat", bearer(access), "Origin: "+r.url)
+	conn, _, err := r.dialTLS("/chat", bearer(access), "Origin: "+r.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,18 +86,18 @@ func TestTLS(t *testing.T) {
 	if got := b.last().Header.Get("X-Forwarded-Proto"); got != "https" {
 		t.Errorf("X-Forwarded-Proto: %q", got)
 	}
-	for _, origin := range []string{"http" + strings.TrimPrefix(r.url, "https"), "https://evil.example"} { // C3, C6
+	for _, origin := range []string{"http" + strings.TrimPrefix(r.URL, "https"), "https://evil.example"} { // C3, C6
 		if _, resp, err := r.dialTLS("/chat", bearer(access), "Origin: "+origin); err == nil || resp == nil || resp.StatusCode != http.StatusForbidden {
 			t.Errorf("origin %s: %v", origin, err)
 		}
 	}
 	// Event streams over HTTP/2 end with the session, too.
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+"/events", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.URL+"/events", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+access)
-	events, err := r.client.Do(req)
+	events, err := r.HTTP.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,10 +106,10 @@ func TestTLS(t *testing.T) {
 	if line, err := in.ReadString('\n'); err != nil || line != "data: hello\n" || events.ProtoMajor != 2 {
 		t.Errorf("%q, %v, by %s", line, err, events.Proto)
 	}
-	if e := r.call("POST", "/auth/logout", "", bearer(refresh)); e.StatusCode != http.StatusNoContent {
-		t.Fatalf("%d %s", e.StatusCode, e.body)
+	if e := r.Call("POST", "/auth/logout", "", bearer(refresh)); e.StatusCode != http.StatusNoContent {
+		t.Fatalf("%d %s", e.StatusCode, e.Text)
 	}
-	r.wantClose(conn, 3000, "session_ended")
+	r.WantClose(conn, 3000, "session_ended")
 	if _, err := io.Copy(io.Discard, in); err == nil {
 		t.Error("the event stream ends without an error")
 	}
@@ -119,25 +119,25 @@ func TestTLS(t *testing.T) {
 // serves them.
 func TestTLSOfDemo(t *testing.T) {
 	r, _ := overTLS(t)
-	access, _ := r.login()
-	conn, _, err := r.dialTLS("/ws?ticket="+r.ticket(access), "Origin: "+r.url)
+	access, _ := r.Login()
+	conn, _, err := r.dialTLS("/ws?ticket="+r.Ticket(access), "Origin: "+r.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.read(conn); err != nil {
+	if _, err := r.Read(conn); err != nil {
 		t.Fatal(err)
 	}
 	r.echoOf(conn, "hello")
 	r.stop()
-	r.wantClose(conn, 1012, "restarting")
+	r.WantClose(conn, 1012, "restarting")
 }
 
 func TestTLSIsNotOld(t *testing.T) {
 	r, certificate := overTLS(t)
 	dial := func(most uint16) (*tls.Conn, error) {
-		config := r.client.Transport.(*http.Transport).TLSClientConfig.Clone()
+		config := r.HTTP.Transport.(*http.Transport).TLSClientConfig.Clone()
 		config.MinVersion, config.MaxVersion = tls.VersionTLS10, most
-		return tls.Dial("tcp", strings.TrimPrefix(r.url, "https://"), config)
+		return tls.Dial("tcp", strings.TrimPrefix(r.URL, "https://"), config)
 	}
 	if conn, err := dial(tls.VersionTLS11); err == nil {
 		conn.Close()
@@ -166,7 +166,7 @@ func TestTLSIsNotOld(t *testing.T) {
 // gets only an error that says so.
 func TestTLSRefusesPlainRequests(t *testing.T) {
 	r, _ := overTLS(t)
-	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "https://"))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.URL, "https://"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 								_, _ = io.WriteString(w, "stored")
 							}
 						})
-						access, refresh := r.login()
+						access, refresh := r.Login()
 						body, upload := io.Pipe()
 						method, want := http.MethodGet, transferred
 						if way == "upload" {
@@ -97,7 +97,7 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 							got <- result{resp.StatusCode, string(text), err}
 						}()
 
-						expires := time.Unix(int64(r.claims(access)["exp"].(float64)), 0)
+						expires := time.Unix(int64(r.Claims(access)["exp"].(float64)), 0)
 						time.Sleep(5 * time.Second)
 						if strings.HasSuffix(end, "expiry") {
 							time.Sleep(time.Until(expires) + time.Minute)
@@ -112,7 +112,7 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 						}
 						switch {
 						case strings.HasPrefix(end, "logout"):
-							r.call("POST", "/auth/logout", "", bearer(refresh))
+							r.Call("POST", "/auth/logout", "", bearer(refresh))
 						case strings.HasPrefix(end, "revoke"):
 							if _, n, err := r.g.login.EndUser(t.Context(), "test"); n != 1 || err != nil {
 								t.Errorf("%d requests ended, %v", n, err)
@@ -157,7 +157,7 @@ func TestL4_OverdueUploadIsNoLongPoll(t *testing.T) {
 			streamOf("application/x-ndjson", "")(w, req)
 			close(gone)
 		})
-		access, _ := r.login()
+		access, _ := r.Login()
 		body, upload := io.Pipe()
 		go func() {
 			trickle(upload, transferred, func() {})

@@ -20,7 +20,7 @@ func TestUpdateKeepsSocketsOfKeptRoutes(t *testing.T) {
 		c.Routes = append(c.Routes, proxy.Route{Path: "/gone/", Upstreams: []string{b.URL}}, proxy.Route{Path: "/strict/", Upstreams: []string{b.URL}},
 			proxy.Route{Path: "/opened/", Upstreams: []string{b.URL}})
 	})
-	access, refresh := r.login()
+	access, refresh := r.Login()
 	stays, gone := r.socket("/chat", bearer(access)), r.socket("/gone/x", bearer(access))
 	strict, opened := r.socket("/strict/x", bearer(access)), r.socket("/opened/x", bearer(access))
 	err := r.g.Update([]proxy.Route{
@@ -31,12 +31,12 @@ func TestUpdateKeepsSocketsOfKeptRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.wantClose(gone, 1012, "restarting")
-	r.wantClose(strict, 1012, "restarting")
-	r.wantClose(opened, 1012, "restarting")
+	r.WantClose(gone, 1012, "restarting")
+	r.WantClose(strict, 1012, "restarting")
+	r.WantClose(opened, 1012, "restarting")
 	r.echoOf(stays, "still here")
-	if e := r.get("/a", bearer(access)); e.body != "GET /a user=" || second.last().Header.Get("X-Who") != "test" {
-		t.Errorf("%d %q, %v", e.StatusCode, e.body, second.last())
+	if e := r.get("/a", bearer(access)); e.Text != "GET /a user=" || second.last().Header.Get("X-Who") != "test" {
+		t.Errorf("%d %q, %v", e.StatusCode, e.Text, second.last())
 	}
 	if _, resp, err := r.trySocket("/strict/x", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusForbidden {
 		t.Errorf("a socket without the required claim: %v", err)
@@ -44,8 +44,8 @@ func TestUpdateKeepsSocketsOfKeptRoutes(t *testing.T) {
 	if e := r.get("/public/a"); e.StatusCode != http.StatusUnauthorized {
 		t.Errorf("the removed public route: %d", e.StatusCode)
 	}
-	r.call("POST", "/auth/logout", "", bearer(refresh))
-	r.wantClose(stays, 3000, "session_ended")
+	r.Call("POST", "/auth/logout", "", bearer(refresh))
+	r.WantClose(stays, 3000, "session_ended")
 	r.wantNoneLive()
 }
 
@@ -81,7 +81,7 @@ func TestUpdateGuardsOpenSockets(t *testing.T) {
 			r := start(t, func(config *Config) { config.Routes = []proxy.Route{c.before} })
 			var lines []string
 			if !c.before.Public && c.before.Requirement != wsauth.Optional {
-				access, _ := r.login()
+				access, _ := r.Login()
 				lines = []string{bearer(access)}
 			}
 			open := r.socket(c.path, lines...)
@@ -92,7 +92,7 @@ func TestUpdateGuardsOpenSockets(t *testing.T) {
 			if c.stays {
 				r.echoOf(open, "still here")
 			} else {
-				r.wantClose(open, 1012, "restarting")
+				r.WantClose(open, 1012, "restarting")
 			}
 		})
 	}
@@ -106,7 +106,7 @@ func TestUpdateWhileRenewing(t *testing.T) {
 	for name, claims := range map[string]map[string][]string{"refuse": {"fresh": {"true"}}, "let pass": {"fresh": {"true", "false"}}} {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} })
-			access, refresh := r.login()
+			access, refresh := r.Login()
 			conn := r.socket("/chat", bearer(access))
 			r.echoOf(conn, "the token of a login is fresh")
 			var once sync.Once
@@ -118,9 +118,9 @@ func TestUpdateWhileRenewing(t *testing.T) {
 				})
 			}
 			r.g.routes.Authorized.Store(&update)
-			r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh))) // that of a refresh is not
+			r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh))) // that of a refresh is not
 			if name == "refuse" {
-				r.wantClose(conn, 1012, "restarting")
+				r.WantClose(conn, 1012, "restarting")
 				return
 			}
 			r.echoOf(conn, "still here")
@@ -133,14 +133,14 @@ func TestUpdateWhileRenewing(t *testing.T) {
 func TestRenewalAfterUpdate(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} })
-	access, refresh := r.login()
+	access, refresh := r.Login()
 	conn := r.socket("/chat", bearer(access))
 	r.echoOf(conn, "the token of a login is fresh")
 	strict := []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Claims: map[string][]string{"fresh": {"true"}}}}
 	if err := r.g.Update(strict); err != nil {
 		t.Fatal(err)
 	}
-	r.renewed(r.call("POST", "/auth/refresh", "", bearer(refresh))) // for a token that is not
+	r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh))) // for a token that is not
 	r.echoOf(conn, "still here")
 	sockets := slices.Collect(r.g.guard.Sockets(wsauth.Filter{Subject: "test"}))
 	if len(sockets) != 1 || !sockets[0].Claims().Fresh {
@@ -153,7 +153,7 @@ func TestRenewalAfterUpdate(t *testing.T) {
 func TestUpdateRefused(t *testing.T) {
 	b, other := newBackend(t), newBackend(t)
 	r := behind(t, b)
-	access, refresh := r.login()
+	access, refresh := r.Login()
 	conn := r.socket("/chat", bearer(access))
 	before := r.g.routes.States()
 	good := proxy.Route{Path: "/public/", Upstreams: []string{other.URL}}
@@ -182,8 +182,8 @@ func TestUpdateRefused(t *testing.T) {
 		t.Errorf("the guarded route with a token: %d", e.StatusCode)
 	}
 	r.echoOf(conn, "still here")
-	r.call("POST", "/auth/logout", "", bearer(refresh))
-	r.wantClose(conn, 3000, "session_ended")
+	r.Call("POST", "/auth/logout", "", bearer(refresh))
+	r.WantClose(conn, 3000, "session_ended")
 	if n := other.count(); n != 0 {
 		t.Errorf("the upstream of a refused update has seen %d requests", n)
 	}
@@ -243,13 +243,13 @@ func TestUpdateKeepsUnchangedRoutes(t *testing.T) {
 // wantNoneLive stops the gateway and checks that it has no records of open
 // sockets left.
 func (r *rig) wantNoneLive() {
-	r.t.Helper()
+	r.T.Helper()
 	r.stop()
 	if err := <-r.served; err != nil {
-		r.t.Error(err)
+		r.T.Error(err)
 	}
 	if n := r.g.routes.Connected(); n != 0 {
-		r.t.Errorf("%d sockets are registered after the end", n)
+		r.T.Errorf("%d sockets are registered after the end", n)
 	}
 }
 
@@ -273,7 +273,7 @@ func TestUpdateCopiesRoutes(t *testing.T) {
 		{Path: "/in", Upstreams: []string{b.URL}, Claims: claims},
 	}
 	r := start(t, func(c *Config) { c.Routes = routes })
-	access, _ := r.login()
+	access, _ := r.Login()
 	cors.Origins[0] = corsEvil
 	claims["role"][0] = "admin"
 	claims["sub"] = []string{"test"}
@@ -288,13 +288,13 @@ func TestUpdateCopiesRoutes(t *testing.T) {
 		}
 	}
 	wants(corsApp)
-	wantProblem(t, r.ask("GET", "/in", bearer(access)), 403, "not_authorized", "")
+	r.ask("GET", "/in", bearer(access)).WantProblem(t, 403, "not_authorized", "")
 	if err := r.g.Update(routes); err != nil {
 		t.Fatal(err)
 	}
 	wants(corsEvil)
 	if e := r.ask("GET", "/in", bearer(access)); e.StatusCode != 200 {
-		t.Errorf("a changed list of claims: %d %s", e.StatusCode, e.body)
+		t.Errorf("a changed list of claims: %d %s", e.StatusCode, e.Text)
 	}
 }
 
@@ -303,16 +303,16 @@ func TestUpdateCopiesRoutes(t *testing.T) {
 func TestRemoveRoutes(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
-	access, _ := r.login()
+	access, _ := r.Login()
 	conn := r.socket("/chat", bearer(access))
 	if err := r.g.RemoveRoutes(); err != nil {
 		t.Fatal(err)
 	}
-	r.wantClose(conn, 1012, "restarting")
+	r.WantClose(conn, 1012, "restarting")
 	if e := r.get("/public/a"); e.StatusCode != http.StatusNotFound {
 		t.Errorf("a route that was removed: %d", e.StatusCode)
 	}
-	r.login()
+	r.Login()
 	if err := r.g.Update([]proxy.Route{{Path: "/public/", Upstreams: []string{b.URL}, Public: true}}); err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ var uploaders = map[string]uploader{
 // writeThenRead sends an upload like clients of most languages: it reads
 // nothing before it has sent everything.
 func writeThenRead(r *rig, path string, size int, chunked bool) (string, error) {
-	u, err := url.Parse(r.url)
+	u, err := url.Parse(r.URL)
 	if err != nil {
 		return "", err
 	}
@@ -85,14 +85,14 @@ func writeThenRead(r *rig, path string, size int, chunked bool) (string, error) 
 func sendUpload(r *rig, path string, size int, header http.Header) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+path, bytes.NewReader(make([]byte, size)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.URL+path, bytes.NewReader(make([]byte, size)))
 	if err != nil {
 		return "", err
 	}
 	for name, lines := range header {
 		req.Header[name] = lines
 	}
-	resp, err := r.client.Transport.RoundTrip(req)
+	resp, err := r.HTTP.Transport.RoundTrip(req)
 	if err != nil {
 		return "", err
 	}
@@ -117,7 +117,7 @@ func TestUploadsAreAnswered(t *testing.T) {
 			change := func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{upstream}, Public: true}} }
 			plain := start(t, change)
 			secure, _ := overTLS(t, change)
-			plain.client.Transport.(*http.Transport).ExpectContinueTimeout = time.Second
+			plain.HTTP.Transport.(*http.Transport).ExpectContinueTimeout = time.Second
 			for name, send := range uploaders {
 				r := plain
 				if name == "HTTP/2" {
@@ -125,7 +125,7 @@ func TestUploadsAreAnswered(t *testing.T) {
 				}
 				for _, path := range []string{"/late", "/early", "/never"} {
 					t.Run(name+path, func(t *testing.T) {
-						r.t = t
+						r.T = t
 						var left, lost atomic.Int64
 						left.Store(int64(*uploads))
 						var clients sync.WaitGroup
@@ -177,11 +177,11 @@ func TestUploadKeepsTheConnection(t *testing.T) {
 		return r
 	}()} {
 		for range 3 {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/public/a", strings.NewReader("hello"))
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.URL+"/public/a", strings.NewReader("hello"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			resp, err := r.client.Do(req)
+			resp, err := r.HTTP.Do(req)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -28,15 +28,15 @@ func TestUpstreamOverTLS(t *testing.T) {
 			{Path: "/unknown/", Upstreams: []string{b.URL}},
 		}
 	})
-	access, refresh := r.login()
-	if e := r.get("/a", bearer(access)); e.body != "GET /a user=test" {
-		t.Errorf("%d %s", e.StatusCode, e.body)
+	access, refresh := r.Login()
+	if e := r.get("/a", bearer(access)); e.Text != "GET /a user=test" {
+		t.Errorf("%d %s", e.StatusCode, e.Text)
 	}
 	conn := r.socket("/chat", bearer(access))
 	r.echoOf(conn, strings.Repeat("x", 200_000))
 	n := b.count()
 	if e := r.get("/unknown/a", bearer(access)); e.StatusCode != http.StatusBadGateway {
-		t.Errorf("an unknown authority: %d %s", e.StatusCode, e.body)
+		t.Errorf("an unknown authority: %d %s", e.StatusCode, e.Text)
 	}
 	if _, resp, err := r.trySocket("/unknown/chat", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusBadGateway {
 		t.Errorf("an unknown authority, socket: %v", err)
@@ -44,8 +44,8 @@ func TestUpstreamOverTLS(t *testing.T) {
 	if b.count() != n {
 		t.Error("a request has reached a server that was not verified")
 	}
-	r.call("POST", "/auth/logout", "", bearer(refresh))
-	r.wantClose(conn, 3000, "session_ended")
+	r.Call("POST", "/auth/logout", "", bearer(refresh))
+	r.WantClose(conn, 3000, "session_ended")
 }
 
 // TestUpstreamOnUnixSocket checks that an upstream may listen on a Unix socket.
@@ -62,12 +62,12 @@ func TestUpstreamOnUnixSocket(t *testing.T) {
 	b.Start()
 	t.Cleanup(b.Close)
 	r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{"unix:" + path}}} })
-	access, refresh := r.login()
-	if e := r.get("/a", bearer(access)); e.body != "GET /a user=test" || b.last().Host != "app.example" {
-		t.Errorf("%d %s", e.StatusCode, e.body)
+	access, refresh := r.Login()
+	if e := r.get("/a", bearer(access)); e.Text != "GET /a user=test" || b.last().Host != "app.example" {
+		t.Errorf("%d %s", e.StatusCode, e.Text)
 	}
 	conn := r.socket("/chat", bearer(access))
 	r.echoOf(conn, strings.Repeat("x", 200_000))
-	r.call("POST", "/auth/logout", "", bearer(refresh))
-	r.wantClose(conn, 3000, "session_ended")
+	r.Call("POST", "/auth/logout", "", bearer(refresh))
+	r.WantClose(conn, 3000, "session_ended")
 }

@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -31,6 +33,17 @@ func Parse(text []byte) (Document, error) {
 		return Document{}, err
 	}
 	return Document{doc}, doc.Validate(loader.Context)
+}
+
+// Read returns a function that reads the document in a file, once.
+func Read(name string) func() (Document, error) {
+	return sync.OnceValues(func() (Document, error) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return Document{}, err
+		}
+		return Parse(text)
+	})
 }
 
 // anywhere are the statuses that every path may answer with. The document does
