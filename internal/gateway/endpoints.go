@@ -12,7 +12,6 @@ import (
 	"wsauth/internal/gateway/discovery"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
-	"wsauth/internal/httpx"
 	"wsauth/internal/problem"
 	"wsauth/internal/staticfile"
 )
@@ -26,7 +25,7 @@ func (g *Gateway) newOwn() (http.Handler, error) {
 	for i, e := range endpoints {
 		endpoints[i] = g.recorder.Endpoint(e, e.Path == demo.SocketPath)
 	}
-	return httpx.WithSecurityHeaders(g.withOrigins(problem.NewMux(endpoints, telemetry.AnswerProblem))), nil
+	return problem.WithSecurityHeaders(g.withOrigins(problem.NewMux(endpoints, telemetry.AnswerProblem))), nil
 }
 
 // endpoints returns the endpoints that the gateway serves itself: those below

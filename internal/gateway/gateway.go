@@ -13,7 +13,6 @@ import (
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
-	"wsauth/internal/httpx"
 	"wsauth/internal/problem"
 	"wsauth/internal/relay"
 	"wsauth/login"
@@ -123,7 +122,7 @@ func (g *Gateway) open(verifier *token.Verifier) (err error) {
 		g.carrier.Close()
 		return err
 	}
-	g.health = httpx.WithSecurityHeaders(g.healthChecks().Handler())
+	g.health = problem.WithSecurityHeaders(g.healthChecks().Handler())
 	g.recorder.Report(telemetry.State{Upstreams: g.routes.CountUpstreams, Guard: g.guard.Stats, Connections: g.front.Connections})
 	return nil
 }

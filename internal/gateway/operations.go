@@ -6,7 +6,7 @@ import (
 	"wsauth/internal/adminapi"
 	"wsauth/internal/gateway/admin"
 	"wsauth/internal/gateway/telemetry"
-	"wsauth/internal/httpx"
+	"wsauth/internal/problem"
 )
 
 // Operations returns a handler for the operators of the gateway. GET /metrics
@@ -20,7 +20,7 @@ import (
 // Serve it on a listener that clients cannot reach. The gateway itself also
 // answers /livez and /readyz, unless a route has exactly that path.
 func (g *Gateway) Operations() http.Handler {
-	return httpx.WithSecurityHeaders(g.recorder.Handler(g.healthChecks()))
+	return problem.WithSecurityHeaders(g.recorder.Handler(g.healthChecks()))
 }
 
 // Ready returns nil if the gateway can admit clients, and otherwise an

@@ -17,7 +17,6 @@ import (
 	"wsauth"
 	"wsauth/internal/adminapi"
 	"wsauth/internal/gateway/telemetry"
-	"wsauth/internal/httpx"
 	"wsauth/internal/problem"
 	"wsauth/store"
 )
@@ -118,7 +117,7 @@ func (a *API) endpoints() []problem.Endpoint {
 
 // protected returns next with the checks of every request.
 func protected(next http.Handler) http.Handler {
-	return httpx.WithSecurityHeaders(withShortHead(noPages(next)))
+	return problem.WithSecurityHeaders(withShortHead(noPages(next)))
 }
 
 // refuse answers r with a problem document. detail is a fixed text for people:
