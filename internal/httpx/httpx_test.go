@@ -110,3 +110,26 @@ func TestIsLoopback(t *testing.T) {
 		}
 	}
 }
+
+// TestS3_CheckOrigin checks which origins a configuration may name.
+func TestS3_CheckOrigin(t *testing.T) {
+	for _, good := range []string{"https://app.example", "http://127.0.0.1:8000", "http://[::1]:8000", "https://[::1]", "https://app.example:80", "app://host", "capacitor://localhost", "http://[::ffff:102:304]", "http://[2001:db8::1]:8443"} {
+		if err := CheckOrigin(good); err != nil {
+			t.Error(err)
+		}
+		// Services trust these origins by a check of net/http.
+		if err := http.NewCrossOriginProtection().AddTrustedOrigin(good); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, bad := range []string{
+		"", "*", "null", "https://*.example", "app.example", "//app.example", "https://", "https://app.example/", "https://app.example?",
+		"https://app.example#", "https://user@app.example", "https://App.example", "HTTPS://app.example", "https://app.example:443",
+		"http://app.example:80", "https://app.example:", "https://äpp.example", "https://app.example:x", " https://app.example",
+		"https://app.example:0443", "https://app.example:08443", "https://app.example:00", "http://[0:0:0:0:0:0:0:1]", "http://[::ffff:1.2.3.4]", "http://[2001:db8:0:0::1]:8443", "ws://app.example", "wss://app.example:8443",
+	} {
+		if CheckOrigin(bad) == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}
