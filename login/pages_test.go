@@ -40,7 +40,7 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf(`"password": { "type": "string", "maxLength": %d }`, maxPassword),
 		},
 		"../cmd/wsauth/serve.go": {
-			"From " + oneOf(t, spreadFrom, time.Minute, "1m") + " on, it is reduced by a random part of up to a tenth for each session",
+			"If it is " + oneOf(t, spreadFrom, time.Minute, "1m") + " or more, each session gets up to a tenth less, at random.",
 		},
 	} {
 		text := strings.Join(strings.Fields(string(must(os.ReadFile(page)))), " ")
