@@ -55,7 +55,7 @@ func (x *passage) answered(response *http.Response) error {
 	}
 	x.begun = true
 	if x.socket != nil {
-		x.socket.SetTransfer(TransferOf(response))
+		x.socket.SetTransfer(transferOf(response))
 	}
 	return nil
 }
@@ -73,8 +73,8 @@ func (x *passage) end(ctx context.Context) {
 	}
 }
 
-// TransferOf returns the kind of transfer that a response is.
-func TransferOf(response *http.Response) wsauth.Transfer {
+// transferOf returns the kind of transfer that a response is.
+func transferOf(response *http.Response) wsauth.Transfer {
 	kind, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";")
 	switch strings.ToLower(strings.TrimSpace(kind)) {
 	case "text/event-stream", "multipart/x-mixed-replace":

@@ -61,3 +61,25 @@ func TestEndWhileTied(t *testing.T) {
 	peer.Close()
 	<-closed
 }
+
+func TestTransferOf(t *testing.T) {
+	for _, c := range []struct {
+		kind   string
+		length int64
+		want   wsauth.Transfer
+	}{
+		{"application/octet-stream", 1, wsauth.Bounded},
+		{"application/octet-stream", -1, wsauth.Endless},
+		{"text/event-stream", -1, wsauth.Endless},
+		{"text/event-stream", 0, wsauth.Endless},
+		{"Text/Event-Stream ;charset=utf-8", 1, wsauth.Endless},
+		{"multipart/x-mixed-replace; boundary=x", -1, wsauth.Endless},
+		{"multipart/x-mixed-replace; boundary=x", 0, wsauth.Endless},
+		{"multipart/x-mixed-replace; boundary=x", 1, wsauth.Endless},
+	} {
+		r := &http.Response{ContentLength: c.length, Header: http.Header{"Content-Type": {c.kind}}}
+		if got := transferOf(r); got != c.want {
+			t.Errorf("%q of %d bytes: got %v, want %v", c.kind, c.length, got, c.want)
+		}
+	}
+}
