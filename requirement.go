@@ -45,7 +45,7 @@ func (q Requirement) Type() token.Type {
 	return token.TypeAccess
 }
 
-var errUntyped = errors.New("the token has no type; InsecureUntyped of the verifier (insecure_untyped) takes it for an access token")
+var errUntyped = errors.New("the token has no type; InsecureUntyped of the verifier (insecure_untyped) accepts it as an access token")
 
 // check refuses claims that do not satisfy q.
 func (q Requirement) check(claims *token.Claims) error {

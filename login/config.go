@@ -216,7 +216,7 @@ func (c *Config) faults() (wrong []*FieldError) {
 		wrong = append(wrong, &FieldError{Field: field, Err: fmt.Errorf(format, args...)})
 	}
 	if c.Store == nil {
-		fault("Store", "required; memory.New makes one")
+		fault("Store", "required; memory.New creates one")
 	}
 	if err := c.checkKeys(); err != nil {
 		fault("Keys", "%w", err)

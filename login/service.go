@@ -82,7 +82,7 @@ type guardConfig struct {
 // those that the guard checks.
 func readGuard(c Config) (g guardConfig, err error) {
 	if c.Guard == nil {
-		return g, &FieldError{"Guard", errors.New("required; wsauth.New makes one")}
+		return g, &FieldError{"Guard", errors.New("required; wsauth.New creates one")}
 	}
 	var missing error
 	g.cookies = &cookies{}

@@ -42,7 +42,7 @@ func main() {
 	stderr := timedWriter{os.Stderr}
 	parser := kong.Must(&cli{}, append([]kong.Option{
 		kong.Name("wsauth"),
-		kong.Description("Authenticates WebSocket connections for as long as they live. Empty environment variables count as unset."),
+		kong.Description("Authenticates WebSocket connections for as long as they live. Empty environment variables are treated as unset."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(os.Stdout, stderr),
 	}, flagKinds...)...)

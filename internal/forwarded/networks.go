@@ -47,7 +47,7 @@ func ParseNetwork(entry string) (Networks, error) {
 		addr = addr.Unmap()
 		switch {
 		case addr.Zone() != "":
-			return Networks{}, fmt.Errorf("%q: leave out the zone; the address counts on every interface", entry)
+			return Networks{}, fmt.Errorf("%q: leave out the zone; the address applies to every interface", entry)
 		case addr.IsUnspecified():
 			return Networks{}, fmt.Errorf("%q is not the address of a peer", entry)
 		}

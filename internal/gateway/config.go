@@ -123,7 +123,7 @@ func (c *Config) checkLogin(wrong *fault.List) {
 // checkOwn checks the fields that concern the gateway's own paths.
 func (c *Config) checkOwn(wrong *fault.List) {
 	if p := c.Login.Prefix; telemetry.IsHealth(p) || slices.Contains(documents, p) {
-		wrong.Add("Login.Prefix", "%q is where the gateway answers something else", p)
+		wrong.Add("Login.Prefix", "%q is a path at which the gateway serves something else", p)
 	}
 	if c.NoAuth && len(c.Routes) == 0 {
 		wrong.Add("NoAuth", "needs routes, else nothing is served")

@@ -179,7 +179,7 @@ const maxUpstreamPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 func checkSocketPath(path string) error {
 	switch {
 	case !filepath.IsAbs(path) || strings.ContainsRune(path, 0):
-		return errors.New("unix: needs the whole path of a socket, as unix:/run/app.sock")
+		return errors.New("unix: needs the absolute path of a socket, as in unix:/run/app.sock")
 	case strings.HasSuffix(path, "/"):
 		return errors.New("unix: needs the path of a socket, and a path that ends with a slash is that of a folder")
 	case len(path) > maxUpstreamPath:
@@ -227,7 +227,7 @@ func CheckListen(address string) error {
 		return wrong
 	}
 	if ip, err := netip.ParseAddr(host); strings.HasPrefix(address, "[") && (err != nil || !ip.Is6()) {
-		return fmt.Errorf("%q: brackets are for addresses of IPv6, as in [::1]:8000", address)
+		return fmt.Errorf("%q: brackets are for IPv6 addresses, as in [::1]:8000", address)
 	}
 	if host == "" {
 		return nil
@@ -313,13 +313,13 @@ func CheckPattern(host string) error {
 	case name == "" || name != strings.ToLower(name) || strings.HasPrefix(name, ".") || strings.HasSuffix(name, "."):
 		return fmt.Errorf("%q is not a host in small letters, such as app.example or *.app.example", host)
 	case strings.Contains(name, "*"):
-		return fmt.Errorf("%q: a star stands for whole names at the front only, as in *.app.example", host)
+		return fmt.Errorf("%q: a star can only be the whole first label, as in *.app.example", host)
 	}
 	if strings.Contains(name, ":") || !httpx.IsHost(name) {
 		return fmt.Errorf("%q is not a host; ports are not part of it", host)
 	}
 	if _, err := netip.ParseAddr(name); err == nil && name != host {
-		return fmt.Errorf("%q: a star stands for names, and an address has none", host)
+		return fmt.Errorf("%q: a star matches names, and an address has none", host)
 	}
 	return CheckHostName(name)
 }

@@ -20,7 +20,7 @@ func checkFile(path string, info fs.FileInfo) error {
 		return fmt.Errorf("keyfile: %s belongs to another user; start as that user, or fix it: chown %d %s",
 			path, os.Geteuid(), quote(path))
 	case info.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("keyfile: %s is open to others (mode %04o); fix it: chmod 600 %s, and make a new key if someone may have read it",
+		return fmt.Errorf("keyfile: %s is open to others (mode %04o); fix it: chmod 600 %s, and generate a new key if someone may have read it",
 			path, info.Mode().Perm(), quote(path))
 	}
 	return nil

@@ -24,7 +24,7 @@ func readAll(f io.Reader, path string) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("keyfile: %w", err)
 	case len(data) == 0:
-		return nil, fmt.Errorf("keyfile: %s is empty; remove it to have a new key made: rm %s", path, quote(path))
+		return nil, fmt.Errorf("keyfile: %s is empty; remove it to generate a new key: rm %s", path, quote(path))
 	case len(data) > MaxBytes:
 		return nil, fmt.Errorf("keyfile: %s is longer than %d bytes, so it is not a key file", path, MaxBytes)
 	}

@@ -64,7 +64,7 @@ func Parse(text string) (Hash, error) {
 	case strings.HasPrefix(text, "$2y$"), strings.HasPrefix(text, "$2b$"), strings.HasPrefix(text, "$2a$"):
 		err = checkBcrypt(text)
 	default:
-		err = errors.New("the hash is neither argon2id nor bcrypt; make it anew with \"wsauth user hash\" or \"htpasswd -nB\"")
+		err = errors.New("the hash is neither argon2id nor bcrypt; create a new one with \"wsauth user hash\" or \"htpasswd -nB\"")
 	}
 	if err != nil {
 		return Hash{}, err
@@ -103,7 +103,7 @@ func checkArgon2(text string) error {
 	// DecodeHash ignores what follows a number, so compare with the canonical
 	// text.
 	case err != nil || argon2Text(p, salt, key) != text:
-		return errors.New("the argon2id hash is not whole: it must be $argon2id$v=19$m=…,t=…,p=…$salt$key")
+		return errors.New("the argon2id hash is not valid: it must be $argon2id$v=19$m=…,t=…,p=…$salt$key")
 	case p.Memory < minMemory || p.Memory > maxMemory:
 		return fmt.Errorf("the argon2id hash asks for %d KiB of memory: it must be from %d to %d", p.Memory, minMemory, maxMemory)
 	case p.Iterations < 1 || p.Iterations > maxPasses || uint64(p.Iterations)*uint64(p.Memory) > maxFilled:
@@ -127,7 +127,7 @@ func argon2Text(p *argon2id.Params, salt, key []byte) string {
 func checkBcrypt(text string) error {
 	cost, err := bcrypt.Cost([]byte(text))
 	if err != nil || len(text) != bcryptLength || text[6] != '$' || strings.ContainsFunc(text[7:], notOfBcrypt) {
-		return errors.New("the bcrypt hash is not whole: it must be $2y$, a cost from 04, $ and 53 characters")
+		return errors.New("the bcrypt hash is not valid: it must be $2y$, a cost from 04, $ and 53 characters")
 	}
 	if cost > maxCost {
 		return fmt.Errorf("the bcrypt hash asks for a cost of %d: it may be %d at most", cost, maxCost)

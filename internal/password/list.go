@@ -42,7 +42,7 @@ func NewList(users []User) (*List, error) {
 			return nil, err
 		}
 		if _, twice := l.byName[u.Name]; twice {
-			return nil, fmt.Errorf("the user %q is there twice", u.Name)
+			return nil, fmt.Errorf("the user %q is listed twice", u.Name)
 		}
 		l.byName[u.Name] = i
 	}

@@ -36,7 +36,7 @@ func TestParseListNamesTheLine(t *testing.T) {
 		good + "bert":                             "line 2: there is no colon",
 		"# x\n\n:" + cheap(t):                     "line 3: the name is empty",
 		good + good:                               "line 2: the user \"anna\" is in line 1 already",
-		good + "bert:{SHA}hunter2":                "line 2: the hash is neither argon2id nor bcrypt; make it anew with \"wsauth user hash\"",
+		good + "bert:{SHA}hunter2":                "line 2: the hash is neither argon2id nor bcrypt; create a new one with \"wsauth user hash\"",
 		" anna:" + cheap(t):                       "line 1: the name \" anna\" begins",
 		"a\x1bb:" + cheap(t):                      "line 1: the name has characters",
 		"a\xffb:" + cheap(t):                      "line 1: the name has characters",

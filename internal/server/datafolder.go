@@ -152,7 +152,7 @@ func adoptKey(data, dir string) error {
 		return fmt.Errorf("%s is from an earlier version, but %s also exists: remove the one that is not in use", old, path)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make the folder of the keys: %w", err)
+		return fmt.Errorf("create the key folder: %w", err)
 	}
 	if err := os.Rename(old, path); err != nil {
 		return fmt.Errorf("move the key of an earlier version: %w", err)

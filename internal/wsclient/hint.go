@@ -103,7 +103,7 @@ func hintOfDial(u *url.URL, err error) string {
 	case strings.Contains(text, malformed) && strings.Contains(text, tlsAlert):
 		return "the server speaks TLS on this port: use " + secure
 	case strings.Contains(text, malformed):
-		return "what answers there is no HTTP server: check the port"
+		return "the program that answers there is not an HTTP server: check the port"
 	case u.Scheme == "http" && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)):
 		return "the server closed the connection without an answer: if it speaks TLS on this port, use " + secure
 	}
@@ -191,12 +191,12 @@ func (r *Refusal) hint(resp *http.Response, body []byte, credential bool) string
 	case http.StatusNotFound:
 		return "there is nothing at " + path + ": check the path"
 	case http.StatusMethodNotAllowed:
-		return path + " takes no GET, and so no WebSocket: check the path"
+		return path + " does not accept GET, so it serves no WebSocket: check the path"
 	case http.StatusSwitchingProtocols:
 	}
 	switch {
 	case r.Status/100 == 2:
-		return "a page or an API answers at " + path + ", no WebSocket server: check the path; a proxy in front has to pass on Upgrade and Connection"
+		return "a page or an API answers at " + path + ", no WebSocket server: check the path; a proxy in front must forward Upgrade and Connection"
 	case r.Status/100 == 3:
 		return hintOfRedirect(from, resp)
 	case r.own:
@@ -209,7 +209,7 @@ func (r *Refusal) hint(resp *http.Response, body []byte, credential bool) string
 		if versions := resp.Header.Get("Sec-WebSocket-Version"); versions != "" && versions != "13" {
 			return "the server takes version " + inspect.Printable(versions) + " of the protocol, and not 13 (RFC 6455)"
 		}
-		return "the server has not seen that a WebSocket was asked for: a proxy in front has to pass on Upgrade and Connection"
+		return "the server received no request for a WebSocket: a proxy in front must forward Upgrade and Connection"
 	}
 	return r.hintOfGateway()
 }

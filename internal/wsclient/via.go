@@ -96,7 +96,7 @@ func (v Via) put(h *handshake, credential string) error {
 			items = []string{v.Name + credential}
 		}
 		if !isWord(credential) {
-			return errors.New("a subprotocol cannot carry this token as it is, but one with a prefix such as subprotocol:base64url.bearer.phx. can, where the server takes it")
+			return errors.New("a subprotocol cannot carry this token as it is, but one with a prefix such as subprotocol:base64url.bearer.phx. can, if the server accepts it")
 		}
 		h.protocols = append(items, h.protocols...)
 	}

@@ -108,7 +108,7 @@ func readDiscovery(body []byte, issuer string) (string, error) {
 		return "", errors.New("not strict JSON, or a member has the wrong type")
 	}
 	if says.Issuer != issuer {
-		return "", fmt.Errorf("its issuer is %.200q; name the provider exactly so, if it is that", says.Issuer)
+		return "", fmt.Errorf("its issuer is %.200q; if that is the provider, write it exactly like this", says.Issuer)
 	}
 	if says.JWKSURI == "" {
 		return "", errors.New("jwks_uri is missing")

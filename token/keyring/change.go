@@ -143,7 +143,7 @@ func Prune(ctx context.Context, dir string, dry bool) ([]Entry, error) {
 func change(ctx context.Context, dir string, create bool, f func([]Entry) error) error {
 	if create {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("keyring: make the folder: %w", err)
+			return fmt.Errorf("keyring: create the folder: %w", err)
 		}
 	}
 	// Fail before anything is written, even the lock file.

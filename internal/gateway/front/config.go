@@ -144,7 +144,7 @@ func (c *Config) checkProxies(wrong *fault.List) {
 	switch {
 	case !c.ForwardedPort:
 	case c.ForwardedSource == forwarded.ProxyProtocol:
-		wrong.Add("ForwardedPort", "a proxy that sends a PROXY header leaves the Host field with its port as it is")
+		wrong.Add("ForwardedPort", "a proxy that sends a PROXY header does not change the Host field and its port")
 	case c.ForwardedSource == forwarded.Forwarded:
 		wrong.Add("ForwardedPort", "the Forwarded field has the port in its host; set ForwardedHost")
 	}
@@ -157,7 +157,7 @@ func (c *Config) Warnings() fault.List {
 	trusted, _ := forwarded.ParseNetworks(c.TrustedProxies)
 	for i, entry := range c.TrustedProxies {
 		if n, err := forwarded.ParseNetwork(entry); err == nil && len(n.Wide()) > 0 {
-			all.Add(fmt.Sprintf("TrustedProxies[%d]", i), "%s is much more than your proxies: everybody who connects from there chooses the address by which logs and limits know them", entry)
+			all.Add(fmt.Sprintf("TrustedProxies[%d]", i), "%s contains more than your proxies: everyone who connects from there can choose the address that logs and limits use", entry)
 		}
 	}
 	if !trusted.IsEmpty() {

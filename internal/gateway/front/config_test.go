@@ -16,7 +16,7 @@ func TestProxySettings(t *testing.T) {
 	}{
 		"nothing":           {Config{}, nil, nil},
 		"good":              {Config{TrustedProxies: []string{"10.0.0.0/8", "private", "unix", "2001:db8::1"}, ForwardedHost: true, ForwardedPort: true}, nil, nil},
-		"everybody":         {Config{TrustedProxies: []string{"0.0.0.0/0", "::/0"}}, nil, []string{"TrustedProxies[0]: 0.0.0.0/0 is much more", "TrustedProxies[1]: ::/0 is"}},
+		"everybody":         {Config{TrustedProxies: []string{"0.0.0.0/0", "::/0"}}, nil, []string{"TrustedProxies[0]: 0.0.0.0/0 contains more", "TrustedProxies[1]: ::/0 contains"}},
 		"half of everybody": {Config{TrustedProxies: []string{"128.0.0.0/1"}}, nil, []string{"TrustedProxies[0]"}},
 		"no networks":       {Config{TrustedProxies: []string{"10.0.0.1/8", "proxy.example", ""}}, []string{"TrustedProxies[0]", "TrustedProxies[1]", "TrustedProxies[2]"}, nil},
 		"another source":    {Config{ForwardedSource: "x-real-ip"}, []string{"ForwardedSource"}, nil},

@@ -30,7 +30,7 @@ func CheckRoutes(routes []Route, own OwnPaths, keys Keys) ([]Route, fault.List) 
 		filled, of := r.clone().check()
 		wrong.AddBelow(field, of)
 		if own.contain(r.Path, asserts) {
-			wrong.Add(field+".Path", "%q is an address of the gateway's own, for logins and published keys: no request would reach the route", r.Path)
+			wrong.Add(field+".Path", "%q is one of the gateway's own paths, for logins and published keys: no request would reach the route", r.Path)
 		}
 		loose := r.Host + loosen(r.Path)
 		if strings.HasSuffix(r.Path, "/") {
@@ -40,9 +40,9 @@ func CheckRoutes(routes []Route, own OwnPaths, keys Keys) ([]Route, fault.List) 
 		case twice && other == r.name():
 			wrong.Add(field, "another route has the same host and path, %s", other)
 		case twice && foldCase(other) == foldCase(r.name()):
-			wrong.Add(field, "%s differs in capitals only from the route %s, which some servers do not see", r.name(), other)
+			wrong.Add(field, "%s differs from the route %s only in case, which some servers ignore", r.name(), other)
 		case twice:
-			wrong.Add(field, "%s is for some servers the same as the route %s: they do not see dots at the end of a part, or convert characters to others, such as full-width ones", r.name(), other)
+			wrong.Add(field, "some servers treat %s as the route %s: they ignore dots at the end of a segment, or convert characters such as full-width ones", r.name(), other)
 		}
 		seen[loose] = r.name()
 		for j, o := range r.Origins {
@@ -114,7 +114,7 @@ func checkAsserting(keys Keys) fault.List {
 		return nil
 	}
 	if _, err := key.Public(); err != nil {
-		wrong.Add("Assertion", "the key that signs is a secret (%s), with which no upstream can verify without being able to make tokens itself: let a key pair sign, which \"wsauth keys generate --lead=0s\" makes, or leave the assertion out", key.Algorithm())
+		wrong.Add("Assertion", "the signing key is a secret (%s), and an upstream that could verify with it could also issue tokens: sign with a key pair, which \"wsauth keys generate --lead=0s\" generates, or leave the assertion out", key.Algorithm())
 	}
 	return wrong
 }
@@ -174,7 +174,7 @@ func (r *Route) checkAnyOrigin() fault.List {
 		return ok
 	}
 	if !r.Public && slices.ContainsFunc(r.readExtractors(), isCookies) {
-		wrong.Add("AnyOrigin", "any: this route takes cookies, which a browser sends by itself, so any web site could open sockets as its visitors: name the origins, or leave the cookie out of the extractors")
+		wrong.Add("AnyOrigin", "any: this route takes cookies, which browsers send on their own, so any web site could open sockets as its visitors: name the origins, or leave the cookie out of the extractors")
 	}
 	return wrong
 }

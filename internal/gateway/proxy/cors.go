@@ -85,7 +85,7 @@ func (c *CORS) check() fault.List {
 		field := fmt.Sprintf("Methods[%d]", i)
 		switch {
 		case m == "*":
-			wrong.Add(field, "name each method: with credentials, browsers take * for a method of that name")
+			wrong.Add(field, "name each method: with credentials, browsers treat * as a method of that name")
 		case !httpx.IsToken(m) || m != strings.ToUpper(m): // a method is a token (RFC 9110 section 9.1)
 			wrong.Add(field, "%q is not a method in capital letters, such as PATCH", m)
 		case m == http.MethodConnect || m == http.MethodTrace || m == "TRACK":
@@ -107,7 +107,7 @@ func checkHeaderList(wrong *fault.List, field string, names []string) {
 		canonical := http.CanonicalHeaderKey(name)
 		switch {
 		case name == "*":
-			wrong.Add(at, "name each header: * does not cover Authorization, and with credentials browsers take it for a header of that name")
+			wrong.Add(at, "name each header: * does not cover Authorization, and with credentials browsers treat it as a header of that name")
 		case !httpx.IsToken(name):
 			wrong.Add(at, "%q is not the name of a header", name)
 		case canonical == "Cookie" || canonical == "Set-Cookie":

@@ -43,7 +43,7 @@ func warnOfInsecureOrigins(to *fault.List, field string, c *CORS) {
 	for i, o := range c.Origins {
 		u, err := url.Parse(o)
 		if err == nil && u.Scheme == "http" && c.Credentials && !hostaddr.IsThisMachine(hostaddr.CanonicalHost(u.Hostname())) {
-			to.Add(fmt.Sprintf("%s.Origins[%d]", field, i), "an attacker on the way to pages of %s can change them, and so act here as their visitors", o)
+			to.Add(fmt.Sprintf("%s.Origins[%d]", field, i), "an attacker on the network can change pages of %s, and so act here as their visitors", o)
 		}
 	}
 }
@@ -64,7 +64,7 @@ func (s *Site) warnOfSpeechless(to *fault.List, routes []Route) {
 				continue
 			}
 			if !granted.allows(o) {
-				to.Add(fmt.Sprintf("%s[%d]", field, i), "pages of %s can open sockets, but cannot fetch the tickets for them, nor log in: unless browsers see this server under that origin, name it in auth.cors", o)
+				to.Add(fmt.Sprintf("%s[%d]", field, i), "pages of %s can open sockets, but can neither fetch tickets for them nor log in: unless browsers see this server under that origin, name it in auth.cors", o)
 			}
 		}
 	}

@@ -42,7 +42,7 @@ func parseOriginPattern(s string) (originPattern, error) {
 		return originPattern{}, fmt.Errorf("%q: an empty label is not supported", s)
 	}
 	if isPublicSuffix(base) || isPublicSuffix("x."+base) {
-		return originPattern{}, fmt.Errorf("%q: everybody can have a name directly below the public suffix %s: name a domain of yours, or each origin", s, base)
+		return originPattern{}, fmt.Errorf("%q: anyone can register a name directly below the public suffix %s: name a domain of yours, or each origin", s, base)
 	}
 	return originPattern{"." + rest}, nil
 }

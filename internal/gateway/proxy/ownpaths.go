@@ -58,7 +58,7 @@ func (c *CORS) CheckOwn() fault.List {
 		wrong.Add("", "there is no upstream behind the gateway's own addresses: name the origins")
 		return wrong
 	case len(c.Methods)+len(c.Headers)+len(c.Expose) > 0:
-		wrong.Add("", "the gateway knows the methods and headers of its own addresses: leave them out")
+		wrong.Add("", "the gateway knows the methods and headers of its own endpoints: leave them out")
 	}
 	return append(wrong, c.check()...)
 }

@@ -236,16 +236,16 @@ func (r Route) check() (Route, fault.List) {
 		}
 	}
 	if r.Public && (r.Requirement != wsauth.Access || len(r.Scopes)+len(r.Claims)+len(r.Headers) > 0 || r.Assertion != "") {
-		wrong.Add("Public", "nothing is known of a client whom nobody asks: leave out requirement, scopes, claims, headers and assertion; for some who are known and some who are not there is the requirement optional")
+		wrong.Add("Public", "a public route authenticates no client: leave out requirement, scopes, claims, headers and assertion; to accept anonymous and authenticated clients, use the requirement optional")
 	}
 	if r.Sockets && !r.Public {
-		wrong.Add("Sockets", "only a public route needs it: a guarded route opens sockets for the clients that it lets in")
+		wrong.Add("Sockets", "only a public route needs it: a guarded route opens sockets for the clients that it admits")
 	}
 	if r.Requirement < wsauth.Access || r.Requirement > wsauth.Fresh {
 		wrong.Add("Requirement", "%d is none of the four", r.Requirement)
 	}
 	if r.Requirement == wsauth.Optional && len(r.Scopes)+len(r.Claims) > 0 {
-		wrong.Add("Requirement", "optional lets clients in that have no token, and so neither scopes nor claims: leave those out, or ask for an access token")
+		wrong.Add("Requirement", "optional admits clients without a token, which have neither scopes nor claims: leave those out, or require an access token")
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Claims)) {
 		if name == "" || len(r.Claims[name]) == 0 {
@@ -324,7 +324,7 @@ func checkPath(p string) error {
 		return fmt.Errorf("%q does not begin with a slash", p)
 	}
 	if urlpath.Clean(p) != p || strings.ContainsAny(p, `\;%?#*{} `) {
-		return fmt.Errorf("%q is no plain path such as /chat or /chat/: no empty, . or .. parts, and none of \\ ; %% ? # * { } and spaces", p)
+		return fmt.Errorf("%q is not a plain path such as /chat or /chat/: it must not have empty, . or .. parts, spaces, or any of \\ ; %% ? # * { }", p)
 	}
 	return nil
 }
@@ -337,13 +337,13 @@ func (r *Route) checkIdentity(wrong *fault.List) {
 	seen := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
 		if cannot(name) {
-			wrong.AddKey("Headers", name, "cannot be the header of an identity")
+			wrong.AddKey("Headers", name, "cannot be an identity header")
 		}
 		if r.Headers[name] == "" {
 			wrong.AddKey("Headers", name, "needs the name of a claim, such as sub")
 		}
 		if other, twice := seen[fold(name)]; twice {
-			wrong.AddKey("Headers", name, "servers do not tell it from %q", other)
+			wrong.AddKey("Headers", name, "servers treat it and %q as the same header", other)
 		}
 		seen[fold(name)] = name
 	}
@@ -351,9 +351,9 @@ func (r *Route) checkIdentity(wrong *fault.List) {
 		return
 	}
 	if cannot(r.Assertion) {
-		wrong.Add("Assertion", "%q cannot be the header of an identity", r.Assertion)
+		wrong.Add("Assertion", "%q cannot be an identity header", r.Assertion)
 	}
 	if other, twice := seen[fold(r.Assertion)]; twice {
-		wrong.Add("Assertion", "servers do not tell %q from the header %q", r.Assertion, other)
+		wrong.Add("Assertion", "servers treat %q and %q as the same header", r.Assertion, other)
 	}
 }

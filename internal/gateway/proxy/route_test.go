@@ -13,20 +13,20 @@ func TestRouteFaults(t *testing.T) {
 	for want, change := range map[string]func(*Route){
 		"Host:":              func(r *Route) { r.Host = "App.example" },
 		"ports are not":      func(r *Route) { r.Host = "app.example:80" },
-		"whole names":        func(r *Route) { r.Host = "*.a*.example" },
+		"whole first label":  func(r *Route) { r.Host = "*.a*.example" },
 		"Path:":              func(r *Route) { r.Path = "chat" },
-		"no plain path":      func(r *Route) { r.Path = "/a/../b" },
+		"not a plain path":   func(r *Route) { r.Path = "/a/../b" },
 		"Upstreams:":         func(r *Route) { r.Upstreams = nil },
 		"none of http":       func(r *Route) { r.Upstreams = []string{"127.0.0.1:9000"} },
 		"host and port":      func(r *Route) { r.Upstreams = []string{"http://127.0.0.1:9000/base"} },
 		"has no query":       func(r *Route) { r.Upstreams = []string{"http://127.0.0.1:9000?key=secret"} },
-		"whole path":         func(r *Route) { r.Upstreams = []string{"unix:app.sock"} },
+		"absolute path":      func(r *Route) { r.Upstreams = []string{"unix:app.sock"} },
 		"is listed twice":    func(r *Route) { r.Upstreams = append(r.Upstreams, r.Upstreams[0]) },
 		"Public:":            func(r *Route) { r.Public, r.Scopes = true, []string{"x"} },
-		"optional lets":      func(r *Route) { r.Requirement, r.Scopes = wsauth.Optional, []string{"x"} },
+		"optional admits":    func(r *Route) { r.Requirement, r.Scopes = wsauth.Optional, []string{"x"} },
 		"none of the":        func(r *Route) { r.Requirement = 9 },
 		`Claims["role"]`:     func(r *Route) { r.Claims = map[string][]string{"role": nil} },
-		"do not tell it":     func(r *Route) { r.Headers = map[string]string{"X-User": "sub", "X_User": "sid"} },
+		"treat it and":       func(r *Route) { r.Headers = map[string]string{"X-User": "sub", "X_User": "sid"} },
 		"Assertion":          func(r *Route) { r.Headers, r.Assertion = map[string]string{"X-User": "sub"}, "X_USER" },
 		"name of a claim":    func(r *Route) { r.Headers = map[string]string{"X-User": ""} },
 		`["Cookie"]: cannot`: func(r *Route) { r.Headers = map[string]string{"Cookie": "sub"} },
@@ -48,7 +48,7 @@ func TestRouteFaults(t *testing.T) {
 	if _, err := good.withDefaults(); err != nil {
 		t.Error(err)
 	}
-	for other, want := range map[string]string{"/Chat": "another route has the same host and path, /Chat", "/chat": "/chat differs in capitals only from the route /Chat"} {
+	for other, want := range map[string]string{"/Chat": "another route has the same host and path, /Chat", "/chat": "/chat differs from the route /Chat only in case"} {
 		first, second := good, good
 		first.Path, second.Path = "/Chat", other
 		_, wrong := CheckRoutes([]Route{first, second}, OwnPaths{}, nil)

@@ -46,7 +46,7 @@ func warnOfOtherHosts(to *fault.List, field string, r *Route, table *router) {
 			continue // a single host, which the server is expected to recognize
 		}
 		if at := sharedUpstream(r, &p.route); at != "" {
-			to.Add(field+".Host", "clients name the host that they like: by %s they reach %s at this path by the route %s, which lets in more of them; unless that server tells hosts apart, guard the path for %s as well", by, at, p.route.name(), where)
+			to.Add(field+".Host", "clients can send any host: with %s they reach %s at this path through the route %s, which admits more clients; unless that server distinguishes hosts, guard the path for %s as well", by, at, p.route.name(), where)
 			return
 		}
 	}
@@ -62,7 +62,7 @@ func warnOfTwins(to *fault.List, field string, i int, routes []Route) {
 		if loosen(r.Path) != loosen(other.Path) || !hostsMeet(r.Host, other.Host) || sharedUpstream(r, other) == "" || r.hasRulesOf(other) {
 			continue
 		}
-		to.Add(field+".Path", "%s and the route %s are the same for many servers, and have other rules: a client that passes one of them reaches what is behind both", r.name(), other.name())
+		to.Add(field+".Path", "many servers treat %s and the route %s as the same path, but their rules differ: a client that one of them admits reaches what is behind both", r.name(), other.name())
 	}
 }
 
@@ -123,7 +123,7 @@ func warnOfSockets(to *fault.List, field string, r *Route, routes []Route) {
 	case r.Public && !r.Sockets:
 		return
 	case r.isGuarded():
-		name, who = field, "clients that this route lets in can open sockets"
+		name, who = field, "clients that this route admits can open sockets"
 	case !r.Public:
 		name, who = field+".Requirement", "clients without a token can open sockets"
 	}
@@ -180,7 +180,7 @@ func warnOfPathsBelow(to *fault.List, field string, r *Route, table *router) {
 		return
 	}
 	if at := sharedUpstream(r, &p.route); at != "" {
-		to.Add(field+".Path", "what is below %[1]s is public by the route %[2]s: if the server at %[3]s answers there for the same endpoint, as long polling does, guard %[1]s/ as well", r.Path, p.route.name(), at)
+		to.Add(field+".Path", "everything below %[1]s is public by the route %[2]s: if the server at %[3]s serves the same endpoint there, for example for long polling, guard %[1]s/ as well", r.Path, p.route.name(), at)
 	}
 }
 
