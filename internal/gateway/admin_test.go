@@ -165,10 +165,10 @@ func TestAdminLists(t *testing.T) {
 	socket := o.get("/v1/sockets?user=test")["sockets"].([]any)[0].(map[string]any)
 	if socket["jti"] != claims["jti"] || socket["sid"] != claims["sid"] || socket["route"] != "/" || socket["upstream"] != b.URL || socket["expires"] != claims["exp"] ||
 		!strings.HasPrefix(socket["remote"].(string), "127.0.0.1:") {
-		t.Errorf("%v", socket)
+		t.Errorf("the list has the socket %v, want that of %v", socket, claims)
 	}
 	if v := o.get("/v1/sessions/stored?user=test")["sessions"].([]any)[0].(map[string]any); v["sid"] != claims["sid"] || v["sockets"] != float64(1) || v["remote"] != "127.0.0.1" {
-		t.Errorf("%v", v)
+		t.Errorf("the list has the session %v, want that of %v", v, claims)
 	}
 }
 
@@ -182,7 +182,7 @@ func TestAdminStatus(t *testing.T) {
 	r.get("/down", "Host: a.example") // marks the first upstream as unhealthy
 	v := o.get("/v1/status")
 	if v["version"] != "v1" || v["ready"] != true || v["uptime"].(float64) < 0 || v["started"].(float64) > float64(time.Now().Unix()) {
-		t.Errorf("%v", v)
+		t.Errorf("status %v, want version v1, ready and started", v)
 	}
 	want := []any{
 		map[string]any{"path": "/", "public": false, "requirement": "access", "upstreams": []any{map[string]any{"address": b.URL, "healthy": true}}},
@@ -234,7 +234,7 @@ func TestAdminIsNotPublic(t *testing.T) {
 		for _, path := range []string{"/v1/status", "/v1/sockets", "/auth/v1/status", "/admin/v1/status", "/v1/revoke"} {
 			for _, host := range []string{"localhost", "admin"} {
 				if e := r.get(path, "Host: "+host); e.StatusCode != 404 && e.StatusCode != 401 || strings.Contains(e.Text, "sockets") {
-					t.Errorf("%s of %s: %d %s", path, host, e.StatusCode, e.Text)
+					t.Errorf("%s of %s: got %d %s, want 404 or 401", path, host, e.StatusCode, e.Text)
 				}
 			}
 		}
@@ -250,7 +250,7 @@ func TestAdminIsNotPublic(t *testing.T) {
 			}
 			resp.Body.Close()
 			if resp.StatusCode != 404 && resp.StatusCode != 401 && resp.StatusCode != 403 {
-				t.Errorf("%s: %d", path, resp.StatusCode)
+				t.Errorf("%s: got %d, want 401, 403 or 404", path, resp.StatusCode)
 			}
 		}
 		r.Write(conn, "I live")
@@ -262,7 +262,7 @@ func TestAdminIsNotPublic(t *testing.T) {
 		}
 		r.Claims(access)
 		if strings.Contains(r.log.String(), "admin:") {
-			t.Errorf("%s", r.log)
+			t.Errorf("the log has an error of the admin API: %s", r.log)
 		}
 	}
 }

@@ -50,10 +50,10 @@ func (r *rig) head(path string, lines ...string) *http.Response {
 func TestAnswersAreNotGuessedAt(t *testing.T) {
 	r := behind(t, rawBackend(t, says, "X-A: b"))
 	if h := r.head("/public/a").Header; len(h["Content-Type"]) != 0 {
-		t.Errorf("%q", h)
+		t.Errorf("got %q, want no Content-Type", h)
 	}
 	r = behind(t, rawBackend(t, says, "Content-Type: text/x"))
 	if h := r.head("/public/a").Header; h.Get("Content-Type") != "text/x" {
-		t.Errorf("%q", h)
+		t.Errorf("got %q, want the Content-Type text/x", h)
 	}
 }

@@ -162,7 +162,7 @@ func TestKeysArePublishedWhileARouteAsserts(t *testing.T) {
 	}
 	for _, path := range []string{discovery.MetadataPath, "/auth/session"} {
 		if e := r.get(path); e.Text != "GET "+path+" user=" {
-			t.Errorf("%s: %d %s", path, e.StatusCode, e.Text)
+			t.Errorf("%s: got %d %s, want the answer of the upstream", path, e.StatusCode, e.Text)
 		}
 	}
 	if err := r.g.Update([]proxy.Route{public}); err != nil {
@@ -183,7 +183,7 @@ func TestNoAssertionBySecret(t *testing.T) {
 		t.Helper()
 		f, ok := errors.AsType[*fault.Fault](err)
 		if !ok || f.Field != "Routes[1].Assertion" || !strings.Contains(f.Error(), "secret (HS256)") || !strings.Contains(f.Error(), "wsauth keys generate") {
-			t.Errorf("%v", err)
+			t.Errorf("got %v, want a fault of Routes[1].Assertion with its cure", err)
 		}
 	}
 	_, err := New(Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(secret))}, Routes: routes})

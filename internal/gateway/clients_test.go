@@ -161,7 +161,7 @@ func TestConnectionsOfTheProxyItself(t *testing.T) {
 		_ = conn.SetDeadline(time.Now().Add(time.Minute))
 		_, _ = io.WriteString(conn, header+"GET /x HTTP/1.1\r\nHost: app.example\r\nX-Forwarded-For: 192.0.2.1\r\nConnection: close\r\n\r\n")
 		if text, err := io.ReadAll(conn); err != nil || !strings.Contains(string(text), "200 OK") {
-			t.Errorf("%q, %v", text, err)
+			t.Errorf("got %q, %v, want 200", text, err)
 		}
 		_ = conn.Close()
 		if got := b.last().Header.Get("X-Forwarded-For"); got != "127.0.0.1" {

@@ -78,7 +78,7 @@ func TestMaxConnectionsIsChecked(t *testing.T) {
 		change(&c)
 		_, err := c.Check()
 		if f, ok := errors.AsType[*fault.Fault](err); !ok || f.Field != field {
-			t.Errorf("%s: %v", field, err)
+			t.Errorf("got %v, want a fault of %s", err, field)
 		}
 	}
 }

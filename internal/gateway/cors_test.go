@@ -207,7 +207,7 @@ func TestCORSChangesWithItsRoute(t *testing.T) {
 		t.Helper()
 		for _, method := range []string{"GET", "OPTIONS"} {
 			if e := r.ask(method, "/", preflightFor(origin, "GET")...); e.Header.Get("Access-Control-Allow-Origin") != allowed {
-				t.Errorf("%s of %s: %d %v", method, origin, e.StatusCode, e.Header)
+				t.Errorf("%s of %s: got %d %v, want the allowed origin %q", method, origin, e.StatusCode, e.Header, allowed)
 			}
 		}
 	}
@@ -224,7 +224,7 @@ func TestCORSChangesWithItsRoute(t *testing.T) {
 	}
 	wants(corsEvil, "")
 	if e := r.ask("GET", "/", "Origin: "+corsEvil); len(corsOf(e.Header)) > 0 {
-		t.Errorf("%v", e.Header)
+		t.Errorf("got %v, want no CORS fields", e.Header)
 	}
 	if err := r.g.RemoveRoutes(); err != nil {
 		t.Fatal(err)

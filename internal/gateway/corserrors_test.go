@@ -135,7 +135,7 @@ func TestCORSOnErrors(t *testing.T) {
 		}
 		for _, path := range []string{"/silent/x", "/nothing", "/livez", "/readyz"} {
 			if e := r.Send("GET", path, nil, "Origin: "+corsApp); len(corsOf(e.Header)) > 0 {
-				t.Errorf("%s: %d %v", path, e.StatusCode, e.Header)
+				t.Errorf("%s: got %d %v, want no CORS fields", path, e.StatusCode, e.Header)
 			}
 		}
 		// A preflight is answered even if the request after it would be refused.
@@ -232,7 +232,7 @@ func TestCORSWithoutServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := resp.Header["Access-Control-Allow-Origin"]; !slices.Equal(got, []string{corsApp}) {
-			t.Errorf("%s: %d %q", method, resp.StatusCode, got)
+			t.Errorf("%s: got %d and the allowed origin %q, want that of the page", method, resp.StatusCode, got)
 		}
 	}
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()

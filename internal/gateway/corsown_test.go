@@ -63,7 +63,7 @@ func TestG10_CORSOfLogins(t *testing.T) {
 				if !c.ok {
 					e.WantProblem(t, 403, "origin_not_allowed", "")
 					if got := corsOf(e.Header); len(got) != 1 {
-						t.Errorf("%s: %v", c.origin, got)
+						t.Errorf("%s: got the CORS fields %v, want only Vary", c.origin, got)
 					}
 					continue
 				}
@@ -78,7 +78,7 @@ func TestG10_CORSOfLogins(t *testing.T) {
 				} {
 					e := r.Send(call.method, call.path, strings.NewReader(call.body), append(lines, jsonType, call.token)...)
 					if e.StatusCode != 200 || e.Header.Get("Access-Control-Allow-Origin") != c.origin || (e.Header.Get("Access-Control-Allow-Credentials") == "true") != credentials {
-						t.Errorf("%s %s of %s: %d %s %v", call.method, call.path, c.origin, e.StatusCode, e.Text, e.Header)
+						t.Errorf("%s %s of %s: got %d %s %v, want 200 with CORS fields", call.method, call.path, c.origin, e.StatusCode, e.Text, e.Header)
 					}
 				}
 
@@ -163,7 +163,7 @@ func TestOriginsGrantNoReads(t *testing.T) {
 			for _, method := range []string{"GET", "OPTIONS"} {
 				e := r.ask(method, path, preflightFor(c.origin, "GET")...)
 				if got := e.Header.Get("Access-Control-Allow-Origin"); got != c.reads {
-					t.Errorf("%s %s of %s: %d %q", method, path, c.origin, e.StatusCode, got)
+					t.Errorf("%s %s of %s: status %d, allowed origin %q, want %q", method, path, c.origin, e.StatusCode, got, c.reads)
 				}
 			}
 		}

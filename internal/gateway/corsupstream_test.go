@@ -73,7 +73,7 @@ func TestG10_UpstreamsPolicy(t *testing.T) {
 		})
 		access, _ := r.Login()
 		if e := r.Send("GET", "/x", nil, "Origin: "+corsEvil, bearer(access)); e.StatusCode != 200 || !slices.Equal(e.Header["Access-Control-Allow-Origin"], []string{corsEvil}) || e.Text == "" {
-			t.Errorf("%d %s %v", e.StatusCode, e.Text, e.Header)
+			t.Errorf("got %d %s %v, want the answer of the upstream", e.StatusCode, e.Text, e.Header)
 		}
 		if e := r.Send("GET", "/x", nil, "Origin: "+corsEvil); e.StatusCode != 401 || len(corsOf(e.Header)) > 0 {
 			t.Errorf("a refusal of the gateway's own: %d %v", e.StatusCode, e.Header)
@@ -118,7 +118,7 @@ func TestG10_UpstreamsPolicy(t *testing.T) {
 		for path, status := range map[string]int{"/none": 204, "/refused": 403, "/zipped": 200} {
 			e := r.Send("OPTIONS", path, nil, append(preflightFor(corsEvil, "GET"), "Accept-Encoding: gzip")...)
 			if e.StatusCode != status || e.Text != "" || e.Header.Get("Access-Control-Allow-Origin") != corsEvil || e.Header.Get("Content-Encoding") != "" {
-				t.Errorf("%s: %d %q %v", path, e.StatusCode, e.Text, e.Header)
+				t.Errorf("%s: got %d %q %v, want an empty %d", path, e.StatusCode, e.Text, e.Header, status)
 			}
 		}
 
@@ -148,7 +148,7 @@ func TestG10_UpstreamsPolicy(t *testing.T) {
 				body = strings.NewReader(c.body)
 			}
 			if e := r.Send(c.method, "/x", body, c.lines...); e.StatusCode != c.status {
-				t.Errorf("%s %q: %d %s", c.method, c.lines, e.StatusCode, e.Text)
+				t.Errorf("%s %q: got %d %s, want %d", c.method, c.lines, e.StatusCode, e.Text, c.status)
 			}
 		}
 		if got := b.count() - n; got != 0 {

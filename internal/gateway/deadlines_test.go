@@ -83,7 +83,7 @@ func TestClientsLeaveBeforeTheyAreAnswered(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _ = resp.Body.Close(); resp.StatusCode != http.StatusOK {
-			t.Errorf("%s: %s", path, resp.Status)
+			t.Errorf("%s: got %s, want 200", path, resp.Status)
 		}
 	}
 }

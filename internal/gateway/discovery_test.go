@@ -25,11 +25,11 @@ func TestPublishedKeysVerifyTokens(t *testing.T) {
 		JWKS   string `json:"jwks_uri"`
 	}
 	if err := json.Unmarshal([]byte(e.Text), &says); err != nil || says.Issuer != "https://login.example" || says.JWKS != "https://login.example/.well-known/jwks.json" {
-		t.Errorf("%s: %v", e.Text, err)
+		t.Errorf("got the metadata %s, %v", e.Text, err)
 	}
 	e = r.Call("GET", discovery.KeysPath, "")
 	if e.StatusCode != 200 || e.Header.Get("Content-Type") != "application/jwk-set+json" || e.Header.Get("Cache-Control") != "public, max-age=300" {
-		t.Errorf("%d %v", e.StatusCode, e.Header)
+		t.Errorf("got %d %v, want a key set that caches keep for 300 s", e.StatusCode, e.Header)
 	}
 	var raw struct{ Keys []map[string]any }
 	if err := json.Unmarshal([]byte(e.Text), &raw); err != nil || len(raw.Keys) != 1 || raw.Keys[0]["d"] != nil {
@@ -43,7 +43,7 @@ func TestPublishedKeysVerifyTokens(t *testing.T) {
 	access, _ := r.Login()
 	claims, err := verifier.Verify(t.Context(), access)
 	if err != nil || claims.Subject != "test" || claims.Issuer != says.Issuer {
-		t.Errorf("%+v, %v", claims, err)
+		t.Errorf("got %+v, %v, want a token of test by %s", claims, err, says.Issuer)
 	}
 	if again := r.Call("GET", discovery.KeysPath, "", "If-None-Match: "+e.Header.Get("ETag")); again.StatusCode != 304 {
 		t.Errorf("unchanged: %d", again.StatusCode)
@@ -58,7 +58,7 @@ func TestPublishedKeysVerifyTokens(t *testing.T) {
 func TestSecretsAreNotPublished(t *testing.T) {
 	r := start(t)
 	if e := r.Call("GET", discovery.KeysPath, ""); e.StatusCode != 200 || e.Text != `{"keys":[]}` {
-		t.Errorf("%d %s", e.StatusCode, e.Text)
+		t.Errorf("got %d %s, want an empty key set", e.StatusCode, e.Text)
 	}
 	r.Call("GET", discovery.MetadataPath, "").WantProblem(t, 404, "", "no issuer")
 	r.Call("POST", "/auth/backchannel-logout", "").WantProblem(t, 404, "", "")

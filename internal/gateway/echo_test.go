@@ -116,7 +116,7 @@ func TestR2_OneSocketMoreEndsTheOldest(t *testing.T) {
 	for _, conn := range []*websocket.Conn{second, third} {
 		r.Write(conn, "I live")
 		if got, err := r.Read(conn); got != "I live" {
-			t.Errorf("%q, %v", got, err)
+			t.Errorf("got %q, %v, want an echo", got, err)
 		}
 	}
 }

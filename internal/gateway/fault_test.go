@@ -53,7 +53,7 @@ func TestFaultsNameTheirFields(t *testing.T) {
 		}
 		fields = append(fields, strings.Trim(f.Field+" "+f.Key, " "))
 		if strings.ContainsAny(f.Error(), "\n") || strings.Contains(f.Error(), "hunter2") {
-			t.Errorf("%q", f)
+			t.Errorf("the fault %q has several lines or a secret", f)
 		}
 	}
 	const second = "Routes[1]."
@@ -82,6 +82,6 @@ func TestCheckFillsDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Login.AccessTTL != 15*time.Minute || c.Login.Prefix != "/auth" || c.Routes[0].Headers["X-User"] != "sub" || c.Routes[0].Limits.MaxFrame >= 0 || c.Routes[0].Limits.MaxFragments != 16384 {
-		t.Errorf("%+v", c)
+		t.Errorf("got %+v, want the defaults of New", c)
 	}
 }

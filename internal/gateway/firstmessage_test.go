@@ -38,7 +38,7 @@ func TestFirstMessage(t *testing.T) {
 	}
 	r.echoOf(conn, "hello")
 	if got := b.last(); got.Header.Get("X-User") != "test" || got.Header.Get("Sec-WebSocket-Protocol") != "chat" {
-		t.Errorf("%v", got.Header)
+		t.Errorf("the upstream got %v, want the user test and the subprotocol chat", got.Header)
 	}
 	r.Call("POST", "/auth/logout", "", bearer(refresh))
 	r.WantClose(conn, 3000, "session_ended")

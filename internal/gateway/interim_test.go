@@ -100,7 +100,7 @@ func askInterim(t *testing.T, r *rig, path string) ([]interim, *http.Response) {
 	}
 	defer resp.Body.Close()
 	if body, err := io.ReadAll(resp.Body); string(body) != "<p>x" || err != nil {
-		t.Errorf("%q, %v", body, err)
+		t.Errorf("got the body %q, %v", body, err)
 	}
 	return got, resp
 }
@@ -115,7 +115,7 @@ func TestNoInterimAnswersInHTTP10(t *testing.T) {
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil || resp.StatusCode != http.StatusOK || len(resp.Header["Link"]) > 0 {
-		t.Errorf("%v, %v", resp, err)
+		t.Errorf("got %v, %v, want 200 without Link", resp, err)
 	}
 }
 

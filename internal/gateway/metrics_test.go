@@ -149,7 +149,7 @@ func TestMetricsBalance(t *testing.T) {
 		switch {
 		case strings.HasPrefix(sample, "sockets{"):
 			if n != 0 {
-				t.Errorf("%s is %d", sample, n)
+				t.Errorf("%s is %d, want 0", sample, n)
 			}
 		case strings.HasPrefix(sample, `handshakes_total{outcome="opened"`):
 			opened += n

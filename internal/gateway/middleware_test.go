@@ -43,7 +43,7 @@ func TestMiddlewareAroundTheGateway(t *testing.T) {
 				if path == "/first" {
 					r.Write(conn, `{"type":"auth","token":"`+access+`"}`)
 					if reply, err := r.Read(conn); err != nil || !strings.Contains(reply, "auth_ok") {
-						t.Errorf("%q, %v", reply, err)
+						t.Errorf("got %q, %v, want auth_ok", reply, err)
 					}
 				}
 				r.echoOf(conn, "hello")

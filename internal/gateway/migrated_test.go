@@ -99,7 +99,7 @@ func TestTokensOfAnotherProgram(t *testing.T) {
 	for name, of := range map[string]Config{"too little": {Tokens: tokens.Config{IssuedLeeway: time.Second}}, "too much": {Tokens: tokens.Config{IssuedLeeway: time.Minute + 1}}} {
 		of.Tokens.Keys = must(token.NewKeySet(must(token.NewKey(token.HS256, secret, token.KeyOptions{}))))
 		if _, err := of.Check(); err == nil || !strings.Contains(err.Error(), "IssuedLeeway") {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want a fault of IssuedLeeway", name, err)
 		}
 	}
 }

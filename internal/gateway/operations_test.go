@@ -265,10 +265,10 @@ func TestHealth(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e := r.get("/livez"); !strings.Contains(e.Text, "GET /livez user=") {
-		t.Errorf("%d %s", e.StatusCode, e.Text)
+		t.Errorf("got %d %s, want the answer of the upstream", e.StatusCode, e.Text)
 	}
 	if e := r.get("/readyz"); e.Text != `{"status":"ready"}` {
-		t.Errorf("%d %s", e.StatusCode, e.Text)
+		t.Errorf("got %d %s, want that of the gateway", e.StatusCode, e.Text)
 	}
 	if e := demo.Call("GET", "/readyz", ""); e.StatusCode != http.StatusOK {
 		t.Errorf("the demonstration: %d", e.StatusCode)

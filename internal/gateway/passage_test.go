@@ -231,11 +231,11 @@ func TestL4_LongRequestsOverHTTP2(t *testing.T) {
 		switch x := <-got; x.path {
 		case "/poll":
 			if x.err != nil || x.resp.StatusCode != http.StatusUnauthorized || x.resp.ProtoMajor != 2 || !strings.Contains(x.text, "session_ended") {
-				t.Errorf("%s: %v %v %q", x.path, x.resp, x.err, x.text)
+				t.Errorf("%s: got %v, %v, %q, want 401 session_ended", x.path, x.resp, x.err, x.text)
 			}
 		default:
 			if x.err == nil || !strings.Contains(x.err.Error(), "stream error") {
-				t.Errorf("%s: %q, %v", x.path, x.text, x.err)
+				t.Errorf("%s: got %q, %v, want a reset of the stream", x.path, x.text, x.err)
 			}
 		}
 	}
@@ -258,7 +258,7 @@ func TestLongRequestsCountApart(t *testing.T) {
 		go func() { _, _ = io.Copy(io.Discard, in) }()
 		time.Sleep(2 * time.Second)
 		if counts := r.g.guard.Stats(); counts.Sockets != 1 || counts.Requests != 1 {
-			t.Errorf("%+v", counts)
+			t.Errorf("got %+v, want one socket and one request", counts)
 		}
 		expires := time.Unix(int64(r.Claims(access)["exp"].(float64)), 0)
 		time.Sleep(time.Until(expires) - time.Minute)
@@ -290,11 +290,11 @@ func TestPublicRequestsAreNotFollowed(t *testing.T) {
 				resp := must(http.ReadResponse(bufio.NewReader(conn), nil))
 				time.Sleep(5 * time.Second)
 				if counts := r.g.guard.Stats(); counts.Requests != 0 {
-					t.Errorf("%+v", counts)
+					t.Errorf("got %+v, want no requests", counts)
 				}
 				_ = conn.SetReadDeadline(time.Now().Add(time.Second))
 				if text, err := io.ReadAll(resp.Body); string(text) != "hello" || !isTimeout(err) {
-					t.Errorf("%q, %v", text, err)
+					t.Errorf("got %q, %v, want hello and a timeout", text, err)
 				}
 			})
 		})
@@ -369,7 +369,7 @@ func TestDeclinedHandshakesAreWhole(t *testing.T) {
 				text, err = io.ReadAll(resp.Body)
 			}
 			if (err == nil) != tt.whole || tt.whole && string(text) != "hello" {
-				t.Errorf("%q, %v", text, err)
+				t.Errorf("got %q, %v, want it whole: %t", text, err, tt.whole)
 			}
 		})
 	}
@@ -431,7 +431,7 @@ func TestEndsOverHTTP10AreVisible(t *testing.T) {
 					_, err = io.ReadAll(resp.Body)
 				}
 				if whole := strings.HasSuffix(path, "/whole"); (err == nil) != whole || isTimeout(err) {
-					t.Errorf("%s: %v", path, err)
+					t.Errorf("%s: got %v, want it whole: %t", path, err, whole)
 				}
 			}
 		})

@@ -57,7 +57,7 @@ func TestAuthPrefixIsChecked(t *testing.T) {
 	} {
 		_, err := Config{Login: login.Config{Prefix: prefix}}.Check()
 		if strings.Contains(err.Error(), "Login.Prefix") == good {
-			t.Errorf("%s: %v", prefix, err)
+			t.Errorf("%s: got %v, want it accepted: %t", prefix, err, good)
 		}
 	}
 }

@@ -89,7 +89,7 @@ func TestProviderTokensThatAreNotForUs(t *testing.T) {
 		}
 		e := r.Call("GET", "/auth/session", "", bearer(raw))
 		if got := e.Decode(t)["reason"]; e.StatusCode != 401 || got != reason {
-			t.Errorf("%s: %d %s", name, e.StatusCode, e.Text)
+			t.Errorf("%s: got %d %s, want 401 %s", name, e.StatusCode, e.Text, reason)
 		}
 	}
 }
@@ -151,7 +151,7 @@ func TestLogoutOfATokenWithoutNames(t *testing.T) {
 	one, other := r.socket("/x", bearer(first)), r.socket("/x", bearer(second))
 	r.echoOf(one, "hello")
 	if e := r.get("/x", bearer(first)); e.StatusCode != 200 || b.last().Header.Get("X-Jti") != "" {
-		t.Errorf("%d %v", e.StatusCode, b.last().Header)
+		t.Errorf("got %d, and the upstream %v; want 200, and no X-Jti", e.StatusCode, b.last().Header)
 	}
 	ticket := r.Ticket(first)
 	if e := r.Call("POST", "/auth/logout", "", bearer(first)); e.StatusCode != http.StatusNoContent {

@@ -158,7 +158,7 @@ func TestProxyForwardsAdmittedRequests(t *testing.T) {
 	}
 	e := r.get("/a/b?x=1&y=%20;", bearer(access))
 	if e.StatusCode != http.StatusOK || e.Text != "GET /a/b?x=1&y=%20; user=test" || e.Header.Get("X-Backend") != "yes" {
-		t.Errorf("%d %q", e.StatusCode, e.Text)
+		t.Errorf("got %d %q, want the answer of the backend", e.StatusCode, e.Text)
 	}
 	if e.Header.Get("Content-Security-Policy") != "" {
 		t.Error("the backend's pages get the gateway's policy")
@@ -273,7 +273,7 @@ func TestProxiedHandshake(t *testing.T) {
 		t.Fatalf("%v %v", conn, err)
 	}
 	if resp.Header.Get("Sec-WebSocket-Protocol") != "chat" {
-		t.Errorf("%v", resp.Header)
+		t.Errorf("got %v, want the subprotocol chat", resp.Header)
 	}
 	if _, resp, err := r.trySocket("/chat", nil); err == nil || resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("without a token: %v, want 401", err)
