@@ -159,8 +159,9 @@ func TestLifetimeOfASharedHealthCheck(t *testing.T) {
 		}
 		third := newPoolUntilEnd(t, w.config(all))
 		time.Sleep(time.Second + checkEvery)
-		if n := w.checks.Load() - before; n != 2 || !isHealthy(third) {
-			t.Errorf("a pool after that: %d checks, want 2", n)
+		// The second check is at a random time, so there may be a third.
+		if n := w.checks.Load() - before; n < 2 || n > 3 || !isHealthy(third) {
+			t.Errorf("a pool after that: %d checks, healthy: %v; want 2 or 3 and true", n, isHealthy(third))
 		}
 	})
 }
