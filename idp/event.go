@@ -17,7 +17,8 @@ import (
 	"wsauth/token"
 )
 
-// The events that end sessions, defined by CAEP 1.0 §3 and RISC 1.0 §2.
+// endingEvents are the events that end sessions, defined by CAEP 1.0 §3 and
+// RISC 1.0 §2.
 var endingEvents = []string{
 	"https://schemas.openid.net/secevent/caep/event-type/session-revoked",
 	"https://schemas.openid.net/secevent/caep/event-type/credential-change",

@@ -15,10 +15,11 @@ const maxStatementAge = 5 * time.Minute
 
 // Errors of a statement other than those of its signature, dates and audience.
 var (
-	// ErrNotLogout: it is not a logout token.
+	// ErrNotLogout means that a statement is not a logout token.
 	ErrNotLogout = errors.New("idp: not a logout token")
 
-	// ErrSubject: it names no user or session in a supported way.
+	// ErrSubject means that a statement names no user or session in a supported
+	// way.
 	ErrSubject = errors.New("idp: names no user or session")
 )
 
@@ -32,7 +33,7 @@ type Ending struct {
 	// nothing.
 	Revocations []store.Revocation
 
-	doubtful bool // possibly no access token uses the names of what ends
+	doubtful bool // access tokens may use other names for what ends
 }
 
 // logoutEvent is the event that a logout token must contain.
@@ -120,8 +121,8 @@ func (p *Provider) ending(c *token.Claims, t target, moment time.Time) (Ending, 
 	return e, nil
 }
 
-// isDoubtful reports whether possibly no access token names the session or the
-// user of t, judging by the access tokens seen so far.
+// isDoubtful reports whether it is possible that no access token names the
+// session or the user of t, judging by the access tokens seen so far.
 func (p *Provider) isDoubtful(t target) bool {
 	withSession, withoutSession := p.verifier.SeenSessions()
 	withSub, withoutSub := p.verifier.SeenIssuerSubjects()

@@ -65,7 +65,7 @@ func TestReload(t *testing.T) {
 	}
 	inUse("at first", first)
 	second := write(t, dir)
-	inUse("before it is told", first)
+	inUse("before Reload", first)
 	if err := p.Reload(); err != nil {
 		t.Error(err)
 	}
@@ -79,7 +79,7 @@ func TestReload(t *testing.T) {
 		{"no certificate", "c.pem", []byte("none"), private},
 		{"no key", "holds no private key", chain, []byte("secret-text")},
 		{"the certificate for a key", "k.pem", chain, chain},
-		{"a key that is none", "k.pem", chain, []byte("-----BEGIN PRIVATE KEY-----\nc2VjcmV0LXRleHQ=\n-----END PRIVATE KEY-----\n")},
+		{"not a key", "k.pem", chain, []byte("-----BEGIN PRIVATE KEY-----\nc2VjcmV0LXRleHQ=\n-----END PRIVATE KEY-----\n")},
 		{"longer than any", "longer than 1 MiB", append(chain, make([]byte, maxChain)...), private},
 		{"empty", "empty", chain, nil},
 		{"cut off", "is cut off", append(slices.Clone(chain), chain[:len(chain)/2]...), private},

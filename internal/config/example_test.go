@@ -14,7 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Indexes are not part of a key's name in the documentation.
+// index matches indexes, which are not part of a key's name in the
+// documentation.
 var index = regexp.MustCompile(`\[\d+\]`)
 
 // allKeys returns the keys of a type, each with its path.

@@ -22,7 +22,7 @@ type Place struct {
 	near   [2]*Place // previous and next in the line of the network
 }
 
-// The state of a place.
+// A state is the state of a place.
 type state uint8
 
 const (

@@ -10,7 +10,7 @@ import (
 
 var began = time.Unix(1_700_000_000, 0)
 
-// takes returns how many consecutive tries of a key are granted.
+// takes returns how many consecutive attempts of a key are granted.
 func takes(l *Limiter, key string, now time.Time) int {
 	for n := 0; ; n++ {
 		if wait := l.Take(key, now); wait > 0 {
@@ -40,19 +40,20 @@ func TestLimiter(t *testing.T) {
 	}
 }
 
-// TestRefusedTriesCostNothing: refused tries do not delay the next granted one.
-func TestRefusedTriesCostNothing(t *testing.T) {
+// TestRefusedAttemptsCostNothing: refused attempts do not delay the next
+// granted one.
+func TestRefusedAttemptsCostNothing(t *testing.T) {
 	l := New(1, time.Minute, 10)
 	takes(l, "a", began)
-	var tries sync.WaitGroup
+	var attempts sync.WaitGroup
 	for range 8 {
-		tries.Go(func() {
+		attempts.Go(func() {
 			for range 5000 {
 				l.Take("a", began)
 			}
 		})
 	}
-	tries.Wait()
+	attempts.Wait()
 	if wait := l.Take("a", began); wait != time.Minute {
 		t.Errorf("wait %v, want a minute", wait)
 	}
@@ -82,13 +83,13 @@ func TestFullTable(t *testing.T) {
 	}
 }
 
-// TestHeldInASweep: a held try keeps its bucket, for any time.
+// TestHeldInASweep: a held attempt keeps its bucket, for any time.
 func TestHeldInASweep(t *testing.T) {
 	l := New(1, time.Second, 1)
 	h, _ := Hold(began, Claim{l, "a"})
 	l.Take("b", began.Add(time.Hour)) // sweeps, and finds no room
 	if wait := l.Take("a", began.Add(time.Hour)); wait == 0 {
-		t.Error("a key has another try while one is held")
+		t.Error("a key has another attempt while one is held")
 	}
 	h.GiveBack()
 	if len(l.buckets) != 0 {
@@ -96,8 +97,8 @@ func TestHeldInASweep(t *testing.T) {
 	}
 }
 
-// TestGiveBackAfterARefusal: 20 tries are held, one is refused, and the 20 are
-// given back. Then all are available again, in any order of calls.
+// TestGiveBackAfterARefusal: 20 attempts are held, one is refused, and the 20
+// are given back. Then all are available again, in any order of calls.
 func TestGiveBackAfterARefusal(t *testing.T) {
 	const burst = 20
 	for name, order := range map[string]func(i int) int{
@@ -110,7 +111,7 @@ func TestGiveBackAfterARefusal(t *testing.T) {
 		for i := range burst {
 			h, wait := Hold(began.Add(time.Duration(i)*time.Millisecond), Claim{l, "a"})
 			if wait > 0 {
-				t.Fatalf("%s: try %d waits %v", name, i, wait)
+				t.Fatalf("%s: attempt %d waits %v", name, i, wait)
 			}
 			held = append(held, h)
 		}
@@ -124,18 +125,18 @@ func TestGiveBackAfterARefusal(t *testing.T) {
 			held[order(i)].Spend(now)
 		}
 		if n := takes(l, "a", now); n != burst {
-			t.Errorf("%s: %d tries are there again, want %d", name, n, burst)
+			t.Errorf("%s: %d attempts are available again, want %d", name, n, burst)
 		}
 	}
 }
 
-// TestGiveBackGainsNothing: a try that was given back has no effect, even if
-// others were spent and refilled meanwhile.
+// TestGiveBackGainsNothing: an attempt that was given back has no effect, even
+// if others were spent and refilled meanwhile.
 func TestGiveBackGainsNothing(t *testing.T) {
 	l := New(20, 3*time.Second, 10)
 	h, _ := Hold(began, Claim{l, "a"})
 	if n := takes(l, "a", began); n != 19 {
-		t.Errorf("got %d tries while one is held", n)
+		t.Errorf("got %d attempts while one is held", n)
 	}
 	later := began.Add(3 * time.Second)
 	if n := takes(l, "a", later); n != 1 {
@@ -166,12 +167,12 @@ func TestHoldTakesAllOrNone(t *testing.T) {
 		t.Errorf("%d of the address are left, want 4", n)
 	}
 	if _, wait := Hold(began, Claim{address, "y"}, Claim{name, "anna"}); wait == 0 || len(address.buckets) != 1 {
-		t.Errorf("wait %v; %d buckets, want 1: a refused try leaves none", wait, len(address.buckets))
+		t.Errorf("wait %v; %d buckets, want 1: a refused attempt leaves none", wait, len(address.buckets))
 	}
 }
 
 // TestHoldAtOnce: after concurrent calls of hold, spend and give back, exactly
-// the tries that were not spent are left.
+// the attempts that were not spent are left.
 func TestHoldAtOnce(t *testing.T) {
 	var g Group
 	a, b := g.New(100, time.Minute, 10), g.New(100, time.Minute, 10)
@@ -181,7 +182,7 @@ func TestHoldAtOnce(t *testing.T) {
 			h, wait := Hold(began, Claim{a, "k"}, Claim{b, "k"})
 			switch {
 			case wait > 0:
-				t.Errorf("try %d waits %v", i, wait)
+				t.Errorf("attempt %d waits %v", i, wait)
 			case i%4 == 0:
 				h.Spend(began)
 			default:

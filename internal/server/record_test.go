@@ -87,11 +87,11 @@ func TestRecordWithoutKeyFolder(t *testing.T) {
 				t.Errorf("a first start: lost %t", lost)
 			}
 			if run(t, in, "") || !exists(record) {
-				t.Error("the same store counts as another one")
+				t.Error("the same store is treated as another one")
 			}
 			older := keep(t, db)
 			if run(t, in, "b") {
-				t.Error("a store that has grown counts as another one")
+				t.Error("a store that has grown is treated as another one")
 			}
 			older()
 			if !run(t, in, "c") || run(t, in, "") {

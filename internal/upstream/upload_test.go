@@ -138,11 +138,11 @@ func TestBodiesAreClosed(t *testing.T) {
 	defer server.Close()
 	const nobody = "http://127.0.0.1:1"
 	for name, addresses := range map[string][]string{
-		"reached":          {server.URL},
-		"the second":       {nobody, server.URL},
-		"none":             {nobody},
-		"none of them":     {nobody, "http://127.0.0.2:1"},
-		"none, but with a": {"unix:/nonexistent/socket"},
+		"reached":        {server.URL},
+		"the second":     {nobody, server.URL},
+		"none":           {nobody},
+		"none of them":   {nobody, "http://127.0.0.2:1"},
+		"no socket file": {"unix:/nonexistent/socket"},
 	} {
 		body := &countedBody{t: t, Reader: strings.NewReader("hello"), done: make(chan struct{})}
 		r := httptest.NewRequest(http.MethodPost, "http://x/", nil)
@@ -162,8 +162,8 @@ func TestBodiesAreClosed(t *testing.T) {
 	}
 }
 
-// TestStalledUploads: the pool gives up a server that neither reads nor
-// answers, but not one that has answered, nor one whose client is slow.
+// TestStalledUploads: the pool gives up on a server that neither reads nor
+// answers, but not on one that has answered or whose client is slow.
 func TestStalledUploads(t *testing.T) {
 	const within = time.Minute
 	ask := func(t *testing.T, body io.Reader, serve func(net.Conn)) (*http.Response, error) {

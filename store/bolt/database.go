@@ -68,7 +68,7 @@ func (db *database) update(do func(*transaction) error) error {
 	})
 }
 
-// commit is update for callers that write the seal themselves.
+// commit is like update, but its callers write the seal themselves.
 //
 // It does not use bbolt's Update, because that looks for free pages after a
 // panic on another goroutine, where a second panic would crash the process.
@@ -78,7 +78,7 @@ func (db *database) commit(do func(*bbolt.Tx) error) error {
 		if err != nil {
 			return err
 		}
-		defer tx.Rollback() //nolint:errcheck // after a commit it is one, which is meant
+		defer tx.Rollback() //nolint:errcheck // fails after a commit, as intended
 		if err := do(tx); err != nil {
 			return err
 		}

@@ -73,7 +73,7 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// TestTries checks how many wrong tokens a network may try, and that right ones
+// TestTries checks how many wrong tokens a network may try, and that valid ones
 // do not count.
 func TestTries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

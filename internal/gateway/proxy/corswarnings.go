@@ -34,7 +34,7 @@ func (s *Site) warnOfCORS(to *fault.List, routes []Route) {
 			to.Add(field+".Credentials", "the route is public, so its cookies are those of %s: pages of %s can do there whatever their visitors can, unless it protects itself from them", strings.Join(r.Upstreams, " and "), strings.Join(r.CORS.Origins, " and "))
 		}
 	}
-	s.warnOfSpeechless(to, routes)
+	s.warnOfNoTickets(to, routes)
 }
 
 // warnOfInsecureOrigins warns of credentials for pages that are loaded over
@@ -48,10 +48,10 @@ func warnOfInsecureOrigins(to *fault.List, field string, c *CORS) {
 	}
 }
 
-// warnOfSpeechless warns of origins whose pages may open sockets but cannot
+// warnOfNoTickets warns of origins whose pages may open sockets but cannot
 // fetch tickets for them. It treats the hosts of the routes and of the issuer,
 // or else the host of s.Origins[0], as those of this server.
-func (s *Site) warnOfSpeechless(to *fault.List, routes []Route) {
+func (s *Site) warnOfNoTickets(to *fault.List, routes []Route) {
 	own := s.hosts(routes)
 	if s.Own.Prefix == "" || len(own) == 0 {
 		return
