@@ -36,7 +36,7 @@ func TestLogoutEndsEveryTokenOfTheSession(t *testing.T) { // L4, Q19
 			if e := r.Call("GET", "/auth/session", "", bearer(other)); e.StatusCode != http.StatusOK {
 				t.Errorf("another session of the same user has ended: %d", e.StatusCode)
 			}
-			r.wantEcho(otherConn)
+			r.WantEcho(otherConn, "hello")
 			if list := r.list(other); len(list) != 1 {
 				t.Errorf("%d sessions are listed, want the other one", len(list))
 			}

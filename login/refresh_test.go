@@ -76,7 +76,7 @@ func TestL7_RefreshReuseEndsTheSessionAndItsSockets(t *testing.T) {
 			}
 			r.wantLog("level=WARN msg=\"session ended\" user=test session=")
 			r.wantLog("reason=refresh_token_reused")
-			r.wantEcho(otherConn)
+			r.WantEcho(otherConn, "hello")
 		})
 	}
 }

@@ -65,7 +65,7 @@ func TestRefreshAnswerCutAtEachByte(t *testing.T) {
 			break
 		}
 	}
-	r.wantEcho(conn)
+	r.WantEcho(conn, "hello")
 	r.Call("POST", "/auth/refresh", "", bearer(access)).WantProblem(t, 403, "wrong_token_type", "")
 }
 

@@ -170,17 +170,8 @@ func (r *rig) beside() *rig {
 func (r *rig) echoes(access string) *websocket.Conn {
 	r.T.Helper()
 	conn := r.Open("", bearer(access))
-	r.wantEcho(conn)
+	r.WantEcho(conn, "hello")
 	return conn
-}
-
-// wantEcho sends a message, which must come back.
-func (r *rig) wantEcho(conn *websocket.Conn) {
-	r.T.Helper()
-	r.Write(conn, "hello")
-	if got, err := r.Read(conn); got != "hello" {
-		r.T.Fatalf("%q, %v", got, err)
-	}
 }
 
 // must returns v if there is no error.

@@ -85,7 +85,7 @@ func TestSessionsOfOthersCannotBeEnded(t *testing.T) {
 		t.Errorf("%s is not %s", theirs.Text, none.Text)
 	}
 	r.Call("POST", "/auth/logout-everywhere", "", bearer(anna))
-	r.wantEcho(conn)
+	r.WantEcho(conn, "hello")
 }
 
 func TestEndingTheOwnSessionByCookieClearsCookies(t *testing.T) {

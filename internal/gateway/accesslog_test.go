@@ -61,8 +61,8 @@ func TestAccessLog(t *testing.T) {
 	r.wantLine("request", 5, "route=none", "status=400")
 	conn := r.socket("/chat?x=y", bearer(access))
 	r.wantLine("request", 6, "route=/ ", "path=/chat ", "user=test", "status=101")
-	r.echoOf(conn, "hello")
-	if _, _, err := r.trySocket("/chat", nil); err == nil {
+	r.WantEcho(conn, "hello")
+	if _, _, err := r.DialPath("/chat", nil); err == nil {
 		t.Error("a socket opened without a token")
 	}
 	r.wantLine("request", 7, "route=/ ", "path=/chat ", "reason=token_missing", "status=401")
@@ -133,7 +133,7 @@ func TestAccessLogOfEnds(t *testing.T) {
 	r.wantLine("socket", 1, "reason=close", "code=1000", "by=client")
 	r.socket("/x", bearer(access)).CloseNow()
 	r.wantLine("socket", 2, "reason=eof", "by=client")
-	refused, _, err := r.trySocket("/x", nil, bearer("x"))
+	refused, _, err := r.DialPath("/x", nil, bearer("x"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,12 +266,12 @@ func accessLogHoldsNoCredential(t *testing.T, format logFormat) {
 		r.get("/query?token="+secret, "User-Agent: x")
 		r.get("/x", "Cookie: access_token_cookie="+secret, "X-CSRF-Token: "+secret, "X-Secret: "+secret)
 		for _, path := range []string{"/query?token=" + secret, "/?ticket=" + secret, "/?ticket=" + secret + "&ticket=" + secret} {
-			if conn, _, err := r.trySocket(path, nil); err == nil {
+			if conn, _, err := r.DialPath(path, nil); err == nil {
 				conn.CloseNow()
 			}
 		}
 		for _, path := range []string{"/protocol", "/first", "/"} {
-			if conn, _, err := r.trySocket(path, []string{"bearer", secret}); err == nil {
+			if conn, _, err := r.DialPath(path, []string{"bearer", secret}); err == nil {
 				conn.CloseNow()
 			}
 		}
@@ -281,7 +281,7 @@ func accessLogHoldsNoCredential(t *testing.T, format logFormat) {
 		r.get("/x/" + strings.ReplaceAll(access, ".", dot))
 	}
 	r.Call("POST", "/auth/login", `{"username":"test","password":"secret-password"}`, jsonType)
-	conn, _, err := r.trySocket("/first", nil)
+	conn, _, err := r.DialPath("/first", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -123,7 +123,7 @@ func TestAdminRevokes(t *testing.T) {
 				conns[i] = r.socket("/ws", bearer(tokens[i]))
 			}
 			for _, conn := range conns {
-				r.echoOf(conn, "I live")
+				r.WantEcho(conn, "I live")
 			}
 			e := o.Call("POST", "/v1/revoke", tt.body("ada", claims["sid"].(string), claims["jti"].(string)), jsonType)
 			ended := 0
@@ -133,7 +133,7 @@ func TestAdminRevokes(t *testing.T) {
 					r.WantClose(conns[i], 3000, tt.reason)
 					r.Call("GET", "/auth/session", "", bearer(tokens[i])).WantEnded(t)
 				} else {
-					r.echoOf(conns[i], "I live on")
+					r.WantEcho(conns[i], "I live on")
 					r.Claims(tokens[i])
 				}
 			}
@@ -160,7 +160,7 @@ func TestAdminLists(t *testing.T) {
 	r := behind(t, b)
 	o := r.operator()
 	access, _ := r.Login()
-	r.echoOf(r.socket("/ws", bearer(access)), "I am tied to an upstream")
+	r.WantEcho(r.socket("/ws", bearer(access)), "I am tied to an upstream")
 	claims := r.Claims(access)
 	socket := o.get("/v1/sockets?user=test")["sockets"].([]any)[0].(map[string]any)
 	if socket["jti"] != claims["jti"] || socket["sid"] != claims["sid"] || socket["route"] != "/" || socket["upstream"] != b.URL || socket["expires"] != claims["exp"] ||

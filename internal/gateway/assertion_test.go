@@ -119,7 +119,7 @@ func TestUpstreamsVerifyAssertions(t *testing.T) {
 			access := must(r.g.issuer.Access("ada", token.Options{})).Raw
 			seen := map[string]bool{}
 			for range upstreams {
-				conn, _, err := r.trySocket("/socket", nil, bearer(access))
+				conn, _, err := r.DialPath("/socket", nil, bearer(access))
 				var a arrival
 				select {
 				case a = <-arrivals: // before it has answered
@@ -128,7 +128,7 @@ func TestUpstreamsVerifyAssertions(t *testing.T) {
 				if err != nil || a.err != nil || a.subject != "ada" {
 					t.Fatalf("%s: %q, %v, %v", a.own, a.subject, a.err, err)
 				}
-				r.echoOf(conn, "hello")
+				r.WantEcho(conn, "hello")
 				seen[a.own] = true
 				if _, err := verified(t.Context(), url, "http://127.0.0.1:1", a.raw); !errors.Is(err, jwt.ErrTokenInvalidAudience) {
 					t.Errorf("verified for another server: %v", err)

@@ -67,7 +67,7 @@ func TestBackends(t *testing.T) {
 					t.Fatalf("first message %q, %v", hello, err)
 				}
 				for _, n := range []int{0, 1, 125, 126, 65_535, 65_536, 300_000} {
-					r.echoOf(conn, strings.Repeat("ä", n/2))
+					r.WantEcho(conn, strings.Repeat("ä", n/2))
 				}
 				if err := conn.Ping(withReader(t, conn)); err != nil {
 					t.Errorf("ping: %v", err)

@@ -43,7 +43,7 @@ func TestG8_ClientsBehindProxy(t *testing.T) {
 			}
 			opened := 0
 			for range 8 {
-				if _, _, err := mallory.dialAt("/ws"); err == nil {
+				if _, _, err := mallory.DialPath("/ws", nil); err == nil {
 					opened++
 				}
 			}
@@ -68,11 +68,11 @@ func TestG8_ClientsBehindProxy(t *testing.T) {
 				t.Errorf("a request of another client: %d %s", e.StatusCode, e.Text)
 			}
 			for range 3 {
-				conn, _, err := ada.dialAt("/ws")
+				conn, _, err := ada.DialPath("/ws", nil)
 				if err != nil {
 					t.Fatalf("another client: %v", err)
 				}
-				ada.echoOf(conn, "hello")
+				ada.WantEcho(conn, "hello")
 			}
 		})
 	}

@@ -60,16 +60,16 @@ func TestG7_BehindProxy(t *testing.T) {
 				arrives(path)
 			}
 			for _, path := range []string{"/ws", "/public/ws"} {
-				conn, response, err := r.dialAt(path, "Origin: "+f.scheme()+"://app.example", bearer(access))
+				conn, response, err := r.DialPath(path, nil, "Origin: "+f.scheme()+"://app.example", bearer(access))
 				if err != nil {
 					t.Fatalf("%s: %v (%v)", path, err, response)
 				}
 				arrives(path)
-				r.echoOf(conn, "hello")
+				r.WantEcho(conn, "hello")
 			}
 			other := map[string]string{"http": "https", "https": "http"}[f.scheme()]
 			for _, origin := range []string{other + "://app.example", "https://evil.example", "http://127.0.0.1"} {
-				if _, response, err := r.dialAt("/ws", "Origin: "+origin, bearer(access)); err == nil || response == nil || response.StatusCode != http.StatusForbidden {
+				if _, response, err := r.DialPath("/ws", nil, "Origin: "+origin, bearer(access)); err == nil || response == nil || response.StatusCode != http.StatusForbidden {
 					t.Errorf("a page of %s: %v, %v", origin, response, err)
 				}
 			}
@@ -110,12 +110,12 @@ func TestForwardedScheme(t *testing.T) {
 			if got := b.last().Header.Get("X-Forwarded-Proto"); got != "https" {
 				t.Errorf("the upstream of a plain request gets %q", got)
 			}
-			if _, response, err := r.dialAt("/ws", "Origin: https://app.example"); err != nil {
+			if _, response, err := r.DialPath("/ws", nil, "Origin: https://app.example"); err != nil {
 				t.Errorf("a socket of its own page: %v, %v", err, response)
 			} else if got := b.last().Header.Get("X-Forwarded-Proto"); got != "https" {
 				t.Errorf("the upstream of a socket gets %q", got)
 			}
-			if _, response, err := r.dialAt("/ws", "Origin: http://app.example"); err == nil || response == nil || response.StatusCode != http.StatusForbidden {
+			if _, response, err := r.DialPath("/ws", nil, "Origin: http://app.example"); err == nil || response == nil || response.StatusCode != http.StatusForbidden {
 				t.Errorf("a page without TLS: %v, %v", response, err)
 			}
 		})

@@ -48,7 +48,7 @@ func TestMaxConnections(t *testing.T) {
 				if name == "TLS" {
 					return r.dialTLS("/x", bearer(access), "Origin: "+r.URL)
 				}
-				return r.trySocket("/x", nil, bearer(access))
+				return r.DialPath("/x", nil, bearer(access))
 			}
 			for i := range 14 {
 				if _, _, err := open(); err != nil {

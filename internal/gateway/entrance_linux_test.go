@@ -261,8 +261,8 @@ func TestNothingBlocksTheLoop(t *testing.T) {
 				t.Fatal("the gateway does not connect to the busy upstream")
 			}
 		}
-		r.echoOf(open, name)
-		r.echoOf(r.socket("/chat", bearer(access)), name)
+		r.WantEcho(open, name)
+		r.WantEcho(r.socket("/chat", bearer(access)), name)
 		if toUpstream && !connects() {
 			t.Error("the gateway was not connecting all the time")
 		}

@@ -25,7 +25,7 @@ func TestFirstMessage(t *testing.T) {
 	b := newBackend(t)
 	r := firstMessageRoute(t, b)
 	access, refresh := r.Login()
-	conn, _, err := r.trySocket("/chat", []string{"chat"})
+	conn, _, err := r.DialPath("/chat", []string{"chat"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestFirstMessage(t *testing.T) {
 	if reply, err := r.Read(conn); err != nil || !strings.HasPrefix(reply, `{"type":"auth_ok","expires_at":`) {
 		t.Fatalf("%q, %v", reply, err)
 	}
-	r.echoOf(conn, "hello")
+	r.WantEcho(conn, "hello")
 	if got := b.last(); got.Header.Get("X-User") != "test" || got.Header.Get("Sec-WebSocket-Protocol") != "chat" {
 		t.Errorf("the upstream got %v, want the user test and the subprotocol chat", got.Header)
 	}
@@ -50,7 +50,7 @@ func TestFirstMessageOfARemovedRoute(t *testing.T) {
 	b, other := newBackend(t), newBackend(t)
 	r := firstMessageRoute(t, b, func(c *Config) { c.Routes[0].Extractors = []wsauth.Extractor{wsauth.FirstMessage{}} })
 	access, _ := r.Login()
-	conn, _, err := r.trySocket("/chat", nil)
+	conn, _, err := r.DialPath("/chat", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,5 +76,5 @@ func TestFirstMessageOfGraphQL(t *testing.T) {
 	if reply, err := r.Read(conn); err != nil || reply != `{"type":"connection_init"}` {
 		t.Fatalf("%q, %v", reply, err)
 	}
-	r.echoOf(conn, "hello")
+	r.WantEcho(conn, "hello")
 }

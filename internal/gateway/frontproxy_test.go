@@ -18,8 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"wsauth/internal/forwarded"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/tokens"
@@ -190,24 +188,6 @@ func (f frontProxy) scheme() string {
 		return "http"
 	}
 	return "https"
-}
-
-// dialAt opens a socket at a path.
-func (r *rig) dialAt(path string, lines ...string) (*websocket.Conn, *http.Response, error) {
-	r.T.Helper()
-	h := http.Header{}
-	for _, line := range lines {
-		name, value, _ := strings.Cut(line, ": ")
-		h.Add(name, value)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	conn, response, err := websocket.Dial(ctx, r.URL+path, &websocket.DialOptions{HTTPHeader: h, HTTPClient: r.HTTP})
-	if conn != nil {
-		conn.SetReadLimit(-1)
-		r.T.Cleanup(func() { _ = conn.CloseNow() })
-	}
-	return conn, response, err
 }
 
 // isClosed checks that the gateway closes a connection that begins with the

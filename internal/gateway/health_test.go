@@ -72,7 +72,7 @@ func TestHealthOfARoute(t *testing.T) {
 			t.Fatalf("socket %d: upstream %d has %d", i, i%3, n)
 		}
 		if i == 1 {
-			defer r.echoOf(conn, "still here")
+			defer r.WantEcho(conn, "still here")
 		}
 	}
 	all[1].setUnhealthy(t, true)

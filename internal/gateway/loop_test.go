@@ -28,7 +28,7 @@ func TestLoops(t *testing.T) {
 		}
 		r.get("/a").WantProblem(t, http.StatusLoopDetected, "loop_detected", "leads back")
 		r.get("/a", "CDN-Loop: other; v=1").WantProblem(t, http.StatusLoopDetected, "loop_detected", "leads back")
-		if _, resp, err := r.trySocket("/a", nil); err == nil || resp == nil || resp.StatusCode != http.StatusLoopDetected {
+		if _, resp, err := r.DialPath("/a", nil); err == nil || resp == nil || resp.StatusCode != http.StatusLoopDetected {
 			t.Errorf("a socket: %v", err)
 		}
 		r.count(`http_requests_total{code="508",route="/"}`, strconv.Itoa(2*proxy.MaxRounds+2))
@@ -56,7 +56,7 @@ func TestLoopMarks(t *testing.T) {
 		if len(got) != len(lines)+1 || got[len(lines)] != own {
 			t.Errorf("%q: the upstream has got %q", lines, got)
 		}
-		conn, _, err := r.trySocket("/public/a", nil, lines...)
+		conn, _, err := r.DialPath("/public/a", nil, lines...)
 		if err != nil {
 			t.Fatalf("%q: %v", lines, err)
 		}

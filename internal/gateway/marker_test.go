@@ -68,11 +68,11 @@ func TestMarkerIsSelected(t *testing.T) {
 		}
 	}
 	access, _ := plain.Login()
-	conn, _, err := plain.trySocket("/", []string{"bearer", access})
+	conn, _, err := plain.DialPath("/", []string{"bearer", access})
 	if err != nil || conn.Subprotocol() != "bearer" {
 		t.Fatalf("%v", err)
 	}
-	plain.echoOf(conn, "hello")
+	plain.WantEcho(conn, "hello")
 }
 
 // handshakeFor returns a handshake with an offer of subprotocols.

@@ -89,7 +89,7 @@ func TestMetricsBalance(t *testing.T) {
 		})
 	}
 	open := func(path, token string) *websocket.Conn {
-		conn, _, err := r.trySocket(path, nil, bearer(token))
+		conn, _, err := r.DialPath(path, nil, bearer(token))
 		if err != nil {
 			return nil
 		}

@@ -46,7 +46,7 @@ func TestMiddlewareAroundTheGateway(t *testing.T) {
 						t.Errorf("got %q, %v, want auth_ok", reply, err)
 					}
 				}
-				r.echoOf(conn, "hello")
+				r.WantEcho(conn, "hello")
 				_ = conn.CloseNow()
 			}
 		})

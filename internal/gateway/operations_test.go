@@ -72,14 +72,14 @@ func TestMetrics(t *testing.T) {
 	r.get("/dead", bearer(access))
 	r.get("/auth/none")
 	first := r.socket("/x", bearer(access))
-	r.echoOf(first, "hello")
+	r.WantEcho(first, "hello")
 	second := r.socket("/y", bearer(access))
 	for _, path := range []string{"/x", "/dead", "/close/x"} {
 		credential := bearer(access)
 		if path != "/dead" {
 			credential = bearer("x")
 		}
-		if conn, _, err := r.trySocket(path, nil, credential); err == nil {
+		if conn, _, err := r.DialPath(path, nil, credential); err == nil {
 			r.WantClose(conn, 3000, "token_invalid")
 		}
 	}
@@ -147,13 +147,13 @@ func TestMetricsOfAHandshakeWithoutAnOutcome(t *testing.T) {
 	t.Cleanup(func() { close(leave) })
 	r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} })
 	access, refresh := r.Login()
-	if _, resp, err := r.trySocket("/teapot", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusTeapot {
+	if _, resp, err := r.DialPath("/teapot", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusTeapot {
 		t.Errorf("declined: %v", err)
 	}
 	r.count(`handshakes_total{outcome="declined",reason="418",route="/"}`, "1")
 	failed := make(chan error)
 	go func() {
-		_, _, err := r.trySocket("/slow", nil, bearer(access))
+		_, _, err := r.DialPath("/slow", nil, bearer(access))
 		failed <- err
 	}()
 	<-arrived
@@ -298,7 +298,7 @@ func TestD1_NotReady(t *testing.T) {
 		t.Error(err)
 	}
 	r.Call("GET", "/readyz", "").WantProblem(t, 503, "restarting", "restarting")
-	if _, resp, err := r.trySocket("/x", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusServiceUnavailable {
+	if _, resp, err := r.DialPath("/x", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("a socket while it drains: %v", err)
 	}
 	if e := r.get("/a", bearer(access)); e.StatusCode != http.StatusOK {

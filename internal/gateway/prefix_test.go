@@ -27,11 +27,11 @@ func TestAuthPrefix(t *testing.T) {
 	if e.StatusCode != http.StatusOK {
 		t.Fatalf("ticket: %d %s", e.StatusCode, e.Text)
 	}
-	conn, _, err := r.trySocket("/ws?ticket="+e.Decode(t)["ticket"].(string), nil)
+	conn, _, err := r.DialPath("/ws?ticket="+e.Decode(t)["ticket"].(string), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.echoOf(conn, "hello")
+	r.WantEcho(conn, "hello")
 
 	for _, name := range []string{"login", "refresh", "ticket", "logout"} {
 		e := r.exactly("POST /auth/"+name+" HTTP/1.1", "Content-Length: 0", "Connection: close", bearer(access))
@@ -39,7 +39,7 @@ func TestAuthPrefix(t *testing.T) {
 			t.Errorf("/auth/%s: %d %s", name, e.StatusCode, e.Text)
 		}
 	}
-	r.echoOf(conn, "it is still open")
+	r.WantEcho(conn, "it is still open")
 
 	if e := r.Call("POST", "/gw/login/logout", "", bearer(access)); e.StatusCode != http.StatusNoContent {
 		t.Fatalf("logout: %d %s", e.StatusCode, e.Text)

@@ -42,7 +42,7 @@ var presenters = []presenter{
 		return r.exactly("GET /refresh HTTP/1.1", append(slices.Clone(upgradeLines), bearer(raw))...).StatusCode
 	}},
 	{name: "a first message", good: 101, routed: true, show: func(r *rig, raw string) int {
-		conn, _, err := r.trySocket("/introduced", nil)
+		conn, _, err := r.DialPath("/introduced", nil)
 		if err != nil {
 			r.T.Fatal(err)
 		}
@@ -113,11 +113,11 @@ func TestL7_ReuseWithoutARefresh(t *testing.T) {
 				r, b := servePresenters(t)
 				otherAccess, other := r.rotations(1)
 				access, refresh := r.rotations(2)
-				conn, _, err := r.trySocket("/access", nil, bearer(access))
+				conn, _, err := r.DialPath("/access", nil, bearer(access))
 				if err != nil {
 					t.Fatal(err)
 				}
-				r.echoOf(conn, "hello")
+				r.WantEcho(conn, "hello")
 				n := b.count()
 				if status := at.show(r, refresh[generation]); status != http.StatusUnauthorized || b.count() != n {
 					t.Errorf("%d, and the upstream has %d requests", status, b.count()-n)

@@ -16,8 +16,8 @@ import (
 	"wsauth/token"
 )
 
-// wantEcho checks that a socket is open.
-func (r *rig) wantEcho(conn *websocket.Conn) {
+// wantOpen checks that a socket is open.
+func (r *rig) wantOpen(conn *websocket.Conn) {
 	r.T.Helper()
 	r.Write(conn, "still here?")
 	if answer, err := r.Read(conn); err != nil {
@@ -63,8 +63,8 @@ func TestProviderOpensAndEndsSockets(t *testing.T) {
 	if e := r.Call("POST", "/auth/backchannel-logout", form, "Content-Type: application/x-www-form-urlencoded"); e.StatusCode != 400 {
 		t.Errorf("the same logout token again: %d", e.StatusCode)
 	}
-	r.wantEcho(bobConn)
-	r.wantEcho(ownConn)
+	r.wantOpen(bobConn)
+	r.wantOpen(ownConn)
 }
 
 // TestProviderTokensThatAreNotForUs checks that only access tokens that the
@@ -107,7 +107,7 @@ func TestProviderTokensAtOurEndpoints(t *testing.T) {
 	if e := r.Call("POST", "/auth/logout-everywhere", "", bearer(raw)); e.StatusCode != 200 || e.Text != `{"sessions":0,"sockets":0}` {
 		t.Errorf("logout everywhere: %d %s", e.StatusCode, e.Text)
 	}
-	r.wantEcho(conn)
+	r.wantOpen(conn)
 }
 
 // TestLogoutTokenWithMoreEvents checks that a logout token may contain other
@@ -149,7 +149,7 @@ func TestLogoutOfATokenWithoutNames(t *testing.T) {
 	}
 	first, second := unnamed(1), unnamed(2)
 	one, other := r.socket("/x", bearer(first)), r.socket("/x", bearer(second))
-	r.echoOf(one, "hello")
+	r.WantEcho(one, "hello")
 	if e := r.get("/x", bearer(first)); e.StatusCode != 200 || b.last().Header.Get("X-Jti") != "" {
 		t.Errorf("got %d, and the upstream %v; want 200, and no X-Jti", e.StatusCode, b.last().Header)
 	}
@@ -162,7 +162,7 @@ func TestLogoutOfATokenWithoutNames(t *testing.T) {
 	r.exactly("GET /x HTTP/1.1", append([]string{bearer(first)}, upgradeLines...)...).WantEnded(t)
 	site := []string{"Host: " + strings.TrimPrefix(r.URL, "http://"), "Origin: " + r.URL}
 	r.exactly("GET /ws?ticket="+ticket+" HTTP/1.1", append(site, upgradeLines...)...).WantEnded(t)
-	r.echoOf(other, "still here?")
+	r.WantEcho(other, "still here?")
 	o := r.operator()
 	sockets := o.get("/v1/sockets")["sockets"].([]any)
 	if len(sockets) != 1 {
@@ -194,7 +194,7 @@ func TestTokenOfANewKey(t *testing.T) {
 	if e := r.get("/x", bearer(raw)); e.StatusCode != 503 || e.Header.Get("Retry-After") == "" || b.count() != 1 {
 		t.Errorf("%d, Retry-After %q", e.StatusCode, e.Header.Get("Retry-After"))
 	}
-	if _, resp, err := r.trySocket("/x", nil, bearer(raw)); err == nil || resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+	if _, resp, err := r.DialPath("/x", nil, bearer(raw)); err == nil || resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("a socket: %v", err)
 	}
 	now := time.Now().Unix()

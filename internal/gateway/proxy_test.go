@@ -178,37 +178,11 @@ func TestProxyForwardsAdmittedRequests(t *testing.T) {
 // socket opens a socket at any path.
 func (r *rig) socket(path string, lines ...string) *websocket.Conn {
 	r.T.Helper()
-	conn, _, err := r.trySocket(path, nil, lines...)
+	conn, _, err := r.DialPath(path, nil, lines...)
 	if err != nil {
 		r.T.Fatal(err)
 	}
 	return conn
-}
-
-func (r *rig) trySocket(path string, protocols []string, lines ...string) (*websocket.Conn, *http.Response, error) {
-	h := http.Header{}
-	for _, line := range lines {
-		name, value, _ := strings.Cut(line, ": ")
-		h[name] = append(h[name], value)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	conn, resp, err := websocket.Dial(ctx, r.URL+path, &websocket.DialOptions{HTTPHeader: h, HTTPClient: r.HTTP, Subprotocols: protocols})
-	if conn != nil {
-		conn.SetReadLimit(-1)
-		r.T.Cleanup(func() { conn.CloseNow() })
-	}
-	return conn, resp, err
-}
-
-// echoOf sends a message and reads what comes back.
-func (r *rig) echoOf(conn *websocket.Conn, message string) {
-	r.T.Helper()
-	r.Write(conn, message)
-	got, err := r.Read(conn)
-	if err != nil || got != message {
-		r.T.Fatalf("%q comes back as %q, %v", message, got, err)
-	}
 }
 
 // TestLogoutClosesProxiedSockets checks that a logout closes the sockets of a
@@ -219,8 +193,8 @@ func TestLogoutClosesProxiedSockets(t *testing.T) {
 	access, refresh := r.Login()
 	other, _ := r.Login()
 	conn, kept := r.socket("/chat", bearer(access)), r.socket("/chat", bearer(other))
-	r.echoOf(conn, "hello")
-	r.echoOf(conn, strings.Repeat("x", 100_000))
+	r.WantEcho(conn, "hello")
+	r.WantEcho(conn, strings.Repeat("x", 100_000))
 	if got := b.last().Header.Get("X-User"); got != "test" {
 		t.Errorf("X-User: %q", got)
 	}
@@ -228,7 +202,7 @@ func TestLogoutClosesProxiedSockets(t *testing.T) {
 		t.Fatalf("logout: %d %s", e.StatusCode, e.Text)
 	}
 	r.WantClose(conn, 3000, "session_ended")
-	r.echoOf(kept, "still here")
+	r.WantEcho(kept, "still here")
 }
 
 // TestRefreshKeepsProxiedSockets checks that a socket whose session is
@@ -243,7 +217,7 @@ func TestRefreshKeepsProxiedSockets(t *testing.T) {
 	kept := r.socket("/chat", bearer(first))
 	access, _ := r.Login()
 	conn := r.socket("/chat", bearer(access))
-	r.echoOf(conn, "hello")
+	r.WantEcho(conn, "hello")
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -258,7 +232,7 @@ func TestRefreshKeepsProxiedSockets(t *testing.T) {
 		case <-ended:
 			isOpen = false
 		}
-		r.echoOf(kept, "still here")
+		r.WantEcho(kept, "still here")
 	}
 }
 
@@ -268,14 +242,14 @@ func TestProxiedHandshake(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
 	access, _ := r.Login()
-	conn, resp, err := r.trySocket("/chat", []string{"other", "chat"}, bearer(access))
+	conn, resp, err := r.DialPath("/chat", []string{"other", "chat"}, bearer(access))
 	if err != nil || conn.Subprotocol() != "chat" {
 		t.Fatalf("%v %v", conn, err)
 	}
 	if resp.Header.Get("Sec-WebSocket-Protocol") != "chat" {
 		t.Errorf("got %v, want the subprotocol chat", resp.Header)
 	}
-	if _, resp, err := r.trySocket("/chat", nil); err == nil || resp.StatusCode != http.StatusUnauthorized {
+	if _, resp, err := r.DialPath("/chat", nil); err == nil || resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("without a token: %v, want 401", err)
 	}
 	if n := b.count(); n != 1 {
@@ -294,7 +268,7 @@ func TestTicketReachesNoUpstream(t *testing.T) {
 	r := behind(t, b)
 	access, _ := r.Login()
 	conn := r.socket("/ws?room=1&ticket="+r.Ticket(access), "Origin: "+r.URL)
-	r.echoOf(conn, "hello")
+	r.WantEcho(conn, "hello")
 	if got := b.last().RequestURI; got != "/ws?room=1" {
 		t.Errorf("the upstream got %q, want /ws?room=1", got)
 	}

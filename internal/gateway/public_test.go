@@ -287,7 +287,7 @@ func TestAppParametersOfARoute(t *testing.T) {
 		for what, call := range map[string]func(path string) int{
 			"request": func(path string) int { return r.Call("GET", path, "").StatusCode },
 			"socket": func(path string) int {
-				conn, resp, err := r.trySocket(path+"&csrf_token="+csrf, nil, "Origin: "+r.URL)
+				conn, resp, err := r.DialPath(path+"&csrf_token="+csrf, nil, "Origin: "+r.URL)
 				if err != nil {
 					return resp.StatusCode
 				}

@@ -51,21 +51,21 @@ func TestUpdateEndsSocketsOfPublicRoutes(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, socketsBesideGuarded(b.URL, func(routes []proxy.Route) { routes[0].Sockets = true }))
 	conn := r.socket("/x")
-	r.echoOf(conn, "hello")
+	r.WantEcho(conn, "hello")
 	at := []string{b.URL}
 	if err := r.g.Update([]proxy.Route{{Path: "/", Upstreams: at, Public: true, Sockets: true, Origins: []string{"https://app.example"}}}); err != nil {
 		t.Fatal(err)
 	}
-	r.echoOf(conn, "still here")
+	r.WantEcho(conn, "still here")
 	if err := r.g.Update([]proxy.Route{{Path: "/", Upstreams: at, Public: true}}); err != nil {
 		t.Fatal(err)
 	}
 	r.WantClose(conn, 1012, "restarting")
-	if _, resp, err := r.trySocket("/x", nil); err == nil || resp.StatusCode != http.StatusForbidden {
+	if _, resp, err := r.DialPath("/x", nil); err == nil || resp.StatusCode != http.StatusForbidden {
 		t.Errorf("another: %v", err)
 	}
 	if err := r.g.Update([]proxy.Route{{Path: "/", Upstreams: at, Public: true, Sockets: true}}); err != nil {
 		t.Fatal(err)
 	}
-	r.echoOf(r.socket("/x"), "hello")
+	r.WantEcho(r.socket("/x"), "hello")
 }

@@ -117,7 +117,7 @@ func TestTokensOfRealProviders(t *testing.T) {
 				if e.StatusCode != 200 {
 					t.Fatalf("%d %s: %s", e.StatusCode, e.Text, r.log.String())
 				}
-				r.wantEcho(r.echoes(raw))
+				r.wantOpen(r.echoes(raw))
 				ticket := r.Call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(raw))
 				if ticket.StatusCode != 200 {
 					t.Errorf("ticket: %d %s", ticket.StatusCode, ticket.Text)
@@ -199,7 +199,7 @@ func TestSocketsOfAnotherSubject(t *testing.T) {
 	r.WantClose(byTicket, 3000, "session_ended")
 	r.WantClose(r.Open("?ticket="+waiting), 3000, "token_revoked")
 	r.Call("GET", "/auth/session", "", bearer(ada)).WantEnded(t)
-	r.wantEcho(bobConn)
+	r.wantOpen(bobConn)
 }
 
 // unverified returns a token with an unverified email address.
@@ -220,7 +220,7 @@ func TestTicketForManyRoles(t *testing.T) {
 	if _, err := r.Read(conn); err != nil {
 		t.Fatal(err)
 	}
-	r.wantEcho(conn)
+	r.wantOpen(conn)
 }
 
 // A tightStore is a store for which every ticket is too long.

@@ -126,16 +126,16 @@ func TestRealProxies(t *testing.T) {
 				arrives(path)
 			}
 			for _, path := range []string{"/ws", "/public/ws"} {
-				conn, response, err := ada.dialAt(path, append([]string{"Origin: " + p.scheme + "://" + at.host(), bearer(access)}, forgeries...)...)
+				conn, response, err := ada.DialPath(path, nil, append([]string{"Origin: " + p.scheme + "://" + at.host(), bearer(access)}, forgeries...)...)
 				if err != nil {
 					t.Fatalf("%s: %v (%v)", path, err, response)
 				}
 				arrives(path)
 				for _, n := range []int{1, 126, 65_536, 300_000} {
-					ada.echoOf(conn, strings.Repeat("ä", n/2))
+					ada.WantEcho(conn, strings.Repeat("ä", n/2))
 				}
 			}
-			if _, response, err := ada.dialAt("/ws", "Origin: https://evil.example", bearer(access)); err == nil || response == nil || response.StatusCode != http.StatusForbidden {
+			if _, response, err := ada.DialPath("/ws", nil, "Origin: https://evil.example", bearer(access)); err == nil || response == nil || response.StatusCode != http.StatusForbidden {
 				t.Errorf("a page of another site: %v, %v", response, err)
 			}
 			session := ada.Call("GET", "/auth/sessions", "", bearer(access)).Decode(t)["sessions"].([]any)[0].(map[string]any)

@@ -89,7 +89,7 @@ func TestUpstreamFailures(t *testing.T) {
 		if strings.Contains(e.Text, "127.0.0.1") {
 			t.Errorf("%s: the answer has the address of the upstream: %s", path, e.Text)
 		}
-		if _, resp, err := r.trySocket(path, nil); err == nil || resp == nil || resp.StatusCode != want {
+		if _, resp, err := r.DialPath(path, nil); err == nil || resp == nil || resp.StatusCode != want {
 			t.Errorf("%s, socket: %v", path, err)
 		}
 	}
@@ -105,7 +105,7 @@ func TestUpstreamDeclines(t *testing.T) {
 	})
 	r := behind(t, b)
 	access, _ := r.Login()
-	_, resp, err := r.trySocket("/chat", nil, bearer(access))
+	_, resp, err := r.DialPath("/chat", nil, bearer(access))
 	if err == nil || resp.StatusCode != http.StatusTeapot || resp.Header.Get("X-Why") != "full" {
 		t.Fatalf("%v %v", resp, err)
 	}
@@ -122,13 +122,13 @@ func TestLimitsOfSockets(t *testing.T) {
 	})
 	access, _ := r.Login()
 	conn := r.socket("/chat", bearer(access))
-	r.echoOf(conn, strings.Repeat("x", 1000))
+	r.WantEcho(conn, strings.Repeat("x", 1000))
 	r.Write(conn, strings.Repeat("y", 1001))
 	r.WantClose(conn, websocket.StatusMessageTooBig, "message_too_big: limits.max_message")
 	for range 2 {
 		r.socket("/chat", bearer(access))
 	}
-	if _, resp, err := r.trySocket("/chat", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusTooManyRequests {
+	if _, resp, err := r.DialPath("/chat", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusTooManyRequests {
 		t.Errorf("the fourth handshake of a minute: %v", err)
 	}
 }
@@ -156,7 +156,7 @@ func TestIdleSocketsEnd(t *testing.T) {
 			waiting = false // busy has then been open for longer than idle, too
 		}
 		last = time.Now()
-		r.echoOf(busy, "still here")
+		r.WantEcho(busy, "still here")
 	}
 	r.WantClose(busy, 3008, "idle_timeout")
 	if d := time.Since(last); d < idle {

@@ -134,12 +134,12 @@ func TestBasicBesideTickets(t *testing.T) {
 	access, _ := r.Login()
 	line := strings.TrimPrefix(basic, "Authorization: ")
 	e := r.Call("POST", "/auth/ticket", `{"path":"/socket"}`, jsonType, bearer(access), "Origin: "+r.URL)
-	r.echoOf(r.socket("/socket?ticket="+e.Decode(t)["ticket"].(string), basic, "Origin: "+r.URL), "hello")
+	r.WantEcho(r.socket("/socket?ticket="+e.Decode(t)["ticket"].(string), basic, "Origin: "+r.URL), "hello")
 	if got := b.last(); got.Header.Get("Authorization") != line || got.Header.Get("X-User") != "test" || got.URL.RawQuery != "" {
 		t.Errorf("the backend has %v %s", got.Header, got.URL)
 	}
 	csrf, _ := r.LoginCookies()
-	r.echoOf(r.socket("/socket?csrf_token="+csrf, basic, "Origin: "+r.URL), "hello")
+	r.WantEcho(r.socket("/socket?csrf_token="+csrf, basic, "Origin: "+r.URL), "hello")
 	if got := b.last(); got.Header.Get("Authorization") != line || got.Header.Get("X-User") != "test" || got.Header.Get("Cookie") != "" {
 		t.Errorf("the backend has %v", got.Header)
 	}

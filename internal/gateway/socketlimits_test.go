@@ -35,7 +35,7 @@ func TestFrameLimitOfARoute(t *testing.T) {
 		t.Fatalf("% x, %v", got, err)
 	}
 	other := r.socket("/chat", bearer(access))
-	r.echoOf(other, strings.Repeat("y", 100))
+	r.WantEcho(other, strings.Repeat("y", 100))
 	r.Write(other, strings.Repeat("y", 101))
 	r.WantClose(other, 1009, "message_too_big: limits.max_frame")
 }
@@ -64,7 +64,7 @@ func TestNoSizeLimitsByDefault(t *testing.T) {
 	access, _ := r.Login()
 	conn := r.socket("/chat", bearer(access))
 	conn.SetReadLimit(-1)
-	r.echoOf(conn, strings.Repeat("x", 1_200_000))
+	r.WantEcho(conn, strings.Repeat("x", 1_200_000))
 	req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, r.URL+"/public/upload", bytes.NewReader(make([]byte, 3<<20))))
 	resp, err := r.HTTP.Do(req)
 	if err != nil {

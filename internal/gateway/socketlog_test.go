@@ -71,7 +71,7 @@ func TestSocketLinesNameTheRoute(t *testing.T) {
 				case "/public/x":
 					conn, who = dial(path), nil
 				}
-				r.echoOf(conn, "hello")
+				r.WantEcho(conn, "hello")
 				_ = conn.CloseNow()
 				for _, text := range append(opened, `msg="socket ended"`, "msg=socket ") {
 					r.log.Wait(t, text, func(string) bool { return len(r.withText(text)) > 0 })

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bufio"
-	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -17,6 +16,7 @@ import (
 
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/proxy"
+	"wsauth/internal/logintest"
 )
 
 // overTLS serves with a replaceable certificate, which the client trusts.
@@ -52,23 +52,12 @@ func (r *rig) dialRawTLS() net.Conn {
 // dialTLS opens a socket, on a connection of HTTP/1.1 as browsers do.
 func (r *rig) dialTLS(path string, lines ...string) (*websocket.Conn, *http.Response, error) {
 	r.T.Helper()
-	h := http.Header{}
-	for _, line := range lines {
-		name, value, _ := strings.Cut(line, ": ")
-		h.Add(name, value)
-	}
 	transport := r.HTTP.Transport.(*http.Transport).Clone()
 	transport.ForceAttemptHTTP2 = false
 	transport.TLSClientConfig.NextProtos = []string{"http/1.1"}
 	transport.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
-	ctx, cancel := context.WithTimeout(r.T.Context(), 10*time.Second)
-	defer cancel()
-	conn, resp, err := websocket.Dial(ctx, r.URL+path, &websocket.DialOptions{HTTPHeader: h, HTTPClient: &http.Client{Transport: transport}})
-	if conn != nil {
-		conn.SetReadLimit(-1)
-		r.T.Cleanup(func() { conn.CloseNow() })
-	}
-	return conn, resp, err
+	client := logintest.Client{T: r.T, URL: r.URL, HTTP: &http.Client{Transport: transport, Timeout: r.HTTP.Timeout}}
+	return client.DialPath(path, nil, lines...)
 }
 
 func TestTLS(t *testing.T) {
@@ -82,7 +71,7 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.echoOf(conn, strings.Repeat("x", 300_000))
+	r.WantEcho(conn, strings.Repeat("x", 300_000))
 	if got := b.last().Header.Get("X-Forwarded-Proto"); got != "https" {
 		t.Errorf("X-Forwarded-Proto: %q", got)
 	}
@@ -127,7 +116,7 @@ func TestTLSOfDemo(t *testing.T) {
 	if _, err := r.Read(conn); err != nil {
 		t.Fatal(err)
 	}
-	r.echoOf(conn, "hello")
+	r.WantEcho(conn, "hello")
 	r.stop()
 	r.WantClose(conn, 1012, "restarting")
 }

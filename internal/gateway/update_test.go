@@ -34,11 +34,11 @@ func TestUpdateKeepsSocketsOfKeptRoutes(t *testing.T) {
 	r.WantClose(gone, 1012, "restarting")
 	r.WantClose(strict, 1012, "restarting")
 	r.WantClose(opened, 1012, "restarting")
-	r.echoOf(stays, "still here")
+	r.WantEcho(stays, "still here")
 	if e := r.get("/a", bearer(access)); e.Text != "GET /a user=" || second.last().Header.Get("X-Who") != "test" {
 		t.Errorf("%d %q, %v", e.StatusCode, e.Text, second.last())
 	}
-	if _, resp, err := r.trySocket("/strict/x", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusForbidden {
+	if _, resp, err := r.DialPath("/strict/x", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusForbidden {
 		t.Errorf("a socket without the required claim: %v", err)
 	}
 	if e := r.get("/public/a"); e.StatusCode != http.StatusUnauthorized {
@@ -90,7 +90,7 @@ func TestUpdateGuardsOpenSockets(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.stays {
-				r.echoOf(open, "still here")
+				r.WantEcho(open, "still here")
 			} else {
 				r.WantClose(open, 1012, "restarting")
 			}
@@ -108,7 +108,7 @@ func TestUpdateWhileRenewing(t *testing.T) {
 			r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} })
 			access, refresh := r.Login()
 			conn := r.socket("/chat", bearer(access))
-			r.echoOf(conn, "the token of a login is fresh")
+			r.WantEcho(conn, "the token of a login is fresh")
 			var once sync.Once
 			update := func() {
 				once.Do(func() {
@@ -123,7 +123,7 @@ func TestUpdateWhileRenewing(t *testing.T) {
 				r.WantClose(conn, 1012, "restarting")
 				return
 			}
-			r.echoOf(conn, "still here")
+			r.WantEcho(conn, "still here")
 		})
 	}
 }
@@ -135,13 +135,13 @@ func TestRenewalAfterUpdate(t *testing.T) {
 	r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}} })
 	access, refresh := r.Login()
 	conn := r.socket("/chat", bearer(access))
-	r.echoOf(conn, "the token of a login is fresh")
+	r.WantEcho(conn, "the token of a login is fresh")
 	strict := []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Claims: map[string][]string{"fresh": {"true"}}}}
 	if err := r.g.Update(strict); err != nil {
 		t.Fatal(err)
 	}
 	r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh))) // for a token that is not
-	r.echoOf(conn, "still here")
+	r.WantEcho(conn, "still here")
 	sockets := slices.Collect(r.g.guard.Sockets(wsauth.Filter{Subject: "test"}))
 	if len(sockets) != 1 || !sockets[0].Claims().Fresh {
 		t.Errorf("the socket has claims that the route does not admit: %+v", sockets)
@@ -181,7 +181,7 @@ func TestUpdateRefused(t *testing.T) {
 	if e := r.get("/a", bearer(access)); e.StatusCode != http.StatusOK {
 		t.Errorf("the guarded route with a token: %d", e.StatusCode)
 	}
-	r.echoOf(conn, "still here")
+	r.WantEcho(conn, "still here")
 	r.Call("POST", "/auth/logout", "", bearer(refresh))
 	r.WantClose(conn, 3000, "session_ended")
 	if n := other.count(); n != 0 {

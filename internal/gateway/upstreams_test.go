@@ -33,12 +33,12 @@ func TestUpstreamOverTLS(t *testing.T) {
 		t.Errorf("%d %s", e.StatusCode, e.Text)
 	}
 	conn := r.socket("/chat", bearer(access))
-	r.echoOf(conn, strings.Repeat("x", 200_000))
+	r.WantEcho(conn, strings.Repeat("x", 200_000))
 	n := b.count()
 	if e := r.get("/unknown/a", bearer(access)); e.StatusCode != http.StatusBadGateway {
 		t.Errorf("an unknown authority: %d %s", e.StatusCode, e.Text)
 	}
-	if _, resp, err := r.trySocket("/unknown/chat", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusBadGateway {
+	if _, resp, err := r.DialPath("/unknown/chat", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusBadGateway {
 		t.Errorf("an unknown authority, socket: %v", err)
 	}
 	if b.count() != n {
@@ -67,7 +67,7 @@ func TestUpstreamOnUnixSocket(t *testing.T) {
 		t.Errorf("%d %s", e.StatusCode, e.Text)
 	}
 	conn := r.socket("/chat", bearer(access))
-	r.echoOf(conn, strings.Repeat("x", 200_000))
+	r.WantEcho(conn, strings.Repeat("x", 200_000))
 	r.Call("POST", "/auth/logout", "", bearer(refresh))
 	r.WantClose(conn, 3000, "session_ended")
 }

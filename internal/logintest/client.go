@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -134,19 +135,28 @@ func (c *Client) Cookies() map[string]string {
 // with the document.
 func (c *Client) Dial(query string, headers ...string) (*websocket.Conn, *http.Response, error) {
 	c.T.Helper()
-	h := http.Header{"Origin": {c.URL}}
-	for _, line := range headers {
-		name, value, _ := strings.Cut(line, ": ")
-		h.Set(name, value)
+	if !slices.ContainsFunc(headers, func(line string) bool { return strings.HasPrefix(line, "Origin: ") }) {
+		headers = append(slices.Clone(headers), "Origin: "+c.URL)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	conn, resp, err := websocket.Dial(ctx, c.URL+"/ws"+query, &websocket.DialOptions{HTTPHeader: h, HTTPClient: c.HTTP})
-	if conn != nil {
-		c.T.Cleanup(func() { conn.CloseNow() })
-	}
+	conn, resp, err := c.DialPath("/ws"+query, nil, headers...)
 	if resp != nil {
 		c.CheckHandshake(resp)
+	}
+	return conn, resp, err
+}
+
+// DialPath opens a socket at any path. It sends the names of the headers as
+// they are.
+func (c *Client) DialPath(path string, protocols []string, headers ...string) (*websocket.Conn, *http.Response, error) {
+	h := http.Header{}
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		h[name] = append(h[name], value)
+	}
+	conn, resp, err := websocket.Dial(context.Background(), c.URL+path, &websocket.DialOptions{HTTPHeader: h, HTTPClient: c.HTTP, Subprotocols: protocols})
+	if conn != nil {
+		conn.SetReadLimit(-1)
+		c.T.Cleanup(func() { conn.CloseNow() })
 	}
 	return conn, resp, err
 }
@@ -202,5 +212,14 @@ func (c *Client) WantClose(conn *websocket.Conn, code websocket.StatusCode, reas
 	end, ok := errors.AsType[websocket.CloseError](err)
 	if !ok || end.Code != code || end.Reason != reason {
 		c.T.Fatalf("got %v, want close %d %q", err, code, reason)
+	}
+}
+
+// WantEcho sends a message, which must come back.
+func (c *Client) WantEcho(conn *websocket.Conn, message string) {
+	c.T.Helper()
+	c.Write(conn, message)
+	if got, err := c.Read(conn); got != message {
+		c.T.Fatalf("%q comes back as %q, %v", message, got, err)
 	}
 }
