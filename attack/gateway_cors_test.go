@@ -76,7 +76,7 @@ func TestC18_TwoOrigins(t *testing.T) {
 		for _, method := range []string{"GET", "OPTIONS"} {
 			a := x.send(t, plain(method, "/", "Origin: "+origins[0], "Origin: "+origins[1], "Access-Control-Request-Method: GET"))
 			if a.StatusCode != http.StatusUnauthorized || allowedOrigin(a) != "" || a.Header.Get("Vary") != "Origin" {
-				t.Errorf("%s %q: %d %v", method, origins, a.StatusCode, a.Header)
+				t.Errorf("%s %q: got %d %v, want 401 without an allowed origin", method, origins, a.StatusCode, a.Header)
 			}
 		}
 	}
@@ -191,7 +191,7 @@ func TestG10_AnswerToForwardedPreflight(t *testing.T) {
 		must(io.WriteString(conn, plain("OPTIONS", "/x", append(preflight(origin, "PUT"), "Connection: close")...)))
 		all, err := io.ReadAll(conn)
 		if err != nil || !strings.HasPrefix(string(all), "HTTP/1.1 200 ") || strings.Contains(string(all), "early") {
-			t.Errorf("%v: %s", err, all)
+			t.Errorf("got %s, %v, want 200 without early fields", all, err)
 		}
 	})
 }

@@ -69,7 +69,7 @@ func TestR13_ReadingsBesideOtherRules(t *testing.T) {
 					continue
 				}
 				if a := x.send(t, plain("GET", v.Text, tok)); a.StatusCode != http.StatusBadRequest || !strings.Contains(a.body, "lenient_paths") {
-					t.Errorf("%s: %d %s", v, a.StatusCode, a.body)
+					t.Errorf("%s: got %d %s, want 400 that names lenient_paths", v, a.StatusCode, a.body)
 				}
 				if logged := x.log.Take(); !strings.Contains(logged, "lenient_paths of the route takes it") {
 					t.Errorf("%s: the log does not name the setting: %s", v, logged)

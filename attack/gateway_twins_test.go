@@ -98,7 +98,7 @@ func (x *proxied) wantRedirected(t *testing.T, path string, to func(string) stri
 		for _, method := range []string{"GET", "HEAD", "POST", "OPTIONS"} {
 			a := x.send(t, to(plain(method, twin+query, append(slices.Clone(lines), "Content-Length: 0")...)))
 			if a.StatusCode != http.StatusTemporaryRedirect || a.Header.Get("Location") != path+want || a.Header.Get("Cache-Control") != "no-store" || a.body != "" {
-				t.Errorf("%s %s: %d %v %q", method, twin+query, a.StatusCode, a.Header, a.body)
+				t.Errorf("%s %s: got %d %v %q, want 307 to %s", method, twin+query, a.StatusCode, a.Header, a.body, path+want)
 			}
 		}
 	}
@@ -122,10 +122,10 @@ func (x *proxied) wantLookalikesRefused(t *testing.T, routes []proxy.Route, path
 			continue // the route itself, a path below it, or its twin
 		}
 		if a := x.send(t, to(plain("GET", p, lines...))); a.StatusCode != http.StatusBadRequest {
-			t.Errorf("%s: %d", p, a.StatusCode)
+			t.Errorf("%s: status %d, want 400", p, a.StatusCode)
 		}
 		if a := x.send(t, to(upgrade(p, lines...))); a.StatusCode != http.StatusBadRequest || !a.Close {
-			t.Errorf("%s: a handshake: %d", p, a.StatusCode)
+			t.Errorf("%s: a handshake: status %d, closes: %t; want 400, true", p, a.StatusCode, a.Close)
 		}
 	}
 }

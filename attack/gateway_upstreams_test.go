@@ -51,7 +51,7 @@ func TestR15_SwitchWithALength(t *testing.T) {
 	x := newGatewayOf(t, gateway.Config{}, answering(switching("Content-Length: 5")))
 	a := x.send(t, upgrade("/public/chat"))
 	if a.StatusCode != http.StatusSwitchingProtocols || a.Header.Get("Content-Length") != "" {
-		t.Errorf("%d %v", a.StatusCode, a.Header)
+		t.Errorf("got %d %v, want 101 without a length", a.StatusCode, a.Header)
 	}
 }
 
@@ -74,7 +74,7 @@ func TestO7_UpstreamsSetNoLoginCookies(t *testing.T) {
 	} {
 		x := newGatewayOf(t, gateway.Config{}, c.backend)
 		if got := x.send(t, c.raw).Header["Set-Cookie"]; !slices.Equal(got, []string{"theirs=1; Path=/"}) {
-			t.Errorf("%s: %q", name, got)
+			t.Errorf("%s: got the cookies %q, want only theirs", name, got)
 		}
 		x = newGatewayOf(t, gateway.Config{NoAuth: true}, c.backend)
 		if got := x.send(t, c.raw).Header["Set-Cookie"]; len(got) != len(set) {
@@ -94,7 +94,7 @@ func TestG1_UnrequestedSockets(t *testing.T) {
 		for _, path := range []string{"/x", "/ws"} {
 			for _, offer := range []string{"X-None: x", "Upgrade: h2c"} {
 				if a := x.send(t, plain("GET", path, "Connection: Upgrade", tok, "X-To: "+to, offer)); a.StatusCode != http.StatusBadGateway {
-					t.Errorf("%s, %s, %s: %d", path, to, offer, a.StatusCode)
+					t.Errorf("%s, %s, %s: status %d, want 502", path, to, offer, a.StatusCode)
 				}
 			}
 		}
@@ -124,13 +124,13 @@ func TestH9_RestOfABody(t *testing.T) {
 				t.Fatalf("%v, %v", response, err)
 			}
 			if got, err := io.ReadAll(response.Body); string(got) != "hi" || err != nil {
-				t.Errorf("%q, %v", got, err)
+				t.Errorf("got the body %q, %v, want hi", got, err)
 			}
 			if took := time.Since(started); took > proxy.LingerSilence/2 {
 				t.Errorf("the answer took %v", took)
 			}
 			if rest, err := io.ReadAll(in); len(rest) > 0 || isTimeout(err) {
-				t.Errorf("then %q, %v", rest, err)
+				t.Errorf("then got %q, %v, want the end of the connection", rest, err)
 			}
 			if seen := x.takeRequests(); len(seen) != 1 {
 				t.Errorf("the backend gets %q", seen)

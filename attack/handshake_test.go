@@ -229,7 +229,7 @@ func TestHTTP2(t *testing.T) {
 			defer response.Body.Close()
 			body, err := io.ReadAll(response.Body)
 			if err != nil || response.ProtoMajor != 2 || response.StatusCode != c.status || c.status == 200 && string(body) != "HTTP/2.0" {
-				t.Errorf("%s %s %q %v", response.Proto, response.Status, body, err)
+				t.Errorf("got %s %s %q, %v, want HTTP/2 and %d", response.Proto, response.Status, body, err, c.status)
 			}
 		})
 	}

@@ -96,7 +96,7 @@ func TestTicketPathLength(t *testing.T) {
 		}
 		most := "/" + strings.Repeat(part, 2047/n)
 		if _, err := g.Check(handshakeAt(t, most, ticket(t, g, alice, most)), wsauth.Access); err != nil {
-			t.Errorf("%q: %v", part, err)
+			t.Errorf("the longest path of %q: %v", part, err)
 		}
 		_, err := g.IssueTicket(t.Context(), alice, wsauth.TicketFor{Path: most + part})
 		if !errors.Is(err, wsauth.InvalidRequest) {

@@ -291,7 +291,7 @@ func TestLogLines(t *testing.T) {
 			}
 			var fields map[string]any
 			if err := json.Unmarshal(structured.Bytes(), &fields); err != nil || fields["level"] != "INFO" || fields["msg"] != "refused" || len(fields) != 6 {
-				t.Errorf("%v %v", err, fields)
+				t.Errorf("got the fields %v, %v, want six of a refusal", fields, err)
 			}
 		})
 	}
@@ -312,7 +312,7 @@ func TestClaimsOfUsersNeverMix(t *testing.T) {
 			for range 100 {
 				c, err := guard.Check(request(t, upgrade("/access", bearer(tok))), wsauth.Access)
 				if err != nil || c.Subject != name || c.ID != name || !strings.Contains(string(c.Payload()), name) {
-					t.Errorf("%s: %v, %v", name, c, err)
+					t.Errorf("the token of %s: got the claims %v, %v", name, c, err)
 					return
 				}
 			}

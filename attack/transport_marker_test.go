@@ -114,7 +114,7 @@ func TestMarkerIsSelected(t *testing.T) {
 			// With another credential, the handler selects.
 			a := x.send(t, upgrade("/", bearer(tok), "Sec-WebSocket-Protocol: v2"))
 			if got := a.Header["Sec-Websocket-Protocol"]; got != nil && !strings.HasPrefix(name, "selects") {
-				t.Errorf("%s: %q", name, got)
+				t.Errorf("%s: selected %q, want nothing", name, got)
 			}
 			a.conn.Close()
 			if err := guard.Shutdown(t.Context()); err != nil {

@@ -189,7 +189,7 @@ func TestContainsTicket(t *testing.T) {
 		strings.Replace(k, "_", "-", 1): false, k[:10] + "%" + k[10:]: false,
 	} {
 		if httpx.ContainsTicket(s) != want {
-			t.Errorf("%q: %v", s, !want)
+			t.Errorf("ContainsTicket(%q) = %t, want %t", s, !want, want)
 		}
 	}
 }
