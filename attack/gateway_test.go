@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log"
 	"log/slog"
 	"net/http"
@@ -19,6 +18,7 @@ import (
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/proxy"
+	"wsauth/internal/logintest"
 	"wsauth/internal/wstest"
 	"wsauth/token"
 )
@@ -76,7 +76,11 @@ func newGatewayOf(t *testing.T, c gateway.Config, serve http.HandlerFunc) *proxi
 		t.Fatal(err)
 	}
 	x.gateway, x.addr = g, l.Addr().String()
-	x.url, x.client = "http://"+x.addr, &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
+	x.url, x.client = "http://"+x.addr, &http.Client{
+		Transport:     &http.Transport{},
+		Timeout:       20 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- g.Serve(ctx, l) }()
@@ -114,25 +118,9 @@ func inBothProtocols(t *testing.T, c gateway.Config, serve http.HandlerFunc, f f
 // do sends a request with the gateway's client and reads the answer.
 func (x *proxied) do(t *testing.T, method, path, body string, lines ...string) *answer {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, x.url+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Host = host
-	for _, line := range lines {
-		name, value, _ := strings.Cut(line, ": ")
-		r.Header.Add(name, value)
-	}
-	response, err := x.client.Transport.RoundTrip(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &answer{Response: response, body: string(text)}
+	client := logintest.Client{T: t, URL: x.url, HTTP: x.client}
+	a := client.Send(method, path, strings.NewReader(body), append([]string{"Host: " + host}, lines...)...)
+	return &answer{Response: a.Response, body: a.Text}
 }
 
 // socket opens a socket through the gateway.
