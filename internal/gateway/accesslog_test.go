@@ -9,12 +9,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"wsauth/internal/gateway/proxy"
-
 	"github.com/coder/websocket"
 	"github.com/go-json-experiment/json"
 
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 )
 
 func withAccessLog(c *Config) { c.AccessLog = true }

@@ -9,11 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"wsauth/internal/gateway/proxy"
-
 	"github.com/google/go-cmp/cmp"
 
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 )
 
 // inBothServers runs f with a gateway that serves HTTP/1.1 without TLS, and

@@ -8,11 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"wsauth/internal/gateway/proxy"
-
 	"github.com/google/go-cmp/cmp"
 
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 )
 
 // A granting is an upstream that implements CORS itself, and adds other fields

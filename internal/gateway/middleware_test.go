@@ -6,11 +6,10 @@ import (
 	"strings"
 	"testing"
 
-	"wsauth/internal/gateway/proxy"
-
 	"github.com/coder/websocket"
 
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 )
 
 // TestMiddlewareAroundTheGateway checks that handshakes open sockets through a

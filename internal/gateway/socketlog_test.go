@@ -4,11 +4,10 @@ import (
 	"strings"
 	"testing"
 
-	"wsauth/internal/gateway/proxy"
-
 	"github.com/coder/websocket"
 
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 )
 
 // withText returns the log lines that contain a text.
