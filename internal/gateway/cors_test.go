@@ -8,12 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"wsauth/internal/gateway/proxy"
-	"wsauth/internal/logintest"
-
 	"github.com/google/go-cmp/cmp"
 
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
+	"wsauth/internal/logintest"
 )
 
 const (

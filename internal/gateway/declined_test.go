@@ -12,9 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"wsauth/internal/gateway/proxy"
-
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 )
 
 // TestDeclinedHandshakesOpenNoSocket checks that a handshake that the upstream

@@ -5,9 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"wsauth/internal/gateway/proxy"
-
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 )
 
 // firstMessageRoute serves a route whose clients authenticate with their first

@@ -7,9 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"wsauth/internal/gateway/proxy"
-
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 )
 
 // TestMarkerIsSelected checks that the gateway selects the name before the

@@ -13,12 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"wsauth/internal/gateway/proxy"
-	"wsauth/internal/logintest"
-
 	"github.com/coder/websocket"
 
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
+	"wsauth/internal/logintest"
 )
 
 // A backend is a server that knows nothing of wsauth. It records the requests

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"fmt"
-
 	"maps"
 	"net/url"
 	"strings"

@@ -5,9 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"wsauth/internal/gateway/proxy"
-
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 )
 
 // basic is the password of a site, which browsers send beside our login.

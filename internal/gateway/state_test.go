@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"wsauth"
-
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/tokens"
 	"wsauth/login"

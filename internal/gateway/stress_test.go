@@ -15,12 +15,11 @@ import (
 	"testing"
 	"time"
 
-	"wsauth/internal/gateway/proxy"
-	"wsauth/internal/logintest"
-
 	"github.com/coder/websocket"
 
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
+	"wsauth/internal/logintest"
 )
 
 // A storm runs everything that can happen to a gateway at the same time.

@@ -4,9 +4,8 @@ import (
 	"slices"
 	"testing"
 
-	"wsauth/internal/gateway/proxy"
-
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 )
 
 // TestTicketsWithoutOrigin checks that a client that requests a ticket with a

@@ -9,9 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"wsauth/internal/gateway/proxy"
-
 	"wsauth"
+	"wsauth/internal/gateway/proxy"
 )
 
 func TestUpdateKeepsSocketsOfKeptRoutes(t *testing.T) {
