@@ -110,7 +110,7 @@ func (x *extractors) missing(r *http.Request, q Requirement) *Error {
 
 // checkStrayToken refuses a query with a token in a parameter that no
 // extractor reads: the token would appear in logs, and since it is ignored,
-// nobody would notice. Config.AppParameters are exempt.
+// the mistake would go unnoticed. Config.AppParameters are exempt.
 func (x *extractors) checkStrayToken(query string) error {
 	for part := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(part, "=")

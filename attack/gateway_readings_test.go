@@ -71,7 +71,7 @@ func TestR13_ReadingsBesideOtherRules(t *testing.T) {
 				if a := x.send(t, plain("GET", v.Text, tok)); a.StatusCode != http.StatusBadRequest || !strings.Contains(a.body, "lenient_paths") {
 					t.Errorf("%s: got %d %s, want 400 that names lenient_paths", v, a.StatusCode, a.body)
 				}
-				if logged := x.log.Take(); !strings.Contains(logged, "lenient_paths of the route takes it") {
+				if logged := x.log.Take(); !strings.Contains(logged, "lenient_paths of the route would accept it") {
 					t.Errorf("%s: the log does not name the setting: %s", v, logged)
 				}
 				x.wantNoSocket(t, v.String(), upgrade(v.Text, tok), wsauth.InvalidRequest)

@@ -16,7 +16,7 @@ var ErrCursor = errors.New("store: unknown cursor")
 // them to the log failed. The node refuses their tokens and keeps trying to
 // write them until its process ends. The wrapped error is the reason. Nodes
 // return it, logs do not.
-var ErrNotDurable = errors.New("store: revoked on this node only, not written yet")
+var ErrNotDurable = errors.New("store: revoked on this node only, and not yet stored")
 
 // Revocations is a log of revocations with any number of readers.
 // Implementations must be safe for concurrent use. Methods return soon after

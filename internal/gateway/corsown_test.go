@@ -201,12 +201,12 @@ func TestOriginsOfOwnPaths(t *testing.T) {
 func TestCheckCORS(t *testing.T) {
 	key := must(token.GenerateKey(token.HS256))
 	for want, change := range map[string]func(*Config){
-		"":                                      func(c *Config) { c.AuthCORS = &proxy.CORS{Origins: []string{"*"}} },
-		"Config.AuthCORS: there is no upstream": func(c *Config) { c.AuthCORS = &proxy.CORS{Upstream: true} },
-		"Config.AuthCORS: there are no logins":  func(c *Config) { c.NoAuth, c.AuthCORS = true, &proxy.CORS{Origins: []string{corsApp}} },
-		"Config.AuthCORS: the gateway knows":    func(c *Config) { c.AuthCORS = &proxy.CORS{Origins: []string{corsApp}, Expose: []string{"X-A"}} },
-		"Config.AuthCORS.Origins: at least one": func(c *Config) { c.AuthCORS = &proxy.CORS{} },
-		"Config.Routes[0].CORS.Origins: CORS is the upstream's": func(c *Config) { c.Routes[0].CORS = &proxy.CORS{Upstream: true, Origins: []string{corsApp}} },
+		"": func(c *Config) { c.AuthCORS = &proxy.CORS{Origins: []string{"*"}} },
+		"Config.AuthCORS: the gateway's own paths have no upstream": func(c *Config) { c.AuthCORS = &proxy.CORS{Upstream: true} },
+		"Config.AuthCORS: there are no logins":                      func(c *Config) { c.NoAuth, c.AuthCORS = true, &proxy.CORS{Origins: []string{corsApp}} },
+		"Config.AuthCORS: the gateway sets":                         func(c *Config) { c.AuthCORS = &proxy.CORS{Origins: []string{corsApp}, Expose: []string{"X-A"}} },
+		"Config.AuthCORS.Origins: at least one":                     func(c *Config) { c.AuthCORS = &proxy.CORS{} },
+		"Config.Routes[0].CORS.Origins: the upstream sets CORS":     func(c *Config) { c.Routes[0].CORS = &proxy.CORS{Upstream: true, Origins: []string{corsApp}} },
 		"Config.Routes[0].CORS.Origins[0]: \"https://*.example.com\"": func(c *Config) {
 			c.Routes[0].CORS = &proxy.CORS{Credentials: true, Origins: []string{"https://*.example.com"}}
 		},

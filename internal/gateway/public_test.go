@@ -249,13 +249,13 @@ func TestAnyOriginNeedsNoCookies(t *testing.T) {
 		route proxy.Route
 		fault string
 	}{
-		"default":      {proxy.Route{}, "takes cookies"},
-		"own cookies":  {proxy.Route{Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Cookies{Access: wsauth.CookieSpec{Name: "mine"}}}}, "takes cookies"},
-		"optional":     {proxy.Route{Requirement: wsauth.Optional}, "takes cookies"},
-		"and origins":  {proxy.Route{Public: true, Origins: []string{"https://app.example"}}, "contradicts the origins"},
+		"default":      {proxy.Route{}, "accepts cookies"},
+		"own cookies":  {proxy.Route{Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Cookies{Access: wsauth.CookieSpec{Name: "mine"}}}}, "accepts cookies"},
+		"optional":     {proxy.Route{Requirement: wsauth.Optional}, "accepts cookies"},
+		"and origins":  {proxy.Route{Public: true, Origins: []string{"https://app.example"}}, "cannot be combined"},
 		"public":       {proxy.Route{Public: true, Sockets: true}, ""},
 		"tokens":       {proxy.Route{Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.FirstMessage{}}}, ""},
-		"not asked":    {proxy.Route{Public: true, AppParameters: []string{"*"}}, "looks at no parameter"},
+		"not asked":    {proxy.Route{Public: true, AppParameters: []string{"*"}}, "reads no parameters"},
 		"read already": {proxy.Route{Public: false, Extractors: []wsauth.Extractor{wsauth.Query{Name: "q"}}, AppParameters: []string{"q"}}, "an extractor reads q"},
 	} {
 		c.route.Path, c.route.Upstreams, c.route.AnyOrigin = "/", at, true

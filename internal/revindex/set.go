@@ -181,7 +181,7 @@ const filterWords = 1 << 18
 // A filter is a Bloom filter for the names in a set. It excludes most other
 // names at a fraction of the cost of map lookups. For each name it sets two
 // bits in one word. With a million names, about 1.5 % of other names pass. Its
-// seed is random, so that nobody can choose names that pass.
+// seed is random, so that clients cannot choose names that pass.
 //
 // Only one goroutine may add names at a time; any number may call mayHold
 // meanwhile.

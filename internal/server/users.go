@@ -69,7 +69,7 @@ func endOutdated(ctx context.Context, g *gateway.Gateway, users *userFile, seen 
 		var err error
 		changed, err = users.OutdatedSince(seen)
 		if everyone = errors.Is(err, fs.ErrNotExist); err != nil && !everyone {
-			return fmt.Errorf("%w; remove it, which ends every login", err)
+			return fmt.Errorf("%w; remove the file, which ends all sessions", err)
 		}
 	}
 	durable, err := endSessions(ctx, g, users, changed, everyone)

@@ -214,7 +214,7 @@ func (a *PendingHandshake) socket(buffered *bufio.Reader, source *bytes.Reader) 
 	if err := s.check(a.request, a.offered); err != nil {
 		return nil, err
 	}
-	early, _ := buffered.Peek(buffered.Buffered()) // buffered data cannot fail
+	early, _ := buffered.Peek(buffered.Buffered()) // peeking at buffered data cannot fail
 	rest, _ := io.ReadAll(source)
 	s.Early = slices.Concat(early, rest)
 	_ = a.Conn.SetDeadline(time.Time{})

@@ -150,8 +150,8 @@ func (c *Config) checkProxies(wrong *fault.List) {
 	}
 }
 
-// Warnings returns the settings for proxies that trust strangers or have no
-// effect. The server accepts them.
+// Warnings returns the settings for proxies that trust too many peers or have
+// no effect. The server accepts them.
 func (c *Config) Warnings() fault.List {
 	var all fault.List
 	trusted, _ := forwarded.ParseNetworks(c.TrustedProxies)
@@ -164,19 +164,19 @@ func (c *Config) Warnings() fault.List {
 		return all
 	}
 	if c.ForwardedSource == forwarded.ProxyProtocol {
-		all.Add("ForwardedSource", "without trusted proxies every connection is closed, since nobody may send a PROXY header")
+		all.Add("ForwardedSource", "without trusted proxies every connection is closed, since no peer may send a PROXY header")
 	}
 	if c.ForwardedSource == forwarded.Forwarded {
 		all.Add("ForwardedSource", "without trusted proxies it is not read")
 	}
 	if c.ForwardedScheme != "" {
-		all.Add("ForwardedScheme", "without trusted proxies it does nothing")
+		all.Add("ForwardedScheme", "without trusted proxies it has no effect")
 	}
 	if c.ForwardedHost {
-		all.Add("ForwardedHost", "without trusted proxies it does nothing")
+		all.Add("ForwardedHost", "without trusted proxies it has no effect")
 	}
 	if c.ForwardedPort {
-		all.Add("ForwardedPort", "without trusted proxies it does nothing")
+		all.Add("ForwardedPort", "without trusted proxies it has no effect")
 	}
 	return all
 }

@@ -16,7 +16,7 @@ import (
 func newLimiter(c Config, isProxy func(net.Addr) bool) *connlimit.Limiter {
 	l := connlimit.Within(connlimit.Descriptors(), c.MaxConnections, c.MaxConnectionsPerAddress)
 	if c.MaxConnections > l.Connections {
-		c.Logger.Warn("max_connections is more than the limit of file descriptors (RLIMIT_NOFILE) has room for",
+		c.Logger.Warn("max_connections is more than the limit of file descriptors (RLIMIT_NOFILE) allows",
 			"max_connections", c.MaxConnections, "used", l.Connections, "descriptors", l.Descriptors)
 	}
 	limiter := connlimit.New(l, func(limit string, n int) {

@@ -28,8 +28,8 @@ func (p *proxy) isOutdated(s *wsauth.Socket, at target) bool {
 // authorize applies the rule of the route to a request, and to each renewal of
 // its socket. It uses the current rule, which may have replaced the rule under
 // which the socket was opened. It is called last, after the credential was
-// verified; a refresh token may have been exchanged, though, and is looked up
-// in the store.
+// verified. A refresh token is also looked up in the store, because it may have
+// been exchanged.
 func (p *proxy) authorize(_ *http.Request, claims *token.Claims) error {
 	if after := p.routes.Authorized.Load(); after != nil {
 		defer (*after)()
@@ -78,7 +78,7 @@ func (p *proxy) allows(claims *token.Claims) error {
 			return fmt.Errorf("claim %q: %w", name, err)
 		}
 		if !slices.ContainsFunc(values, func(v string) bool { return slices.Contains(wanted, v) }) {
-			return fmt.Errorf("claim %q is none of those that the route asks for", name)
+			return fmt.Errorf("claim %q has none of the values that the route requires", name)
 		}
 	}
 	return nil

@@ -131,7 +131,7 @@ func checkExtractors(extractors []wsauth.Extractor) fault.List {
 		}
 		for _, other := range extractors[:i] {
 			if tryExtractors(other) == nil && tryExtractors(other, l) != nil {
-				wrong.Add(field, "it overlaps with another extractor, so every credential would be found twice; leave one out")
+				wrong.Add(field, "it overlaps with another extractor, so every credential would be found twice; remove one of the two")
 				break
 			}
 		}
@@ -144,7 +144,7 @@ func checkExtractors(extractors []wsauth.Extractor) fault.List {
 func (r *Route) checkAppParameters() fault.List {
 	var wrong fault.List
 	if r.Public && len(r.AppParameters) > 0 {
-		wrong.Add("AppParameters", "a public route looks at no parameter; leave it out")
+		wrong.Add("AppParameters", "a public route reads no parameters; remove the setting")
 	}
 	for i, name := range r.AppParameters {
 		c := wsauth.Config{Verifier: rejectAll{}, Tickets: memory.New(store.Limits{Revocations: 1}), Extractors: r.readExtractors(), AppParameters: []string{name}}
@@ -154,7 +154,7 @@ func (r *Route) checkAppParameters() fault.List {
 			wrong.Add(fmt.Sprintf("AppParameters[%d]", i), "%s", text)
 		}
 		if slices.Contains(r.AppParameters[:i], name) {
-			wrong.Add(fmt.Sprintf("AppParameters[%d]", i), "%s is listed twice; leave one out", name)
+			wrong.Add(fmt.Sprintf("AppParameters[%d]", i), "%s is listed twice; remove one of the two", name)
 		}
 	}
 	return wrong
@@ -167,14 +167,14 @@ func (r *Route) checkAnyOrigin() fault.List {
 		return nil
 	}
 	if len(r.Origins) > 0 {
-		wrong.Add("AnyOrigin", "any contradicts the origins that are named with it: leave one of the two out")
+		wrong.Add("AnyOrigin", "any cannot be combined with other origins: remove one of the two")
 	}
 	isCookies := func(l wsauth.Extractor) bool {
 		_, ok := l.(wsauth.Cookies)
 		return ok
 	}
 	if !r.Public && slices.ContainsFunc(r.readExtractors(), isCookies) {
-		wrong.Add("AnyOrigin", "any: this route takes cookies, which browsers send on their own, so any web site could open sockets as its visitors: name the origins, or leave the cookie out of the extractors")
+		wrong.Add("AnyOrigin", "any: this route accepts cookies, which browsers send on their own, so any web site could open sockets as its visitors: list the origins, or remove cookie from the extractors")
 	}
 	return wrong
 }

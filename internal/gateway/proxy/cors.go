@@ -76,7 +76,7 @@ func (c *CORS) check() fault.List {
 	var wrong fault.List
 	if c.Upstream {
 		if len(c.Origins)+len(c.Methods)+len(c.Headers)+len(c.Expose) > 0 || c.Credentials || c.MaxAge != 0 {
-			wrong.Add("Origins", "CORS is the upstream's: leave the lists out")
+			wrong.Add("Origins", "the upstream sets CORS: remove the other settings")
 		}
 		return wrong
 	}
@@ -85,11 +85,11 @@ func (c *CORS) check() fault.List {
 		field := fmt.Sprintf("Methods[%d]", i)
 		switch {
 		case m == "*":
-			wrong.Add(field, "name each method: with credentials, browsers treat * as a method of that name")
+			wrong.Add(field, "list each method: with credentials, browsers treat * as a method of that name")
 		case !httpx.IsToken(m) || m != strings.ToUpper(m): // a method is a token (RFC 9110 section 9.1)
 			wrong.Add(field, "%q is not a method in capital letters, such as PATCH", m)
 		case m == http.MethodConnect || m == http.MethodTrace || m == "TRACK":
-			wrong.Add(field, "browsers let no page send %s", m)
+			wrong.Add(field, "browsers do not let pages send %s", m)
 		}
 	}
 	checkHeaderList(&wrong, "Headers", c.Headers)
@@ -107,13 +107,13 @@ func checkHeaderList(wrong *fault.List, field string, names []string) {
 		canonical := http.CanonicalHeaderKey(name)
 		switch {
 		case name == "*":
-			wrong.Add(at, "name each header: * does not cover Authorization, and with credentials browsers treat it as a header of that name")
+			wrong.Add(at, "list each header: * does not include Authorization, and with credentials browsers treat it as a header of that name")
 		case !httpx.IsToken(name):
 			wrong.Add(at, "%q is not the name of a header", name)
 		case canonical == "Cookie" || canonical == "Set-Cookie":
-			wrong.Add(at, "browsers let no page set or read %s; cookies are sent where credentials says so", canonical)
+			wrong.Add(at, "browsers do not let pages set or read %s; use credentials to allow cookies", canonical)
 		case isCORSField(canonical):
-			wrong.Add(at, "%s is a header of CORS itself", canonical)
+			wrong.Add(at, "%s is one of the headers of CORS itself", canonical)
 		}
 	}
 }
@@ -129,15 +129,15 @@ func (c *CORS) checkOrigins(wrong *fault.List) {
 		isPattern := strings.Contains(o, "*") && o != everyOrigin
 		switch {
 		case slices.Contains(c.Origins[:i], o):
-			wrong.Add(field, "%s is listed twice; leave one out", o)
+			wrong.Add(field, "%s is listed twice; remove one of the two", o)
 		case o == everyOrigin && len(c.Origins) > 1:
-			wrong.Add(field, "* means every origin: leave out either * or the other origins")
+			wrong.Add(field, "* means every origin: remove it, or the other origins")
 		case o == everyOrigin && c.Credentials:
-			wrong.Add(field, "*: with credentials, pages of every site could act as their visitors: name the origins, or leave credentials out")
+			wrong.Add(field, "*: with credentials, pages of every site could act as their visitors: list the origins, or remove credentials")
 		case o == opaqueOrigin && c.Credentials:
-			wrong.Add(field, "null: with credentials, pages of every site could act as their visitors, since any page can make null its origin: name the origins, or leave credentials out")
+			wrong.Add(field, "null: with credentials, pages of every site could act as their visitors, since any page can make null its origin: list the origins, or remove credentials")
 		case isPattern && c.Credentials:
-			wrong.Add(field, "%q: a pattern cannot have credentials, since one forgotten name below it would be enough to act as its visitors: name each origin, or leave credentials out", o)
+			wrong.Add(field, "%q: a pattern cannot have credentials, since one forgotten host that it matches could act as its visitors: list each origin, or remove credentials", o)
 		case o == everyOrigin, o == opaqueOrigin:
 		case isPattern:
 			if _, err := parseOriginPattern(o); err != nil {

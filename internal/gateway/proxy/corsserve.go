@@ -71,7 +71,7 @@ func (rs *Routes) AnswerPreflight(w http.ResponseWriter, r *http.Request, p *COR
 	}
 	if p.allow(r.Header["Origin"]) == "" {
 		rs.log.Info("refused", "reason", "origin_not_allowed", "route", p.name, "remote", r.RemoteAddr,
-			"origin", logtext.Short(r.Header["Origin"][0]), "error", "a preflight of an origin that cors.origins does not name")
+			"origin", logtext.Short(r.Header["Origin"][0]), "error", "a preflight of an origin that is not in cors.origins")
 	}
 	p.preflight(w, r)
 	return true

@@ -31,7 +31,7 @@ func (s *Site) warnOfCORS(to *fault.List, routes []Route) {
 		field := fmt.Sprintf("Routes[%d].CORS", i)
 		warnOfInsecureOrigins(to, field, r.CORS)
 		if r.Public && r.CORS.Credentials {
-			to.Add(field+".Credentials", "the route is public, so its cookies are those of %s: pages of %s can do there whatever their visitors can, unless it protects itself from them", strings.Join(r.Upstreams, " and "), strings.Join(r.CORS.Origins, " and "))
+			to.Add(field+".Credentials", "the route is public, so its cookies are those of %s: unless that server protects itself, pages of %s can do there whatever their visitors can", strings.Join(r.Upstreams, " and "), strings.Join(r.CORS.Origins, " and "))
 		}
 	}
 	s.warnOfNoTickets(to, routes)

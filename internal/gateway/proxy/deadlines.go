@@ -8,10 +8,10 @@ import (
 )
 
 // deadlines sets the read and write deadlines of a request while its handler
-// runs. After that, setting them has no effect. It must not have: a transport
-// whose upstream has answered early still reads the body. Over HTTP/1.1 it
-// would set the deadline of the next request; over HTTP/2, net/http would
-// panic, since the stream is gone.
+// runs. After that, setting them does nothing: a transport whose upstream has
+// answered early still reads the body, which over HTTP/1.1 would set the
+// deadline of the next request. Over HTTP/2, net/http would panic, since the
+// stream is gone.
 type deadlines struct {
 	control *http.ResponseController
 	mu      sync.Mutex

@@ -121,7 +121,7 @@ func TestClaimsOfARoute(t *testing.T) {
 		"scp":               {map[string]any{"scp": []string{"chat:write", "chat:read"}, "realm": map[string]any{"roles": "admin"}}, ""},
 		"one scope":         {map[string]any{"scope": "chat:write", "realm": map[string]any{"roles": "admin"}}, "no scope"},
 		"a prefix":          {map[string]any{"scope": "chat:write chat:rea", "realm": map[string]any{"roles": "admin"}}, "no scope"},
-		"another role":      {map[string]any{"scope": "chat:write chat:read", "realm": map[string]any{"roles": []string{"administrator"}}}, "none of those"},
+		"another role":      {map[string]any{"scope": "chat:write chat:read", "realm": map[string]any{"roles": []string{"administrator"}}}, "none of the values"},
 		"no role":           {map[string]any{"scope": "chat:write chat:read"}, "realm.roles"},
 		"a role elsewhere":  {map[string]any{"scope": "chat:write chat:read", "roles": "admin"}, "realm.roles"},
 		"role as an object": {map[string]any{"scope": "chat:write chat:read", "realm": map[string]any{"roles": map[string]any{"admin": true}}}, "realm.roles"},

@@ -42,13 +42,13 @@ func (o *opening) introduce() {
 	o.w.WriteHeader(http.StatusSwitchingProtocols)
 	conn, buffered, err := o.w.Hijack()
 	if err != nil {
-		p.routes.log.Error("cannot take a guarded connection over", "error", err)
+		p.routes.log.Error("cannot take over a guarded connection", "error", err)
 		return
 	}
 	message, fault, err := wsframe.ReadText(buffered.Reader, conn, maxIntroduction)
 	switch {
 	case fault != nil:
-		socket.EndWith(&wsauth.EndError{Code: fault.Code, Reason: wsauth.Reason(fault.Reason), Err: errors.New("the first message is none")})
+		socket.EndWith(&wsauth.EndError{Code: fault.Code, Reason: wsauth.Reason(fault.Reason), Err: errors.New("the first message is not a valid text message")})
 		return
 	case err != nil:
 		// The client left, or the socket is already ending.
@@ -75,7 +75,7 @@ func (o *opening) introduce() {
 	backend, early, err := o.dial()
 	if err == nil && (backend.Response.StatusCode != http.StatusSwitchingProtocols || backend.Response.Header.Get("Sec-WebSocket-Protocol") != protocol) {
 		_ = backend.Close()
-		err = errors.New("the upstream did not open the socket with the subprotocol that the client has")
+		err = errors.New("the upstream did not choose the client's subprotocol")
 	}
 	if err != nil {
 		failure := p.failure(err)

@@ -117,7 +117,7 @@ func (rs *Routes) Serve(w http.ResponseWriter, r *http.Request, m *Match, own ht
 	}
 	m.table.stripIdentity(r.Header)
 	if rs.loops.isLoop(r) {
-		rs.log.Warn("a request comes back again and again: an upstream is this gateway itself, or leads to it", "path", r.URL.Path)
+		rs.log.Warn("a request has looped: an upstream is this gateway itself, or leads to it", "path", r.URL.Path)
 		loopDetected(w, r)
 		return
 	}

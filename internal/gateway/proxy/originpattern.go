@@ -26,7 +26,7 @@ const patternScheme = "https://"
 func parseOriginPattern(s string) (originPattern, error) {
 	rest, ok := strings.CutPrefix(s, patternScheme+"*.")
 	if !ok || strings.Contains(rest, "*") {
-		return originPattern{}, fmt.Errorf("%q: a star is the first label of an https origin, as in https://*.example.com", s)
+		return originPattern{}, fmt.Errorf("%q: a star must be the first label of an https origin, as in https://*.example.com", s)
 	}
 	if err := httpx.CheckOrigin(patternScheme + rest); err != nil {
 		return originPattern{}, fmt.Errorf("%q: without the star, %w", s, err)

@@ -55,10 +55,10 @@ func (c *CORS) CheckOwn() fault.List {
 	var wrong fault.List
 	switch {
 	case c.Upstream:
-		wrong.Add("", "there is no upstream behind the gateway's own addresses: name the origins")
+		wrong.Add("", "the gateway's own paths have no upstream: list the origins")
 		return wrong
 	case len(c.Methods)+len(c.Headers)+len(c.Expose) > 0:
-		wrong.Add("", "the gateway knows the methods and headers of its own endpoints: leave them out")
+		wrong.Add("", "the gateway sets the methods and headers of its own endpoints: remove these lists")
 	}
 	return append(wrong, c.check()...)
 }

@@ -20,9 +20,9 @@ import (
 // gateway's issuer or one of its keys. Clients send them by mistake to routes
 // that do not read them: in a fetch wrapper that adds the token to every
 // request, or in the Referer of a page whose URL had a ticket. A token is
-// recognized by the names in it, without its signature: nobody needs a token
-// that uses our names and is not ours. The signature is verified only if
-// neither the issuer nor a key ID can tell.
+// recognized by the names in it, without its signature: a token that uses our
+// names but is not ours has no legitimate use. The signature is verified only
+// if neither the issuer nor a key ID can tell.
 type ownTokens struct {
 	issuer   string // "" if tokens have no issuer
 	keys     Keys

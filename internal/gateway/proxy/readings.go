@@ -197,6 +197,6 @@ func (rs *Routes) refuseReadings(w http.ResponseWriter, r *http.Request, m *Matc
 	}
 	telemetry.From(r.Context()).SetRoute(p.label)
 	rs.log.Info("refused", "reason", "invalid_request", "route", p.route.name(), "remote", r.RemoteAddr,
-		"error", "the path can be read in two ways, and routes of its host have different rules; lenient_paths of the route takes it")
+		"error", "the path can be read in two ways, and routes of its host have different rules; lenient_paths of the route would accept it")
 	refuseAsAmbiguous(w, r, looseHere)
 }

@@ -232,7 +232,7 @@ func (r Route) check() (Route, fault.List) {
 		if err := hostaddr.CheckUpstream(u); err != nil {
 			wrong.Add(fmt.Sprintf("Upstreams[%d]", i), "%w", err)
 		} else if slices.Contains(r.Upstreams[:i], u) {
-			wrong.Add(fmt.Sprintf("Upstreams[%d]", i), "%s is listed twice; leave one out", u)
+			wrong.Add(fmt.Sprintf("Upstreams[%d]", i), "%s is listed twice; remove one of the two", u)
 		}
 	}
 	if r.Public && (r.Requirement != wsauth.Access || len(r.Scopes)+len(r.Claims)+len(r.Headers) > 0 || r.Assertion != "") {
@@ -242,7 +242,7 @@ func (r Route) check() (Route, fault.List) {
 		wrong.Add("Sockets", "only a public route needs it: a guarded route opens sockets for the clients that it admits")
 	}
 	if r.Requirement < wsauth.Access || r.Requirement > wsauth.Fresh {
-		wrong.Add("Requirement", "%d is none of the four", r.Requirement)
+		wrong.Add("Requirement", "%d is not one of the four requirements", r.Requirement)
 	}
 	if r.Requirement == wsauth.Optional && len(r.Scopes)+len(r.Claims) > 0 {
 		wrong.Add("Requirement", "optional admits clients without a token, which have neither scopes nor claims: leave those out, or require an access token")

@@ -24,7 +24,7 @@ func TestRouteFaults(t *testing.T) {
 		"is listed twice":    func(r *Route) { r.Upstreams = append(r.Upstreams, r.Upstreams[0]) },
 		"Public:":            func(r *Route) { r.Public, r.Scopes = true, []string{"x"} },
 		"optional admits":    func(r *Route) { r.Requirement, r.Scopes = wsauth.Optional, []string{"x"} },
-		"none of the":        func(r *Route) { r.Requirement = 9 },
+		"one of the four":    func(r *Route) { r.Requirement = 9 },
 		`Claims["role"]`:     func(r *Route) { r.Claims = map[string][]string{"role": nil} },
 		"treat it and":       func(r *Route) { r.Headers = map[string]string{"X-User": "sub", "X_User": "sid"} },
 		"Assertion":          func(r *Route) { r.Headers, r.Assertion = map[string]string{"X-User": "sub"}, "X_USER" },
@@ -79,7 +79,7 @@ func TestExtractorPointers(t *testing.T) {
 		t.Error("pointers to extractors are not recognized")
 	}
 	route.Extractors, route.AnyOrigin = given[:1], true
-	if _, wrong = CheckRoutes([]Route{route}, OwnPaths{}, nil); len(wrong) != 1 || !strings.Contains(wrong[0].Err.Error(), "takes cookies") {
+	if _, wrong = CheckRoutes([]Route{route}, OwnPaths{}, nil); len(wrong) != 1 || !strings.Contains(wrong[0].Err.Error(), "accepts cookies") {
 		t.Errorf("any origin with cookies: %v", wrong)
 	}
 	var missing *wsauth.Cookies

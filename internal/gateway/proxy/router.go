@@ -44,9 +44,9 @@ func newRouter(proxies []*proxy) *router {
 	return t
 }
 
-// newRouterBy returns a router whose keys are the routes' paths as written
-// maps them.
-func newRouterBy(proxies []*proxy, written func(path string) string) *router {
+// newRouterBy returns a router whose keys are the paths of routes, converted
+// by toKey.
+func newRouterBy(proxies []*proxy, toKey func(path string) string) *router {
 	t := &router{exact: map[string]*paths{}, below: map[string]*paths{}, anywhere: newPaths()}
 	for _, p := range proxies {
 		of := t.anywhere
@@ -56,11 +56,11 @@ func newRouterBy(proxies []*proxy, written func(path string) string) *router {
 			of = ofHost(t.exact, host)
 		}
 		if path, ok := strings.CutSuffix(p.route.Path, "/"); ok {
-			key := written(path)
+			key := toKey(path)
 			of.below[key] = p
 			of.longest = max(of.longest, len(key))
 		} else {
-			of.exact[written(path)] = p
+			of.exact[toKey(path)] = p
 		}
 		of.rules.add(&p.route)
 	}
@@ -154,9 +154,9 @@ func (of *paths) find(bare string, slash bool) *proxy {
 	return nil
 }
 
-// reach returns the beginning of a path in which the paths of all routes end
-// that match everything below theirs. It bounds the steps of find: a client
-// may send thousands of slashes.
+// reach returns the part of a path that find must search for routes that match
+// everything below their path. It bounds the steps of find: a client may send
+// thousands of slashes.
 func (of *paths) reach(bare string) string { return bare[:min(len(bare), of.longest+1)] }
 
 // bypassed returns the guarded route that a request would bypass if the

@@ -151,8 +151,7 @@ func (rs *Routes) retire(before, after *routeTable) {
 	}
 }
 
-// errRouteChanged is the cause for the end of a socket that the routes do not
-// admit any more.
+// errRouteChanged is why a socket ends that the routes no longer admit.
 var errRouteChanged = errors.New("its route was removed or no longer admits its client")
 
 // Close closes the connections to the upstreams, and the upstreams in this

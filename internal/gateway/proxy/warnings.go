@@ -118,19 +118,19 @@ func Redirects(routes []Route) []Redirect {
 // warnOfSockets warns of a route that opens sockets for clients that another
 // route to the same upstream would refuse.
 func warnOfSockets(to *fault.List, field string, r *Route, routes []Route) {
-	name, who := field+".Sockets", "everybody can open sockets"
+	name, which := field+".Sockets", "all clients can open sockets"
 	switch {
 	case r.Public && !r.Sockets:
 		return
 	case r.isGuarded():
-		name, who = field, "clients that this route admits can open sockets"
+		name, which = field, "clients that this route admits can open sockets"
 	case !r.Public:
-		name, who = field+".Requirement", "clients without a token can open sockets"
+		name, which = field+".Requirement", "clients without a token can open sockets"
 	}
 	for i := range routes {
 		other := &routes[i]
 		if at := sharedUpstream(r, other); at != "" && other.isGuarded() && !r.isAsStrictAs(other) {
-			to.Add(name, "%s on %s, which the route %s guards%s: many WebSocket servers accept any path, and would open here what that route guards", who, at, other.name(), byRules(r, other))
+			to.Add(name, "%s on %s, which the route %s guards%s: many WebSocket servers accept any path, and would open here what that route guards", which, at, other.name(), byRules(r, other))
 			return
 		}
 	}
@@ -160,12 +160,12 @@ func isSubset(a, b []string) bool {
 }
 
 // byRules returns the end of a warning: that other has rules that r does not
-// have. It returns "" if r is open to everybody.
+// have. It returns "" if r admits all clients.
 func byRules(r, other *Route) string {
 	if !r.isGuarded() {
 		return ""
 	}
-	return " by other rules"
+	return " with other rules"
 }
 
 // warnOfPathsBelow warns of a guarded route for a single path if everything
