@@ -13,8 +13,8 @@ const (
 	maxWaitingName = 16   // of all known devices of one name
 	maxWaiting     = 1024 // of all unknown clients, and of all known devices
 
-	strangerWait = 2 * time.Second // an unknown client that would wait longer is refused at once
-	strangerMost = 2 * strangerWait
+	unknownWait    = 2 * time.Second // an unknown client that would wait longer is refused at once
+	maxUnknownWait = 2 * unknownWait
 
 	firstHash = 100 * time.Millisecond // estimate of how long the first hash takes
 )
@@ -32,12 +32,12 @@ type hashQueue struct {
 	running   int
 	took      time.Duration // a hash, on average
 	known     waitingLines
-	strangers waitingLines // of clients that are not known devices
+	unknown   waitingLines // of clients that are not known devices
 	lastKnown bool         // a known device had the last turn
 }
 
 func newHashQueue(slots int) *hashQueue {
-	return &hashQueue{slots: slots, took: firstHash, known: newWaitingLines(), strangers: newWaitingLines()}
+	return &hashQueue{slots: slots, took: firstHash, known: newWaitingLines(), unknown: newWaitingLines()}
 }
 
 // A hashClient is the client for which a password is hashed.
@@ -77,12 +77,12 @@ func (q *hashQueue) enter(ctx context.Context) (leave func(), err error) {
 		q.mu.Unlock()
 		return q.leaving(), nil
 	}
-	lines := &q.strangers
+	lines := &q.unknown
 	if c.isKnown() {
 		lines = &q.known
 	}
 	if wait := q.expected(lines, c.key); lines.waiting >= maxWaiting || named && lines.isFull(c) ||
-		named && !c.isKnown() && wait > strangerWait {
+		named && !c.isKnown() && wait > unknownWait {
 		q.mu.Unlock()
 		return nil, busyError{max(wait, time.Second)}
 	}
@@ -91,7 +91,7 @@ func (q *hashQueue) enter(ctx context.Context) (leave func(), err error) {
 
 	var late <-chan time.Time // if hashes take longer than before
 	if named && !c.isKnown() {
-		timer := time.NewTimer(strangerMost)
+		timer := time.NewTimer(maxUnknownWait)
 		defer timer.Stop()
 		late = timer.C
 	}
@@ -99,7 +99,7 @@ func (q *hashQueue) enter(ctx context.Context) (leave func(), err error) {
 	case <-w.turn:
 		return q.leaving(), nil
 	case <-late:
-		err = busyError{strangerWait}
+		err = busyError{unknownWait}
 	case <-ctx.Done():
 		err = fmt.Errorf("login: users: too many passwords are being checked: %w", ctx.Err())
 	}
@@ -121,7 +121,7 @@ func (q *hashQueue) expected(lines *waitingLines, key string) time.Duration {
 	}
 	other := &q.known
 	if lines == other {
-		other = &q.strangers
+		other = &q.unknown
 	}
 	ahead += min(other.waiting, ahead+1)
 	return q.took * time.Duration(ahead+1) / time.Duration(q.slots)
@@ -141,9 +141,9 @@ func (q *hashQueue) leaving() func() {
 
 // dispatch gives free slots to waiting clients. q.mu must be held.
 func (q *hashQueue) dispatch() {
-	for q.running < q.slots && q.known.waiting+q.strangers.waiting > 0 {
-		q.lastKnown = q.known.waiting > 0 && (!q.lastKnown || q.strangers.waiting == 0)
-		lines := &q.strangers
+	for q.running < q.slots && q.known.waiting+q.unknown.waiting > 0 {
+		q.lastKnown = q.known.waiting > 0 && (!q.lastKnown || q.unknown.waiting == 0)
+		lines := &q.unknown
 		if q.lastKnown {
 			lines = &q.known
 		}

@@ -167,7 +167,7 @@ func TestLongWaitsAreRefused(t *testing.T) {
 				switch {
 				case w.Code == http.StatusTooManyRequests && took == 0 && seconds >= 1 && seconds <= 4:
 					refused++
-				case w.Code != http.StatusOK || took > strangerWait+hashTime*3:
+				case w.Code != http.StatusOK || took > unknownWait+hashTime*3:
 					t.Errorf("%d after %v, Retry-After %d", w.Code, took, seconds)
 				}
 			})
@@ -224,7 +224,7 @@ func TestHashQueueTakesTurns(t *testing.T) {
 		if got := strings.Join(order, ""); got != "DaEbDcDaDaa" || busy != 4 {
 			t.Errorf("order %s, %d refused; want DaEbDcDaDaa and 4", got, busy)
 		}
-		if q.running != 0 || len(q.known.byKey)+len(q.strangers.byKey)+len(q.known.order)+len(q.strangers.order) != 0 {
+		if q.running != 0 || len(q.known.byKey)+len(q.unknown.byKey)+len(q.known.order)+len(q.unknown.order) != 0 {
 			t.Errorf("left over: %+v", q)
 		}
 	})
@@ -233,10 +233,10 @@ func TestHashQueueTakesTurns(t *testing.T) {
 // TestExpectedWait computes how long one more client waits.
 func TestExpectedWait(t *testing.T) {
 	for name, test := range map[string]struct {
-		slots           int
-		known, stranger string // the keys of the waiting clients
-		key             string
-		hashes          int // that end earlier
+		slots          int
+		known, unknown string // the keys of the waiting clients
+		key            string
+		hashes         int // that end earlier
 	}{
 		"nobody waits":                     {1, "", "", "x", 1},
 		"one of another network":           {1, "", "a", "x", 2},
@@ -254,11 +254,11 @@ func TestExpectedWait(t *testing.T) {
 			for _, key := range test.known {
 				q.known.add(string(key), &waiter{})
 			}
-			for _, key := range test.stranger {
-				q.strangers.add(string(key), &waiter{})
+			for _, key := range test.unknown {
+				q.unknown.add(string(key), &waiter{})
 			}
 			want := time.Duration(test.hashes) * hashTime / time.Duration(test.slots)
-			if got := q.expected(&q.strangers, test.key); got != want {
+			if got := q.expected(&q.unknown, test.key); got != want {
 				t.Errorf("%v, want %v", got, want)
 			}
 		})
@@ -272,7 +272,7 @@ func TestHashQueueIsBounded(t *testing.T) {
 	for waiting, full := range map[int]bool{0: false, maxWaiting - 1: false, maxWaiting: true, maxWaiting + 1: true} {
 		q := newHashQueue(1)
 		q.running = 1
-		q.strangers.waiting = waiting
+		q.unknown.waiting = waiting
 		_, err := q.enter(gone)
 		if _, busy := errors.AsType[busyError](err); busy != full || !full && !errors.Is(err, context.Canceled) {
 			t.Errorf("%d wait: %v", waiting, err)
@@ -330,13 +330,13 @@ func TestHashQueueGivesUp(t *testing.T) {
 			t.Errorf("%v after %v", err, time.Since(started))
 		}
 		err = <-errs
-		if _, ok := errors.AsType[busyError](err); !ok || time.Since(started) != strangerMost {
+		if _, ok := errors.AsType[busyError](err); !ok || time.Since(started) != maxUnknownWait {
 			t.Errorf("%v after %v", err, time.Since(started))
 		}
 		w := &waiter{turn: make(chan struct{})}
-		q.strangers.add("c", w)
+		q.unknown.add("c", w)
 		first()
-		if q.strangers.remove("c", w) || q.running != 1 {
+		if q.unknown.remove("c", w) || q.running != 1 {
 			t.Error("the turn was not given")
 		}
 		q.leaving()()

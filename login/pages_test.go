@@ -27,7 +27,7 @@ func TestNumbersInPages(t *testing.T) {
 		"../docs/security.md": {
 			fmt.Sprintf("| passwords that are hashed | %d at once", maxHashing),
 			fmt.Sprintf("At most %d of one address or /64 wait", maxWaitingEach),
-			fmt.Sprintf("would wait longer than %v s is answered 429", strangerWait.Seconds()),
+			fmt.Sprintf("would wait longer than %v s is answered 429", unknownWait.Seconds()),
 			fmt.Sprintf("logged in under the name in the last %d days", seenLife/day),
 			fmt.Sprintf("lives for %d days. It holds a MAC", deviceLife/day),
 			fmt.Sprintf("All known devices of a name together have %d, and all names of a known network %d.", nameFailures, homeFailures),
