@@ -32,8 +32,8 @@ func TestLoops(t *testing.T) {
 			t.Errorf("a socket: %v", err)
 		}
 		r.count(`http_requests_total{code="508",route="/"}`, strconv.Itoa(2*proxy.MaxRounds+2))
-		if n := strings.Count(r.log.String(), "a request comes back"); n != 3 {
-			t.Errorf("%d ends, want 3", n)
+		if n := strings.Count(r.log.String(), "a request has looped"); n != 3 {
+			t.Errorf("%d loops are logged, want 3", n)
 		}
 	}
 }
