@@ -61,7 +61,7 @@ func TestCookiePrefix(t *testing.T) {
 			if diff := cmp.Diff(want, w.Header()["Set-Cookie"]); diff != "" {
 				t.Error(diff)
 			}
-			// Only what the browser sends back is found.
+			// The request now has the cookies as the browser sends them.
 			for _, cookie := range w.Result().Cookies() {
 				r.AddCookie(&http.Cookie{Name: cookie.Name, Value: cookie.Value})
 			}
@@ -146,7 +146,7 @@ func TestOversizedTokensSetNoCookies(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		token *token.Token
-		fault string // "" if it is set
+		fault string // "" if the cookies are set
 	}{
 		"longest":   {made(token.TypeAccess, "c", 4096-len(prefixed)), ""},
 		"too_long":  {made(token.TypeAccess, "c", 4096-len(prefixed)+1), "too long"},

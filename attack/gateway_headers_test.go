@@ -11,7 +11,8 @@ import (
 	"wsauth/internal/gateway/proxy"
 )
 
-// wantLines checks that a request, as the backend got it, has header lines.
+// wantLines checks that the request that the backend got contains the header
+// lines.
 func wantLines(t *testing.T, seen string, lines ...string) {
 	t.Helper()
 	for _, line := range lines {
@@ -68,9 +69,9 @@ func TestR11_Forwarded(t *testing.T) {
 	}
 }
 
-// TestR12_LoginCookies checks that no cookie of a login reaches a backend,
-// wherever its route reads credentials: browsers send them with every request.
-// Other cookies, and a CSRF field that is not the gateway's, arrive.
+// TestR12_LoginCookies checks that login cookies, which browsers send with
+// every request, never reach a backend, wherever its route reads credentials.
+// Other cookies, and a CSRF header that is not the gateway's, must reach it.
 func TestR12_LoginCookies(t *testing.T) {
 	for name, extractors := range map[string][]wsauth.Extractor{
 		"header": {wsauth.Header{}}, "ticket": {wsauth.Ticket{}, wsauth.Header{}}, "first_message": {wsauth.FirstMessage{}, wsauth.Header{}}, "default": nil,
@@ -105,8 +106,8 @@ func TestR12_LoginCookies(t *testing.T) {
 }
 
 // TestG7_ForwardingHeadersOfUntrustedPeers sends headers of proxies from a peer
-// that is not a trusted proxy. They have no effect, and the log says once which
-// setting may be missing.
+// that is not a trusted proxy. They must have no effect, and the log must say
+// once which setting may be missing.
 func TestG7_ForwardingHeadersOfUntrustedPeers(t *testing.T) {
 	lines := []string{
 		"X-Forwarded-For: 127.0.0.1, 10.0.0.1", "X-Real-Ip: 127.0.0.1", "Forwarded: for=127.0.0.1;proto=http;host=evil.example", "X-Forwarded-Host: evil.example",

@@ -56,8 +56,8 @@ func byMessage(timeout time.Duration) proxy.Route {
 }
 
 // TestP3_MoreWithTheFirstMessage sends data before the reply to the first
-// message. It reaches the backend after authentication, however the network
-// splits it, and never before.
+// message. However the network splits the data, it must reach the backend after
+// authentication, and never before.
 func TestP3_MoreWithTheFirstMessage(t *testing.T) {
 	more := slices.Concat(wstest.Frame(0x81, "one"), wstest.Frame(0x81, "two"))
 	for name, send := range map[string]func(t *testing.T, w io.Writer, first []byte, b *slowBackend){
@@ -96,8 +96,8 @@ func TestP3_MoreWithTheFirstMessage(t *testing.T) {
 	}
 }
 
-// TestFirstMessageThroughAGateway sends no first message, and some that open no
-// socket.
+// TestFirstMessageThroughAGateway checks how a socket is closed if the client
+// sends no first message, or one with which it cannot be opened.
 func TestFirstMessageThroughAGateway(t *testing.T) {
 	down := byMessage(0)
 	down.Path, down.Upstreams = "/down", []string{"http://127.0.0.1:1"}
@@ -129,8 +129,8 @@ func TestFirstMessageThroughAGateway(t *testing.T) {
 	}
 }
 
-// TestT10_FirstMessageSelectsNoToken offers a token as a subprotocol to a
-// route that reads none. The gateway must not select it.
+// TestT10_FirstMessageSelectsNoToken offers a token as a subprotocol to a route
+// that reads no tokens there. The gateway must not select it.
 func TestT10_FirstMessageSelectsNoToken(t *testing.T) {
 	x := newGateway(t, byMessage(0))
 	for _, offer := range []string{"eyJhIjoxfQ.e30.AA, chat", strings.Repeat("x", 65) + ", chat", "chat, eyJhIjoxfQ.e30.AA"} {
@@ -141,7 +141,8 @@ func TestT10_FirstMessageSelectsNoToken(t *testing.T) {
 	}
 }
 
-// TestH9_DataBehindTheHandshake sends a second request with a handshake.
+// TestH9_DataBehindTheHandshake sends a second request together with a
+// handshake.
 func TestH9_DataBehindTheHandshake(t *testing.T) {
 	x := newGateway(t)
 	raw := upgrade("/chat", bearer(gatewayToken(t)))

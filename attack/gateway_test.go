@@ -39,8 +39,9 @@ func newGateway(t *testing.T, routes ...proxy.Route) *proxied {
 	return newGatewayOf(t, gateway.Config{Routes: routes}, respond)
 }
 
-// newGatewayOf serves a gateway with a configuration, whose keys and upstreams
-// of routes may be missing. The backend records each request and calls serve.
+// newGatewayOf serves a gateway with the configuration c, and sets its keys,
+// its routes and their upstreams unless they are set. The backend records each
+// request and calls serve.
 func newGatewayOf(t *testing.T, c gateway.Config, serve http.HandlerFunc) *proxied {
 	t.Helper()
 	x := &proxied{target: &target{log: new(wstest.Log)}}
@@ -94,7 +95,7 @@ func newGatewayOf(t *testing.T, c gateway.Config, serve http.HandlerFunc) *proxi
 	return x
 }
 
-// newGatewayOverTLS is newGatewayOf with TLS. Its client uses HTTP/2.
+// newGatewayOverTLS is like newGatewayOf, with TLS. The client uses HTTP/2.
 func newGatewayOverTLS(t *testing.T, c gateway.Config, serve http.HandlerFunc) *proxied {
 	t.Helper()
 	certServer := httptest.NewTLSServer(nil)
@@ -133,7 +134,7 @@ func (x *proxied) socket(t *testing.T, path string, lines ...string) *wstest.Cli
 	return &wstest.Client{Conn: a.conn, In: a.in}
 }
 
-// ticket gets a ticket for a path, as a page of the gateway does.
+// ticket requests a ticket for a path, as a page of the gateway does.
 func (x *proxied) ticket(t *testing.T, tok, path string, lines ...string) string {
 	t.Helper()
 	body := fmt.Sprintf(`{"path":%q}`, path)
@@ -160,7 +161,7 @@ func gatewayToken(t *testing.T) string {
 	return gatewayTokenWith(t, nil)
 }
 
-// gatewayTokenWith is gatewayToken with more claims.
+// gatewayTokenWith is like gatewayToken, with additional claims.
 func gatewayTokenWith(t *testing.T, claims map[string]any) string {
 	t.Helper()
 	issuer, err := token.NewIssuer(token.IssuerConfig{Key: keys().hs})

@@ -16,11 +16,11 @@ import (
 // A draft is a valid request until a fault changes it.
 type draft struct {
 	absent        bool
-	cut           bool // to two segments
+	cut           bool // the token has only two segments
 	header, tail  string
 	sign          signer
 	changes       []string // to the claims
-	submit        string   // the CSRF value beside the cookie
+	submit        string   // the CSRF value sent with the cookie
 	withoutSubmit bool
 }
 
@@ -35,7 +35,8 @@ func (d *draft) token() string {
 	return tok
 }
 
-// A fault makes a draft invalid. Its refusal has its own text.
+// A fault makes a draft invalid. The request is then refused with the reason
+// and the text.
 type fault struct {
 	name, text string
 	reason     wsauth.Reason
@@ -130,8 +131,8 @@ func wantError(t *testing.T, err error, reason wsauth.Reason, text string) {
 	}
 }
 
-// TestTexts checks the texts that TestOrder does not, and where each extractor
-// looks.
+// TestTexts checks the texts that TestOrder does not check, and where each
+// extractor looks.
 func TestTexts(t *testing.T) {
 	access, refresh := signed(claims()), signed(claims("type", `"refresh"`))
 	header, query, path := wsauth.Header{}, wsauth.Query{Name: "token"}, wsauth.PathValue{Name: "token"}

@@ -45,7 +45,7 @@ func byTicket(path, text string) string { return upgrade(path+"?ticket="+text, f
 
 // TestTicketUse checks how tickets are refused, and whether a refusal uses them
 // up: T2, T4, T6, L9, L11, J34 and codes of C. A refusal before the store is
-// asked leaves the ticket unused: otherwise a page of another origin could
+// asked must leave the ticket unused: otherwise a page of another origin could
 // destroy tickets that it cannot use.
 func TestTicketUse(t *testing.T) {
 	x := newTarget(t, ticketConfig(t))
@@ -448,8 +448,8 @@ func TestTicketBesideCookies(t *testing.T) {
 			x.wantRefusal(t, open(bearer(alice.Raw)), wsauth.InvalidRequest)
 			x.wantRefusal(t, open(cookie(bob.Raw), bearer(alice.Raw)), wsauth.InvalidRequest)
 			x.wantRefusal(t, x.send(t, upgrade("/access?ticket=wst_AAAA", cookie(bob.Raw), fromOurs)), wsauth.TokenInvalid)
-			// With a parameter of the application's in place of a ticket, the
-			// cookie needs its CSRF value.
+			// If the parameter is not a ticket but belongs to the application,
+			// the cookie needs its CSRF value.
 			x.wantRefusal(t, x.send(t, upgrade("/access?ticket=ST-1-AAAA", cookie(bob.Raw), fromOurs)), wsauth.CSRFMismatch)
 			seen = x.wantSuccess(t, x.send(t, upgrade("/access?ticket=ST-1-AAAA", cookie(bob.Raw), csrf(bob.Claims.CSRF), fromOurs)))
 			if !strings.Contains(seen, "/access?ticket=ST-1-AAAA") {

@@ -17,8 +17,8 @@ import (
 	"wsauth"
 )
 
-// firstMessageHandlers holds a handler for each library. Their clients
-// authenticate with their first message.
+// firstMessageHandlers holds a handler for each WebSocket library. Clients of
+// these handlers authenticate with their first message.
 var firstMessageHandlers = map[string]func(x *bubble, w http.ResponseWriter, r *http.Request){
 	"coder": (*bubble).serveCoder, "gorilla": (*bubble).serveGorilla, "gws": (*bubble).serveGWS,
 }
@@ -143,7 +143,7 @@ func (x *bubble) serveGWS(w http.ResponseWriter, r *http.Request) {
 	conn.ReadLoop()
 }
 
-// auth returns a message with a token, which may hold any bytes.
+// auth returns a first message with a token, which may contain any bytes.
 func auth(tok string) string { return fmt.Sprintf(`{"type":"auth","token":%s}`, quoted(tok)) }
 
 func initPayload(tok string) string {
@@ -154,7 +154,7 @@ func initHeader(tok string) string {
 	return fmt.Sprintf(`{"type":"connection_init","payload":{"Authorization":%s}}`, quoted("Bearer "+tok))
 }
 
-// quoted returns s as a JSON string. If s is not UTF-8, it is quoted as it is.
+// quoted returns s as a JSON string. If s is not UTF-8, it is not escaped.
 func quoted(s string) string {
 	if !utf8.ValidString(s) {
 		return `"` + s + `"`

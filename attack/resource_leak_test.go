@@ -81,8 +81,8 @@ func (brokenVerifier) Verify(context.Context, string) (*token.Claims, error) {
 	return nil, errors.New("the key server does not answer")
 }
 
-// TestCanaryAfterwards looks for a token in the log after its socket was open,
-// the guard has shut down, and a handler has panicked (R6).
+// TestCanaryAfterwards looks for a token in the log after its socket has been
+// open, the guard has shut down, and a handler has panicked (R6).
 func TestCanaryAfterwards(t *testing.T) {
 	tok := signed(claims())
 	for _, p := range carriers {

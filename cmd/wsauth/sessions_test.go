@@ -14,7 +14,8 @@ import (
 	"wsauth/internal/adminapi"
 )
 
-// Names are printed without control sequences, and the JSON is equivalent.
+// TestListsEscapeControlSequences checks that lists contain no control
+// sequences, and that their JSON still has the exact names.
 func TestListsEscapeControlSequences(t *testing.T) {
 	const name = "a\x1b]0;x\x07\r\n\u202e\u009b1m\tb"
 	all := merge([]adminapi.Session{{Sub: name, JTI: name, Remote: name}}, []adminapi.StoredSession{{Sub: name, SID: name, Remote: name, Agent: name}})
@@ -44,7 +45,8 @@ func TestListsEscapeControlSequences(t *testing.T) {
 	}
 }
 
-// Sessions in the store and sessions with open sockets are listed once each.
+// TestStoredAndOpenSessionsAreMerged checks that a session that is stored and
+// has open sockets is listed once.
 func TestStoredAndOpenSessionsAreMerged(t *testing.T) {
 	all := merge(
 		[]adminapi.Session{{SID: "s1", Sockets: 2, Opened: 5}, {SID: "s3", Sockets: 1, Opened: 6}, {JTI: "j", Sockets: 1}, {Sockets: 1}},
@@ -56,7 +58,7 @@ func TestStoredAndOpenSessionsAreMerged(t *testing.T) {
 	}
 }
 
-// Only the word itself confirms.
+// TestConfirm checks that only the word "everything" confirms.
 func TestConfirm(t *testing.T) {
 	for answer, ok := range map[string]bool{"everything\n": true, "everything": true, "everything\r\n": true, "yes\n": false, "\n": false, "": false, "Everything\n": false, "everything else\n": false} {
 		var out strings.Builder
@@ -75,7 +77,8 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
-// The flag takes precedence over the file, and the file over the default.
+// TestSocketOfTheServer checks that flags take precedence over the file, and
+// the file over the default.
 func TestSocketOfTheServer(t *testing.T) {
 	t.Setenv("XDG_DATA_HOME", "/home/x")
 	dir := t.TempDir()

@@ -12,8 +12,8 @@ import (
 )
 
 // TestG8_ClientsBehindProxy checks that a client that has reached its limits of
-// logins and sockets does not use up those of others, and cannot get other
-// limits by forged fields.
+// logins and sockets does not use up those of other clients, and cannot evade
+// its own with forged headers.
 func TestG8_ClientsBehindProxy(t *testing.T) {
 	for _, f := range frontProxies {
 		t.Run(f.name, func(t *testing.T) {
@@ -78,8 +78,8 @@ func TestG8_ClientsBehindProxy(t *testing.T) {
 	}
 }
 
-// TestBehindProxyOverHTTP2 checks that the requests of several clients on one
-// connection each have their own client.
+// TestBehindProxyOverHTTP2 checks that each request on a connection that
+// several clients share is attributed to its own client.
 func TestBehindProxyOverHTTP2(t *testing.T) {
 	b := newBackend(t)
 	r, _ := overTLS(t, func(c *Config) {
@@ -99,8 +99,8 @@ func TestBehindProxyOverHTTP2(t *testing.T) {
 }
 
 // TestG8_StreamsOfOneClient checks that requests on a shared connection are
-// limited for each client, with and without a proxy, and that a refusal ends no
-// others.
+// limited for each client, with and without a proxy, and that refusing one does
+// not end the others.
 func TestG8_StreamsOfOneClient(t *testing.T) {
 	for name, trusted := range map[string][]string{"behind a proxy": {"127.0.0.1"}, "without": nil} {
 		t.Run(name, func(t *testing.T) {

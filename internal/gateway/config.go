@@ -17,8 +17,8 @@ import (
 	"wsauth/store/memory"
 )
 
-// Config configures a [Gateway]. Tokens.Keys are required and, without Routes,
-// also Login.Users.
+// Config configures a [Gateway]. Tokens.Keys is required. Without Routes,
+// Login.Users is required as well.
 type Config struct {
 	// Tokens configures the tokens that the gateway issues and accepts.
 	Tokens tokens.Config
@@ -27,10 +27,10 @@ type Config struct {
 	// close it. Default: in memory, so that a restart ends every session.
 	Store store.Store
 
-	// Limits are those of all sockets together. HandshakesPerMinute must be
-	// unset, since each route has its own. A negative PerSubject means no
-	// limit. Default: 100 sockets of a user, [wsauth.EndOldest], and the
-	// defaults of [wsauth.Limits].
+	// Limits apply to all sockets together. HandshakesPerMinute must be unset,
+	// since each route has its own. A negative PerSubject means no limit.
+	// Default: 100 sockets per user, [wsauth.EndOldest], and the defaults of
+	// [wsauth.Limits].
 	Limits wsauth.Limits
 
 	// Origins are the origins whose pages may use this server, such as
@@ -44,7 +44,7 @@ type Config struct {
 	// endpoints below Login.Prefix, with tokens or, with Credentials, also
 	// with cookies. Methods, Headers and Expose must be unset, since the
 	// gateway knows them. AuthCORS does not allow sockets; Origins does.
-	// Default: pages of other origins read nothing.
+	// Default: pages of other origins cannot read anything.
 	AuthCORS *proxy.CORS
 
 	// Login configures the login service. The gateway sets Guard, Keys,
@@ -64,8 +64,8 @@ type Config struct {
 	// at /docs. Default: none.
 	Routes []proxy.Route
 
-	// Front configures how clients connect. Its required fields are those that
-	// the gateway sets.
+	// Front configures how clients connect. The gateway sets its required
+	// fields.
 	Front front.Config
 
 	// AccessLog logs each request, and the beginning and end of each socket.
@@ -104,8 +104,8 @@ func (c Config) Check() (Config, error) {
 	return c, append(wrong, found...).Join()
 }
 
-// checkLogin sets the fields of Login that are those of c, and its defaults,
-// and checks it.
+// checkLogin copies the settings that Login shares with c, sets the defaults of
+// Login, and checks it.
 func (c *Config) checkLogin(wrong *fault.List) {
 	l := &c.Login
 	l.Keys, l.Issuer, l.Store, l.Origins, l.Logger = c.Tokens.Keys, c.Tokens.Issuer, c.Store, c.Origins, c.Logger
@@ -137,7 +137,7 @@ func (c *Config) checkOwn(wrong *fault.List) {
 	wrong.AddBelow("AuthCORS", c.AuthCORS.CheckOwn())
 }
 
-// documents are the paths of what pages of every origin may read.
+// documents holds the paths of documents that pages of every origin may read.
 var documents = []string{discovery.KeysPath, discovery.MetadataPath}
 
 // ownPaths returns the paths that the gateway answers itself. With NoAuth,

@@ -93,7 +93,7 @@ func inEachFormat(t *testing.T, test func(*testing.T, logFormat)) {
 	})
 }
 
-// startLogging serves a gateway whose log has a format.
+// startLogging serves a gateway that logs in the format.
 func startLogging(t *testing.T, format logFormat, change ...func(*Config)) *rig {
 	t.Helper()
 	log := &wstest.Log{}

@@ -11,8 +11,9 @@ import (
 	"wsauth/internal/gateway/proxy"
 )
 
-// TestMarkerIsSelected checks that the gateway selects the name before the
-// token if the upstream selects nothing and the client offers nothing else.
+// TestMarkerIsSelected checks that the gateway selects the subprotocol that
+// precedes the token, if the upstream selects none and the client offers no
+// other.
 func TestMarkerIsSelected(t *testing.T) {
 	b := newBackend(t) // supports chat
 	change := func(c *Config) {
@@ -74,7 +75,7 @@ func TestMarkerIsSelected(t *testing.T) {
 	plain.WantEcho(conn, "hello")
 }
 
-// handshakeFor returns a handshake with an offer of subprotocols.
+// handshakeFor returns a handshake that offers subprotocols.
 func handshakeFor(t *testing.T, url string, offer []string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)

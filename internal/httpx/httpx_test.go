@@ -47,8 +47,8 @@ func TestItems(t *testing.T) {
 	}
 }
 
-// TestFoldsASCIIOnly: tokens differ if one has a non-ASCII letter that Unicode
-// folds to ASCII.
+// TestFoldsASCIIOnly checks that a token does not match if it has a non-ASCII
+// letter that Unicode folds to ASCII.
 func TestFoldsASCIIOnly(t *testing.T) {
 	const kelvin = "WebSoc\u212aet"
 	if !strings.EqualFold(kelvin, "websocket") {
@@ -117,7 +117,7 @@ func TestS3_CheckOrigin(t *testing.T) {
 		if err := CheckOrigin(good); err != nil {
 			t.Error(err)
 		}
-		// Services trust these origins by a check of net/http.
+		// Package login passes these origins to net/http, which checks them.
 		if err := http.NewCrossOriginProtection().AddTrustedOrigin(good); err != nil {
 			t.Error(err)
 		}

@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxName is the maximum length of a user name in bytes, which is that of a
-// token's subject.
+// maxName is the maximum length of a user name in bytes. That of a token's
+// subject is the same.
 const maxName = 256
 
 // maxFaults is the maximum number of faults that parseList reports.

@@ -40,8 +40,8 @@ func TestLimiter(t *testing.T) {
 	}
 }
 
-// TestRefusedAttemptsCostNothing: refused attempts do not delay the next
-// granted one.
+// TestRefusedAttemptsCostNothing checks that refused attempts do not delay the
+// next granted one.
 func TestRefusedAttemptsCostNothing(t *testing.T) {
 	l := New(1, time.Minute, 10)
 	takes(l, "a", began)
@@ -59,8 +59,8 @@ func TestRefusedAttemptsCostNothing(t *testing.T) {
 	}
 }
 
-// TestFullTable: keys that do not fit in the table share a few buckets until
-// there is room, and the keys in the table stay limited.
+// TestFullTable checks that keys that do not fit in the table share a few
+// buckets until there is room, and that the keys in the table stay limited.
 func TestFullTable(t *testing.T) {
 	l := New(2, time.Second, 100)
 	for i := range 100 {
@@ -83,7 +83,8 @@ func TestFullTable(t *testing.T) {
 	}
 }
 
-// TestHeldInASweep: a held attempt keeps its bucket, for any time.
+// TestHeldInASweep checks that an attempt keeps its bucket as long as it is
+// held.
 func TestHeldInASweep(t *testing.T) {
 	l := New(1, time.Second, 1)
 	h, _ := Hold(began, Claim{l, "a"})
@@ -97,8 +98,9 @@ func TestHeldInASweep(t *testing.T) {
 	}
 }
 
-// TestGiveBackAfterARefusal: 20 attempts are held, one is refused, and the 20
-// are given back. Then all are available again, in any order of calls.
+// TestGiveBackAfterARefusal holds 20 attempts, is refused another, and gives
+// the 20 back. All must then be available again, in whatever order they were
+// given back.
 func TestGiveBackAfterARefusal(t *testing.T) {
 	const burst = 20
 	for name, order := range map[string]func(i int) int{
@@ -130,8 +132,8 @@ func TestGiveBackAfterARefusal(t *testing.T) {
 	}
 }
 
-// TestGiveBackGainsNothing: an attempt that was given back has no effect, even
-// if others were spent and refilled meanwhile.
+// TestGiveBackGainsNothing checks that holding an attempt and giving it back
+// has no effect, even if others were spent and refilled meanwhile.
 func TestGiveBackGainsNothing(t *testing.T) {
 	l := New(20, 3*time.Second, 10)
 	h, _ := Hold(began, Claim{l, "a"})
@@ -148,7 +150,8 @@ func TestGiveBackGainsNothing(t *testing.T) {
 	}
 }
 
-// TestHoldTakesAllOrNone: if one limiter refuses, the others lose nothing.
+// TestHoldTakesAllOrNone checks that if one limiter refuses, the others lose
+// nothing.
 func TestHoldTakesAllOrNone(t *testing.T) {
 	var g Group
 	address, name := g.New(5, time.Second, 10), g.New(1, time.Minute, 10)
@@ -171,8 +174,8 @@ func TestHoldTakesAllOrNone(t *testing.T) {
 	}
 }
 
-// TestHoldAtOnce: after concurrent calls of hold, spend and give back, exactly
-// the attempts that were not spent are left.
+// TestHoldAtOnce checks that after concurrent calls of Hold, Spend and
+// GiveBack, exactly the attempts that were not spent are left.
 func TestHoldAtOnce(t *testing.T) {
 	var g Group
 	a, b := g.New(100, time.Minute, 10), g.New(100, time.Minute, 10)

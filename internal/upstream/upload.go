@@ -20,9 +20,9 @@ import (
 var errStalled = errors.New("the upstream stopped reading the request's body")
 
 // smallUpload is the maximum length of a body after which a connection is
-// reused. After a longer body, the server may have left some of it unread when
-// it answers, and be about to close the connection; http.Transport would send
-// the next request on it and could not repeat that.
+// reused. If the body is longer, the server may answer before it has read all
+// of it, and be about to close the connection. http.Transport would send the
+// next request on that connection, and could not repeat it.
 const smallUpload = 64 << 10
 
 // An upload is an attempt to send a request with a body to one server.
@@ -36,7 +36,7 @@ type upload struct {
 	// Time for the server to accept the next part of the body.
 	within time.Duration
 	cancel context.CancelCauseFunc
-	// Closed when the response was read or there is none.
+	// Closed when the response has been read, or there is none.
 	done <-chan struct{}
 
 	mu       sync.Mutex
@@ -46,8 +46,7 @@ type upload struct {
 	final    bool // no other server will get the body
 }
 
-// roundTripUpload is the RoundTrip of http.Transport for a request with a
-// body.
+// roundTripUpload sends a request with a body through t.transport.
 func (t *target) roundTripUpload(r *http.Request) (*http.Response, error) {
 	u := &upload{body: r.Body, within: t.config.Response}
 	ctx, cancel := context.WithCancelCause(r.Context())
@@ -92,7 +91,8 @@ func (u *upload) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close is called by the transport when it no longer needs the body.
+// Close implements [io.Closer]. The transport calls it when it no longer needs
+// the body.
 func (u *upload) Close() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -121,9 +121,9 @@ func (u *upload) returned(err error) {
 	}
 }
 
-// gotConn is called with the connection on which the request is sent. HTTP/2
-// connections are ignored: they are shared with other requests, and servers
-// end a stream without closing them.
+// gotConn assigns u to the connection on which the request is sent. It ignores
+// HTTP/2 connections: they are shared with other requests, and servers end a
+// stream without closing them.
 func (u *upload) gotConn(info httptrace.GotConnInfo) {
 	conn := info.Conn
 	if secure, ok := conn.(*tls.Conn); ok {
@@ -153,7 +153,7 @@ func (a *uploadAnswer) Close() error {
 //
 // If a server answers without reading the body and closes the connection, the
 // connection is reset. http.Transport gives up when a write fails, even if it
-// could read a response. Therefore a write of an upload that is reset waits
+// could read a response. Therefore, if the connection is reset, Write waits
 // until the response has been read or could not be read.
 type uploadConn struct {
 	net.Conn

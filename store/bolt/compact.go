@@ -49,8 +49,8 @@ func compact(db *database) (*database, error) {
 }
 
 // sparse reports whether compacting the file is worthwhile. A transaction must
-// have been committed since the file was opened, because that counts the free
-// pages.
+// have been committed since the file was opened, because bbolt counts the free
+// pages at a commit.
 func sparse(db *database) (worth bool) {
 	stats := db.bolt.Stats()
 	free := int64(stats.FreePageN+stats.PendingPageN) * int64(db.bolt.Info().PageSize)

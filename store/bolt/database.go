@@ -12,7 +12,7 @@ import (
 )
 
 // A database is an open and locked file. Its transactions fail if the file is
-// damaged, also where bbolt would panic.
+// damaged, even where bbolt would panic.
 type database struct {
 	bolt     *bbolt.DB
 	file     *os.File // the file that bolt uses
@@ -22,13 +22,13 @@ type database struct {
 
 	damage    atomic.Pointer[DamageError] // known damage of the file, or nil
 	committed atomic.Uint64               // number of the last commit
-	sealed    atomic.Uint64               // the first commit whose records have or will have checksums
+	sealed    atomic.Uint64               // the commit since which records have checksums; it may be pending
 	beginning sync.Mutex                  // held while a transaction begins
 	stuck     atomic.Bool                 // bbolt has panicked with its locks held
 }
 
 // close closes the file. If bbolt would wait forever for its own locks, its
-// memory is not released, and the file stays locked until the process ends.
+// memory mapping remains, and keeps the file locked until the process ends.
 func (db *database) close() error {
 	if !db.stuck.Load() {
 		return db.bolt.Close()
@@ -70,8 +70,8 @@ func (db *database) update(do func(*transaction) error) error {
 
 // commit is like update, but its callers write the seal themselves.
 //
-// It does not use bbolt's Update, because that looks for free pages after a
-// panic on another goroutine, where a second panic would crash the process.
+// It does not use bbolt's Update. After a panic, Update looks for free pages on
+// another goroutine, where a second panic would crash the process.
 func (db *database) commit(do func(*bbolt.Tx) error) error {
 	return db.guard(func() error {
 		tx, err := db.begin(true)
@@ -143,8 +143,8 @@ func (db *database) begin(writable bool) (*bbolt.Tx, error) {
 	return tx, nil
 }
 
-// readable fails if neither of the first two pages can be read. One of them
-// may just be being written.
+// readable fails if neither of the first two pages can be read. It tries
+// several times, because one of them may be in the middle of a write.
 func (db *database) readable() (err error) {
 	for range 3 {
 		for number := range uint64(2) {

@@ -49,7 +49,8 @@ func (p *pkg) changes(only *regexp.Regexp) []change {
 	return all
 }
 
-// choose returns n of the changes, by the seed, each of which compiles.
+// choose returns up to n of the changes, which the seed selects and which
+// compile together.
 func (p *pkg) choose(all []change, n int, seed uint64) []change {
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // the same every time
 	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
@@ -62,8 +63,8 @@ func (p *pkg) choose(all []change, n int, seed uint64) []change {
 	return chosen
 }
 
-// compiling adds those of a group that compile together with the changes that
-// are already chosen.
+// compiling returns the chosen changes, and those of the group that compile
+// together with them.
 func (p *pkg) compiling(chosen, group []change) []change {
 	together := append(chosen[:len(chosen):len(chosen)], group...)
 	switch {
@@ -240,7 +241,8 @@ func (f *finder) number(n *ast.BasicLit) {
 	}
 }
 
-// nameOf returns the name of a type in the file, or "" if it has none.
+// nameOf returns the name by which the file can refer to a type. It returns
+// false if there is none.
 func (f *finder) nameOf(t types.Type) (string, bool) {
 	ok := t != nil && !strings.HasPrefix(t.String(), "untyped")
 	name := types.TypeString(t, func(of *types.Package) string {

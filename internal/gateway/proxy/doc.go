@@ -1,7 +1,7 @@
 // Package proxy serves the routes of the gateway: it chooses the route of a
 // request, guards it, and passes requests and sockets on to its upstreams. It
-// knows nothing of listeners, of logins and of the other endpoints of the
-// gateway. [New] is given what it needs of these.
+// knows nothing about listeners, logins and the other endpoints of the gateway.
+// [Config] has the few functions of these that it calls.
 //
 // A request passes these steps, in the files that implement them:
 //
@@ -16,8 +16,8 @@
 //	socket.go       admits a WebSocket, and ties client and upstream together
 //	opening.go      sends the upstream its handshake while the client waits
 //	                (hangup.go)
-//	introduce.go    does so if the token comes in the first message
+//	introduce.go    sends it later if the token comes in the first message
 //	plain.go        passes on all other requests
 //
-// route.go, cors.go and checkroutes.go have the configuration.
+// route.go, cors.go and checkroutes.go contain the configuration.
 package proxy

@@ -10,9 +10,10 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// A Match is what the routes decide about a request: which of them serves it,
-// or whether the gateway answers it itself. It looks a route up when it is
-// first needed, in the routes that were current when the Match was made.
+// A Match represents the decision of the routes about a request: which of them
+// serves it, or whether the gateway answers it itself. It looks up the route
+// when first needed, among the routes that were current when the Match was
+// created.
 type Match struct {
 	// Own reports whether the gateway answers the path itself, regardless of
 	// the routes.
@@ -59,8 +60,8 @@ func (m *Match) IsExact(r *http.Request) bool {
 	return p != nil && p.route.Path == r.URL.Path
 }
 
-// IsQuick reports whether no step of serving a handshake by the route can
-// block, apart from those of the guard.
+// IsQuick reports whether the route can serve a handshake without blocking. It
+// does not consider the steps of the guard.
 func (m *Match) IsQuick(r *http.Request) bool {
 	if m.Own || needsReadings(r.URL) {
 		return false
@@ -69,8 +70,8 @@ func (m *Match) IsQuick(r *http.Request) bool {
 	return p != nil && p.quick && (r.URL.RawQuery == "" || !p.takesTickets)
 }
 
-// isQuickRoute reports whether the route allows [Match.IsQuick], whatever the
-// request is. With some keys, signing an assertion takes a millisecond, and a
+// isQuickRoute reports whether handshakes of the route can be quick; see
+// [Match.IsQuick]. Signing an assertion takes a millisecond with some keys. A
 // refresh token has to be looked up in the store.
 func (p *proxy) isQuickRoute(extractors []wsauth.Extractor) bool {
 	return p.pool.Near() && p.route.Assertion == "" && p.route.Requirement != wsauth.Refresh && (p.route.Public || !slices.ContainsFunc(extractors, takesLong))

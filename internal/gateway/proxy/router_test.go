@@ -114,7 +114,7 @@ func TestMatchIsLazy(t *testing.T) {
 // decodable matches an escape.
 var decodable = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 
-// hostilePaths returns paths that two servers may read in two ways.
+// hostilePaths returns paths that two servers may read differently.
 func hostilePaths(t testing.TB) (paths []string) {
 	t.Helper()
 	for _, v := range wstest.Vectors(t, "../../../attack/testdata/paths") {
@@ -139,8 +139,8 @@ func TestR13_AmbiguousPaths(t *testing.T) {
 }
 
 // FuzzIsPlain checks that a plain path has the same number of segments before
-// and after decoding, and that none leads to the parent. Decoding it again
-// changes nothing, so a chain of servers reads the same path as the gateway.
+// and after decoding, and that none leads to the parent. Decoding it again must
+// change nothing, so a chain of servers reads the same path as the gateway.
 func FuzzIsPlain(f *testing.F) {
 	for _, p := range append(hostilePaths(f), "/a/b", "/100%25") {
 		f.Add(p)
@@ -183,9 +183,9 @@ func TestPlainRequestsAllocateNothing(t *testing.T) {
 	}
 }
 
-// FuzzBypass checks that no path reaches a public route if a server that
-// decodes once more, and ignores case and a trailing slash, treats it as the
-// path of a guarded route.
+// FuzzBypass checks that a path does not reach a public route if an upstream
+// may treat it as the path of a guarded route, because the upstream decodes it
+// once more and ignores case and a trailing slash.
 func FuzzBypass(f *testing.F) {
 	for _, seed := range append(hostilePaths(f), "/ADMIN", "/Admin/", "/%61DMIN", "/admin%3f", "/admin%23", "/admin.", "/admin%20", "/ａdmin", "/admin\uff0f", "/ⓐdmin", "/\u200cadmin", "/a/b", "/A/B/", "/admin", "/ws", "/ws/x", "/%25%37%33") {
 		f.Add(seed)

@@ -2,7 +2,7 @@ import { describeAgent } from "./agents.js";
 import { element } from "./dom.js";
 
 const calm = 1000; // minimum ms between two requests
-const slowly = 5_000; // ms between two requests without an event here; other devices may cause changes
+const slowly = 5_000; // ms between two requests while nothing happens here; other devices may cause changes
 
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
 const day = (seconds) => new Date(seconds * 1000).toLocaleDateString([], { day: "numeric", month: "short" });
@@ -40,8 +40,8 @@ export class SessionList {
   }
 
   /**
-   * Updates the list after an event: now, or a little later if that has just
-   * been done.
+   * Updates the list after an event: now, or a little later if it has just
+   * been updated.
    */
   soon() {
     this.#plan(Math.max(50, this.#looked + calm - Date.now()));
