@@ -193,8 +193,8 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-// TestHooks checks that the application's functions are called last, and that a
-// token is not admitted if a store fails.
+// TestHooks checks that Denylist precedes Authorize, and that a token is
+// refused if either of them fails.
 func TestHooks(t *testing.T) {
 	broken := errors.New("the store's own words")
 	allow := func(*http.Request, *token.Claims) error { return nil }

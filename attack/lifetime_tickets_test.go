@@ -316,8 +316,8 @@ func TestTicketOfRevokedParent(t *testing.T) {
 }
 
 // TestTicketWithoutOrigin checks that a ticket issued without an Origin opens
-// sockets without one and, if its issuer allows it, with any allowed Origin. A
-// ticket issued with an Origin opens only sockets with the same Origin.
+// sockets without one and, if AllowedOrigins is set, sockets with any allowed
+// Origin. A ticket issued with an Origin opens only sockets with that Origin.
 func TestTicketWithoutOrigin(t *testing.T) {
 	const other = "https://other.example"
 	alice := issue(t, token.TypeAccess, "alice", token.Options{}).Claims
@@ -366,7 +366,7 @@ func TestTicketWithoutOrigin(t *testing.T) {
 	}
 }
 
-// A brokenTickets is a store with fixed answers.
+// A brokenTickets is a store of tickets that returns fixed results.
 type brokenTickets struct {
 	value []byte
 	err   error

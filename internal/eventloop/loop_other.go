@@ -7,7 +7,7 @@ import "net"
 // A Loop exists on Linux only.
 type Loop struct{}
 
-// A Conn exists on Linux only, as do loops that accept it.
+// A Conn exists on Linux only, as do the loops that accept one.
 type Conn struct{ net.Conn }
 
 // Hold does nothing: there is no Conn.

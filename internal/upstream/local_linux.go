@@ -12,7 +12,7 @@ import (
 func dialLocal(ctx context.Context, server netip.AddrPort, timeout time.Duration) (net.Conn, error) {
 	conn, err := eventloop.Dial(ctx, server, timeout)
 	if err != nil {
-		return nil, err
+		return nil, err // a nil *eventloop.Conn would not be a nil net.Conn
 	}
 	return conn, nil
 }

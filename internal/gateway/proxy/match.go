@@ -77,9 +77,9 @@ func (p *proxy) isQuickRoute(extractors []wsauth.Extractor) bool {
 	return p.pool.Near() && p.route.Assertion == "" && p.route.Requirement != wsauth.Refresh && (p.route.Public || !slices.ContainsFunc(extractors, takesLong))
 }
 
-// takesLong reports whether verifying a credential of that extractor may need
-// more than a token in the head of the request. It returns true for unknown
-// types.
+// takesLong reports whether checking a credential from that extractor may take
+// more than verifying a token in the head of the request. It returns true for
+// unknown types.
 func takesLong(l wsauth.Extractor) bool {
 	switch l.(type) {
 	// A ticket is in the query, which [Match.IsQuick] checks.
