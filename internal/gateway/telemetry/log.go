@@ -10,8 +10,8 @@ import (
 	"wsauth/internal/asynclog"
 )
 
-// auditLines are the log messages that record logins, revocations and the
-// actions of operators.
+// auditLines are the log messages that record logins, revocations, the actions
+// of operators, and when the server starts and stops.
 var auditLines = map[string]bool{
 	"logged in":                         true,
 	"logged out":                        true,
