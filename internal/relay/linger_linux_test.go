@@ -68,7 +68,13 @@ func TestG15_ClosingKeepsWhatIsOnItsWay(t *testing.T) {
 		passOn := func(frame []byte) {
 			g.upstream.send(frame)
 			all = append(all, frame...)
-			until(t, "the relay has read it", func() bool { return read(upstream) == len(all) })
+			until(t, "the relay's kernel has it", func() (written bool) {
+				g.inDriver(func(c *core) {
+					l := &c.lanes[upstream]
+					written = int(l.bytes) == len(all) && len(l.pending) == 0
+				})
+				return written
+			})
 		}
 		fewOnTheirWay := func() (few bool) {
 			g.inDriver(func(c *core) { few = c.driver.unsent(client) < 1<<14 })
