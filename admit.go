@@ -52,9 +52,9 @@ func (g *Guard) Admit(r *http.Request, q Requirement, claims *token.Claims, ende
 	return s, nil
 }
 
-// admit registers a socket, so that it can be found and ended. Only then it
-// checks revocations again: a revocation since the first check has either
-// found the registered socket, or is found here.
+// admit registers a socket, so that it can be found and ended. It then checks
+// revocations again: a revocation since the first check has either found the
+// registered socket, or is found here.
 func (g *Guard) admit(s *Socket) error {
 	s.startTimer()
 	evicted, err := g.open.sockets.admit(s)

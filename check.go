@@ -123,9 +123,9 @@ func checkDenylist(ctx context.Context, isRevoked func(context.Context, *token.C
 	return nil
 }
 
-// tokenTexts maps errors of the verifier to texts for the client. They are
-// those of the programs that wsauth grew from (examples/query and
-// examples/cookie), where these have one.
+// tokenTexts maps errors of the verifier to texts for the client. wsauth grew
+// from the programs in examples/query and examples/cookie; where these have a
+// text for an error, it is the same here.
 var tokenTexts = []struct {
 	kind error
 	text string

@@ -43,18 +43,18 @@ type Config struct {
 	// Verifier verifies tokens. Required.
 	Verifier Verifier
 
-	// Extractors read the credential from a request. Exactly one of them must
-	// find one, once (RFC 6750 section 2).
-	// Default: the Authorization header, [Header].
+	// Extractors read the credential from a request. A request with more than
+	// one credential is refused (RFC 6750 section 2), unless it is a ticket
+	// sent along with cookies. Default: the Authorization header, [Header].
 	Extractors []Extractor
 
-	// AppParameters are query parameters that belong to the application, such as
-	// an access_token for a service behind it. Whatever their values, they are not
-	// credentials and stay in the request. Otherwise a parameter named
-	// access_token, or named token with a JWT as its value, is refused if no
-	// extractor reads it: a credential would be sent and never checked. "*" means
-	// every parameter. Parameters that Extractors read are not allowed. Default:
-	// none.
+	// AppParameters are query parameters that belong to the application, such
+	// as an access_token for a service behind it. Whatever their values, they
+	// are not credentials and stay in the request. Without this setting, a
+	// parameter that no extractor reads is refused if its name is access_token,
+	// or if its name is token and its value is a JWT: the guard would never
+	// check that credential. "*" means every parameter. Parameters that
+	// Extractors read are not allowed. Default: none.
 	AppParameters []string
 
 	// Origins are the origins whose pages may open sockets. Each is exactly a
@@ -66,20 +66,22 @@ type Config struct {
 	// a browser sends from another site are refused even from these origins.
 	Origins []string
 
-	// AnyOrigin lets pages of every origin open sockets, for an API whose clients
-	// send a token that no browser sends on its own. Extractors must not contain
-	// cookies, and an upgrade with another credential that is [Credential.Ambient]
-	// is refused: any website could use those of its visitors.
+	// AnyOrigin lets pages of every origin open sockets, for an API whose
+	// clients send a token that no browser sends on its own. Extractors must
+	// not contain cookies, and an upgrade with another credential that is
+	// [Credential.Ambient] is refused: any website could use the credentials of
+	// its visitors.
 	AnyOrigin bool
 
 	// TrustedProxies are the proxies that are trusted to identify their
 	// clients: addresses, networks such as "10.0.0.0/8", "private" for private
 	// networks and this machine, or "unix" for clients of a Unix socket.
-	// Forwarding headers of other peers are ignored. The address of the client
-	// is used for limits, logs and [Socket.RemoteAddr], its scheme and host
-	// for the default of Origins and for cookies. They grant no access:
-	// Request.RemoteAddr remains the peer of the connection, as in net/http,
-	// for Authorize and for handlers. Default: none.
+	// Forwarding headers of other peers are ignored. The guard uses the client
+	// address that a trusted proxy reports for limits, logs and
+	// [Socket.RemoteAddr], and the scheme and host for the default of Origins
+	// and for cookies. None of these grants access: for Authorize and for
+	// handlers, Request.RemoteAddr remains the peer of the connection, as in
+	// net/http. Default: none.
 	TrustedProxies []string
 
 	// ForwardedSource is the header in which trusted proxies identify their

@@ -12,7 +12,7 @@ type socketKey struct{}
 
 // ClaimsFrom returns the claims of the request with the context ctx. For a
 // socket, and for a response that is held open, they are those of the current
-// token: a renewal replaces them. They are nil if the client is anonymous and
+// token: a renewal replaces them. They are nil if the client is anonymous, or
 // if no guard has checked the request.
 func ClaimsFrom(ctx context.Context) *token.Claims {
 	if s := requestFrom(ctx); s != nil {
@@ -22,8 +22,8 @@ func ClaimsFrom(ctx context.Context) *token.Claims {
 }
 
 // SocketFrom returns the socket of the request with the context ctx. It is nil
-// for a plain HTTP request, unless [Hold] holds its response open, and if no
-// guard has checked the request.
+// for a plain HTTP request, unless [Hold] holds its response open. It is also
+// nil if no guard has checked the request.
 func SocketFrom(ctx context.Context) *Socket {
 	if s := requestFrom(ctx); s != nil && (s.ender != nil || s.held.Load()) {
 		return s
@@ -40,9 +40,9 @@ func requestFrom(ctx context.Context) *Socket {
 
 // Context returns a context with the values of the handshake's context, and
 // with the socket for [SocketFrom]. It is canceled when the socket ends, with
-// the [*EndError] as its [context.Cause], once the close frame has been sent
-// or can no longer be sent. It is not canceled with the context of the
-// handshake. The first call creates it.
+// the [*EndError] as its [context.Cause], once the close frame has been sent or
+// can no longer be sent. The end of the handshake's context does not cancel it.
+// The first call creates it.
 func (s *Socket) Context() context.Context { return s.context.get((*values)(s)) }
 
 // A socketContext creates the context of a socket on demand.

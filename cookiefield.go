@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// cookiePairs yields the pairs in the Cookie headers of r, with their names,
-// as browsers write them (RFC 6265bis section 5.8.3): separated by "; ", names
-// and values unchanged. A name with other white space or quotes around it is a
-// different name: parsers that trim it mistake a planted cookie for one with a
-// prefix.
+// cookiePairs yields the pairs in the Cookie headers of r, each with its name.
+// It reads what browsers write (RFC 6265bis section 5.8.3): pairs separated by
+// "; ", with unchanged names and values. A name with other white space or
+// quotes around it is a different name: parsers that trim it mistake a planted
+// cookie for one with a prefix.
 func cookiePairs(r *http.Request) iter.Seq2[string, string] {
 	return func(yield func(pair, name string) bool) {
 		for _, line := range r.Header["Cookie"] {

@@ -16,18 +16,19 @@ import (
 	"wsauth/token"
 )
 
-// Cookies extracts tokens from cookies that pages cannot read. Each has a
-// second cookie that pages can read: the CSRF value, which is also a claim of
-// the token. The page repeats the value in a header, or in the query of a
-// WebSocket URL. A page of another site cannot do so, and cannot plant a
-// value, because it must match the signed token (double submit).
+// Cookies extracts tokens from cookies that pages cannot read. Each comes with
+// a second cookie, which pages can read. It contains the CSRF value, which is
+// also a claim of the token. The page repeats the value in a header, or in the
+// query of a WebSocket URL. A page of another site cannot do so, and cannot
+// plant a value, because it must match the signed token (double submit).
 //
 // Cookies both reads and sets the cookies; see [Cookies.SetTokens]. The zero
 // value has safe defaults.
 //
 // On all hosts except localhost, the cookies are Secure, and the names of the
 // two token cookies have the prefix "__Host-" ("__Secure-" if Domain or a path
-// is set), with which browsers accept them only from the host itself over TLS.
+// is set). Browsers accept cookies with either prefix only over TLS, and those
+// with "__Host-" only from the host itself.
 type Cookies struct {
 	// Access and Refresh describe the cookies of access and refresh tokens.
 	Access, Refresh CookieSpec
@@ -49,7 +50,7 @@ type Cookies struct {
 	Domain string
 
 	// SameSite is the attribute of the cookies. Default: Lax. It does not
-	// protect from other hosts of the same site.
+	// protect against other hosts of the same site.
 	SameSite http.SameSite
 
 	// MaxAge is how long browsers keep the cookies, in whole seconds. Default:

@@ -38,8 +38,8 @@
 //	                guard has lost contact with it
 //	pulse.go        notices that the process or its machine was suspended
 //	shutdown.go     drains the guard: ends all sockets
-//	follow.go       plain requests that count as sockets, or end with their
-//	                session
+//	follow.go       plain requests that Hold turns into sockets, or that end
+//	                with their session
 //	sockets.go      lists the open sockets (registries.go)
 //	observer.go     the interface for metrics and audit logs
 //	errors.go       the table of reasons, statuses and close codes

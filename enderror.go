@@ -10,8 +10,8 @@ import (
 // of the request's context, and the error of the handler's reads and writes.
 type EndError struct {
 	// Code is the close code that the client receives: 3000 to 4999, or one
-	// from 1000 to 1014 that RFC 6455 section 7.4.1 allows an endpoint to
-	// send. Any other is replaced by 1011. Default: that of Reason.
+	// from 1000 to 1014 that RFC 6455 section 7.4.1 allows an endpoint to send.
+	// Any other is replaced by 1011. Default: the code of Reason.
 	Code int
 
 	// Reason is the reason that the client receives: a short, stable word. It

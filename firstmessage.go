@@ -23,13 +23,12 @@ const maxFirstMessage = 64 << 10
 // The handler upgrades, and passes what it reads to [Socket.Authenticate]
 // before it does anything else.
 //
-// Until then the socket counts as unauthenticated (see [Limits]), may send 64
+// Until then the socket counts towards [Limits].Unauthenticated, may send 64
 // KiB, and ends with AuthTimeout after Timeout. A client should wait for the
-// reply before it sends more. Otherwise the handler reads the rest after the
-// first message, when the client has authenticated.
+// reply before it sends more.
 type FirstMessage struct {
-	// Timeout is how long the client has to send its token after the
-	// handshake. After that the socket no longer counts as unauthenticated,
+	// Timeout is how long the client has to send its token after the handshake.
+	// After that the socket no longer counts towards [Limits].Unauthenticated,
 	// even if its client does not disconnect. At most a minute. Default: 10 s.
 	Timeout time.Duration
 }
@@ -59,8 +58,8 @@ func (FirstMessage) Strip(*http.Request) {}
 
 // Authenticate handles a text message of the client that may carry a token.
 //
-// If the guard waits for the first message, it must carry a token in one of
-// these forms, or the socket ends with TokenMissing:
+// If the guard waits for the first message, that message must carry a token in
+// one of these forms. Otherwise the socket ends with TokenMissing:
 //
 //	{"type":"auth","token":"…"}
 //	{"type":"connection_init","payload":{"token":"…"}}

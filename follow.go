@@ -56,21 +56,22 @@ type Follower interface {
 }
 
 // Follow makes the plain HTTP request with the context ctx end with its
-// session, like a socket, if it takes longer than a second: a download, an
-// upload, a long poll, or an endless response. It is for reverse proxies, whose
-// handlers cannot know how long a request takes. From then on revocations,
-// logouts and [Guard.Renew] find the request; [Socket.SetTransfer] says what
-// else ends it. At the end its context is canceled with the [EndError] as its
-// cause, and the handler must return. If the handler has started a response
-// without Content-Length, it must end it by panic([http.ErrAbortHandler]);
-// otherwise the client mistakes a part for the whole response.
+// session, like a socket, if it takes longer than a second. Examples are a
+// download, an upload, a long poll, and an endless response. It is for reverse
+// proxies, whose handlers cannot know how long a request takes. From then on
+// revocations, logouts and [Guard.Renew] find the request; [Socket.SetTransfer]
+// says what else ends it. At the end its context is canceled with the
+// [EndError] as its cause, and the handler must return. If the handler has
+// started a response without Content-Length, it must end it by
+// panic([http.ErrAbortHandler]); otherwise the client cannot tell that the
+// response is incomplete.
 //
 // Unlike a request of [Hold], it does not count against limits. A shorter
 // request costs one timer. f may be nil.
 //
 // Follow returns the socket that represents the request. It does nothing and
-// returns nil for a client without a token, for a WebSocket, after Hold, and
-// if no guard has checked the request. Call it once, in the handler's own
+// returns nil for a client without a token, for a WebSocket, after Hold, or if
+// no guard has checked the request. Call it once, in the handler's own
 // goroutine.
 func Follow(ctx context.Context, f Follower) *Socket {
 	s := requestFrom(ctx)
@@ -96,8 +97,9 @@ const (
 	Unanswered Transfer = iota
 
 	// Bounded is the state of a transfer whose length both sides know. It may
-	// outlive its token. An upload that has done so may wait for its response
-	// as Unanswered; that response must be Bounded, too, or ends at once.
+	// outlive its token. An upload that has outlived its token may become
+	// Unanswered while it waits for its response. That response must be
+	// Bounded, too: an Endless one ends at once.
 	Bounded
 
 	// Endless is the state of a response of unlimited length. It ends when its
@@ -149,7 +151,7 @@ func (s *Socket) follow() {
 	now := s.guard.now()
 	s.expiry.start(now, s.Claims().ValidUntil().Sub(now), s.timedOut)
 	f.registered = true
-	_, _ = s.guard.open.requests.admit(s) // it has no limits, and is never closed
+	_, _ = s.guard.open.requests.admit(s) // requests has no limits, never closes
 	s.guard.pulse.start()
 	if err := s.guard.revocations.recheck(s.Claims()); err != nil {
 		s.EndWith(&EndError{Reason: TokenRevoked, Err: err})

@@ -27,7 +27,7 @@ type Guard struct {
 	refusals    refusalSockets
 	now         func() time.Time
 	pulse       *pulse
-	paused      func() bool // pulse.paused, made once
+	paused      func() bool // pulse.paused, allocated once
 	maxLife     *maxLife    // of the tokens of all guards made by With
 }
 

@@ -120,7 +120,7 @@ func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
-// hasWordFold reports whether s, a list of words, contains want in any case.
+// hasWordFold reports whether s, a list of words, contains want, ignoring case.
 func hasWordFold(s, want string) bool {
 	separates := func(r rune) bool { return r == ' ' || r == '\t' || r == ',' }
 	for word := range strings.FieldsFuncSeq(s, separates) {

@@ -24,25 +24,25 @@ type Limits struct {
 	// RefuseNew.
 	WhenFull WhenFull
 
-	// HandshakesPerMinute is how many WebSocket handshakes one address may
-	// send in a minute, and at once. More are refused with RateLimited before
-	// their credential is checked. 0: no limit.
+	// HandshakesPerMinute is the maximum number of WebSocket handshakes that
+	// one address may send in a minute, possibly all at once. Further ones are
+	// refused with RateLimited before their credential is checked. 0: no limit.
 	HandshakesPerMinute int
 
 	// Unauthenticated is the maximum number of open sockets whose clients have
 	// not authenticated: sockets that wait for a first message, and sockets
 	// that RefuseClose opens only to close them, which may be at most half.
-	// UnauthenticatedPerAddress is the maximum of one address. When it is
+	// UnauthenticatedPerAddress is the maximum of one address. When either is
 	// reached, handshakes without a credential are refused with RateLimited,
 	// and refusals are sent in HTTP. Each such socket may send 64 KiB.
 	//
 	// A waiting socket counts until [FirstMessage.Timeout] at most, whatever
 	// its client does. A socket opened only to be closed counts until its
-	// client disconnects, or for 10 s: it is held open for up to 5 s, because
-	// clients reconnect sooner after a socket that was open, and then its
-	// client has 5 s to disconnect. Connections that are closing are limited,
-	// too: including them, at most twice the maximum are open. Defaults: 1000
-	// and 100.
+	// client disconnects, but not longer than 10 s. The guard holds it open for
+	// up to 5 s, because clients reconnect sooner after a socket that was open.
+	// Then the client has 5 s to disconnect. Connections that are closing are
+	// limited, too: including them, at most twice the maximum are open.
+	// Defaults: 1000 and 100.
 	Unauthenticated           int
 	UnauthenticatedPerAddress int
 }
@@ -56,18 +56,18 @@ const (
 
 	// EndOldest admits the new socket and ends the oldest one with
 	// ConnectionLimit. Clients should not reconnect after that, so that two
-	// windows do not evict each other forever. Clients that do are slowed
-	// down: within a minute, as many sockets of one user, session or address
-	// may be evicted as its limit allows to be open, or five if that is more;
-	// after that the new socket is refused with RateLimited. It is also
-	// refused if its client has not authenticated, or if twice as many
-	// connections as allowed are open, including closing ones. If several
-	// limits are reached, no socket ends unless all limits can make room.
+	// windows do not evict each other forever. Clients that do are slowed down:
+	// the number of sockets of one user, session or address that are evicted
+	// within a minute is at most its limit, or five if the limit is lower.
+	// After that the new socket is refused with RateLimited. It is also refused
+	// if its client has not authenticated, or if twice as many connections as
+	// allowed are open, including closing ones. If several limits are reached,
+	// no socket ends unless all limits can make room.
 	EndOldest
 )
 
-// Within evictionPeriod, as many sockets of one name may be evicted as its
-// limit allows to be open, or minEvictions if that is more.
+// Within evictionPeriod, the number of evicted sockets of one name is at most
+// its limit, or minEvictions if the limit is lower.
 const (
 	evictionPeriod = time.Minute
 	minEvictions   = 5

@@ -19,9 +19,9 @@ type originPolicy struct {
 	proxies     *forwarded.Policy
 }
 
-// check refuses upgrades from pages of other origins. Browsers send the
-// cookies of the user with them, and nothing else in the handshake prevents
-// this (RFC 6455 section 10.2).
+// check refuses upgrades from pages of other origins. Browsers send the user's
+// cookies with such upgrades, and nothing else in the handshake protects the
+// user (RFC 6455 section 10.2).
 //
 // A request without Origin is not from a page, and is accepted here. If only a
 // cookie authenticates it, checkCredential refuses it.

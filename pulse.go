@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	// pulseEvery is how often the guard reads the clock. If it could not for
-	// pauseAfter, or if the wall clock has advanced by that much, the process
-	// or the machine was suspended.
+	// pulseEvery is how often the guard reads the clock. If it was unable to do
+	// so for pauseAfter, or if the wall clock has advanced by that much, the
+	// process or the machine was suspended.
 	pulseEvery = 250 * time.Millisecond
 	pauseAfter = 2 * time.Second
 )
@@ -21,11 +21,11 @@ func between(from, to time.Time) time.Duration {
 	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
 }
 
-// Paused reports whether the process or its machine was just suspended, and
-// the guard has not yet ended the sockets whose tokens expired or were revoked
-// in the meantime. Until then, a server that relays frames itself must hold
-// them back. This takes a few seconds at most, even if the store does not
-// answer.
+// Paused reports whether the process or its machine was just suspended, and the
+// guard has not yet ended the sockets whose tokens expired or were revoked in
+// the meantime. While Paused returns true, a server that relays frames itself
+// must hold them back. This takes a few seconds at most, even if the store does
+// not answer.
 func (g *Guard) Paused() bool { return g.pulse.paused() }
 
 // A pulse reads the clock regularly, to notice that the process or its machine
@@ -33,9 +33,9 @@ func (g *Guard) Paused() bool { return g.pulse.paused() }
 type pulse struct {
 	now     func() time.Time
 	open    registries
-	stopped <-chan struct{} // closed by the stop of a revocationLog; else nil
+	stopped <-chan struct{} // closed when the revocationLog stops; nil without one
 
-	last atomic.Pointer[time.Time] // when the clock was last read; nil while it is not
+	last atomic.Pointer[time.Time] // last reading; nil while not running
 
 	mu    sync.Mutex // serializes start and lookAtClock
 	timer *time.Timer
@@ -86,8 +86,8 @@ func (p *pulse) lookAtClock() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.last.Store(nil)
-	// What opened before this Store has relied on the running pulse, and is
-	// found here; what opens later waits for the lock.
+	// A socket that was opened before this Store relied on the running pulse,
+	// and is found here. One that is opened later waits for the lock in start.
 	if !p.open.hasClaims() {
 		return
 	}

@@ -60,7 +60,7 @@ func (g *Guard) refuseEnded(w http.ResponseWriter, r *http.Request, end *EndErro
 }
 
 // mayOpen reports whether a socket may be opened only to say why it closes. It
-// must not be for pages of other origins, for an invalid handshake, or after
+// reports false for pages of other origins, for an invalid handshake, and after
 // an internal error.
 func (e *Error) mayOpen() bool {
 	switch e.Reason {

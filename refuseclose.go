@@ -13,10 +13,10 @@ import (
 
 // Many clients count an open socket as a success: they reset their backoff and
 // reconnect at once. A socket that is opened only to be closed is therefore
-// held open at first, for a random time from minHold to maxHold, if its reason
-// advises to wait anyway. Other reasons are sent at once, since the client can
-// act on them: promptRefusals times to each network, and once more per
-// promptEvery.
+// held open at first, for a random time from minHold to maxHold, if the advice
+// of its reason is to wait. Any other reason is sent at once, since the client
+// can act on it. This is limited for each network, to promptRefusals at first
+// and then one per promptEvery.
 const (
 	minHold        = 3 * time.Second
 	maxHold        = 5 * time.Second

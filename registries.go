@@ -27,8 +27,8 @@ func newRegistries(limits Limits) registries {
 }
 
 // sorted yields the sockets and the followed requests of a name. They are in
-// the order in which they were opened, whereas a ring is in the order in which
-// they authenticated.
+// the order in which they were opened; a ring is in the order in which they
+// were added to it.
 func (o registries) sorted(kind nameKind, name string) iter.Seq[*Socket] {
 	return func(yield func(*Socket) bool) {
 		for _, s := range slices.SortedFunc(slices.Values(o.named(kind, name)), compareIDs) {
@@ -68,7 +68,8 @@ func (o registries) part(after uint64) (open []*Socket, last uint64) {
 	if last == after {
 		return open, lastRequest
 	}
-	// Beyond the smaller last ID, the other part may be incomplete.
+	// Beyond the smaller of the two last IDs, one of the parts may be
+	// incomplete.
 	last = min(last, lastRequest)
 	open = slices.DeleteFunc(open, func(s *Socket) bool { return s.ID() > last })
 	slices.SortFunc(open, compareIDs)
@@ -77,8 +78,8 @@ func (o registries) part(after uint64) (open []*Socket, last uint64) {
 
 func compareIDs(a, b *Socket) int { return cmp.Compare(a.ID(), b.ID()) }
 
-// concerned returns the open sockets that a revocation would end, oldest
-// first, and then the followed requests.
+// concerned returns the open sockets that a revocation would end, and then the
+// followed requests.
 func (o registries) concerned(r store.Revocation) []*Socket {
 	return append(o.sockets.concerned(r), o.requests.concerned(r)...)
 }

@@ -209,7 +209,7 @@ func (r *registry) part(number uint64) (sockets []*Socket, last uint64) {
 	return r.order.part(number)
 }
 
-// named returns the sockets of a name, oldest first.
+// named returns the sockets of a name, in the order of its ring.
 func (r *registry) named(kind nameKind, name string) []*Socket {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -310,7 +310,7 @@ func (r *registry) makeRoom(quotas []quota, authenticated bool) (evictions []evi
 			continue
 		}
 		of := r.rings[q.kind][q.name]
-		// Ended sockets have connections until these are closed.
+		// Ended sockets are included here until their connections are closed.
 		if of.all-q.most >= q.most { // all >= 2*most, which may overflow
 			return nil, errFull()
 		}

@@ -52,9 +52,9 @@ var errNoSocket = errors.New("wsauth: only an open socket can be renewed")
 // Renew gives an open socket a new token, which its client sends over the
 // socket itself. The socket then stays open until the new token expires. The
 // token must satisfy the requirement of the route, and have the same subject,
-// issuer and session (sid). It must not be older than the previous token or
-// have fewer audiences. The clock of the verifier may have been set back in
-// the meantime, within its leeway for iat.
+// issuer and session (sid). It must not have fewer audiences than the previous
+// token, or be older, except by the verifier's leeway for iat: a clock may have
+// been set back in the meantime.
 //
 // An error is an [*Error], and has ended the socket with its reason: a client
 // that sends another user's token is faulty or hostile. After ten renewals,

@@ -75,8 +75,9 @@ func (l *revocationLog) recheck(claims *token.Claims) error {
 	return nil
 }
 
-// waitForContact waits for the first contact with the store, and after a pause
-// for the reader of the log. It fails if the last contact is too long ago.
+// waitForContact waits for the first contact with the store. After a pause it
+// also waits until the log has been read again. It fails if the last contact is
+// too long ago.
 func (l *revocationLog) waitForContact(ctx context.Context) error {
 	select {
 	case <-l.index.Ready():

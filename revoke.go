@@ -43,13 +43,13 @@ func (g *Guard) RevokeAll(ctx context.Context) (sockets int, err error) {
 	return g.Revoke(ctx, store.Revocation{Target: store.TargetAll, Before: time.Now()})
 }
 
-// Revoke adds revocations to the log of Config.Revocations, for several
-// targets at once, or until a moment in the past. It ends the open sockets of
-// this guard that they concern, with TokenRevoked for a single token and with
-// SessionEnded for any other target, and returns the number of these sockets;
-// other nodes end theirs as soon as they have read the log. When it returns
-// nil, the revocations are as durable as the store, and this guard refuses
-// their tokens.
+// Revoke adds revocations to the log of Config.Revocations. Use it for several
+// targets at once, or to revoke what was issued before a moment in the past.
+// Revoke ends the open sockets of this guard that the revocations concern, with
+// TokenRevoked for a single token and with SessionEnded for any other target.
+// It returns the number of these sockets. Other nodes end theirs as soon as
+// they have read the log. When it returns nil, the revocations are as durable
+// as the store, and this guard refuses their tokens.
 //
 // A revocation without Expires is kept for [Config.MaxTokenLife]. Set Expires
 // only if you have issued the tokens yourself and know when the last one

@@ -15,7 +15,7 @@ const (
 )
 
 // A link is the position of a socket in the ring of one name. A ring is in the
-// order in which its sockets were opened.
+// order in which its sockets were added.
 type link struct {
 	name       string
 	prev, next *Socket // nil if in no ring
@@ -44,7 +44,7 @@ func newRings() (r rings) {
 	return r
 }
 
-// named returns the sockets of a name, oldest first.
+// named returns the sockets of a name, in the order of its ring.
 func (r *rings) named(kind nameKind, name string) []*Socket {
 	of := r[kind][name]
 	all := make([]*Socket, 0, of.all)

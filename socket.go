@@ -27,7 +27,7 @@ type Socket struct {
 	end         atomic.Pointer[EndError]
 	id          atomic.Uint64 // position in the order; 0 if it has none
 	stage       atomic.Int32  // what was reported to the observer
-	held        atomic.Bool   // a plain HTTP request that counts as a socket
+	held        atomic.Bool   // set by Hold for a plain HTTP request
 	followed    *followed     // a plain HTTP request that may end with its session; else nil
 
 	mu       sync.Mutex // serializes renewals, and guards the following fields; not held while Authorize is called
@@ -68,9 +68,9 @@ func (i *identity) set(claims *token.Claims, now time.Time) {
 	i.claims.Store(claims)
 }
 
-// existedAt reports whether there were claims at a moment, if there are some
-// now. It compares both the wall clock and the monotonic clock, since the wall
-// clock may have been set back since.
+// existedAt reports whether the identity had claims at a moment. It must have
+// claims now. existedAt compares both the wall clock and the monotonic clock,
+// since the wall clock may have been set back since.
 func (i *identity) existedAt(moment, now time.Time) bool {
 	return i.since.UnixMilli() <= moment.UnixMilli() || now.Sub(i.since) >= now.Sub(moment)
 }
@@ -108,15 +108,15 @@ const (
 	stageClosed
 )
 
-// End ends the socket with a reason of the guard: the client receives it in a
-// close frame with its close code, reads and writes of the handler fail with
-// an [*EndError], and the context of the request is canceled with that as its
-// [context.Cause]. End does not block. Only the first call of End or EndWith
+// End ends the socket with a reason of the guard. The client receives a close
+// frame with the reason and its close code. Reads and writes of the handler
+// fail with an [*EndError], which is also the [context.Cause] of the request's
+// canceled context. End does not block. Only the first call of End or EndWith
 // has an effect.
 func (s *Socket) End(reason Reason) { s.EndWith(&EndError{Reason: reason}) }
 
 // EndWith is like [Socket.End], with a close code and a reason of the
-// application, or with a cause for the log. Nil is [SessionEnded].
+// application, or with a cause for the log. A nil e means [SessionEnded].
 func (s *Socket) EndWith(e *EndError) {
 	if e == nil {
 		e = &EndError{Reason: SessionEnded}

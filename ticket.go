@@ -63,9 +63,9 @@ func (t Ticket) validate() error {
 	return nil
 }
 
-// value returns the ticket in a query, or "" if there is none. A ticket must
-// be given once and without escapes; parameters that no parser could take for
-// a ticket may be given in any form.
+// value returns the ticket in a query, or "" if there is none. A ticket must be
+// given once and without escapes; parameters that no parser could read as a
+// ticket may be given in any form.
 func (t Ticket) value(query string) (string, error) {
 	raw, err := queryValue(query, t.name())
 	if err != nil && !slices.ContainsFunc(strings.Split(query, "&"), t.isDoubtful) {
@@ -122,10 +122,10 @@ func (t Ticket) readsQuery(name, value string) bool { return name == t.name() &&
 // TicketFor describes the socket that a ticket opens.
 type TicketFor struct {
 	// Path is the path of the socket's URL. It begins with a slash and may be
-	// escaped or not: "/rooms/日本" and "/rooms/%E6%97%A5%E6%9C%AC" are the
-	// same. A percent sign begins an escape, as in [url.URL.EscapedPath]. An
-	// escaped slash or other reserved character differs from the unescaped
-	// one. At most 2048 bytes, of which an escape is one. Required.
+	// escaped or not: "/rooms/日本" and "/rooms/%E6%97%A5%E6%9C%AC" are the same.
+	// A percent sign begins an escape, as in [url.URL.EscapedPath]. An escaped
+	// slash or other reserved character differs from the unescaped one. At most
+	// 2048 bytes; an escape is one byte. Required.
 	Path string
 
 	// Origin is the Origin of the page that may use the ticket: that of the
@@ -154,13 +154,13 @@ type ticketRecord struct {
 }
 
 // IssueTicket issues a ticket for one socket with claims, which are those that
-// the guard has found in the request for the ticket. The ticket is
-// "wst_" and a random text of 130 bits. It expires after [TicketLife].
-// The socket ends when the token of the claims expires or is revoked; the
-// ticket does, too. The error is an [*Error] if the request cannot be served:
-// InvalidRequest if the path or the origin is not valid, or the claims are
-// longer than a store accepts ([store.MaxTicketValue]); StoreUnavailable if
-// the store does not answer or is full.
+// the guard has found in the request for the ticket. The ticket is "wst_" and a
+// random text of 130 bits. It expires after [TicketLife]. When the token of the
+// claims expires or is revoked, the ticket becomes invalid and the socket ends.
+// The error is an [*Error] if the request cannot be served: InvalidRequest if
+// the path or the origin is not valid, or the claims are longer than a store
+// accepts ([store.MaxTicketValue]); StoreUnavailable if the store does not
+// answer or is full.
 func (g *Guard) IssueTicket(ctx context.Context, claims *token.Claims, f TicketFor) (string, error) {
 	switch {
 	case g.config.Tickets == nil:
