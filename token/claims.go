@@ -32,7 +32,7 @@ const (
 type Claims struct {
 	Subject string // sub, never empty
 	Issuer  string // iss
-	// identifies this token: jti or, without one, a hash of the token
+	// identifies this token: jti or, without one, a hash of the signing input
 	ID        string
 	Audience  []string  // aud, also when it is a single string
 	ExpiresAt time.Time // exp, never zero
@@ -249,8 +249,8 @@ var (
 	accessKinds = []any{"access", "access_token", "Access", "bearer", "Bearer"}
 )
 
-// mayBeAccess reports whether a token without a type has no claim of another
-// type of token.
+// mayBeAccess reports whether a token without a type may be an access token: it
+// has no claim that is typical of another type.
 func (c *Claims) mayBeAccess() bool {
 	var all map[string]any
 	if json.Unmarshal([]byte(c.payload), &all) != nil {

@@ -7,13 +7,13 @@ import (
 	"math/big"
 )
 
-// ecdsaPublic verifies ES256, ES384 and ES512 (RFC 7518 §3.4).
+// ecdsaPublic is a public key for ES256, ES384 or ES512 (RFC 7518 §3.4).
 type ecdsaPublic struct {
 	suite suite
 	key   *ecdsa.PublicKey
 }
 
-// ecdsaPrivate signs with them, too.
+// ecdsaPrivate is a private key for one of these algorithms.
 type ecdsaPrivate struct {
 	ecdsaPublic
 	private *ecdsa.PrivateKey

@@ -7,12 +7,12 @@ import (
 	"slices"
 )
 
-// ed25519Public verifies EdDSA (RFC 8037 §3.1).
+// ed25519Public is a public key for EdDSA (RFC 8037 §3.1).
 type ed25519Public struct {
 	key ed25519.PublicKey
 }
 
-// ed25519Private signs with it, too.
+// ed25519Private is a private key for EdDSA.
 type ed25519Private struct {
 	ed25519Public
 	private ed25519.PrivateKey

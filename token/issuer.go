@@ -39,25 +39,25 @@ type IssuerConfig struct {
 
 // Options are the settings of a single token.
 type Options struct {
-	Fresh     bool          // access tokens only: the user has just logged in
+	Fresh     bool          // not in refresh tokens: the user has just logged in
 	TTL       time.Duration // lifetime; 0: the issuer's default
 	Audience  []string      // aud; nil: the issuer's; empty: none
 	ID        string        // jti; empty: a random one
 	SessionID string        // sid, the session that the token belongs to
-	CSRF      bool          // add a csrf claim, for a token that travels in a cookie
+	CSRF      bool          // add a csrf claim, for a token in a cookie
 	Key       *Key          // sign with this key instead of the issuer's
 
 	// Headers are added to the header of the token. They must not contain a
-	// parameter that this package writes or refuses, in any case.
+	// parameter that this package writes or refuses, in upper or lower case.
 	Headers map[string]any
 
 	// Claims are added to the payload, sorted by name. They must not contain a
-	// claim of [Claims], in any case.
+	// claim of [Claims], in upper or lower case.
 	Claims map[string]any
 }
 
-// Issuer issues tokens. It is safe for concurrent use. It is immutable; only
-// the choice of its Signer may change.
+// Issuer issues tokens. It is safe for concurrent use. It is immutable, except
+// that its Signer may choose another key for each token.
 type Issuer struct {
 	key        Signer
 	issuer     string

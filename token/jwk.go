@@ -234,8 +234,8 @@ func (j *jwk) checkUse(key *Key) error {
 	return nil
 }
 
-// JWK returns the key as a JSON Web Key, including private parts or secret. To
-// publish a key, use the JWK of its Public.
+// JWK returns the key as a JSON Web Key, including its private parts or its
+// secret. To publish a key, use the JWK of its Public.
 func (k *Key) JWK() []byte {
 	j := k.members()
 	j.Kty, j.Kid, j.Alg, j.Use = suites[k.alg].family, k.id, k.alg, "sig"

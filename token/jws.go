@@ -117,10 +117,10 @@ func (s *scratch) decode(name string, segment []byte) ([]byte, error) {
 	return decoded[begin:], nil
 }
 
-// refusedParameters contain a key of the token's own, compression, nesting, or
-// rules that must be obeyed (RFC 7515 §4.1.3, §4.1.10 and §4.1.11, RFC 7516
-// §4.1.2 and §4.1.3, RFC 7797 §3). A token that has one is refused rather than
-// read without it.
+// refusedParameters contain a key, or announce compression, nesting, or rules
+// that must be obeyed (RFC 7515 §4.1.3, §4.1.10 and §4.1.11, RFC 7516 §4.1.2
+// and §4.1.3, RFC 7797 §3). A token that has one is refused rather than read
+// without it.
 var refusedParameters = []string{"crit", "b64", "jwk", "zip", "cty", "enc"}
 
 // unusedParameters are hints where to find a certificate or a key (RFC 7515
@@ -177,8 +177,8 @@ func (s *scratch) parseHeader(j *jws) error {
 }
 
 // checkParameter refuses forbidden parameters. It also refuses parameters that
-// we read if they are spelled in another case: a lenient reader would take
-// them for the real ones.
+// we read if they are spelled in another case: a lenient reader would read them
+// as the real ones.
 func checkParameter(name []byte) error {
 	for _, refused := range refusedParameters {
 		if bytes.EqualFold(name, []byte(refused)) {

@@ -36,7 +36,8 @@ type material interface {
 
 var errPublicKey = errors.New("a public key cannot sign")
 
-// KeyOptions holds what cannot be derived from the material of a key.
+// KeyOptions holds the settings that cannot be derived from the material of a
+// key.
 type KeyOptions struct {
 	// ID is the key's name, the "kid" of the tokens that it signs: at most 256
 	// bytes without control characters. Empty: none or, for ParseJWK, the kid

@@ -23,7 +23,7 @@ const (
 //
 // The kid of a token selects the keys with that ID and the keys without an ID.
 // A token without a kid is tried with the first 8 keys. Only keys bound to the
-// alg of the token are used, so of two keys with the same ID exactly one
+// alg of the token are used, so of several keys with the same ID at most one
 // applies.
 type KeySet struct {
 	keys       []*Key
@@ -86,7 +86,7 @@ func newKeySet(keys []*Key) (*KeySet, error) {
 
 var errNameless = fmt.Errorf("token: key set: more than %d keys without an ID", maxTries-1)
 
-// A slot is what a token says about the key that signed it.
+// A slot identifies a key as a token does, by ID and algorithm.
 type slot struct {
 	id  string
 	alg Algorithm

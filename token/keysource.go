@@ -28,10 +28,10 @@ type AgingKeySource interface {
 	KeySetSoon(ctx context.Context, kid string) (*KeySet, error)
 
 	// MayMiss reports whether a key named kid, which is not in the set, may
-	// have been published since the keys were fetched, given a token that was
-	// issued at the time issued by a clock that is wrong by at most leeway.
-	// kid is "" if the token names no key and no known key has signed it; then
-	// the source fetches its keys again, if its rate limit allows it.
+	// have been published since the keys were fetched. The token that needs the
+	// key was issued at the time issued, by a clock that is wrong by at most
+	// leeway. kid is "" if the token names no key and no known key has signed
+	// it; then the source fetches its keys again, if its rate limit allows it.
 	MayMiss(kid string, issued time.Time, leeway time.Duration) bool
 }
 

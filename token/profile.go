@@ -178,8 +178,8 @@ func verifiedName(name string) (verified string, isAddress bool) {
 	return of + "email_verified", true
 }
 
-// oneSubject returns the claim that names the user. Like oneName, but it may
-// be an integer if integers is set.
+// oneSubject returns the claim that names the user. It does what oneName does,
+// but the claim may be an integer if integers is set.
 func oneSubject(c *Claims, all map[string]any, name string, integers bool) (string, error) {
 	v, _ := claim(all, name)
 	switch _, isNumber := v.(float64); {
@@ -206,8 +206,8 @@ func integerText(number jsontext.Value) (string, bool) {
 	return string(number), true
 }
 
-// rawClaim is claim for an undecoded payload, which has been read strictly
-// before.
+// rawClaim does what claim does, for an undecoded payload, which has been read
+// strictly before.
 func rawClaim(payload, name string) jsontext.Value {
 	value := jsontext.Value(payload)
 	names := slices.Values([]string{name})
@@ -252,7 +252,7 @@ func (p *Profile) roles(all map[string]any) ([]string, error) {
 }
 
 // fresh reports whether the user logged in at most FreshFor before the token
-// was issued. A login after that time does not count.
+// was issued. A login after the issue does not make a token fresh.
 func (p *Profile) fresh(issued time.Time, authTime any) bool {
 	seconds, ok := authTime.(float64)
 	if !ok || seconds < 0 || seconds > maxDate || issued.IsZero() || p.FreshFor == 0 {
@@ -302,7 +302,8 @@ func oneName(all map[string]any, name string) (string, error) {
 	return text, nil
 }
 
-// optionalNames is names for a claim that may also be an empty string.
+// optionalNames does what names does, for a claim that may also be an empty
+// string.
 func optionalNames(all map[string]any, name string, words bool) ([]string, error) {
 	if v, _ := claim(all, name); absent(v) {
 		return nil, nil

@@ -25,8 +25,8 @@ var (
 
 // rewrite makes the payload of another issuer's token agree with c, because
 // everything downstream may read the payload: rules, headers, assertions,
-// tickets and the application. Claims with a meaning in our own tokens, in any
-// case, never keep the issuer's unqualified names or roles.
+// tickets and the application. Claims with a meaning in our own tokens never
+// keep the issuer's unqualified names or roles, whether in upper or lower case.
 func (v *Verifier) rewrite(c *Claims) error {
 	if v.profile == nil && v.namespace == "" {
 		return nil
@@ -52,7 +52,8 @@ func (v *Verifier) rewrite(c *Claims) error {
 		case isTwin(replaced, name), isTwin(checkedClaims, name) && !slices.Contains(checkedClaims, name):
 		case v.namespace != "" && slices.Contains(subjectObjects, name):
 			says[name] = v.qualifyObject(c.Issuer, value)
-		// differs in case only, or looks like a member of such an object
+		// dropped: differs in case only, or looks like a member of such an
+		// object
 		case v.namespace != "" && isTwin(subjectObjects, beforeDot(name)):
 		default:
 			says[name] = value

@@ -17,13 +17,13 @@ const (
 
 var pssOptions = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash} // RFC 7518 §3.5
 
-// rsaPublic verifies RS256 to PS512 (RFC 7518 §3.3, §3.5).
+// rsaPublic is a public key for one of RS256 to PS512 (RFC 7518 §3.3, §3.5).
 type rsaPublic struct {
 	suite suite
 	key   *rsa.PublicKey
 }
 
-// rsaPrivate signs with them, too.
+// rsaPrivate is a private key for one of these algorithms.
 type rsaPrivate struct {
 	rsaPublic
 	private *rsa.PrivateKey

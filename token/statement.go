@@ -18,8 +18,8 @@ const (
 // signed like a token but is not a credential: it is a logout token (OpenID
 // Connect Back-Channel Logout 1.0 §2.4) or a Security Event Token (RFC 8417).
 type StatementRules struct {
-	// MediaTypes lists the accepted typ headers, such as "secevent+jwt", in
-	// any case. "" means "JWT" or no typ. Required.
+	// MediaTypes lists the accepted typ headers, such as "secevent+jwt". Case
+	// is ignored. "" means "JWT" or no typ. Required.
 	MediaTypes []string
 
 	// Audience holds our names at the issuer; aud must contain one of them.
@@ -34,11 +34,10 @@ type StatementRules struct {
 	MaxAge time.Duration
 }
 
-// VerifyStatement returns the claims of a statement with the names that its
-// issuer uses, that is without the namespace of v, which [Verifier.Qualify]
-// adds. A statement must have a jti and an iat; exp and sub are optional. Its
-// Type is empty, so it is never accepted as a token. Errors are those of
-// Verify.
+// VerifyStatement returns the claims of a statement. Its names are those of its
+// issuer, without the namespace of v; [Verifier.Qualify] adds it. A statement
+// must have a jti and an iat; exp and sub are optional. Its Type is empty, so
+// it is never accepted as a token. Errors are those of Verify.
 func (v *Verifier) VerifyStatement(ctx context.Context, raw string, rules StatementRules) (*Claims, error) {
 	if len(rules.MediaTypes) == 0 || len(rules.Audience) == 0 || rules.MaxAge < 0 || rules.MaxAge > limitMaxAge {
 		return nil, errors.New("token: StatementRules: MediaTypes and Audience are required, MaxAge is at most 24 hours")

@@ -55,9 +55,9 @@ type VerifierConfig struct {
 	// InsecureAuthorizedParty only.
 	IgnoredAudiences []string
 
-	// MediaType is the typ header that a token must have, such as "at+jwt"
-	// (RFC 9068), in any case and with or without "application/". Empty: typ
-	// is absent, "JWT" or "at+jwt".
+	// MediaType is the typ header that a token must have, such as "at+jwt" (RFC
+	// 9068). Case and the prefix "application/" are ignored. Empty: typ is
+	// absent, "JWT" or "at+jwt".
 	MediaType string
 
 	// Leeway is the tolerated clock difference between issuer and verifier,

@@ -66,7 +66,7 @@ type Config struct {
 	MinInterval time.Duration
 
 	// MaxStale is how long keys are used after the last successful fetch.
-	// Default 0: as long as the provider is down.
+	// Default 0: no limit, however long the provider is down.
 	MaxStale time.Duration
 
 	// Logger logs failed fetches and unusable keys. Default: no log.

@@ -1,6 +1,6 @@
 // Package jwks fetches the keys of an identity provider and keeps them up to
-// date. [NewVerifier] returns a verifier of the provider's access tokens. A
-// [Keys] is the token.KeySource beneath it.
+// date. [NewVerifier] returns a verifier of the provider's access tokens.
+// [Keys] is the token.KeySource that it uses.
 //
 // Keys remain valid while the provider is down or answers nonsense. A flood of
 // tokens with unknown keys causes one request in ten seconds, and a new key is

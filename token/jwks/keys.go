@@ -22,7 +22,7 @@ const (
 	maxWait = 2 * time.Second
 )
 
-// Keys are the keys of one provider. It is safe for concurrent use.
+// Keys holds the keys of one provider. It is safe for concurrent use.
 type Keys struct {
 	config   Config
 	reach    reach
@@ -139,8 +139,8 @@ func (k *Keys) known(kid string) (*token.KeySet, bool) {
 	return nil, false
 }
 
-// find starts a fetch, unless there was one recently, and waits for its end or
-// until enough receives. enough may be nil.
+// find starts a fetch, unless there was one recently. It waits until the fetch
+// ends or enough delivers a value. enough may be nil.
 func (k *Keys) find(ctx context.Context, kid string, enough <-chan time.Time) (*token.KeySet, error) {
 	started, looked := time.Now(), false
 	for !looked {
@@ -150,7 +150,7 @@ func (k *Keys) find(ctx context.Context, kid string, enough <-chan time.Time) (*
 		}
 		select {
 		case <-done:
-			// Otherwise the key may be newer than that fetch.
+			// The key may be newer than a fetch that began before this call.
 			looked = !asked.Before(started)
 		case <-enough:
 			return k.answer(kid, false)
@@ -166,9 +166,9 @@ func (k *Keys) fresh(s *state) bool {
 	return k.config.MaxStale == 0 || time.Since(s.fetched) <= k.config.MaxStale
 }
 
-// ask starts a fetch for an unknown kid, unless one is in progress or it is
-// too early. It returns a channel that is closed at the end of the fetch, nil
-// if there is none, and when the fetch began.
+// ask starts a fetch for an unknown kid, unless one is in progress or it is too
+// early. It returns a channel that is closed when the fetch ends, or nil if
+// there is no fetch, and the time at which the fetch began.
 func (k *Keys) ask(kid string) (done <-chan struct{}, asked time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -159,8 +159,8 @@ func change(ctx context.Context, dir string, create bool, f func([]Entry) error)
 	if err != nil {
 		return err
 	}
-	// Left by a program that was killed in retire. If its replacement were
-	// deleted, it would become valid again.
+	// A program that was killed in retire has left these secrets. If the
+	// replacement of one were deleted, the secret would become valid again.
 	for _, name := range c.replaced {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("keyring: %w", err)

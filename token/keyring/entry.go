@@ -47,8 +47,8 @@ func signing(entries []Entry, now time.Time) int {
 	return slices.IndexFunc(entries, func(e Entry) bool { return e.signs(now) })
 }
 
-// signedUntil returns the end of the time, at most last, during which some
-// entry can sign without interruption from now on.
+// signedUntil returns the time until which some entry can sign, from now on and
+// without interruption. It returns last if that is earlier.
 func signedUntil(entries []Entry, now, last time.Time) time.Time {
 	for now.Before(last) {
 		i := signing(entries, now)

@@ -7,8 +7,7 @@ import (
 	"wsauth/token"
 )
 
-// A view holds what the keys of a folder are used for between two of their
-// dates.
+// A view describes the use of a folder's keys between two of their dates.
 type view struct {
 	entries     []Entry   // newest first
 	from, until time.Time // zero: unlimited
