@@ -83,8 +83,9 @@ func issue(t *testing.T, issuer *token.Issuer, o token.Options) string {
 	return issued.Raw
 }
 
-// TestAdmit admits a socket without a ResponseWriter or a goroutine. The guard
-// calls its Ender once, and forgets the socket when the connection closes.
+// TestAdmit checks that Admit needs neither a ResponseWriter nor a goroutine,
+// that the guard calls the Ender once, and that it forgets the socket when the
+// connection closes.
 func TestAdmit(t *testing.T) {
 	g, issuer := newAdmitGuard(t, nil)
 	r := handshake(issue(t, issuer, token.Options{SessionID: "s1"}))
@@ -150,8 +151,8 @@ func TestAdmitRevoked(t *testing.T) {
 }
 
 // TestAdmitFirstMessage checks that a socket whose token comes in the first
-// message passes Check and Admit without claims, and is anonymous until then.
-// Authorize is called once its claims are known.
+// message passes Check and Admit without claims. It is anonymous until that
+// message, and Authorize is called once its claims are known.
 func TestAdmitFirstMessage(t *testing.T) {
 	var asked []*token.Claims
 	g, issuer := newAdmitGuard(t, func(c *Config) {

@@ -48,7 +48,7 @@ func TestAuthorizeHeldRequest(t *testing.T) {
 }
 
 // TestAuthorizeGetsNoTokenOfThePath checks that a renewal calls Authorize with
-// the stripped path, so that the rule sees no token in it.
+// a path that contains no token.
 func TestAuthorizeGetsNoTokenOfThePath(t *testing.T) {
 	var paths []string
 	guard, issuer := newGuard(wsauth.Config{

@@ -58,8 +58,7 @@ func anchors(page string) map[string]bool {
 }
 
 // TestLinks checks that every link from a page to a file, a folder or a heading
-// of the project has a target, and so do the names of pages in code, units and
-// help.
+// of the project has a target.
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	found := 0
@@ -154,8 +153,8 @@ func TestShellInPagesParses(t *testing.T) {
 }
 
 // TestGoCommandsInPages checks that the folders in go commands of pages are
-// packages, and programs if the command runs them. Arguments of bench must be
-// the names of its figures.
+// packages, and that those that the command runs are programs. Arguments of
+// bench must be the names of its figures.
 func TestGoCommandsInPages(t *testing.T) {
 	command := regexp.MustCompile("(?m)(?:^ *|`)go (?:-C (\\w+) )?(run|build|test|doc)((?: [^ `#\n]+)+)")
 	figures := map[string]bool{"all": true}
@@ -189,7 +188,7 @@ func TestGoCommandsInPages(t *testing.T) {
 						t.Errorf("%s: %q: bench has no figure %s", page, c[0], figure)
 					}
 				}
-				break // the rest is for the program
+				break // the other arguments are for the program
 			}
 		}
 	}

@@ -14,8 +14,8 @@ import (
 	"wsauth/token"
 )
 
-// TestNumbersInPages checks that numbers of the guard in sentences of pages are
-// those of the code.
+// TestNumbersInPages checks that pages state the guard's numbers as they are in
+// the code.
 func TestNumbersInPages(t *testing.T) {
 	guard, err := New(Config{Verifier: refusingVerifier{}, Revocations: memory.New(store.Limits{})})
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestSessionsPage checks that each problem in docs/sessions.md names a test,
-// and that it exists.
+// TestSessionsPage checks that each problem in docs/sessions.md names a test
+// that exists.
 func TestSessionsPage(t *testing.T) {
 	tests := map[string]bool{}
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {

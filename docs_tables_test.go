@@ -52,8 +52,8 @@ func TestReadmeCosts(t *testing.T) {
 	}
 }
 
-// TestNumbersOfPrograms checks that the numbers of an example or of bench in
-// pages are in its source.
+// TestNumbersOfPrograms checks that the numbers that pages give for an example
+// or for bench are in its source.
 func TestNumbersOfPrograms(t *testing.T) {
 	for _, c := range []struct{ page, sentence, file, code string }{
 		{"examples/echo/main.go", "after a minute: wsauth: socket ended: token_expired", "examples/echo/main.go", "AccessTTL: time.Minute}"},

@@ -93,7 +93,7 @@ func TestErrorsPage(t *testing.T) {
 
 // TestCloseCodesPage checks that the page about close codes has each code of
 // the guard with its reasons and its advice, and describes the browser client
-// as its table does.
+// as the client's own table does.
 func TestCloseCodesPage(t *testing.T) {
 	actual := map[string]string{}
 	for _, reason := range wsauth.Reasons() {
@@ -227,8 +227,8 @@ func (expiredVerifier) Verify(context.Context, string) (*token.Claims, error) {
 	return nil, &token.Error{Kind: token.ErrExpired}
 }
 
-// TestSecurityPage checks what the page about security says about net/http, for
-// a plain request and for a handshake behind the guard.
+// TestSecurityPage checks that net/http behaves behind the guard as the page
+// about security says, both for a plain request and for a handshake.
 func TestSecurityPage(t *testing.T) {
 	const host, handshake = "Host: a\r\n", "Connection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"

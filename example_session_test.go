@@ -181,7 +181,7 @@ func ExampleGuard_IssueTicket() {
 	// again: 401 Unauthorized
 }
 
-// A client sends its token in the first message, and a new one later; the
+// A client sends its token in the first message, and a new one later. The
 // socket stays open.
 func ExampleSocket_Authenticate() {
 	guard, issuer := newGuard(wsauth.Config{Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}})

@@ -136,7 +136,7 @@ func TestFollowRevokedBefore(t *testing.T) {
 }
 
 // TestFollowRenewed checks that a refresh keeps the request open, and that
-// SetTransfer decides whether one ends when its token has expired.
+// SetTransfer decides whether a request ends when its token has expired.
 func TestFollowRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}}))
@@ -168,7 +168,7 @@ func TestFollowRenewed(t *testing.T) {
 		if s.done() {
 			t.Fatal("ended although its length is known")
 		}
-		socket.SetTransfer(wsauth.Unanswered) // an upload that is over
+		socket.SetTransfer(wsauth.Unanswered) // an upload that is complete
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if s.done() {
@@ -179,8 +179,8 @@ func TestFollowRenewed(t *testing.T) {
 	})
 }
 
-// TestFollowCountsApart checks that followed requests evict no socket, and that
-// none is refused because of them.
+// TestFollowCountsApart checks that no socket is evicted or refused because of
+// followed requests.
 func TestFollowCountsApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Limits: wsauth.Limits{PerSubject: 1, PerSession: 1, PerAddress: 1}}))

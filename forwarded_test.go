@@ -37,7 +37,8 @@ func behindProxy(t *testing.T, change func(*wsauth.Config)) *wsauth.Guard {
 	return guard
 }
 
-// handshakeFrom returns a handshake of a peer. Each field is "Name: value".
+// handshakeFrom returns a handshake that comes from a peer. Each field is
+// "Name: value".
 func handshakeFrom(peer string, fields ...string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/ws", nil)
 	r.Host, r.RemoteAddr = "app.example", peer
@@ -48,8 +49,9 @@ func handshakeFrom(peer string, fields ...string) *http.Request {
 	return r
 }
 
-// TestOriginBehindProxy checks that the scheme, and by settings the host and
-// the port, are those that a trusted proxy reports, and no other peer.
+// TestOriginBehindProxy checks that the guard uses the scheme that a trusted
+// proxy reports, and by setting the host and the port, but nothing that another
+// peer reports.
 func TestOriginBehindProxy(t *testing.T) {
 	const https, client = "Origin: https://app.example", "X-Forwarded-For: 192.0.2.1"
 	for name, tt := range map[string]struct {
@@ -105,7 +107,7 @@ func TestOriginBehindProxy(t *testing.T) {
 }
 
 // TestG8_LimitsBehindProxy checks that each client has its own limit, and
-// cannot choose to count as another one.
+// cannot use that of another.
 func TestG8_LimitsBehindProxy(t *testing.T) {
 	guard := behindProxy(t, func(c *wsauth.Config) { c.Limits.HandshakesPerMinute = 2 })
 	try := func(peer, forwarded string) bool {
@@ -135,7 +137,7 @@ func TestG8_LimitsBehindProxy(t *testing.T) {
 }
 
 // TestClientBehindProxy checks that limits of open sockets, sessions and logs
-// use the address of the client, and access checks that of the peer.
+// use the address of the client, and that access checks use that of the peer.
 func TestClientBehindProxy(t *testing.T) {
 	var log wstest.Log
 	authorized, handled := make(chan string, 4), make(chan *wsauth.Socket, 4)
@@ -236,7 +238,7 @@ func TestCookiesBehindProxy(t *testing.T) {
 			var secure bool
 			guard := behindProxy(t, func(c *wsauth.Config) { c.ForwardedSource = wsauth.Forwarded })
 			guard.Require(wsauth.Optional)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				r.Header.Del("Forwarded") // otherwise a sign of a proxy
+				r.Header.Del("Forwarded") // otherwise it would reveal a proxy
 				secure = wsauth.Cookies{}.IsSecure(r)
 			})).ServeHTTP(httptest.NewRecorder(), func() *http.Request {
 				r := httptest.NewRequest(http.MethodGet, "http://localhost/", nil)

@@ -12,9 +12,8 @@ import (
 	"wsauth/token"
 )
 
-// FuzzAuthMessage checks that a message with a token is also one for the
-// standard library, which finds the same token under the same names, and that
-// the reply is JSON.
+// FuzzAuthMessage checks that the standard library finds the same token in a
+// message under the same names, and that the reply is JSON.
 func FuzzAuthMessage(f *testing.F) {
 	seed(f, []string{
 		"", "{}", "null", "[]", `"auth"`, `{"type":"auth"}`, `{"type":"auth","token":"a.b.c"}`, `{"token":"a","type":"auth","x":{"type":1}}`,
@@ -70,8 +69,8 @@ func FuzzAuthMessage(f *testing.F) {
 }
 
 // FuzzSubprotocol checks that a token that is found is exactly one item of the
-// offer, and that after Strip every item that may be a token is gone and the
-// others are in their order.
+// offer. After Strip, every item that may be a token is gone, and the others
+// are in their order.
 func FuzzSubprotocol(f *testing.F) {
 	seed(f, []string{
 		"", ",", " , ,", "bearer", "bearer,", "bearer, a.b.c", "bearer,a.b.c,chat", "chat, bearer, a.b.c", "bearer\na.b.c", "bearer, a\nb", "a, bearer", "Bearer, a",

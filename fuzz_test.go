@@ -38,7 +38,7 @@ func FuzzQuery(f *testing.F) {
 	f.Fuzz(func(t *testing.T, query string) {
 		const name = "token"
 		value, err := queryValue(query, name)
-		plain, _ := url.ParseQuery(query) // an error drops the part that it is about
+		plain, _ := url.ParseQuery(query) // an error drops only the faulty part
 		if given := plain[name]; err == nil && (len(given) > 1 || len(given) == 1 && given[0] != value || len(given) == 0 && value != "") {
 			t.Errorf("%q: found %q, net/url found %q", query, value, given)
 		}

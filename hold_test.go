@@ -19,7 +19,7 @@ import (
 	"wsauth/token"
 )
 
-// A stream is a held request in a bubble.
+// A stream is a held request in a synctest bubble.
 type stream struct {
 	held  error // the result of Hold, set at the end
 	cause error // of the end

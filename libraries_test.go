@@ -13,14 +13,14 @@ import (
 	"github.com/lxzan/gws"
 )
 
-// A behavior is what the handlers of the matrix do with their socket.
+// A behavior says how the handlers of the matrix use their socket.
 type behavior struct {
 	flood    bool // send messages without end
 	compress bool // negotiate permessage-deflate
 }
 
-// payload is what a flooding handler sends: compressible, and longer than the
-// buffers that a hijack returns.
+// payload is the message that a flooding handler sends. It is compressible, and
+// longer than the buffers that a hijack returns.
 var payload = func() []byte {
 	p := make([]byte, 5000)
 	for i := range p {

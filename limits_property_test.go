@@ -17,10 +17,11 @@ import (
 	"wsauth/token"
 )
 
-// TestLimitsHoldAfterAnySequence opens, authenticates, ends and closes sockets
-// at random, through a guard and one derived from it. After each step no limit
-// is exceeded, a refused step has changed nothing, and every socket that no
-// longer counts has ended. At the end all counters are zero.
+// TestLimitsHoldAfterAnySequence checks the limits while sockets are opened,
+// authenticated, ended and closed at random, through a guard and one derived
+// from it. After each step no limit is exceeded, a refused step has changed
+// nothing, and every socket that no longer counts has ended. At the end all
+// counters are zero.
 func TestLimitsHoldAfterAnySequence(t *testing.T) {
 	for seed := range uint64(300) {
 		synctest.Test(t, func(t *testing.T) {
@@ -61,8 +62,8 @@ func TestLimitsHoldAfterAnySequence(t *testing.T) {
 	}
 }
 
-// TestRefusedNewcomerEndsNothing checks a new socket that one limit would admit
-// by evicting the oldest socket, and another limit refuses.
+// TestRefusedNewcomerEndsNothing checks that a new socket ends no other if one
+// limit would evict the oldest socket for it but another limit refuses it.
 func TestRefusedNewcomerEndsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := newCrowd(t, Limits{PerSubject: 1, PerAddress: 3, WhenFull: EndOldest})
@@ -118,7 +119,8 @@ func newCrowd(t *testing.T, limits Limits) *crowd {
 	return &crowd{guard: guard, derived: derived}
 }
 
-// socket admits a client. If claims is nil, they come in its first message.
+// socket admits a client. If claims is nil, the client sends its token in the
+// first message.
 func (x *crowd) socket(g *Guard, from string, claims *token.Claims) (*Socket, error) {
 	server, client := net.Pipe()
 	go func() { _, _ = io.Copy(io.Discard, client) }()

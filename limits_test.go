@@ -52,9 +52,9 @@ func TestLimitsDefaults(t *testing.T) {
 	}
 }
 
-// TestEndBeforeAdmission checks a socket whose time for the first message runs
-// out before it is admitted, as on a busy machine. It takes no place, then or
-// after it is closed: a guard that shuts down does not wait for it.
+// TestEndBeforeAdmission checks that a socket takes no place under the limits
+// if its time for the first message runs out before it is admitted, as on a
+// busy machine. Once its connection is closed, Shutdown does not wait for it.
 func TestEndBeforeAdmission(t *testing.T) {
 	r := newRegistry(Limits{PerAddress: 1, Unauthenticated: 1, UnauthenticatedPerAddress: 1})
 	late := &Socket{waits: true, remote: "192.0.2.1:1"}

@@ -8,10 +8,10 @@ import (
 	"wsauth"
 )
 
-// TestEndReachesTheClient tests all combinations of WebSocket library, use of
-// the socket and cause of its end. Each end must reach the client as one
-// well-formed close frame, with code and reason, at a frame boundary, and the
-// handler must return.
+// TestEndReachesTheClient checks that each end reaches the client as one
+// well-formed close frame, with code and reason, at a frame boundary, and that
+// the handler returns. It tests all combinations of WebSocket library, use of
+// the socket and cause of its end.
 func TestEndReachesTheClient(t *testing.T) {
 	conditions := []struct {
 		name string

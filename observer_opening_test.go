@@ -19,8 +19,7 @@ import (
 )
 
 // TestObserverOfOpenings checks that observer and log are notified once when
-// the handler opens a socket, and never of the end of a socket that was not
-// opened.
+// the handler opens a socket, and never when a socket ends that was not opened.
 func TestObserverOfOpenings(t *testing.T) {
 	var guard *wsauth.Guard
 	handlers := map[string]struct {

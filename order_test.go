@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestOrderEqualsAList checks that an order equals a plain list when sockets
-// come and go.
+// TestOrderEqualsAList checks that an order lists the same sockets as a plain
+// slice when sockets are added and removed.
 func TestOrderEqualsAList(t *testing.T) {
 	for seed := range uint64(20) {
 		random := rand.New(rand.NewPCG(seed, 0))
@@ -27,7 +27,7 @@ func TestOrderEqualsAList(t *testing.T) {
 				g.open.sockets.order.remove(open[i])
 				open = slices.Delete(open, i, i+1)
 			}
-			for _, s := range gone { // a second time does nothing
+			for _, s := range gone { // removing them again does nothing
 				g.open.sockets.order.remove(s)
 			}
 			g.open.sockets.order.remove(&Socket{})
@@ -54,8 +54,8 @@ func (g *Guard) checkOrder(t *testing.T, random *rand.Rand, open []*Socket) {
 	}
 }
 
-// TestAllWhileSocketsComeAndGo checks that an iteration over all sockets, while
-// others come and go, yields those that stay, once each.
+// TestAllWhileSocketsComeAndGo checks that an iteration over all sockets yields
+// each socket that stays open once, while others open and close.
 func TestAllWhileSocketsComeAndGo(t *testing.T) {
 	g := &Guard{open: newRegistries(Limits{})}
 	enter := func() *Socket {

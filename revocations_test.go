@@ -104,8 +104,8 @@ func TestStaleEndsAreSpread(t *testing.T) {
 	})
 }
 
-// TestStoreComesBack checks that sockets that are still open when the store is
-// back stay open.
+// TestStoreComesBack checks that sockets that are still open when the store
+// answers again stay open.
 func TestStoreComesBack(t *testing.T) {
 	inStaleness(t, 2000, func(t *testing.T, g *Guard, log *failingLog, open []*Socket) {
 		log.fails.Store(true)
@@ -124,7 +124,7 @@ func TestStoreComesBack(t *testing.T) {
 	})
 }
 
-// TestExpiredByTheWall checks that a socket whose timer stood still during a
+// TestExpiredByTheWall checks that a socket whose timer stopped during a
 // suspension ends when the guard reads the wall clock, and that others stay
 // open.
 func TestExpiredByTheWall(t *testing.T) {

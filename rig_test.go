@@ -169,8 +169,8 @@ func (c *watchedConn) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{c}, r)
 }
 
-// waitUntilFull waits until one write has taken a while: there is no other sign
-// that the kernel's buffers are full.
+// waitUntilFull waits until the kernel's buffers are full. The only sign of
+// that is a write that takes a while.
 func (c *watchedConn) waitUntilFull(t *testing.T) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)

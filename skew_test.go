@@ -18,9 +18,9 @@ import (
 	"wsauth/token"
 )
 
-// reading returns a result of time.Now where the wall clock and the monotonic
-// clock differ, as after a suspension or after somebody has set the clock.
-// Package time offers no way to make one, not even in a synctest bubble.
+// reading returns a time as from time.Now whose wall clock and monotonic clock
+// differ, as after a suspension or after somebody has set the clock. Package
+// time offers no way to make one, not even in a synctest bubble.
 func reading(wall time.Time, monotonic time.Duration) time.Time {
 	first := time.Date(1885, 1, 1, 0, 0, 0, 0, time.UTC)
 	t := wall
@@ -93,9 +93,9 @@ func (x *suspension) with(t *testing.T, life time.Duration) *Socket {
 	return s
 }
 
-// TestSuspended suspends a machine for an hour. The sockets whose tokens have
-// expired end when the guard next reads the clock, and no frame passes before.
-// The others stay open.
+// TestSuspended checks that after an hour of suspension, the sockets whose
+// tokens have expired end when the guard next reads the clock, and that no
+// frame passes before. The others stay open.
 func TestSuspended(t *testing.T) {
 	for name, revocations := range map[string]bool{"with a log": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
@@ -207,9 +207,9 @@ func TestSuspendedRequests(t *testing.T) {
 	}
 }
 
-// TestSuspendedWithoutStore checks a store that does not answer after a
-// suspension. What the guard knew before is stale, whatever the monotonic clock
-// says: it admits no client, and the sockets end.
+// TestSuspendedWithoutStore checks that the guard admits no client and ends its
+// sockets if the store does not answer after a suspension. Its copy of the
+// revocations is then stale, whatever the monotonic clock says.
 func TestSuspendedWithoutStore(t *testing.T) {
 	inSuspension(t, true, func(t *testing.T, x *suspension) {
 		s := x.with(t, 2*time.Hour)

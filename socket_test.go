@@ -98,8 +98,8 @@ func TestHandlerReturnsBeforeItsSocket(t *testing.T) {
 	pumps.Wait()
 }
 
-// TestHandlerDoesNotUpgrade checks that a handler can respond in HTTP, as if
-// there were no guard.
+// TestHandlerDoesNotUpgrade checks that a handler can answer a handshake in
+// HTTP, as if there were no guard.
 func TestHandlerDoesNotUpgrade(t *testing.T) {
 	for name, test := range map[string]struct {
 		handler http.HandlerFunc
@@ -192,8 +192,9 @@ func TestHandlerPanics(t *testing.T) {
 	}
 }
 
-// TestShutdownRefusesNewSockets checks that Shutdown still serves plain
-// requests: one that was in progress before it, and one that comes after it.
+// TestShutdownRefusesNewSockets checks that a guard that was shut down refuses
+// new sockets but still serves plain requests: one that was in progress, and
+// one that comes later.
 func TestShutdownRefusesNewSockets(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour)})
 	if err != nil {
@@ -288,7 +289,8 @@ func TestRefuseClose(t *testing.T) {
 	}
 }
 
-// TestSocketOfAPlainRequest checks the claims and the end of a held request.
+// TestSocketOfAPlainRequest checks that a held request has claims and ends like
+// a socket.
 func TestSocketOfAPlainRequest(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour)})
 	if err != nil {
@@ -370,7 +372,8 @@ func TestOfferOfH2C(t *testing.T) {
 	}
 }
 
-// TestStrayToken is T5 if one parameter has an extractor and another has none.
+// TestStrayToken checks T5 with a parameter that an extractor reads and one
+// that none reads.
 func TestStrayToken(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{
 		Verifier:   fixedVerifier(time.Hour),
@@ -393,8 +396,8 @@ func TestStrayToken(t *testing.T) {
 	}
 }
 
-// TestExtractorByPointer checks that a pointer to an extractor is an extractor,
-// and so is a struct that embeds one.
+// TestExtractorByPointer checks that New accepts a pointer to an extractor, and
+// a struct that embeds one.
 func TestExtractorByPointer(t *testing.T) {
 	for _, extractor := range []wsauth.Extractor{&wsauth.Query{Name: "token"}, struct{ wsauth.Query }{wsauth.Query{Name: "token"}}} {
 		guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour), Extractors: []wsauth.Extractor{extractor}})
