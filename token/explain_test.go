@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// TestExplain compares the reasons of Explain with the error of Verify.
+// TestExplain checks that Explain returns all reasons, and that the first one
+// is the error of Verify.
 func TestExplain(t *testing.T) {
 	ours, other := testKey(HS256), must(GenerateKey(HS256))
 	v := newVerifier(t, VerifierConfig{Issuer: "https://a.example", Audience: []string{"chat"}}, ours)

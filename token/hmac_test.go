@@ -23,7 +23,7 @@ func TestEmptySecret(t *testing.T) {
 	}
 }
 
-// TestSecretHasFewBytes counts the different bytes of a secret.
+// TestSecretHasFewBytes checks that a secret needs enough different bytes.
 func TestSecretHasFewBytes(t *testing.T) {
 	for distinct, ok := range map[int]bool{1: false, minDistinct - 1: false, minDistinct: true} {
 		secret := make([]byte, 64)

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestQ9_ParseJWK changes one member of a valid JWK at a time.
+// TestQ9_ParseJWK checks how ParseJWK handles a valid JWK with one member
+// changed.
 func TestQ9_ParseJWK(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

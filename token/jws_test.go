@@ -35,8 +35,9 @@ func TestKeptHeaderIsBounded(t *testing.T) {
 	}
 }
 
-// TestRememberedHeader reads three tokens in every order, and then the first
-// again, with one scratch. The results must equal those of a new scratch.
+// TestRememberedHeader checks that a scratch that has read other tokens gives
+// the same results as a new one. It reads three tokens in every order, and then
+// the first again.
 func TestRememberedHeader(t *testing.T) {
 	long := strings.Repeat("x", maxKeptHeader)
 	var raws []string

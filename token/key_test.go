@@ -247,7 +247,8 @@ func TestRSALimits(t *testing.T) {
 	}
 }
 
-// TestROCA builds a modulus as Infineon's library did, without its primes.
+// TestROCA checks that a modulus with the structure of those made by Infineon's
+// library is refused. The test builds it without knowing its primes.
 func TestROCA(t *testing.T) {
 	product := big.NewInt(2)
 	for _, prime := range rocaPrimes {
@@ -277,8 +278,8 @@ func TestROCAPrimes(t *testing.T) {
 	}
 }
 
-// TestSecretsAreNotShown prints everything that holds a secret in every likely
-// way, and looks for the secret.
+// TestSecretsAreNotShown checks that no likely way of printing a value that
+// holds a secret shows the secret.
 func TestSecretsAreNotShown(t *testing.T) {
 	for _, alg := range []Algorithm{HS256, RS256, ES256, EdDSA} {
 		key := named(testKey(alg), "my-kid")

@@ -112,8 +112,8 @@ func TestProfileNames(t *testing.T) {
 	}
 }
 
-// TestProfileForeignClaims checks that our own claims mean nothing in a token
-// of another issuer, whatever they contain.
+// TestProfileForeignClaims checks that claims that have a meaning in our own
+// tokens are ignored in a token of another issuer.
 func TestProfileForeignClaims(t *testing.T) {
 	for _, more := range []string{
 		`,"type":"refresh","fresh":true,"csrf":"x"`,
@@ -200,8 +200,8 @@ func TestNamespace(t *testing.T) {
 	}
 }
 
-// FuzzProfile signs any payload, and checks accepted claims against an
-// independent reading of the profile.
+// FuzzProfile checks the claims of any accepted payload against an independent
+// implementation of the profile.
 func FuzzProfile(f *testing.F) {
 	seeds := []string{
 		ofAlice + `,"typ":"Bearer","realm":{"roles":["a"]}`, ofAlice + `,"typ":"Bearer","scope":"a b","auth_time":1,"iat":1`,
@@ -307,7 +307,7 @@ func TestAuthorizedPartyErrors(t *testing.T) {
 	}
 }
 
-// TestOtherSubject checks that if the subject is another claim than sub, sub is
+// TestOtherSubject checks that if another claim than sub names the user, sub is
 // kept as a second name, and that an email address must have been verified.
 func TestOtherSubject(t *testing.T) {
 	const both = `,"aud":"chat","sub":"248","email":"ada@x.example","user":{"email":"ada@x.example","name":"ada"}`

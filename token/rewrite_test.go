@@ -10,8 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// TestG4_PayloadHasTheNamespace checks that the payload of a token of a
-// provider has the names of Claims, and none without the namespace.
+// TestG4_PayloadHasTheNamespace checks that the payload of a provider's token
+// has the same names as its Claims, and none without the namespace.
 func TestG4_PayloadHasTheNamespace(t *testing.T) {
 	v := newVerifier(t, VerifierConfig{Issuer: "https://b.example", Namespace: "kc", Cache: -1}, testKey(HS256))
 	of := newVerifier(t, VerifierConfig{
@@ -121,8 +121,9 @@ func TestStatementIsNotRewritten(t *testing.T) {
 	}
 }
 
-// FuzzRewrite signs any members. The payload of an accepted token must agree
-// with its claims, contain no twin of them, and keep all other members.
+// FuzzRewrite checks that the payload of an accepted token agrees with its
+// claims, contains no twin of them, and keeps all other members, whatever
+// members were signed.
 func FuzzRewrite(f *testing.F) {
 	for _, more := range []string{
 		ofAlice + `,"sid":"s","jti":"j","roles":["no"],"realm":{"roles":["yes"]},"scp":"a b"`, ofAlice + `,"act":{"sub":"bob","act":{"sub":"eve"}},"SUB":"x","ſub":"y"`,

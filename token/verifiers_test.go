@@ -39,9 +39,9 @@ func kidHeader(alg Algorithm, kid string) string {
 	return `{"alg":"` + string(alg) + `","typ":"JWT","kid":"` + kid + `"}`
 }
 
-// TestJ27_IssuersNeverMeet tests two issuers with the same kid and different
-// keys. The exact iss of a token decides which rules and keys apply, before any
-// key is used.
+// TestJ27_IssuersNeverMeet checks that the exact iss of a token decides which
+// rules and keys apply, before any key is used. The two issuers have the same
+// kid and different keys.
 func TestJ27_IssuersNeverMeet(t *testing.T) {
 	a, b := named(testKey(ES256), "1"), named(must(GenerateKey(ES256)), "1")
 	keysA, keysB := newSwap(a), newSwap(b)
@@ -173,7 +173,8 @@ func TestCacheFollowsTimeAndKeys(t *testing.T) {
 	})
 }
 
-// TestCacheSharesNothing modifies everything that a caller gets.
+// TestCacheSharesNothing checks that callers who modify the claims that they
+// get do not change those of others.
 func TestCacheSharesNothing(t *testing.T) {
 	v := must(NewVerifier(VerifierConfig{Keys: newSwap(testKey(ES256)), Audience: []string{"chat"}, Profile: &Profile{Roles: "groups"}}))
 	raw := mint(t, testKey(ES256), headerOf(ES256), valid(`,"aud":["chat"],"scope":"read","groups":["member"]`))
@@ -218,8 +219,9 @@ func (s *agingSwap) MayMiss(kid string, _ time.Time, _ time.Duration) bool {
 	return s.may && kid == "2"
 }
 
-// TestKeyThatMayBePending refuses a token with an unknown key, unless the key
-// may have been published since the last fetch and nothing else is wrong.
+// TestKeyThatMayBePending checks that a token with an unknown key is refused,
+// unless the key may have been published since the last fetch and nothing else
+// is wrong.
 func TestKeyThatMayBePending(t *testing.T) {
 	other := named(must(GenerateKey(ES256)), "2")
 	now := func(more string) string {

@@ -180,8 +180,9 @@ func unhex(t *testing.T, s string) []byte {
 	return data
 }
 
-// TestWycheproofPrimitives verifies the vectors of the underlying algorithms
-// with our keys. Those that are "acceptable" may be accepted or refused.
+// TestWycheproofPrimitives checks that our keys give the expected results for
+// the vectors of the underlying algorithms. Those that are "acceptable" may be
+// accepted or refused.
 func TestWycheproofPrimitives(t *testing.T) {
 	load := map[string]func(t *testing.T, g primitiveGroup) *Key{
 		"ecdsa_secp256r1_sha256_p1363_test.json": func(t *testing.T, g primitiveGroup) *Key {

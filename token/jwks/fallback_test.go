@@ -101,8 +101,8 @@ func withoutDiscovery(fail func(*http.Request) (*http.Response, error), keys ...
 const later = defaultMinInterval + time.Second
 
 // TestKeysAtTheOldAddress checks that a missing discovery document is not an
-// outage while the keys are still at their old address, neither from the start
-// of the trouble nor after the keys were unavailable, too.
+// outage while the keys are still at their old address, neither at first nor
+// after the keys were unavailable, too.
 func TestKeysAtTheOldAddress(t *testing.T) {
 	a, b, c := testKeys()[0], testKeys()[1], testKeys()[2]
 	hang := func(r *http.Request) (*http.Response, error) {
@@ -161,8 +161,8 @@ func another(issuer, keys string) func(*http.Request) (*http.Response, error) {
 	}
 }
 
-// TestKeysThatMove checks that moved keys are found after the first fetch that
-// fails.
+// TestKeysThatMove checks that keys at a new address are found after the first
+// fetch that fails.
 func TestKeysThatMove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := testKeys()[0], testKeys()[1]

@@ -87,9 +87,9 @@ func wantOutcome(t *testing.T, v *token.Verifier, name, raw, want string) {
 	}
 }
 
-// TestKeyPublishedAfterTheFetch checks that a token whose key was published
-// right after a fetch is not refused but to be sent again, until the keys may
-// be fetched once more.
+// TestKeyPublishedAfterTheFetch checks that if the key of a token was published
+// right after a fetch, the error tells the client to try later, not that the
+// token is invalid, until the keys may be fetched again.
 func TestKeyPublishedAfterTheFetch(t *testing.T) {
 	for _, kid := range []string{"second", "edwards"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -114,8 +114,8 @@ func TestKeyPublishedAfterTheFetch(t *testing.T) {
 }
 
 // TestNamelessKeyPublishedAfterTheFetch checks the same for a token without a
-// kid, whether or not the keys have IDs. It causes fetches as rarely as any
-// other token, and is refused after one that did not help.
+// kid, whether or not the keys have IDs. Such a token causes fetches as rarely
+// as any other token, and is refused after a fetch without its key.
 func TestNamelessKeyPublishedAfterTheFetch(t *testing.T) {
 	for _, named := range []bool{false, true} {
 		t.Run(fmt.Sprintf("named=%t", named), func(t *testing.T) {
@@ -179,9 +179,9 @@ func nameless(by string, iat time.Time) string {
 	return must(jwt.NewWithClaims(method, claims).SignedString(signing()[by]))
 }
 
-// TestWhichUnknownKeysArePending checks that a token is to be sent again only
-// if it may be valid: its iat is not before the last fetch, within the leeway,
-// and nothing else is wrong with it.
+// TestWhichUnknownKeysArePending checks that the error tells the client to try
+// later only if the token may be valid: its iat is not before the last fetch,
+// within the leeway, and nothing else is wrong with it.
 func TestWhichUnknownKeysArePending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, _, v := newPending(t)
@@ -215,8 +215,8 @@ func TestWhichUnknownKeysArePending(t *testing.T) {
 	})
 }
 
-// TestStatementWithAPendingKey checks that a statement signed with such a key
-// is to be sent again.
+// TestStatementWithAPendingKey checks that the error for a statement signed
+// with such a key tells the sender to try later.
 func TestStatementWithAPendingKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, _, v := newPending(t)

@@ -11,7 +11,7 @@ import (
 	"wsauth/token"
 )
 
-// FuzzParse checks that a parsed key is unchanged, with its dates, when it is
+// FuzzParse checks that a parsed key and its dates are unchanged when they are
 // written and parsed again, also with another expiry. No error contains a part
 // of the key in the file.
 func FuzzParse(f *testing.F) {

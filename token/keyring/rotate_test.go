@@ -25,10 +25,10 @@ type login struct {
 	last time.Time
 }
 
-// TestPlannedRotationOverWeeks tests two nodes that sign and verify with one
+// TestPlannedRotationOverWeeks checks that neither node refuses a token before
+// its expiry or uses a key after its own. The nodes sign and verify with one
 // folder, which they read at different times, while a key is replaced every
-// week. No token is refused before its expiry, on either node, and no key is
-// used after its own.
+// week.
 func TestPlannedRotationOverWeeks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const (
@@ -210,7 +210,7 @@ func TestRotateRetires(t *testing.T) {
 	})
 }
 
-// TestRotateLeavesNoGap checks that a new key waits only as long as another can
+// TestRotateLeavesNoGap checks that a new key waits only while another can
 // sign, so that some key always can.
 func TestRotateLeavesNoGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -352,8 +352,9 @@ func TestChangesAtOnce(t *testing.T) {
 	}
 }
 
-// TestKilledWhileASecretIsConverted checks a folder with both files of a raw
-// secret that is converted to a JWK, as after a program was killed in between.
+// TestKilledWhileASecretIsConverted checks that if a folder holds both a raw
+// secret and the JWK to which it was converted, the JWK applies and Prune
+// deletes both. A program that is killed in between leaves such a folder.
 func TestKilledWhileASecretIsConverted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := folderOf(t, "a.hs256", strong)
