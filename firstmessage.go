@@ -23,12 +23,13 @@ const maxFirstMessage = 64 << 10
 // The handler upgrades, and passes what it reads to [Socket.Authenticate]
 // before it does anything else.
 //
-// Until then the socket counts towards [Limits].Unauthenticated, may send 64
+// Until then the socket counts towards [Limits.Unauthenticated], may send 64
 // KiB, and ends with AuthTimeout after Timeout. A client should wait for the
-// reply before it sends more.
+// reply before it sends more. The handler reads what it sends earlier after the
+// first message, once the client has authenticated.
 type FirstMessage struct {
 	// Timeout is how long the client has to send its token after the handshake.
-	// After that the socket no longer counts towards [Limits].Unauthenticated,
+	// After that the socket no longer counts towards [Limits.Unauthenticated],
 	// even if its client does not disconnect. At most a minute. Default: 10 s.
 	Timeout time.Duration
 }

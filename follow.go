@@ -57,12 +57,12 @@ type Follower interface {
 
 // Follow makes the plain HTTP request with the context ctx end with its
 // session, like a socket, if it takes longer than a second. Examples are a
-// download, an upload, a long poll, and an endless response. It is for reverse
-// proxies, whose handlers cannot know how long a request takes. From then on
-// revocations, logouts and [Guard.Renew] find the request; [Socket.SetTransfer]
-// says what else ends it. At the end its context is canceled with the
-// [EndError] as its cause, and the handler must return. If the handler has
-// started a response without Content-Length, it must end it by
+// download, an upload, a long poll, and an endless response. Follow is for
+// reverse proxies, whose handlers cannot know how long a request takes. From
+// then on revocations, logouts and [Guard.Renew] find the request;
+// [Socket.SetTransfer] says what else ends it. At the end its context is
+// canceled with the [EndError] as its cause, and the handler must return. If
+// the handler has started a response without Content-Length, it must end it by
 // panic([http.ErrAbortHandler]); otherwise the client cannot tell that the
 // response is incomplete.
 //

@@ -170,8 +170,8 @@ func TestRequestWaitsForTheReader(t *testing.T) {
 	})
 }
 
-// TestPauseIsBounded checks that a store that does not answer holds
-// frames back only until the reader's time is over.
+// TestPauseIsBounded checks that frames are held back for about readerTurn if
+// the store does not answer after a pause.
 func TestPauseIsBounded(t *testing.T) {
 	inStaleness(t, 1, func(t *testing.T, g *Guard, log *failingLog, open []*Socket) {
 		log.fails.Store(true)

@@ -68,7 +68,7 @@ func newRig(t *testing.T, handler http.Handler, ttl time.Duration) *rig {
 	return g
 }
 
-// shutdown may be called twice.
+// shutdown shuts the guard down. It may be called twice.
 func (g *rig) shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -164,7 +164,7 @@ func (c *watchedConn) SetWriteDeadline(t time.Time) error {
 	return c.TCPConn.SetWriteDeadline(t)
 }
 
-// ReadFrom hides that of TCPConn, which would bypass Write.
+// ReadFrom hides the ReadFrom of TCPConn, which would bypass Write.
 func (c *watchedConn) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{c}, r)
 }

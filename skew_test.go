@@ -83,7 +83,7 @@ func inSuspension(t *testing.T, revocations bool, f func(t *testing.T, x *suspen
 	})
 }
 
-// with opens a socket whose token has this lifetime.
+// with opens a socket whose token has the given lifetime.
 func (x *suspension) with(t *testing.T, life time.Duration) *Socket {
 	t.Helper()
 	s, err := x.socket(x.guard, "192.0.2.1:1", &token.Claims{Subject: "ada", ExpiresAt: x.guard.now().Round(0).Add(life)})
@@ -135,7 +135,7 @@ func TestSuspended(t *testing.T) {
 	}
 }
 
-// talks opens a socket over its own connection.
+// talks opens a socket over the given connection.
 func (x *suspension) talks(t *testing.T, server, client net.Conn, life time.Duration) *Socket {
 	t.Helper()
 	conn := wsconn.New(server, func() {})

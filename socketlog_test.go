@@ -49,7 +49,7 @@ func (v verifierOf) Verify(context.Context, string) (*token.Claims, error) {
 	return &claims, nil
 }
 
-// An ending is an Observer that waits for the end of a socket.
+// An ending is an Observer whose channel is closed when a socket ends.
 type ending chan struct{}
 
 func (ending) Refused(*http.Request, *wsauth.Error)           {}

@@ -56,7 +56,7 @@ func ExampleNewVerifier() {
 		log.Fatal(err)
 	}
 
-	// A verifier needs the public half alone.
+	// A verifier needs only the public half.
 	public, err := key.Public()
 	if err != nil {
 		log.Fatal(err)

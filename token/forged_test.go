@@ -24,8 +24,8 @@ import (
 	"unicode/utf16"
 )
 
-// forAll runs a test with the key of each algorithm and a verifier that trusts
-// this key only.
+// forAll runs a test for each algorithm, with a key and a verifier that trusts
+// only this key.
 func forAll(t *testing.T, name string, test func(t *testing.T, v *Verifier, key *Key)) {
 	for _, alg := range algorithms {
 		t.Run(name+"/"+string(alg), func(t *testing.T) {
@@ -290,10 +290,10 @@ func TestJ8_Q2_KeyURL(t *testing.T) {
 		}
 		return all
 	})
-	// They are of no use without the key.
+	// A hint does not make a token valid that another key signed.
 	forAll(t, "J8", func(t *testing.T, v *Verifier, key *Key) {
 		if suites[key.alg].family == familyRSA {
-			return // J9 makes an RSA key of the attacker
+			return // J9 tests an attacker's RSA key
 		}
 		attacker := must(GenerateKey(key.alg))
 		for _, hint := range hints {

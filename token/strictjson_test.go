@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestNameFault tests the boundaries of valid names.
+// TestNameFault checks that names are valid up to the limits, and not beyond.
 func TestNameFault(t *testing.T) {
 	for name, ok := range map[string]bool{
 		"": true, " ~": true, "é€😀": true, strings.Repeat("n", maxNameSize): true, strings.Repeat("n", maxNameSize+1): false,
@@ -18,7 +18,8 @@ func TestNameFault(t *testing.T) {
 	}
 }
 
-// TestLongNumber tests numbers of the maximum length, and longer ones.
+// TestLongNumber checks that numbers of the maximum length are accepted, and
+// longer ones refused.
 func TestLongNumber(t *testing.T) {
 	for length, ok := range map[int]bool{1: true, maxNumberSize: true, maxNumberSize + 1: false} {
 		text := `{"a":` + strings.Repeat("1", length) + `}`

@@ -98,7 +98,8 @@ func TestOrderOfChecks(t *testing.T) {
 	}
 }
 
-// TestClock advances the clock past each limit, to the nanosecond.
+// TestClock checks that iat, nbf and exp take effect on time, to the
+// nanosecond.
 func TestClock(t *testing.T) {
 	for _, leeway := range []time.Duration{0, 10 * time.Second, time.Minute} {
 		key := testKey(HS256) // made outside the bubble
@@ -248,7 +249,8 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// TestDateClaim tests the first and the last date, in every form of a number.
+// TestDateClaim checks that dates from the first to the last are accepted, in
+// every form of a number, and that no others are.
 func TestDateClaim(t *testing.T) {
 	const last = maxDate
 	for text, want := range map[string]int64{
@@ -262,7 +264,7 @@ func TestDateClaim(t *testing.T) {
 	}
 }
 
-// TestSessions checks SeenSessions after each kind of token.
+// TestSessions checks that SeenSessions reports the accepted kinds of tokens.
 func TestSessions(t *testing.T) {
 	key := testKey(HS256)
 	for _, test := range []struct {
@@ -370,8 +372,8 @@ func TestIssuedLeeway(t *testing.T) {
 	}
 }
 
-// TestIssuedAnyTime checks that iat is ignored, and an nbf that is not later,
-// but nothing else.
+// TestIssuedAnyTime checks that IssuedAnyTime ignores iat, and an nbf that is
+// not later than iat, but no other claim.
 func TestIssuedAnyTime(t *testing.T) {
 	key := testKey(HS256)
 	v := newVerifier(t, VerifierConfig{IssuedAnyTime: true, MaxLifetime: time.Hour}, key)

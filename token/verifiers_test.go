@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A swap is a source whose keys change, and that counts its calls.
+// A swap is a KeySource whose keys can be replaced. It counts its calls.
 type swap struct {
 	set   atomic.Pointer[KeySet]
 	fails atomic.Bool
@@ -203,7 +203,7 @@ func TestCacheKeepsWhatIsUsed(t *testing.T) {
 	}
 }
 
-// An agingSwap is a source whose keys are fetched now and then.
+// An agingSwap is a swap that implements AgingKeySource.
 type agingSwap struct {
 	*swap
 	kids []string
@@ -306,7 +306,8 @@ func TestCacheConcurrently(t *testing.T) {
 	all.Wait()
 }
 
-// BenchmarkVerifyCached verifies a remembered token of realistic size.
+// BenchmarkVerifyCached measures the verification of a token of realistic size,
+// with and without the cache.
 func BenchmarkVerifyCached(b *testing.B) {
 	for _, alg := range []Algorithm{ES256, RS256, EdDSA} {
 		raw := mint(b, testKey(alg), headerOf(alg), valid(`,"iss":"https://login.example","jti":"`+strings.Repeat("j", 36)+`","more":"`+strings.Repeat("m", 300)+`"`))

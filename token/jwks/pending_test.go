@@ -18,8 +18,8 @@ import (
 	"wsauth/token"
 )
 
-// The keys of these tests have the same kid in each test: one is published
-// first, and the others later.
+// signing returns the keys of these tests by kid. The first one is published
+// from the start, and the others later.
 var signing = sync.OnceValue(func() map[string]any {
 	_, edwards, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -140,7 +140,7 @@ func TestNamelessKeyPublishedAfterTheFetch(t *testing.T) {
 				}
 				time.Sleep(time.Second)
 				p.set(func() { p.delay = time.Second })
-				for range 256 { // a flood causes one
+				for range 256 { // a flood causes one fetch
 					wantOutcome(t, v, "the fetch begins", nameless("second", time.Now()), "later")
 				}
 				time.Sleep(time.Second)

@@ -110,7 +110,8 @@ func newNode(t *testing.T, dir string, poll time.Duration) node {
 
 type nodes []node
 
-// verify shows a token to every node.
+// verify checks that every node accepts a token or, if want is false, refuses
+// it.
 func (ns nodes) verify(t *testing.T, raw string, want bool) {
 	t.Helper()
 	for i, n := range ns {
