@@ -12,8 +12,8 @@ import (
 	"wsauth/token"
 )
 
-// FuzzAuthMessage checks that the standard library finds the same token in a
-// message under the same names, and that the reply is JSON.
+// FuzzAuthMessage checks that the standard library finds the same token in an
+// accepted message under the same names, and that the reply is JSON.
 func FuzzAuthMessage(f *testing.F) {
 	seed(f, []string{
 		"", "{}", "null", "[]", `"auth"`, `{"type":"auth"}`, `{"type":"auth","token":"a.b.c"}`, `{"token":"a","type":"auth","x":{"type":1}}`,

@@ -12,8 +12,8 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// seed adds the seeds of a fuzz target, at least one: plain test runs execute
-// only the seeds.
+// seed adds the seeds of a fuzz target. It fails if there are none, because
+// plain test runs execute only the seeds.
 func seed(f *testing.F, seeds []string) {
 	f.Helper()
 	if len(seeds) == 0 {

@@ -159,7 +159,7 @@ func sshLine(k *Key) []byte {
 	return []byte(string(parts[0]) + " " + base64.StdEncoding.EncodeToString(wire))
 }
 
-// rawHMAC accepts any secret, as the library of an attacker does.
+// rawHMAC returns an HMAC key for any secret, even one that NewKey refuses.
 func rawHMAC(secret []byte) material {
 	m := must(newHMAC(suites[HS256], bytes.Repeat([]byte{1}, 32), true)).(*hmacSecret)
 	m.secret = secret

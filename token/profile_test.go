@@ -200,8 +200,8 @@ func TestNamespace(t *testing.T) {
 	}
 }
 
-// FuzzProfile checks the claims of any accepted payload against an independent
-// implementation of the profile.
+// FuzzProfile checks that the claims of every accepted payload obey the
+// profile, with an independent check of each rule.
 func FuzzProfile(f *testing.F) {
 	seeds := []string{
 		ofAlice + `,"typ":"Bearer","realm":{"roles":["a"]}`, ofAlice + `,"typ":"Bearer","scope":"a b","auth_time":1,"iat":1`,
