@@ -25,8 +25,8 @@ func authorize(check func(*http.Request, *token.Claims) error, r *http.Request, 
 	return refuse(NotAuthorized, err)
 }
 
-// A keptRequest is what Config.Authorize needs of a socket's request, since it
-// is called again at each renewal.
+// A keptRequest holds the parts of a socket's request that Config.Authorize
+// needs when it is called again at a renewal.
 type keptRequest struct {
 	request *http.Request // nil for a handshake, unless the token is expected in the first message
 	target  unique.Handle[target]

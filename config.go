@@ -143,7 +143,8 @@ type Config struct {
 
 	// Authorize is an access check of the application, called last. claims is
 	// nil if the requirement is [Optional] and there is no credential. An
-	// error refuses the request with 403, an [*Error] with its own reason.
+	// [*Error] refuses the request with its reason, and any other error with
+	// 403.
 	//
 	// When a socket is renewed, Authorize is called again with the new claims.
 	// The guard does not keep the request while the socket is open: r then has

@@ -31,9 +31,9 @@ type Observer interface {
 	// handler closed it.
 	Ended(s *Socket, e *EndError)
 
-	// Revoked is called after each [Guard.Revoke] that has succeeded, at least
-	// on this node, with the number of sockets that were ended and the time
-	// that it took.
+	// Revoked is called after each [Guard.Revoke] that has taken effect, at
+	// least on this node. sockets is the number of sockets that were ended, and
+	// took is the time that the call took.
 	Revoked(revocations []store.Revocation, sockets int, took time.Duration)
 }
 

@@ -20,7 +20,7 @@ const (
 // renewals limits the renewals of a socket, and announces them.
 type renewals struct {
 	limiter *rate.Limiter // nil before the first one
-	next    chan struct{} // closed by the next one; nil if not waited for
+	next    chan struct{} // closed by the next one; nil if nothing waits
 }
 
 // allow reports whether the client may make the guard verify another token.
@@ -129,8 +129,8 @@ func (s *Socket) replace(claims *token.Claims) error {
 	return nil
 }
 
-// storeClaims stores new claims if they succeed the current ones, and reports
-// whether the socket had none before. As in admit, a revocation in the
+// storeClaims stores new claims if they may follow the current ones, and
+// reports whether the socket had none before. As in admit, a revocation in the
 // meantime either finds the socket or is found here.
 func (s *Socket) storeClaims(claims *token.Claims) (first bool, err error) {
 	s.mu.Lock()

@@ -122,10 +122,10 @@ func (t Ticket) readsQuery(name, value string) bool { return name == t.name() &&
 // TicketFor describes the socket that a ticket opens.
 type TicketFor struct {
 	// Path is the path of the socket's URL. It begins with a slash and may be
-	// escaped or not: "/rooms/日本" and "/rooms/%E6%97%A5%E6%9C%AC" are the same.
-	// A percent sign begins an escape, as in [url.URL.EscapedPath]. An escaped
-	// slash or other reserved character differs from the unescaped one. At most
-	// 2048 bytes; an escape is one byte. Required.
+	// escaped or not: "/rooms/日本" and "/rooms/%E6%97%A5%E6%9C%AC" are the
+	// same. A percent sign begins an escape, as in [url.URL.EscapedPath]. An
+	// escaped slash or other reserved character differs from the unescaped one.
+	// At most 2048 bytes; an escape is one byte. Required.
 	Path string
 
 	// Origin is the Origin of the page that may use the ticket: that of the
@@ -145,7 +145,7 @@ type TicketFor struct {
 // maxTicketOrigin is the maximum length of an origin in bytes.
 const maxTicketOrigin = 2048
 
-// A ticketRecord is what the store holds for a ticket.
+// A ticketRecord is the value that the store holds for a ticket.
 type ticketRecord struct {
 	Path           string         `json:"path"`
 	Origin         string         `json:"origin,omitzero"`
@@ -153,7 +153,7 @@ type ticketRecord struct {
 	Claims         jsontext.Value `json:"claims"` // encoded token.Claims
 }
 
-// IssueTicket issues a ticket for one socket with claims, which are those that
+// IssueTicket issues a ticket for one socket with claims. Pass the claims that
 // the guard has found in the request for the ticket. The ticket is "wst_" and a
 // random text of 130 bits. It expires after [TicketLife]. When the token of the
 // claims expires or is revoked, the ticket becomes invalid and the socket ends.

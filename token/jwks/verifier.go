@@ -16,12 +16,12 @@ const clockLeeway = 30 * time.Second
 // background it fetches the keys, and keeps them up to date until ctx is done;
 // see [Keys.Run]. After that it uses the keys that it has.
 //
-// NewVerifier does not wait for the provider. Its error concerns c only, and
-// reports all errors at once. Until the first successful fetch,
+// NewVerifier does not wait for the provider. It fails only if c is not valid,
+// and reports all errors in c at once. Until the first successful fetch,
 // [token.Verifier.Verify] waits for a fetch for at most 2 s, and then fails
 // with [ErrUnavailable]: it is unknown whether the token is valid, so a guard
-// answers 503, not 401. Later failures matter to tokens with an unknown key
-// only. Config.Logger records the beginning and the end of each outage.
+// answers 503, not 401. Later failures affect only tokens with an unknown key.
+// Config.Logger records the beginning and the end of each outage.
 //
 // A token must have the typ of Config.MediaType, an iat, the given iss and an
 // audience in aud. The clocks may differ by 30 s. A token with a claim that
