@@ -22,8 +22,8 @@ type tokenAnswer struct {
 	ExpiresIn    int64  `json:"expires_in"`             // lifetime of the access token in seconds
 }
 
-// A cookieAnswer contains what a page must repeat with the cookies, which it
-// cannot read.
+// A cookieAnswer contains the CSRF values that a page must send together with
+// the cookies. The page cannot read the cookies.
 type cookieAnswer struct {
 	CSRFToken        string `json:"csrf_token"`
 	RefreshCSRFToken string `json:"refresh_csrf_token,omitzero"` // absent if it is unchanged
@@ -66,18 +66,19 @@ func (a *responder) tokens(w http.ResponseWriter, r *http.Request, t Tokens) {
 	problem.WriteJSON(w, answer)
 }
 
-// lifetime returns the remaining lifetime of a token in seconds.
+// lifetime returns the lifetime of a token in seconds, from its issue to its
+// expiry.
 func lifetime(t *token.Token) int64 {
 	return int64(t.Claims.ExpiresAt.Sub(t.Claims.IssuedAt) / time.Second)
 }
 
-// problem answers r with a problem document. detail is a fixed text for a
-// person: it contains nothing of the request.
+// problem answers r with a problem document. detail is a fixed text for people
+// to read. It must contain nothing from the request.
 func (a *responder) problem(w http.ResponseWriter, r *http.Request, status int, reason, detail string) {
 	a.document(w, r, problem.Document{Status: status, Detail: detail, Reason: reason})
 }
 
-// document answers r with d, and reports it to Config.Refused.
+// document answers r with d, and reports the refusal to Config.Refused.
 func (a *responder) document(w http.ResponseWriter, r *http.Request, d problem.Document) {
 	if a.refused != nil {
 		a.refused(r, d.Reason)
@@ -86,7 +87,7 @@ func (a *responder) document(w http.ResponseWriter, r *http.Request, d problem.D
 }
 
 // refuse answers r, which was refused with err. It deletes cookies that will
-// never be valid again, which the page cannot.
+// never be valid again, because the page cannot delete them.
 func (a *responder) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if isPermanent(err) {
 		a.cookies.clear(w, r)
@@ -100,8 +101,8 @@ func isPermanent(err error) bool {
 	return errors.Is(err, wsauth.TokenRevoked) || errors.Is(err, wsauth.TokenExpired) || errors.Is(err, wsauth.SessionEnded)
 }
 
-// fail answers a request for tokens that failed with err. what failed is for
-// the log.
+// fail answers a request for tokens that failed with err. what is the log
+// message for most failures.
 func (a *responder) fail(w http.ResponseWriter, r *http.Request, log *slog.Logger, what string, err error) {
 	if refused, ok := errors.AsType[*refusal](err); ok {
 		a.refuse(w, r, refused.err)
@@ -162,20 +163,21 @@ var (
 	}
 )
 
-// cannotIssue answers a request of a user for whom no token can be issued, for
-// example because the name has control characters.
+// cannotIssue answers a request from a user for whom no token can be issued,
+// for example because the name contains control characters.
 func (a *responder) cannotIssue(w http.ResponseWriter, r *http.Request, err error) {
 	a.log.Error("cannot issue a token", "error", err)
 	a.problem(w, r, http.StatusInternalServerError, "internal_error", "No token can be issued for this user")
 }
 
-// storeFailed answers a request that failed because the store did; see
+// storeFailed answers a request that failed because of the store; see
 // [problem.StoreFailure].
 func (a *responder) storeFailed(w http.ResponseWriter, r *http.Request, what string, err error, attrs ...any) {
 	a.document(w, r, problem.StoreFailure(a.log, what, err, attrs...))
 }
 
-// members describes the members of all bodies, for [problem.ReadJSON].
+// members contains the error text for each member of a request body, for
+// [problem.ReadJSON].
 var members = map[jsontext.Pointer]string{
 	"/username": "username must be a string",
 	"/password": "password must be a string",

@@ -6,8 +6,8 @@ import (
 	"wsauth/internal/ratelimit"
 )
 
-// The limits of failed logins: how many at once, and after which time one more
-// is allowed.
+// The limits of failed logins: how many are allowed at once, and the interval
+// at which one more is allowed.
 const (
 	networkFailures = 20  // of an IPv4 address or an IPv6 /64
 	homeFailures    = 60  // of a /56
@@ -31,15 +31,16 @@ const maxBuckets = 50_000
 // attempts limits failed logins.
 //
 // Unknown clients have budgets for each network, for each pair of network and
-// name, and for each name. They share the last, so they can keep another
-// unknown client from logging in under a name, but not the user: a device that
-// logged in under the name before, which a cookie proves, has its own budget
-// that no other client can spend. So does a network from which someone logged
-// in under the name before. A known client gets 10 attempts, too, but never
-// more: a stolen cookie is worth 10 attempts at one name.
+// name, and for each name. All of them share the budget of a name, so they can
+// keep another unknown client from logging in under it. They cannot keep the
+// user out. A device that has logged in under the name before, as its cookie
+// proves, has its own budget, which no other client can spend. A network from
+// which someone has logged in under the name before also has its own budget.
+// Known clients are limited, too: a stolen cookie allows 10 attempts at once,
+// at one name.
 //
 // An attempt is reserved before the password is checked, so that concurrent
-// ones count, and returned when the login succeeds.
+// attempts are counted. It is returned when the login succeeds.
 type attempts struct {
 	networks [3]*ratelimit.Limiter // smallest first
 	pairs    *ratelimit.Limiter
@@ -87,7 +88,7 @@ type caller struct {
 func newCaller(remoteAddr, name, device string) caller {
 	networks := ratelimit.Networks(remoteAddr)
 	if len(networks) == 0 {
-		networks = []string{""} // all clients without a TCP address count as one
+		networks = []string{""} // all clients without a TCP address share a budget
 	}
 	return caller{networks: networks, name: name, device: device}
 }
@@ -98,12 +99,12 @@ func (c caller) pair() string { return c.networks[0] + " " + c.name }
 // An attempt is one attempt to log in.
 type attempt struct {
 	failure *ratelimit.Held
-	login   *ratelimit.Held // nil where successful logins are not limited
+	login   *ratelimit.Held // nil if successful logins are not limited
 }
 
-// begin reserves an attempt in all budgets that apply to c, or in none, and
-// then returns how long to wait. The attempt must be ended by succeeded, failed
-// or undo.
+// begin reserves an attempt in all budgets that apply to c. If one of them is
+// spent, begin reserves nothing and returns how long to wait. The attempt must
+// be ended by succeeded, failed or undo.
 func (a *attempts) begin(c caller, now time.Time) (*attempt, time.Duration) {
 	t := &attempt{}
 	var claims []ratelimit.Claim
@@ -139,8 +140,8 @@ func (a *attempts) begin(c caller, now time.Time) (*attempt, time.Duration) {
 	return t, 0
 }
 
-// login counts a login without a password, and returns how long it has to
-// wait.
+// login counts a login without a password. If the limit is reached, login
+// returns how long to wait.
 func (a *attempts) login(c caller, now time.Time) time.Duration {
 	if a.logins == nil {
 		return 0
@@ -148,8 +149,8 @@ func (a *attempts) login(c caller, now time.Time) time.Duration {
 	return a.logins.Take(c.pair(), now)
 }
 
-// hashClient returns c as the queue for hashing passwords sees it. There, a
-// known network does not count as known: other clients may be in it.
+// hashClient returns the client of the [hashQueue] for c. A known network is
+// treated as unknown there, because other clients may use it.
 func (c caller) hashClient() hashClient {
 	if c.device != "" {
 		return hashClient{key: c.name, device: c.device}
@@ -157,8 +158,8 @@ func (c caller) hashClient() hashClient {
 	return hashClient{key: c.networks[0]}
 }
 
-// succeeded returns the attempt and counts a login. The network is known from
-// now on.
+// succeeded gives the attempt back to the failure budgets and counts a login.
+// It records the network as known.
 func (a *attempts) succeeded(t *attempt, c caller, now time.Time) {
 	t.failure.GiveBack()
 	t.login.Spend(now)
@@ -171,7 +172,7 @@ func (t *attempt) failed(now time.Time) {
 	t.login.GiveBack()
 }
 
-// undo returns the attempt, because the password was not checked.
+// undo gives the attempt back, because the password was not checked.
 func (t *attempt) undo() {
 	t.failure.GiveBack()
 	t.login.GiveBack()

@@ -23,62 +23,66 @@ type Config struct {
 	// sessions. Its verifier must accept the tokens that Keys sign. It needs
 	// [wsauth.Config.Revocations]. With [wsauth.Config.Tickets], the service
 	// issues tickets. With [wsauth.Cookies] among its Extractors, browsers can
-	// have their tokens in these cookies. Required.
+	// keep their tokens in these cookies. Required.
 	Guard *wsauth.Guard
 
 	// Store keeps the sessions. The service does not close it. Required.
 	Store store.Sessions
 
-	// Keys sign the tokens, and the cookies by which devices are recognized: a
-	// [*token.KeySet], or keys that are replaced while the service runs.
-	// Required.
+	// Keys sign the tokens and the cookies that identify known devices. Use a
+	// [*token.KeySet], or an implementation whose keys can be replaced while
+	// the service runs. Required.
 	Keys Keys
 
 	// Issuer is the iss of the tokens. Default: none.
 	Issuer string
 
-	// Users checks names and passwords. Default: none. Then the service serves
-	// neither /login nor /fresh, and sessions begin with [Service.Start].
+	// Users checks names and passwords. Default: none. Without it, the service
+	// serves neither /login nor /fresh, and sessions begin with
+	// [Service.Start].
 	Users Authenticator
 
 	// Prefix is the path below which the service answers. Default: "/auth".
 	Prefix string
 
-	// AccessTTL is the maximum lifetime of an access token. A socket ends after it
-	// unless its session is refreshed. If it is a minute or more, each session
-	// gets a random part of 90 to 100 % of it, so that clients that logged in at
-	// the same time, as after an outage, do not refresh at the same time forever.
-	// Whole seconds, at least one. Default: 15 minutes.
+	// AccessTTL is the maximum lifetime of an access token. A socket ends when
+	// its token expires, unless its session is refreshed. If AccessTTL is a
+	// minute or more, each session gets a random lifetime of 90 to 100 % of it.
+	// Otherwise clients that logged in at the same time, as after an outage,
+	// would refresh at the same time forever. Whole seconds, at least one.
+	// Default: 15 minutes.
 	AccessTTL time.Duration
 
-	// RefreshTTL is the lifetime of a refresh token, and so of a session that
-	// is not used. Whole seconds, longer than AccessTTL, at most [MaxTTL].
-	// Default: 30 days.
+	// RefreshTTL is the lifetime of a refresh token. A session that is not used
+	// for this long expires. Whole seconds, longer than AccessTTL, at most
+	// [MaxTTL]. Default: 30 days.
 	RefreshTTL time.Duration
 
-	// SessionTTL is the lifetime of a session, however much it is used: none of
-	// its tokens and sockets lives longer. Whole seconds, at least RefreshTTL,
-	// at most [MaxSessionTTL]. Default: 90 days, or RefreshTTL if that is
-	// longer.
+	// SessionTTL is the maximum lifetime of a session, however often it is
+	// refreshed. None of its tokens and sockets lives longer. Whole seconds, at
+	// least RefreshTTL, at most [MaxSessionTTL]. Default: 90 days, or
+	// RefreshTTL if that is longer.
 	SessionTTL time.Duration
 
-	// RefreshGrace is how long after a refresh the refresh token that was replaced
-	// may be used once more: the answer may have been lost, and two windows of a
-	// browser may refresh at the same time. Both get the same new refresh token. A
-	// later use ends the session, since the token may have been stolen. A negative
-	// value means no grace. At most [MaxRefreshGrace]. Default: 10 seconds.
+	// RefreshGrace is how long after a refresh the replaced refresh token may
+	// still be used: the answer may have been lost, or two windows of a browser
+	// may refresh at the same time. Each use returns the same new refresh
+	// token. A later use ends the session, since the token may have been
+	// stolen. A negative value means no grace. At most [MaxRefreshGrace].
+	// Default: 10 seconds.
 	RefreshGrace time.Duration
 
-	// RefreshRetry is how long after a refresh the request may be repeated with
-	// the same Idempotency-Key because its answer was lost: with the refresh token
-	// that was replaced, and only while its successor has not been used. The
-	// answer has the same new refresh token. A negative value means never, except
-	// within RefreshGrace. At most, and by default, [MaxRefreshRetry].
+	// RefreshRetry is how long after a refresh a client that lost the answer
+	// may repeat the request with the same Idempotency-Key. The client sends
+	// the replaced refresh token again and gets the same new one. This is
+	// possible only until the new token is used. A negative value allows no
+	// retries except within RefreshGrace. At most, and by default,
+	// [MaxRefreshRetry].
 	RefreshRetry time.Duration
 
 	// LoginsPerHour is how often one user can log in from one network (an IPv4
 	// address or an IPv6 /64): that many times at once, and that many times per
-	// hour after that. Each login that is ended takes space in the log of
+	// hour after that. Each session that is ended takes space in the log of
 	// revocations. A negative value means no limit. Default: 300.
 	LoginsPerHour int
 
@@ -90,30 +94,31 @@ type Config struct {
 	// TicketBurst. At least 1, at most [MaxTicketRate]. Default: 2.
 	TicketRate int
 
-	// Origins are further origins whose pages may use the service, beside the
-	// one to which a request is sent, each exactly as browsers send it.
-	// Default: none.
+	// Origins are further origins whose pages may use the service, besides the
+	// origin to which a request is sent. Write each exactly as browsers send
+	// it. Default: none.
 	Origins []string
 
-	// CrossOrigin reports what pages of all other origins may send, for a
-	// server that implements CORS: requests without cookies of the service,
-	// and also requests with them. A token that a page adds itself needs no
-	// protection from other pages; cookies do. Without cookies, a login of
-	// such a page cannot ask for any. Default: neither.
+	// CrossOrigin is for a server that implements CORS. It reports what pages
+	// of all other origins may send: tokens allows requests without cookies of
+	// the service, cookies also allows requests with them. A token that a page
+	// adds itself needs no protection from other pages; cookies do. If cookies
+	// is false, a login from such a page cannot request cookies. Default:
+	// neither.
 	CrossOrigin func(r *http.Request) (tokens, cookies bool)
 
-	// TicketPath reports what is wrong with the path for which a ticket is
-	// requested. path is canonical. The text of the error is in the answer.
-	// Default: every path gets a ticket.
+	// TicketPath returns an error if no ticket may be issued for a path. path
+	// is canonical. The answer contains the text of the error. Default: every
+	// path gets a ticket.
 	TicketPath func(r *http.Request, path string) error
 
-	// Welcome reports whether the first message of sockets with this path is a
-	// welcome, for which the browser module then waits. Default: none is.
+	// Welcome reports whether sockets with this path begin with a welcome
+	// message. If so, the browser module waits for it. Default: none do.
 	Welcome func(path string) bool
 
-	// EndVerifier verifies tokens in requests that end sessions. After the
-	// clock was set back, tokens from before are refused until it has caught
-	// up; a verifier with [token.VerifierConfig.IssuedAnyTime] lets their users
+	// EndVerifier verifies tokens in requests that end sessions. If the clock
+	// is set back, tokens issued before that are refused until it has caught
+	// up. A verifier with [token.VerifierConfig.IssuedAnyTime] lets their users
 	// log out in the meantime. Default: the verifier of Guard.
 	EndVerifier wsauth.Verifier
 
@@ -122,8 +127,9 @@ type Config struct {
 	// reported to its [wsauth.Observer] instead. Default: none.
 	Refused func(r *http.Request, reason string)
 
-	// Logger gets a line for each login, logout and refusal, with user and
-	// session, never with a token, a cookie or a password. Default: no log.
+	// Logger gets a line for each login, logout and refusal, with the user and
+	// the session. It never gets a token, a cookie or a password. Default: no
+	// log.
 	Logger *slog.Logger
 }
 
@@ -136,14 +142,15 @@ type Keys interface {
 // An Authenticator checks names and passwords. [*Users] is one.
 type Authenticator interface {
 	// Authenticate reports whether password is that of the user called name. A
-	// wrong password and an unknown user are no errors, and must take the same
+	// wrong password and an unknown user are not errors, and must take the same
 	// time. An error means that the password could not be checked, for example
-	// because ctx is done, which happens after ten seconds. Both strings come
-	// from the client: valid UTF-8, at most 256 and 1024 bytes long.
+	// because ctx is done: it has a timeout of ten seconds. Both strings come
+	// from the client. They are valid UTF-8, the name at most 256 bytes long
+	// and the password at most 1024.
 	Authenticate(ctx context.Context, name, password string) (bool, error)
 }
 
-// An AuthenticatorFunc is a function that is an [Authenticator].
+// An AuthenticatorFunc is a function that implements [Authenticator].
 type AuthenticatorFunc func(ctx context.Context, name, password string) (bool, error)
 
 // Authenticate calls f.
@@ -153,8 +160,8 @@ func (f AuthenticatorFunc) Authenticate(ctx context.Context, name, password stri
 
 // Limits of a [Config].
 const (
-	// MaxTTL is the maximum lifetime of a token. Verifiers accept no longer
-	// one.
+	// MaxTTL is the maximum lifetime of a token. Verifiers refuse tokens that
+	// live longer.
 	MaxTTL = 366 * 24 * time.Hour
 
 	// MaxSessionTTL is the maximum lifetime of a session.
@@ -187,8 +194,8 @@ const (
 	defaultTicketRate    = 2
 )
 
-// Check returns c with the defaults that [New] sets, and its errors except
-// those of Guard.
+// Check returns c with the defaults that [New] sets, and the errors of all
+// fields except Guard.
 func (c Config) Check() (Config, []*FieldError) {
 	c.fill()
 	return c, c.faults()
@@ -264,9 +271,9 @@ func (c *Config) checkKeys() error {
 	return nil
 }
 
-// checkPrefix returns an error if [Config.Prefix] is invalid. It becomes the
-// path of a cookie, which browsers compare with the path of a request as they
-// send it, and part of patterns of http.ServeMux.
+// checkPrefix returns an error if [Config.Prefix] is invalid. The prefix
+// becomes the path of a cookie, which browsers compare with the path of a
+// request as they send it. It also becomes part of patterns of http.ServeMux.
 func checkPrefix(p string) error {
 	isBad := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`%,";\{}?#*`, r) }
 	if p[0] != '/' || strings.HasSuffix(p, "/") || urlpath.Clean(p) != p || strings.ContainsFunc(p, isBad) {

@@ -13,11 +13,11 @@ import (
 	"wsauth/internal/logtext"
 )
 
-// cookies are the cookies in which browsers have their tokens.
+// cookies sets and reads the cookies in which browsers keep their tokens.
 type cookies struct {
 	tokens  wsauth.Cookies     // of the guard, or the default
 	enabled bool               // the guard accepts them
-	others  []wsauth.Extractor // of the guard, beside tokens
+	others  []wsauth.Extractor // of the guard, besides tokens
 }
 
 // set sets the cookies of tokens.
@@ -28,17 +28,18 @@ func (c *cookies) set(w http.ResponseWriter, r *http.Request, t Tokens) error {
 	return c.tokens.SetTokens(w, r, t.Access, t.Refresh)
 }
 
-// clear deletes the cookies of a request whose credential is one of them. Other
-// cookies are left: they belong to another session of the same browser, which
-// would remain valid but could no longer be ended.
+// clear deletes the cookies of a request whose credential is one of them. It
+// keeps other cookies: they belong to another session of the same browser,
+// which would stay valid but could no longer be ended.
 func (c *cookies) clear(w http.ResponseWriter, r *http.Request) {
 	if c.areCredential(r) {
 		c.tokens.Clear(w, r)
 	}
 }
 
-// areCredential reports whether the credential of r, which has one, is a
-// cookie. If r has another, that was used, or r was refused for having two.
+// areCredential reports whether the credential of r is a cookie. r must have a
+// credential. If r has one outside the cookies, either that one was used, or r
+// was refused because it has two.
 func (c *cookies) areCredential(r *http.Request) bool {
 	if !c.enabled {
 		return false
@@ -67,8 +68,8 @@ func (c *cookies) strip(h http.Header) {
 	if len(h["Cookie"]) == 0 {
 		return
 	}
-	// Only the cookies: the headers and parameters that repeat their CSRF values
-	// have names that another server may use itself.
+	// Strip only the cookies. The headers and parameters that repeat their CSRF
+	// values have names that another server may use itself.
 	r := &http.Request{URL: &url.URL{}, Header: http.Header{"Cookie": h["Cookie"]}}
 	c.tokens.Strip(r)
 	deviceCookie.Strip(r)
@@ -79,13 +80,14 @@ func (c *cookies) strip(h http.Header) {
 	h["Cookie"] = r.Header["Cookie"]
 }
 
-// cookiesWarning is in the answer to a login whose cookies the browser drops.
+// cookiesWarning is part of the answer to a login whose cookies the browser
+// drops.
 const cookiesWarning = "Browsers drop the cookies of this answer: they are for HTTPS, and this request came over plain HTTP"
 
 // areDropped reports whether the client of r drops the cookies of a login,
-// because they are Secure and the client used plain HTTP. An untrusted proxy,
-// or a browser on a page over TLS, may make this wrong; only the warning relies
-// on it.
+// because they are Secure and the client used plain HTTP. The result may be
+// wrong behind an untrusted proxy or for a page over TLS; only the warning
+// relies on it.
 func (c *cookies) areDropped(r *http.Request) bool {
 	if !c.tokens.IsSecure(r) || forwarded.Scheme(r) == "https" {
 		return false

@@ -20,8 +20,8 @@ const (
 	deviceName = "login_device" // of the cookie, after "__Secure-" except on a developer's machine
 	deviceLife = 90 * 24 * time.Hour
 
-	maxDevices    = 4 // names under which one browser is known
-	maxDeviceKeys = 8 // keys with which a device is checked
+	maxDevices    = 4 // maximum number of names for which one browser is known
+	maxDeviceKeys = 8 // maximum number of keys with which an entry is checked
 
 	deviceExpiry = 8  // bytes
 	deviceID     = 16 // bytes
@@ -33,15 +33,16 @@ var deviceCookie = wsauth.Cookies{Access: wsauth.CookieSpec{Name: deviceName}}
 
 var deviceText = base64.RawURLEncoding.Strict()
 
-// The cookie of a device proves that someone logged in with it under a name
-// before. It grants nothing but its own budget of failed logins, so that other
-// clients cannot lock the user out; see [attempts]. The value has an entry for
-// each of up to 4 names, joined by dots: expiry, a random ID, and a MAC of
-// both and the name, with a key derived from the signing key of the service.
-// Browsers send it to the login only. Another host of the site could plant
-// one, but only one that it got for its own name.
+// The cookie of a device proves that someone has logged in on the device under
+// a name before. It grants nothing but its own budget of failed logins, so that
+// other clients cannot lock the user out; see [attempts]. The value has an
+// entry for each of up to 4 names, joined by dots: expiry, a random ID, and a
+// MAC of both and the name, with a key derived from the signing key of the
+// service. Browsers send the cookie only to the login. Another host of the site
+// could set such a cookie, but only with an entry that it received for a name
+// of its own.
 
-// devices recognizes devices by these cookies.
+// devices identifies known devices by these cookies.
 type devices struct {
 	keys   Keys
 	tokens wsauth.Cookies // Secure where these are
@@ -73,7 +74,8 @@ func (d *devices) verifyingKeys() (keys []*token.Key) {
 	return keys
 }
 
-// entries returns the entries that may be devices in the cookies of r.
+// entries returns the entries in the device cookies of r. They have not been
+// checked.
 func (d *devices) entries(r *http.Request) (all []string) {
 	for _, c := range r.CookiesNamed(d.cookieName(r)) {
 		for entry := range strings.SplitSeq(c.Value, ".") {
@@ -95,14 +97,15 @@ func (d *devices) cookieName(r *http.Request) string {
 	return deviceName
 }
 
-// of returns the ID of the device of r if someone logged in with it under the
+// of returns the ID of the device of r if someone has logged in on it under the
 // name before, or "".
 func (d *devices) of(r *http.Request, name string, now time.Time) string {
 	id, _ := d.find(d.entries(r), name, now)
 	return id
 }
 
-// find returns the ID of the device of a name and its index in entries, or -1.
+// find returns the ID of the device that has an entry for a name, and the index
+// of that entry, or -1.
 func (d *devices) find(entries []string, name string, now time.Time) (id string, at int) {
 	if len(entries) == 0 {
 		return "", -1

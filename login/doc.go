@@ -1,5 +1,5 @@
-// Package login logs users in over HTTP, and keeps their sessions: a handler
-// for any Go server, beside a [wsauth.Guard] that checks its tokens.
+// Package login logs users in over HTTP and keeps their sessions. It is a
+// handler for any Go server that has a [wsauth.Guard], which checks the tokens.
 //
 //	st := memory.New(store.Limits{})
 //	keys, err := token.NewKeySet(key)
@@ -20,8 +20,8 @@
 // A session starts when a user logs in on a device, and ends at logout or when
 // it expires. It is a chain of refresh tokens in the store, each of which
 // replaces the one before. Its ID is the sid of all its tokens. Revoking the
-// sid ends the session with its tokens and sockets. Refreshing it keeps its
-// open sockets open.
+// sid ends the session with its tokens and sockets. Refreshing the session
+// keeps its sockets open.
 //
 //	POST   /auth/login              starts a session: a name and a password
 //	                                for an access and a refresh token
@@ -40,13 +40,13 @@
 // starts sessions with [Service.Start], and ends them with [Service.End] and
 // [Service.EndUser].
 //
-// The files: service.go has what an application calls; handlers.go lists the
+// The files: service.go has the API for applications; handlers.go lists the
 // endpoints, which are in login.go, refresh.go, ticket.go, logout.go and
 // sessionlist.go; answer.go and cookies.go write answers; origins.go checks
 // origins. Below them, without HTTP: sessions.go starts and refreshes sessions;
 // issue.go issues their tokens; present.go detects stolen refresh tokens;
-// end.go ends sessions; errors.go has the errors that answer.go answers;
-// password.go checks passwords, with hashqueue.go, which limits how many are
+// end.go ends sessions; errors.go has the errors for which answer.go writes
+// answers; password.go checks passwords, and hashqueue.go limits how many are
 // hashed at a time; attempts.go limits failed logins, with device.go and
 // seennetworks.go.
 package login

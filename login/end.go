@@ -25,7 +25,7 @@ type revoker struct {
 }
 
 // lastToken returns the time at which all tokens of a session of this service
-// have expired, including those of a refresh in progress, which may still be
+// have expired. This includes tokens of a refresh in progress, which may be
 // answered after a revocation.
 func (v *revoker) lastToken(session store.Session) time.Time {
 	last := time.Now().Add(v.refreshTTL)
@@ -39,18 +39,19 @@ func (v *revoker) lastToken(session store.Session) time.Time {
 }
 
 // ownLeeway is how long the revocation of a session of this service is kept
-// after its tokens have expired.
+// after the tokens of the session have expired.
 const ownLeeway = time.Minute
 
-// revocation returns the revocation of a session of this service. It is kept as
-// long as the tokens of the session live.
+// revocation returns the revocation of a session of this service. The
+// revocation is kept as long as the tokens of the session live.
 func (v *revoker) revocation(session store.Session) store.Revocation {
 	return store.Revocation{Target: store.TargetSession, ID: session.ID, Expires: v.lastToken(session)}
 }
 
 // revocationOf returns the revocation of the session of a token, or of the
-// token itself if it has none. It is kept as long as the tokens of the session
-// live, if the store has it, and otherwise as long as any token can.
+// token itself if it has no session. If the store has the session, the
+// revocation is kept as long as its tokens live, otherwise as long as any token
+// can live.
 func (v *revoker) revocationOf(ctx context.Context, claims *token.Claims) store.Revocation {
 	r := store.Revocation{Target: store.TargetToken, ID: claims.ID, Expires: time.Now().Add(v.refreshTTL + v.accessTTL)}
 	if claims.SessionID != "" {
@@ -66,16 +67,16 @@ func (v *revoker) revocationOf(ctx context.Context, claims *token.Claims) store.
 	return r
 }
 
-// revocationOfAny returns the revocation of a session that may not be one of
-// this service. It is kept as long as any token can live: another issuer may
-// issue tokens that live longer than those of this service.
+// revocationOfAny returns the revocation of a session that may belong to
+// another issuer. It is kept as long as any token can live, because tokens of
+// another issuer may live longer than those of this service.
 func revocationOfAny(sid string) store.Revocation {
 	return store.Revocation{Target: store.TargetSession, ID: sid}
 }
 
 // end ends a session, or a token without one, and returns how many sockets it
-// had. It revokes the session first: if the store fails then, the session is
-// only still listed.
+// had. It revokes the session before it deletes it from the store: if the
+// deletion fails, the session has ended and is only still listed.
 func (v *revoker) end(ctx context.Context, r store.Revocation) (sockets int, err error) {
 	sockets, err = v.guard.Revoke(ctx, r)
 	if hasEnded(err) && r.Target == store.TargetSession {
@@ -122,9 +123,9 @@ func (v *revoker) endUser(ctx context.Context, subject string, before time.Time)
 }
 
 // endUserOf ends the sessions of the user of a token. If the token was issued
-// before the clock was set back, its session is revoked as well: if the store
-// does not have it, a revocation of all sessions that started until now would
-// not cover it.
+// before the clock was set back, endUserOf also revokes its session. A
+// revocation of all sessions that started until now does not cover that
+// session, and the store may not have it.
 func (v *revoker) endUserOf(ctx context.Context, claims *token.Claims) (sessions, sockets int, err error) {
 	ahead := 0
 	if claims.IssuedFrom().After(time.Now()) {
@@ -145,8 +146,8 @@ func (v *revoker) endAll(ctx context.Context, before time.Time) (sockets int, er
 	return sockets, errors.Join(err, nextMillisecond(ctx, before))
 }
 
-// nextMillisecond waits until a new session cannot start in the same
-// millisecond as a time, which has usually passed already.
+// nextMillisecond waits until the millisecond of t has passed, so that no new
+// session can start in it. Usually it has passed already.
 func nextMillisecond(ctx context.Context, t time.Time) error {
 	next := time.UnixMilli(t.UnixMilli() + 1)
 	for time.Now().UnixMilli() < next.UnixMilli() {

@@ -7,8 +7,8 @@ import (
 	"wsauth"
 )
 
-// Errors of requests for tokens, which responder.fail answers. Any other error
-// is a failure of the store.
+// Errors of requests for tokens. responder.fail writes their answers. Any other
+// error is a failure of the store.
 var (
 	// errSessionOver means that a session has no whole second left to live.
 	errSessionOver = errors.New("login: the session is over")
@@ -16,8 +16,9 @@ var (
 	// errNoToken means that no token can be issued for a user.
 	errNoToken = errors.New("login: no token")
 
-	// errClockBehind means that every new token of the user would be revoked,
-	// because the clock is behind the time until which sessions were ended.
+	// errClockBehind means that every new token of the user would be revoked at
+	// once: all sessions were ended until a time that the clock has not
+	// reached.
 	errClockBehind = errors.New("the clock is behind a revocation of all sessions of this user or of all users: was it set back?")
 
 	// errTokenAhead means that the clock is behind the time at which this service
@@ -47,7 +48,8 @@ type rateError struct {
 
 func (e *rateError) Error() string { return "login: " + e.detail }
 
-// A refusal refuses a token that the guard has accepted. The guard answers it.
+// A refusal refuses a token that the guard has accepted. The guard writes the
+// answer.
 type refusal struct{ err error } // a *wsauth.Error
 
 func (e *refusal) Error() string { return e.err.Error() }
@@ -57,8 +59,8 @@ func errSessionEnded(err error) *wsauth.Error {
 	return &wsauth.Error{Reason: wsauth.SessionEnded, Message: "The session has ended; log in again", Err: err}
 }
 
-// errUnavailable returns the refusal of a credential while the store does not
-// say whether it is valid.
+// errUnavailable returns the refusal of a credential whose validity the store
+// cannot tell at the moment.
 func errUnavailable(err error) *wsauth.Error {
 	return &wsauth.Error{Reason: wsauth.StoreUnavailable, Message: wsauth.StoreUnavailable.Outcome().Text, Err: err}
 }

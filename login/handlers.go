@@ -49,8 +49,8 @@ func (h *handlers) endpoints(prefix string) []problem.Endpoint {
 	return all
 }
 
-// session answers GET /session with the claims of the access token, as rules
-// and upstreams see them.
+// session answers GET /session with the claims of the access token, in the form
+// that rules and upstreams get.
 func (h *handlers) session(w http.ResponseWriter, r *http.Request) {
 	claims, err := h.guard.Check(r, wsauth.Access)
 	if err != nil {

@@ -22,9 +22,9 @@ const (
 // A hashQueue limits how many passwords are hashed at a time, since each takes
 // a processor and much memory. The others wait and are served round robin:
 // networks take turns, and the names of known devices take turns among
-// themselves, and get every other turn. So a known device starts after at most
-// two hashes, however many unknown clients wait, and a user with many devices
-// or sessions gets no more turns than another.
+// themselves, and get every other turn. So the hash of a known device starts
+// after at most two others, however many unknown clients wait. A user with many
+// devices or sessions gets no more turns than another user.
 type hashQueue struct {
 	slots int // hashes at a time
 
@@ -57,8 +57,8 @@ func withHashClient(ctx context.Context, c hashClient) context.Context {
 	return context.WithValue(ctx, hashClientKey{}, c)
 }
 
-// A busyError means that a password was not checked, because too many others
-// are waiting.
+// A busyError means that a password was not checked because too many others are
+// waiting.
 type busyError struct{ wait time.Duration }
 
 func (e busyError) Error() string {
@@ -66,8 +66,8 @@ func (e busyError) Error() string {
 }
 
 // enter waits for a turn to hash, until ctx is done. If it returns no error,
-// leave must be called after the hash. A client that would wait too long gets a
-// busyError.
+// the caller must call leave after the hash. A client that would wait too long
+// gets a busyError.
 func (q *hashQueue) enter(ctx context.Context) (leave func(), err error) {
 	c, named := ctx.Value(hashClientKey{}).(hashClient)
 	w := &waiter{turn: make(chan struct{}), device: c.device}
@@ -158,7 +158,7 @@ type waiter struct {
 	device string        // of a hashClient
 }
 
-// A waitingLines contains lines of waiters that take turns.
+// A waitingLines contains a line of waiters for each key. The lines take turns.
 type waitingLines struct {
 	byKey   map[string][]*waiter
 	order   []string // keys that have waiters, the next one first
@@ -167,8 +167,9 @@ type waitingLines struct {
 
 func newWaitingLines() waitingLines { return waitingLines{byKey: map[string][]*waiter{}} }
 
-// isFull reports whether the maximum of passwords of a network, of a known
-// device, or of all known devices of a name wait.
+// isFull reports whether c cannot wait, because the maximum number of passwords
+// is already waiting for its network, its device, or all known devices of its
+// name.
 func (l *waitingLines) isFull(c hashClient) bool {
 	line, same := l.byKey[c.key], 0
 	for _, w := range line {
@@ -187,7 +188,8 @@ func (l *waitingLines) add(key string, w *waiter) {
 	l.waiting++
 }
 
-// next removes and returns the waiter whose turn it is. There must be one.
+// next removes and returns the waiter whose turn it is. At least one must be
+// waiting.
 func (l *waitingLines) next() *waiter {
 	key := l.order[0]
 	line := l.byKey[key]

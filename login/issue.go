@@ -19,7 +19,7 @@ type Tokens struct {
 	cookies bool         // made for cookies
 }
 
-// spreadFrom is the minimum lifetime of an access token that is spread.
+// spreadFrom is the minimum AccessTTL for which lifetimes are spread.
 const spreadFrom = time.Minute
 
 // An issuer issues the tokens of sessions, which the guard must accept.
@@ -45,8 +45,8 @@ func newIssuer(c Config, verifier wsauth.Verifier) (*issuer, error) {
 }
 
 // tryKeys returns an error if the guard refuses the tokens that Config.Keys
-// sign. A verifier that cannot tell now, such as one whose keys have to be
-// fetched, is not an error.
+// sign. It is not an error if the verifier cannot check tokens now, for example
+// because its keys have not been fetched.
 func (i *issuer) tryKeys() error {
 	made, err := i.tokens.Access("someone", token.Options{SessionID: store.NewSessionID()})
 	if err != nil {
@@ -106,8 +106,9 @@ func issueUntil(end time.Time, ttl time.Duration, issue func(ttl time.Duration) 
 }
 
 // spreadTTL returns a random part of 90 to 100 % of ttl, in whole seconds, or
-// ttl if that is short. It is the same for all tokens of a session: otherwise a
-// later token could expire before an earlier one, and renew nothing.
+// ttl itself if it is less than spreadFrom. The result is the same for all
+// tokens of a session: otherwise a later token could expire before an earlier
+// one, and would not renew its sockets.
 func spreadTTL(ttl time.Duration, sid string) time.Duration {
 	if ttl < spreadFrom {
 		return ttl
@@ -118,8 +119,8 @@ func spreadTTL(ttl time.Duration, sid string) time.Duration {
 	return ttl - time.Duration(hash.Sum64()%(most+1))*time.Second
 }
 
-// checkAlive returns an error with the reason if an access token that was just
-// issued would be refused.
+// checkAlive returns the reason if an access token that was just issued would
+// be refused.
 func (i *issuer) checkAlive(ctx context.Context, access *token.Token) error {
 	claims, err := i.verifier.Verify(ctx, access.Raw) // with the leeway of the guard
 	if refused, ok := errors.AsType[*token.Error](err); ok {
@@ -131,16 +132,15 @@ func (i *issuer) checkAlive(ctx context.Context, access *token.Token) error {
 	return i.checkIssued(ctx, claims)
 }
 
-// checkNext is checkAlive for the tokens that would be issued now for a
-// refresh token with these claims.
+// checkNext is like checkAlive, but checks the tokens that would be issued now
+// for a refresh token with these claims.
 func (i *issuer) checkNext(ctx context.Context, claims *token.Claims) error {
 	next := *claims
 	next.IssuedAt = time.Now()
 	return i.checkIssued(ctx, &next)
 }
 
-// checkIssued returns an error with the reason if tokens with these claims are
-// revoked.
+// checkIssued returns the reason if tokens with these claims are revoked.
 func (i *issuer) checkIssued(ctx context.Context, claims *token.Claims) error {
 	if revoked, err := i.guard.Revoked(ctx, claims); !revoked {
 		return err

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	maxName     = 256  // bytes of a user name, as of the subject of a token
+	maxName     = 256  // bytes of a user name; the limit of the subject of a token
 	maxPassword = 1024 // bytes
 )
 
@@ -52,8 +52,8 @@ func (h *handlers) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// The session starts before the password is checked. If the password is
-	// changed in the meantime and the sessions of its user are ended, this one is
-	// among them.
+	// changed in the meantime and the sessions of its user are ended, this
+	// session ends, too.
 	session := h.sessions.newSession(clientOf(r), *body.Username)
 	log := loginLog(h.log, r, session.Subject)
 	device := h.devices.of(r, session.Subject, session.Started)
@@ -83,8 +83,8 @@ type freshRequest struct {
 }
 
 // fresh answers POST /fresh: a user who is logged in repeats the password, and
-// gets a fresh access token of the same session, in the same form as the
-// request's token. The open sockets of the session are renewed with it.
+// gets a fresh access token of the same session, in a cookie if the request's
+// token was in one. It renews the open sockets of the session.
 func (h *handlers) fresh(w http.ResponseWriter, r *http.Request) {
 	claims, err := h.guard.Check(r, wsauth.Access)
 	if err != nil {

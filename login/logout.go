@@ -34,7 +34,8 @@ func (h *handlers) logout(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// A logoutEverywhereAnswer counts what has ended.
+// A logoutEverywhereAnswer contains the numbers of sessions and sockets that
+// have ended.
 type logoutEverywhereAnswer struct {
 	Sessions int `json:"sessions"`
 	Sockets  int `json:"sockets"`
@@ -63,10 +64,8 @@ func (h *handlers) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 	problem.WriteJSON(w, logoutEverywhereAnswer{sessions, sockets})
 }
 
-// anyToken checks r for an access token or, failing that, a refresh token. An
-// access token that has expired or ended, or that the browser has dropped, does
-// not refuse r if the refresh token is refused for another reason: that token
-// may be valid.
+// anyToken checks r for an access token or, failing that, a refresh token. If
+// both are refused, [anyRefusal] chooses the error.
 func (h *handlers) anyToken(r *http.Request) (*token.Claims, error) {
 	claims, err := h.ending.Check(r, wsauth.Access)
 	if err == nil {
@@ -81,9 +80,12 @@ func (h *handlers) anyToken(r *http.Request) (*token.Claims, error) {
 	return nil, anyRefusal(err, refreshErr, h.cookies.areCredential(r))
 }
 
-// anyRefusal returns the refusal that the client receives, of those of both
-// checks. A token that is not an access token is judged by the check for
-// refresh tokens only: it may have been revoked between the two checks.
+// anyRefusal chooses the refusal that the client receives: err from the check
+// for an access token, or refreshErr from that for a refresh token. If the
+// token is not an access token, refreshErr is returned: it may be a refresh
+// token that was revoked between the two checks. If the access cookie has
+// expired, was revoked or is missing, the request depends on the refresh
+// cookie, and refreshErr is returned, unless there is no refresh token either.
 func anyRefusal(err, refreshErr error, byCookie bool) error {
 	if errors.Is(err, wsauth.WrongTokenType) {
 		return refreshErr

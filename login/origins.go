@@ -41,8 +41,8 @@ func (o *origins) check(r *http.Request) error {
 	return &wsauth.Error{Reason: wsauth.OriginNotAllowed, Message: crossOriginDetail, Err: err}
 }
 
-// losesCookies reports whether r was sent by a page whose browser drops the
-// cookies of the answer, because CORS allows it no credentials.
+// losesCookies reports whether the browser drops the cookies of the answer to
+// r, because CORS does not allow the page to use credentials.
 func (o *origins) losesCookies(r *http.Request) bool {
 	tokens, cookies := o.permitted(r)
 	return o.protection.Check(r) != nil && tokens && !cookies

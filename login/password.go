@@ -9,7 +9,8 @@ import (
 // passwordTimeout is how long a password may wait to be checked.
 const passwordTimeout = 10 * time.Second
 
-// passwordFault returns an error text for the password of a body, or "".
+// passwordFault returns an error text if the password of a request body is
+// missing or too long, or "".
 func passwordFault(password *string) string {
 	switch {
 	case password == nil:
@@ -26,8 +27,8 @@ type passwords struct {
 	attempts *attempts
 }
 
-// check counts an attempt of c, and checks the password of its name. The error
-// is errBadPassword, a [*rateError] or a [*passwordError].
+// check counts an attempt of c and checks the password. The error is
+// errBadPassword, a [*rateError] or a [*passwordError].
 func (p *passwords) check(ctx context.Context, c caller, password string) error {
 	attempt, wait := p.attempts.begin(c, time.Now())
 	if wait > 0 {

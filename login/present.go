@@ -22,7 +22,7 @@ type refreshTokens struct {
 	revoker *revoker
 	log     *slog.Logger
 
-	ttl, grace, retry time.Duration // of Config, without a negative value
+	ttl, grace, retry time.Duration // of Config; 0 instead of a negative value
 }
 
 // rotate presents a refresh token to the store, to exchange it for another, and
@@ -62,9 +62,9 @@ func (t *refreshTokens) present(ctx context.Context, claims *token.Claims, attrs
 	return errUnavailable(err)
 }
 
-// presentToEnd is present for a request that ends the session. If the store
-// cannot record that the token was presented, the session ends nevertheless,
-// provided that the store can return it.
+// presentToEnd is like present, for a request that ends the session. If the
+// store cannot record that the token was presented but can return the session,
+// presentToEnd returns no error, so that the session can end.
 func (t *refreshTokens) presentToEnd(ctx context.Context, claims *token.Claims, attrs ...any) error {
 	err := t.present(ctx, claims, attrs...)
 	if !errors.Is(err, wsauth.StoreUnavailable) {
@@ -100,9 +100,9 @@ func isFailure(err error) bool {
 }
 
 // endReused ends a session whose refresh token the store refused with reason,
-// and returns the refusal of that token. The store may have ended the session
-// already, but not its access tokens. session is the session that the store has
-// ended, if any. attrs are added to the log.
+// and returns the refusal of that token. The store may have deleted the session
+// already, but its access tokens are still valid. session is the deleted
+// session, if any. attrs are added to the log.
 func (t *refreshTokens) endReused(ctx context.Context, claims *token.Claims, session store.Session, reason error, attrs ...any) error {
 	revocation := t.revoker.revocation(session)
 	if session.ID == "" {

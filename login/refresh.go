@@ -15,14 +15,14 @@ import (
 
 // refresh answers POST /refresh: it exchanges the refresh token for another,
 // and issues a new access token of the same session, which is not fresh. A
-// token with a csrf claim is in a cookie. Its successors go to cookies as
-// well, so that no script ever reads them. Sockets of the session stay open
+// token with a csrf claim was sent in a cookie, so the new tokens are set as
+// cookies, too, and no script can read them. Sockets of the session stay open
 // with the new access token.
 //
-// An answer may be lost. A client that repeats its request with the
-// Idempotency-Key of the first try gets the same refresh token again, as long
-// as that was not presented. Any other refresh token that was exchanged
-// before, and not just now, ends the session.
+// An answer may be lost. A client that repeats its request with the same
+// Idempotency-Key gets the same refresh token again, until it presents that.
+// Any other use of a token that was exchanged longer ago than
+// Config.RefreshGrace ends the session.
 func (h *handlers) refresh(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := problem.Storing(r)
 	defer cancel()
@@ -49,9 +49,9 @@ func (h *handlers) refresh(w http.ResponseWriter, r *http.Request) {
 	h.respond.tokens(w, r, tokens)
 }
 
-// isAhead reports whether the refresh token of r was refused with err only
-// because the clock was set back after it was issued: the store has its
-// session.
+// isAhead reports whether err refused the refresh token of r only because the
+// clock was set back after the token was issued. It reports true only if the
+// store has the session.
 func (h *handlers) isAhead(ctx context.Context, r *http.Request, err error) bool {
 	if !errors.Is(err, token.ErrIssuedInFuture) && !errors.Is(err, token.ErrNotYetValid) {
 		return false
@@ -67,11 +67,11 @@ func (h *handlers) isAhead(ctx context.Context, r *http.Request, err error) bool
 // maxIdempotencyKey is the maximum length of an idempotency key in bytes.
 const maxIdempotencyKey = 128
 
-// idempotencyKey returns the hash of the Idempotency-Key of r, which is zero
-// if r has none. It reports false if the header is not exactly one key: 1 to
-// 128 characters of the alphabet of isNoKeyCharacter, as they are or in
-// quotation marks, as draft-ietf-httpapi-idempotency-key-header writes them.
-// Both spellings are the same key.
+// idempotencyKey returns the hash of the Idempotency-Key of r, which is zero if
+// r has none. It reports false if the header is not exactly one key: 1 to 128
+// characters of the alphabet of isNoKeyCharacter, as they are or in quotation
+// marks as in draft-ietf-httpapi-idempotency-key-header. Both forms are the
+// same key.
 func idempotencyKey(r *http.Request) (store.KeyHash, bool) {
 	lines := r.Header["Idempotency-Key"]
 	if len(lines) == 0 {
@@ -87,9 +87,10 @@ func idempotencyKey(r *http.Request) (store.KeyHash, bool) {
 	return store.HashKey(key), true
 }
 
-// isNoKeyCharacter reports whether c may not be in an idempotency key. The
-// alphabet includes UUIDs, base64 and base64url. None of its characters has to
-// be escaped in quotation marks or separates the items of a list.
+// isNoKeyCharacter reports whether c is not allowed in an idempotency key. The
+// allowed characters include those of UUIDs, base64 and base64url. None of them
+// needs to be escaped within quotation marks, and none separates the items of a
+// list.
 func isNoKeyCharacter(c rune) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':

@@ -78,8 +78,7 @@ type guardConfig struct {
 	hasTickets bool
 }
 
-// readGuard returns the settings of c.Guard that requests for tokens share with
-// those that the guard checks.
+// readGuard returns the settings of c.Guard that the service also uses.
 func readGuard(c Config) (g guardConfig, err error) {
 	if c.Guard == nil {
 		return g, &FieldError{"Guard", errors.New("required; wsauth.New creates one")}
@@ -138,22 +137,23 @@ func (s *Service) Patterns() []string {
 	return patterns
 }
 
-// CheckOrigin returns an error if r may change something and was sent by a
-// page of another origin that may not send it, by [Config.Origins] and
-// [Config.CrossOrigin]. ServeHTTP and [Service.Start] call it.
+// CheckOrigin returns an error if r may change something and was sent by a page
+// of another origin that neither [Config.Origins] nor [Config.CrossOrigin]
+// allows. ServeHTTP and [Service.Start] call it.
 func (s *Service) CheckOrigin(r *http.Request) error { return s.origins.check(r) }
 
-// StripCookies removes the cookies of the service from the header of a
-// request: those of tokens, and those by which devices are recognized. It is
-// for servers that forward requests.
+// StripCookies removes the cookies of the service from the header of a request:
+// those with tokens, and those that identify known devices. It is for servers
+// that forward requests.
 func (s *Service) StripCookies(h http.Header) { s.cookies.strip(h) }
 
 // Start starts a session for a user whom the application has authenticated
 // itself, for example with a passkey or its own form, and returns the first
-// tokens. If cookies is set, they are for cookies, otherwise for a client that
-// stores them itself. r is the request for the login: Start refuses it if a
-// page of another origin sent it, and counts it against [Config.LoginsPerHour].
-// [Service.Answer] answers it with the tokens or the error.
+// tokens. If cookies is true, the tokens are for cookies, otherwise for a
+// client that stores them itself. r is the request for the login: Start refuses
+// it if a page of another origin sent it, and counts it against
+// [Config.LoginsPerHour]. [Service.Answer] answers it with the tokens or the
+// error.
 func (s *Service) Start(r *http.Request, subject string, cookies bool) (Tokens, error) {
 	r = s.proxies.Identify(r)
 	if err := s.origins.check(r); err != nil {
@@ -194,48 +194,50 @@ func (s *Service) SetCookies(w http.ResponseWriter, r *http.Request, t Tokens) e
 }
 
 // Present refuses a refresh token that was verified but has been exchanged
-// before, and ends its session. It is for handlers that accept refresh tokens
-// without exchanging them, and for [wsauth.Config.Authorize] of a guard that
-// does. A token whose sid is not a session of [Config.Store] is accepted:
-// another program has issued it. attrs are added to the log. The error is a
-// [*wsauth.Error].
+// before, and ends its session. Use it in handlers that accept refresh tokens
+// without exchanging them, and in the [wsauth.Config.Authorize] of a guard that
+// accepts them. A token whose sid is not a session of [Config.Store] is
+// accepted, because another program has issued it. attrs are added to the log.
+// The error is a [*wsauth.Error].
 func (s *Service) Present(ctx context.Context, claims *token.Claims, attrs ...any) error {
 	return s.sessions.refreshTokens.present(ctx, claims, attrs...)
 }
 
-// Sessions returns the sessions of a user, the oldest first, without those
-// that were ended by a revocation of all sessions, which the store keeps until
-// they expire. They are at most [store.MaxSubjectSessions].
+// Sessions returns the sessions of a user, oldest first, at most
+// [store.MaxSubjectSessions]. It omits sessions that a revocation of all
+// sessions has ended, although the store keeps these until they expire.
 func (s *Service) Sessions(ctx context.Context, subject string) ([]store.Session, error) {
 	return s.sessions.list(ctx, subject)
 }
 
-// End ends a session, with its tokens and sockets, and returns how many
-// sockets it had. The session need not be one of this service. After
-// [store.ErrNotDurable] it has ended on this node; see [wsauth.Guard.Revoke].
+// End ends a session, with its tokens and sockets, and returns how many sockets
+// it had. The session may belong to another issuer. If the error is
+// [store.ErrNotDurable], the session has ended on this node; see
+// [wsauth.Guard.Revoke].
 func (s *Service) End(ctx context.Context, sid string) (sockets int, err error) {
 	return s.sessions.revoker.end(ctx, revocationOfAny(sid))
 }
 
 // EndUser ends all sessions of a user that started until now, with their tokens
-// and sockets, and returns how many there were: for example after the user was
-// removed or changed the password. Sessions that start after EndUser has
-// returned are not affected. If the sessions cannot be listed, EndUser returns
-// an error, but they have ended. After [store.ErrNotDurable] they have ended on
-// this node; see [wsauth.Guard.Revoke].
+// and sockets, and returns how many there were. Call it, for example, after a
+// user was removed or changed the password. Sessions that start after EndUser
+// has returned are not affected. If EndUser cannot list the sessions, it
+// returns an error, but they have ended. If the error is [store.ErrNotDurable],
+// they have ended on this node; see [wsauth.Guard.Revoke].
 func (s *Service) EndUser(ctx context.Context, subject string) (sessions, sockets int, err error) {
 	return s.EndUserBefore(ctx, subject, time.Now())
 }
 
-// EndUserBefore is [Service.EndUser] for the sessions that started until a
-// time, which must not be in the future. Sessions that seem to start in the
-// future were started before the clock was set back. They end, too.
+// EndUserBefore is like [Service.EndUser] for the sessions that started at or
+// before the given time, which must not be in the future. Sessions whose start
+// is in the future were started before the clock was set back. They end, too.
 func (s *Service) EndUserBefore(ctx context.Context, subject string, before time.Time) (sessions, sockets int, err error) {
 	return s.sessions.revoker.endUser(ctx, subject, before)
 }
 
-// EndAllBefore ends the sessions of all users that started until a time, which
-// must not be in the future, and returns how many sockets they had.
+// EndAllBefore ends the sessions of all users that started at or before the
+// given time, which must not be in the future. It returns how many sockets they
+// had.
 func (s *Service) EndAllBefore(ctx context.Context, before time.Time) (sockets int, err error) {
 	return s.sessions.revoker.endAll(ctx, before)
 }

@@ -24,7 +24,7 @@ type sessionEntry struct {
 	Current bool          `json:"current"` // the session of this request
 	Started int64         `json:"started"`
 	Used    int64         `json:"used"`    // last login or refresh
-	Expires int64         `json:"expires"` // unless it is used before
+	Expires int64         `json:"expires"` // unless it is refreshed before
 	Remote  string        `json:"remote"`  // address of its last use
 	Agent   string        `json:"agent"`   // program of its last use
 	Sockets []socketEntry `json:"sockets"`
@@ -93,14 +93,14 @@ func (h *handlers) socketsOf(subject string) map[string][]socketEntry {
 	return bySession
 }
 
-// An endSessionAnswer counts what has ended.
+// An endSessionAnswer contains the number of sockets that have ended.
 type endSessionAnswer struct {
 	Sockets int `json:"sockets"`
 }
 
 // endSession answers DELETE /sessions/{sid}: it ends one session of the user.
-// It answers 404 if there is none of that name, and the same if it is another
-// user's.
+// If the session does not exist or belongs to another user, the answer is the
+// same 404.
 func (h *handlers) endSession(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := problem.Storing(r)
 	defer cancel()

@@ -46,7 +46,7 @@ type client struct {
 	agent string // User-Agent
 }
 
-// newSession returns a session that starts now, which is not stored.
+// newSession returns a session that starts now. It does not store it.
 func (s *sessions) newSession(c client, subject string) store.Session {
 	now := time.Now()
 	return store.Session{
@@ -71,7 +71,8 @@ func (s *sessions) start(ctx context.Context, session store.Session, cookies boo
 	if err := s.store.BeginSession(ctx, session); err != nil {
 		return Tokens{}, err
 	}
-	// A revocation before the session was stored has not ended it.
+	// A revocation that was made before the session was stored has not ended
+	// it.
 	if err := s.issuer.checkAlive(ctx, tokens.Access); err != nil {
 		s.revoker.unlist(ctx, session.ID)
 		return Tokens{}, err
@@ -103,7 +104,7 @@ func (s *sessions) makeRoom(ctx context.Context, subject string) error {
 // of the same session, and renews its open sockets. key is the hash of the
 // Idempotency-Key, or zero.
 func (s *sessions) refresh(ctx context.Context, claims *token.Claims, c client, key store.KeyHash) (Tokens, error) {
-	if err := s.issuer.checkNext(ctx, claims); err != nil && !errors.Is(err, errEndedMeanwhile) { // the store decides that
+	if err := s.issuer.checkNext(ctx, claims); err != nil && !errors.Is(err, errEndedMeanwhile) { // the store decides whether this is an error
 		return Tokens{}, err
 	}
 	session, err := s.refreshTokens.rotate(ctx, claims, c, key)
@@ -143,7 +144,8 @@ func (s *sessions) stepUp(ctx context.Context, claims *token.Claims, log *slog.L
 }
 
 // renew renews the open sockets of a session with its new access token, and
-// returns their number. If it fails, they end when their current token expires.
+// returns their number. If it fails, the sockets end when their current token
+// expires.
 func (s *sessions) renew(ctx context.Context, access *token.Token) int {
 	sockets, err := s.guard.Renew(ctx, access.Raw)
 	if err != nil {

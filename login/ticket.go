@@ -28,10 +28,10 @@ type tickets struct {
 	welcome   func(path string) bool
 }
 
-// newTickets returns tickets with the limits of c. A session gets as many
-// tickets at once as a page has sockets, which all reconnect after a restart,
-// and then as many as a client needs that reconnects all the time. Each ticket
-// costs the store a write, and takes space for half a minute.
+// newTickets returns tickets with the limits of c. The burst is for a page with
+// many sockets, all of which reconnect after a restart. The rate is enough for
+// a client that reconnects all the time. Each ticket costs the store a write,
+// and takes space for half a minute.
 func newTickets(c Config, cookies *cookies, respond *responder) *tickets {
 	return &tickets{
 		guard: c.Guard, checkPath: c.TicketPath, welcome: c.Welcome, cookies: cookies, respond: respond, log: c.Logger,
@@ -39,8 +39,8 @@ func newTickets(c Config, cookies *cookies, respond *responder) *tickets {
 	}
 }
 
-// ticketHolder returns the key of a limit: the session of a token, or its user
-// if it has no session.
+// ticketHolder returns the key under which tickets are limited: the session of
+// a token, or its user if it has no session.
 func ticketHolder(claims *token.Claims) string {
 	if claims.SessionID == "" {
 		return "user " + claims.Subject
@@ -53,8 +53,8 @@ type ticketRequest struct {
 	Path string `json:"path"`
 }
 
-// A ticketAnswer contains a ticket. Sub is the user of its socket, so that a
-// page notices when another user has logged in.
+// A ticketAnswer contains a ticket. Sub is the user of its socket. It lets a
+// page notice that another user has logged in.
 type ticketAnswer struct {
 	Ticket    string       `json:"ticket"`
 	ExpiresIn int64        `json:"expires_in"` // seconds
@@ -70,9 +70,9 @@ type ticketSocket struct {
 
 // issue answers POST /ticket: it issues a ticket for the user of the access
 // token, for the path in the body and for pages of the Origin of the request.
-// Without an Origin, it is for clients that send none and, unless the
-// credential was a cookie, for clients with an Origin that the guard that
-// redeems it allows.
+// If the request has no Origin, clients without an Origin can use the ticket.
+// Unless the credential was a cookie, so can clients with any Origin that the
+// guard allows when it redeems the ticket.
 func (t *tickets) issue(w http.ResponseWriter, r *http.Request) {
 	claims, err := t.guard.Check(r, wsauth.Access)
 	if err != nil {

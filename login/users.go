@@ -12,13 +12,13 @@ import (
 	"wsauth/internal/password"
 )
 
-// maxHashing is the maximum number of passwords that are hashed at once, on a
-// machine with that many processors. Each may take 256 MiB.
+// maxHashing is the maximum number of passwords that are hashed at once. A
+// machine with fewer processors hashes fewer. Each may take 256 MiB.
 const maxHashing = 4
 
 // Users are the users in a file of lines "name:hash", with hashes of argon2id
-// ("wsauth user add") or bcrypt ("htpasswd -B"). They are an [Authenticator],
-// and safe for concurrent use.
+// ("wsauth user add") or bcrypt ("htpasswd -B"). Users implements
+// [Authenticator] and is safe for concurrent use.
 type Users struct {
 	path    string
 	hashing *hashQueue
@@ -27,9 +27,9 @@ type Users struct {
 	reload  sync.Mutex
 }
 
-// OpenUsers reads a file of users. It refuses a file that its group may write
-// or others may read, an invalid line, and a hash that is of another kind or
-// would cost too much to check. The error names the line and the cure.
+// OpenUsers reads a file of users. It refuses a file that its group can write
+// or others can read, an invalid line, and a hash that is of another kind or
+// too expensive to check. The error names the line and how to fix it.
 func OpenUsers(path string) (*Users, error) {
 	list, err := readUsers(path)
 	if err != nil {
@@ -44,10 +44,11 @@ func OpenUsers(path string) (*Users, error) {
 func (u *Users) Len() int { return len(u.list.Load().Users()) }
 
 // Authenticate reports whether password is that of the user called name. An
-// unknown name takes as long as a known one. Few passwords are hashed at a
-// time. Others wait for their turn until ctx is done, and then return its
-// error. For requests to a [Service], networks take turns, known devices get
-// every other turn, and a client that would wait too long is answered with 429.
+// unknown name takes as long as a known one. Only a few passwords are hashed at
+// a time. Other calls wait for their turn; if ctx is done first, they return
+// its error. For requests to a [Service], networks take turns, known devices
+// get every other turn, and a client that would wait too long is answered with
+// 429.
 func (u *Users) Authenticate(ctx context.Context, name, pass string) (bool, error) {
 	leave, err := u.hashing.enter(ctx)
 	if err != nil {
@@ -58,8 +59,8 @@ func (u *Users) Authenticate(ctx context.Context, name, pass string) (bool, erro
 	return u.matches(hash, pass) && known, nil
 }
 
-// readUsers reads a file of users. It refuses an empty one: the program that
-// writes it may have been interrupted, or may not be done.
+// readUsers reads a file of users. It refuses an empty file: the program that
+// writes it may have been interrupted, or may still be writing.
 func readUsers(path string) (*password.List, error) {
 	list, err := password.ReadFile(path)
 	if err == nil && list.Blank() {
@@ -83,14 +84,14 @@ type UserChanges struct {
 // Their sessions should end; see [Service.EndUser].
 func (c UserChanges) Outdated() []string { return password.Difference(c).Outdated() }
 
-// ErrUnconfirmed means that a change was not made because it removes so many
-// users that it may be a mistake, and was not confirmed.
+// ErrUnconfirmed means that a change was not made because it would remove more
+// than half of the users and was not confirmed. It may be a mistake.
 var ErrUnconfirmed = errors.New("the change was not confirmed")
 
-// Reload reads the file again. After an error the users are unchanged: if the
-// file cannot be read, is empty or has an error, and, with [ErrUnconfirmed], if
-// more than half of the users would be removed. If confirmed is true, any
-// number may be removed.
+// Reload reads the file again. It fails if the file cannot be read, is empty or
+// has an error. Unless confirmed is true, it also fails, with [ErrUnconfirmed],
+// if more than half of the users would be removed. After an error the users are
+// unchanged.
 func (u *Users) Reload(confirmed bool) (UserChanges, error) {
 	u.reload.Lock()
 	defer u.reload.Unlock()
@@ -108,7 +109,7 @@ func (u *Users) Reload(confirmed bool) (UserChanges, error) {
 }
 
 // Remember writes the users to a file for [Users.OutdatedSince]: a copy of
-// their file without comments, which only its owner can read.
+// their file without comments. Only its owner can read it.
 func (u *Users) Remember(path string) error {
 	if err := password.WriteFile(path, u.list.Load()); err != nil {
 		return fmt.Errorf("login: users: %w", err)
@@ -116,9 +117,10 @@ func (u *Users) Remember(path string) error {
 	return nil
 }
 
-// OutdatedSince returns the names of users who were removed or got another
-// hash since [Users.Remember] wrote the file: users may change while no server
-// runs. It fails with [fs.ErrNotExist] if there is no such file.
+// OutdatedSince returns the names of users who were removed or got another hash
+// since [Users.Remember] wrote the file at path. It detects changes that were
+// made while no server was running. It fails with [fs.ErrNotExist] if there is
+// no such file.
 func (u *Users) OutdatedSince(path string) ([]string, error) {
 	before, err := password.ReadFile(path)
 	if err != nil {
