@@ -22,58 +22,59 @@ type Config struct {
 	// Preset is the product. Default: [Standard].
 	Preset Preset
 
-	// Issuer is the exact iss of its tokens, such as
-	// "https://id.example/realms/app". The keys are found through its
-	// discovery document (OpenID Connect Discovery 1.0 §4).
+	// Issuer is the exact iss of the provider's tokens, such as
+	// "https://id.example/realms/app". The keys are found through its discovery
+	// document (OpenID Connect Discovery 1.0 §4).
 	Issuer string
 
-	// Audience holds our names at the provider. A token must be for one of
-	// them.
+	// Audience holds the names of this server at the provider. The aud of a
+	// token must contain one of them.
 	Audience []string
 
-	// AuthorizedParties lists the clients that may have requested a token, by
-	// its azp, if it has one. Default: any client; for Google, those in
-	// Audience and ClientIDs.
+	// AuthorizedParties lists the clients that may request tokens. If a token
+	// has an azp, it must be one of them. Default: any client; for Google,
+	// those in Audience and ClientIDs.
 	AuthorizedParties []string
 
-	// HostedDomains lists organizations at Google, by their domains. A user
-	// must belong to one of them (hd). Default: all, and accounts without an
-	// organization.
+	// HostedDomains lists the domains of organizations at Google. A user must
+	// belong to one of them (claim hd). Default: all organizations, and
+	// accounts without one.
 	HostedDomains []string
 
-	// InsecureAuthorizedParty lists clients whose tokens are accepted if aud
-	// is absent or all its values are in IgnoredAudiences. It is insecure
-	// because azp says who requested a token, not whom it is for; see
-	// token.VerifierConfig. With it, Audience may be empty.
+	// InsecureAuthorizedParty lists clients whose tokens are accepted if aud is
+	// absent or all its values are in IgnoredAudiences. It is insecure because
+	// azp names the client that requested a token, not the server that the
+	// token is for; see token.VerifierConfig. If it is set, Audience may be
+	// empty.
 	InsecureAuthorizedParty []string
 
 	// IgnoredAudiences lists values of aud that every token of the provider
 	// has and that name no server, such as "account" in Keycloak.
 	IgnoredAudiences []string
 
-	// ClientIDs are the accepted aud of logout tokens and events. Default:
-	// Audience, or InsecureAuthorizedParty if that is empty.
+	// ClientIDs are the accepted values of aud in logout tokens and events.
+	// Default: Audience, or InsecureAuthorizedParty if that is empty.
 	ClientIDs []string
 
 	// EventIssuer is the exact iss of events, if it differs from that of
-	// tokens: RISC transmitters often add a slash. Default: that of the
-	// preset, else Issuer.
+	// tokens: RISC transmitters often add a slash. Default: the value of the
+	// preset, or Issuer if it has none.
 	EventIssuer string
 
-	// Namespace is put in front of the names of users and sessions; see
+	// Namespace is a prefix for the names of users and sessions; see
 	// token.VerifierConfig. Required if several issuers are trusted.
 	Namespace string
 
 	// KeysURL is the URL of the JWK Set, for a provider without discovery.
 	KeysURL string
 
-	// Keys is used instead of fetching keys.
+	// Keys provides the keys. Default: they are fetched.
 	Keys token.KeySource
 
 	// Profile and MediaType replace those of the preset; see
 	// token.VerifierConfig. The MediaType "JWT" also accepts tokens without
-	// typ. If the access tokens of the preset do not name the session, set the
-	// SessionID of the Profile if yours do.
+	// typ. If your access tokens name the session but those of the preset do
+	// not, set the SessionID of the Profile.
 	Profile   *token.Profile
 	MediaType string
 
@@ -86,16 +87,16 @@ type Config struct {
 	IntegerSubjects bool
 
 	// Roles is the claim with the roles, given by its name or a JSON Pointer,
-	// if it differs from that of the preset or the Profile. If the claim is an
-	// object, RoleKeys takes the names of its members as roles; see
+	// if it differs from that of the preset or the Profile. If RoleKeys is set
+	// and the claim is an object, the roles are the names of its members; see
 	// token.Profile.
 	Roles    string
 	RoleKeys bool
 
 	// Algorithms replaces those of the preset. Default: all asymmetric
 	// algorithms, each for its own keys only. RSA keys that are published
-	// without alg are used for the RSA algorithms listed here or by the
-	// preset, or for RS256 if there are none.
+	// without alg are used for the RSA algorithms in this list or in that of
+	// the preset. If neither lists any, they are used for RS256.
 	Algorithms []token.Algorithm
 
 	// Leeway is the tolerated clock difference, at most 60 s. Negative: none.
@@ -103,25 +104,25 @@ type Config struct {
 	Leeway time.Duration
 
 	// MaxLifetime is the maximum lifetime of an access token, from iat to exp.
-	// It determines how long a logout is remembered. At most 366 days.
-	// Default: that of the preset, usually a day.
+	// It determines how long a logout is remembered. At most 366 days. Default:
+	// the value of the preset, usually a day.
 	MaxLifetime time.Duration
 
 	// MaxTokenBytes is the maximum length of a token, from 1 KiB to 32 KiB.
 	// Default: 8 KiB.
 	MaxTokenBytes int
 
-	// InsecureHTTP accepts an Issuer and a KeysURL with http on another
-	// machine. An attacker on the network can replace the keys and log in as
-	// anybody.
+	// InsecureHTTP allows an Issuer and a KeysURL with http that are not on
+	// loopback. An attacker on the network can then replace the keys and log in
+	// as any user.
 	InsecureHTTP bool
 
 	// Proxy is the URL of the HTTP proxy for fetching the keys; see
 	// jwks.Config. Default: none, whatever the environment says.
 	Proxy string
 
-	// Transport fetches the keys. Default: direct, with limits; see
-	// jwks.Config.
+	// Transport is used to fetch the keys. Default: direct connections, with
+	// limits; see jwks.Config.
 	Transport http.RoundTripper
 
 	// Logger logs failures to fetch the keys. Default: no log.
@@ -146,7 +147,7 @@ var asymmetric = []token.Algorithm{
 	token.RS256, token.RS384, token.RS512, token.PS256, token.PS384, token.PS512, token.ES256, token.ES384, token.ES512, token.EdDSA, token.Ed25519,
 }
 
-// faults collects what is wrong with a Config.
+// faults collects the errors in a Config.
 type faults []error
 
 // add adds a fault, which begins with the name of its field.
@@ -154,8 +155,7 @@ func (f *faults) add(format string, args ...any) {
 	*f = append(*f, fmt.Errorf("idp: Config."+format, args...))
 }
 
-// check finds the faults of the fields that concern neither claims nor
-// algorithms.
+// check checks the fields that concern neither claims nor algorithms.
 func (c Config) check(preset shape, f *faults) {
 	if u, err := url.Parse(c.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		f.add("Issuer: required: the https URL that its tokens have as iss")
@@ -177,8 +177,8 @@ func (c Config) check(preset shape, f *faults) {
 	}
 }
 
-// profile returns the profile of access tokens: that of c or else of the
-// preset, with the settings of c that change single claims.
+// profile returns the profile of access tokens: that of c or, by default, that
+// of the preset. Settings of c that concern single claims take precedence.
 func (c Config) profile(preset shape, f *faults) token.Profile {
 	profile := preset.profile
 	if c.Profile != nil {
@@ -193,8 +193,8 @@ func (c Config) profile(preset shape, f *faults) token.Profile {
 	if profile.RoleKeys = profile.RoleKeys || c.RoleKeys; c.RoleKeys && profile.Roles == "" {
 		f.add("RoleKeys: there is no claim with roles")
 	}
-	// Without iat, the age of a token is unknown, and so is how long its
-	// revocation must be kept.
+	// Require iat: without it, the age of a token is unknown, and it is also
+	// unknown how long its revocation must be kept.
 	profile.Require = maps.Clone(profile.Require)
 	if profile.Require == nil {
 		profile.Require = map[string][]string{}
@@ -211,7 +211,8 @@ func (c Config) profile(preset shape, f *faults) token.Profile {
 	return profile
 }
 
-// algorithms returns the algorithms that c or the preset lists, if any.
+// algorithms returns the algorithms that c lists or, by default, the preset. It
+// returns none if neither lists any.
 func (c Config) algorithms(preset shape, f *faults) []token.Algorithm {
 	if len(c.Algorithms) == 0 {
 		return preset.algorithms

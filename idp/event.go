@@ -28,9 +28,9 @@ var endingEvents = []string{
 }
 
 // An identifier is a Subject Identifier (RFC 9493 §3) in one of the formats
-// that name a user or a session as tokens do. RISC transmitters still send the
-// format of earlier drafts, which have subject_type instead of format and
-// "iss-sub" instead of "iss_sub".
+// that name a user or a session by the values of token claims. RISC
+// transmitters still send identifiers of earlier drafts, with subject_type
+// instead of format and "iss-sub" instead of "iss_sub".
 type identifier struct {
 	Format      string      `json:"format"`
 	SubjectType string      `json:"subject_type"`
@@ -42,7 +42,7 @@ type identifier struct {
 	Session     *identifier `json:"session"`
 }
 
-// format returns the name of the format as in RFC 9493.
+// format returns the name of the format, spelled as in RFC 9493.
 func (i *identifier) format() string {
 	return strings.ReplaceAll(cmp.Or(i.Format, i.SubjectType), "-", "_")
 }
@@ -67,11 +67,11 @@ func eventsOf(c *token.Claims) (map[string]jsontext.Value, error) {
 }
 
 // Event verifies a Security Event Token (RFC 8417), whose iss must be
-// Config.EventIssuer. A token whose events end nothing, such as the
-// verification of a stream, is not an error. A typ is only recommended (RFC
-// 8417 §2.3), so it may be absent; the claim events, which no access token may
-// have, distinguishes it from other tokens. Errors are those of token.Verifier
-// and [ErrSubject].
+// Config.EventIssuer. It is not an error if the events end nothing, such as the
+// verification of a stream. The typ may be absent, because it is only
+// recommended (RFC 8417 §2.3). The claim events distinguishes the token from
+// others: no access token may have it. Errors are those of token.Verifier and
+// [ErrSubject].
 func (p *Provider) Event(ctx context.Context, raw string) (Ending, error) {
 	c, err := p.verifier.VerifyStatement(ctx, raw, token.StatementRules{
 		MediaTypes: []string{"secevent+jwt", ""}, Issuer: p.eventIssuer, Audience: p.clientIDs, MaxAge: maxStatementAge,
@@ -102,7 +102,7 @@ func (p *Provider) Event(ctx context.Context, raw string) (Ending, error) {
 	return all, nil
 }
 
-// eventEnding returns what a session-ending event of c ends.
+// eventEnding returns the Ending of value, a session-ending event of c.
 func (p *Provider) eventEnding(c *token.Claims, value jsontext.Value) (Ending, error) {
 	var (
 		e    event
@@ -126,7 +126,7 @@ func (p *Provider) eventEnding(c *token.Claims, value jsontext.Value) (Ending, e
 
 // moment returns the time of the event, a NumericDate that may have a fraction
 // (CAEP 1.0 §2, RFC 7519 §2). If it is invalid or later than issued, moment
-// returns issued, so that too much ends rather than too little.
+// returns issued. This may end more sessions than necessary, but not fewer.
 func (e event) moment(issued time.Time) time.Time {
 	seconds, err := strconv.ParseFloat(string(e.Timestamp), 64)
 	if err != nil || seconds <= 0 || seconds >= float64(issued.Unix()) {
@@ -136,8 +136,8 @@ func (e event) moment(issued time.Time) time.Time {
 	return time.Unix(int64(whole), int64(fraction*1e9))
 }
 
-// target returns the user or session that i names. An event without an
-// identifier may name the user in sub, as tokens do.
+// target returns the user or session that i names. If i is nil, the user is
+// named by the sub of c.
 func (p *Provider) target(i *identifier, c *token.Claims) (target, error) {
 	if i == nil {
 		return p.userOf(c).known()
@@ -165,8 +165,8 @@ func (p *Provider) target(i *identifier, c *token.Claims) (target, error) {
 	return target{}, fmt.Errorf("%w: format %.20q", ErrSubject, i.format())
 }
 
-// complexTarget returns the session and the user of a complex identifier (CAEP
-// 1.0 §2.1).
+// complexTarget returns the session and the user that a complex identifier
+// names (CAEP 1.0 §2.1).
 func (p *Provider) complexTarget(i *identifier, c *token.Claims) (target, error) {
 	var t target
 	if i.Session != nil && i.Session.format() == "opaque" {

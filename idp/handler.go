@@ -27,15 +27,16 @@ const (
 	revokeTimeout = 5 * time.Second
 )
 
-// A Guard revokes sessions, and reports what is revoked. *wsauth.Guard is one.
+// A Guard revokes sessions, and reports whether a token is revoked.
+// *wsauth.Guard implements it.
 type Guard interface {
 	Revoke(ctx context.Context, revocations ...store.Revocation) (sockets int, err error)
 	Revoked(ctx context.Context, claims *token.Claims) (bool, error)
 }
 
-// Handler receives the messages that providers send when a session ends, and
-// ends the session and its sockets here. It needs no protection beyond TLS:
-// the messages are signed, and each is processed once.
+// Handler receives the messages that providers send when a session ends. It
+// revokes the session, which closes its sockets. The endpoints need no
+// protection beyond TLS: the messages are signed, and each is processed once.
 //
 // [Handler.Logout] and [Handler.Event] are the handlers of the two URLs to
 // register at the provider.
@@ -47,8 +48,9 @@ type Handler struct {
 	processing sync.Mutex // serializes checks for replays
 }
 
-// NewHandler returns a Handler that revokes sessions at guard. The providers
-// must have different issuers and different namespaces. log may be nil.
+// NewHandler returns a Handler that revokes sessions through guard. The
+// providers must have different issuers and different namespaces. log may be
+// nil.
 func NewHandler(guard Guard, log *slog.Logger, providers ...*Provider) (*Handler, error) {
 	h := &Handler{guard: guard, providers: map[string]*Provider{}, events: map[string]*Provider{}, log: log}
 	if log == nil {
@@ -71,10 +73,9 @@ func NewHandler(guard Guard, log *slog.Logger, providers ...*Provider) (*Handler
 	return h, nil
 }
 
-// Logout handles the POST of a logout token in the form of OpenID Connect
-// Back-Channel Logout 1.0 §2.5. It answers 200 if the sessions have ended, 400
-// if the token is refused or a replay, and 503 if the provider must send it
-// again.
+// Logout handles the POST of a logout token (OpenID Connect Back-Channel Logout
+// 1.0 §2.5). It answers 200 if the sessions have ended, 400 if the token is
+// refused or a replay, and 503 if the provider must send it again.
 func (h *Handler) Logout(w http.ResponseWriter, r *http.Request) {
 	body, ok := h.body(w, r, "application/x-www-form-urlencoded")
 	if !ok {
@@ -116,7 +117,7 @@ func (h *Handler) Event(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// eventCode returns the error code of RFC 8935 §2.4 for a refusal.
+// eventCode returns the error code for a refusal (RFC 8935 §2.4).
 func eventCode(err error) string {
 	switch {
 	case errors.Is(err, token.ErrIssuer):
@@ -134,7 +135,8 @@ var (
 	errStore  = errors.New("idp: cannot end the sessions now")
 )
 
-// unavailable distinguishes our own failures from errors of the statement.
+// unavailable reports whether err is a failure of this server or of fetching
+// keys, not an error in the statement.
 func unavailable(err error) bool {
 	if errors.Is(err, errStore) {
 		return true
@@ -185,7 +187,8 @@ func (h *Handler) process(ctx context.Context, raw string, kind statementKind) e
 
 // checkNames refuses an ending from a provider without a namespace if it
 // contains names in the namespace of another provider. It also checks the ID:
-// otherwise the provider could make a statement of another look like a replay.
+// otherwise the provider could make a statement of another provider look like a
+// replay.
 func (h *Handler) checkNames(p *Provider, e Ending) error {
 	if p.namespace != "" {
 		return nil
@@ -202,10 +205,10 @@ func (h *Handler) checkNames(p *Provider, e Ending) error {
 	return nil
 }
 
-// end revokes the sessions, and then the ID of the statement, so that all
-// nodes know that it has been processed. If the sessions were revoked only on
-// this node, the ID is not revoked, and the provider sends the statement
-// again.
+// end revokes the sessions. Then it revokes the ID of the statement, so that
+// all nodes know that the statement has been processed. If the sessions were
+// revoked only on this node, the ID is not revoked, and the provider sends the
+// statement again.
 func (h *Handler) end(ctx context.Context, e Ending) error {
 	if len(e.Revocations) == 0 {
 		return nil
@@ -214,10 +217,12 @@ func (h *Handler) end(ctx context.Context, e Ending) error {
 	defer cancel()
 	h.processing.Lock()
 	defer h.processing.Unlock()
-	// The hash bounds the length, and differs from the ID of any token.
+	// The hash bounds the length of the ID. With its prefix, the ID differs
+	// from that of any token.
 	sum := sha256.Sum256([]byte(e.ID))
 	id := "statement:" + hex.EncodeToString(sum[:])
-	// Its date is later than the limit of any revocation of everything.
+	// IssuedAt is later than the Before of any revocation of everything, so
+	// only a revocation of this ID matches.
 	before, err := h.guard.Revoked(ctx, &token.Claims{ID: id, IssuedAt: time.Now().Add(time.Hour)})
 	switch {
 	case err != nil:
@@ -242,7 +247,8 @@ func (h *Handler) end(ctx context.Context, e Ending) error {
 	return nil
 }
 
-// body reads the body of a POST of that media type, or answers why not.
+// body reads the body of a POST with the media type want. If it cannot, it
+// answers r and reports false.
 func (h *Handler) body(w http.ResponseWriter, r *http.Request, want string) ([]byte, bool) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)

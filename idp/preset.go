@@ -17,9 +17,9 @@ type Preset string
 
 // The presets, each with the page that documents its tokens.
 const (
-	// Standard is any provider whose access tokens follow RFC 9068, with typ
-	// at+jwt. They may not name the session, so a logout ends all sessions of
-	// the user, unless a Profile with a SessionID is set.
+	// Standard is for any provider whose access tokens follow RFC 9068, with
+	// typ at+jwt. The tokens possibly do not name the session, so a logout ends
+	// all sessions of the user, unless a Profile with a SessionID is set.
 	Standard Preset = "standard"
 
 	// Keycloak requires the claim typ to be Bearer. The roles are those of the
@@ -51,11 +51,11 @@ const (
 	// https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
 	Entra Preset = "entra"
 
-	// Google requires ID tokens, because its access tokens are not JWTs. The
-	// audience is the ID of the client that requested the token. Every service
-	// account at Google can get a token for any audience, so azp must also be
-	// a client of ours. The iss of its events ends with a slash.
-	// https://cloud.google.com/docs/authentication/get-id-token
+	// Google requires ID tokens, because the access tokens of Google are not
+	// JWTs. The audience is the ID of the client that requested the token.
+	// Every service account at Google can get a token for any audience, so azp
+	// must also be one of your clients. The iss of its events ends with a
+	// slash. https://cloud.google.com/docs/authentication/get-id-token
 	// https://developers.google.com/identity/protocols/risc
 	// https://developers.google.com/identity/openid-connect/openid-connect
 	Google Preset = "google"
@@ -80,11 +80,11 @@ type shape struct {
 	maxLifetime time.Duration
 	// Any client can request tokens for any audience.
 	anyoneAsks bool
-	// The iss of events by that of tokens, if they differ.
+	// Maps the iss of tokens to that of events, if they differ.
 	eventIssuer map[string]string
 	// Access tokens do not name the session that a logout token names.
 	sessionless bool
-	// It is unknown whether they do.
+	// It is unknown whether access tokens name the session.
 	unsure bool
 }
 

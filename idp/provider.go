@@ -18,7 +18,7 @@ type Provider struct {
 	eventIssuer   string
 	namespace     string
 	clientIDs     []string
-	subject       string // the claim that names the user
+	subject       string // name of the claim that identifies the user
 	integers      bool   // an integer subject is accepted
 	sessionless   bool
 	unsure        bool
@@ -101,13 +101,13 @@ func New(c Config) (*Provider, error) {
 	}, nil
 }
 
-// Issuer returns the iss of the provider.
+// Issuer returns the iss of the provider's tokens.
 func (p *Provider) Issuer() string { return p.issuer }
 
 // MaxTokenBytes returns the maximum length of a token.
 func (p *Provider) MaxTokenBytes() int { return p.maxTokenBytes }
 
-// Verifier returns the verifier of its access tokens.
+// Verifier returns the verifier of the provider's access tokens.
 func (p *Provider) Verifier() *token.Verifier { return p.verifier }
 
 // Run keeps the keys up to date until ctx is done, and returns the error of

@@ -13,7 +13,7 @@ import (
 // maxStatementAge is the maximum age of a logout token or an event.
 const maxStatementAge = 5 * time.Minute
 
-// Errors of a statement other than those of its signature, dates and audience.
+// Errors in a statement, other than those in its signature, dates and audience.
 var (
 	// ErrNotLogout means that a statement is not a logout token.
 	ErrNotLogout = errors.New("idp: not a logout token")
@@ -39,12 +39,12 @@ type Ending struct {
 // logoutEvent is the event that a logout token must contain.
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
-// Logout verifies a logout token (OpenID Connect Back-Channel Logout 1.0
-// §2.6). Other events in it are ignored, whatever their values (RFC 8417
-// §2.2): Keycloak sends "revoke_offline_access": true there if its offline
-// sessions end with a logout. exp is optional: older providers do not send it,
-// and iat limits the validity. Errors are those of token.Verifier,
-// [ErrNotLogout] and [ErrSubject].
+// Logout verifies a logout token (OpenID Connect Back-Channel Logout 1.0 §2.6).
+// Other events in the token are ignored, whatever their values (RFC 8417 §2.2).
+// For example, Keycloak adds "revoke_offline_access": true if offline sessions
+// end with a logout. exp is optional: older providers do not send it, and iat
+// limits the validity. Errors are those of token.Verifier, [ErrNotLogout] and
+// [ErrSubject].
 func (p *Provider) Logout(ctx context.Context, raw string) (Ending, error) {
 	c, err := p.verifier.VerifyStatement(ctx, raw, token.StatementRules{
 		MediaTypes: []string{"logout+jwt", ""}, Audience: p.clientIDs, MaxAge: maxStatementAge,
@@ -75,7 +75,7 @@ type target struct {
 	session string
 	users   []string // all names of one user
 	mapped  bool     // one of users is the name in access tokens
-	either  bool     // the name is that of a user or of a session
+	either  bool     // the same name may be that of a user or of a session
 }
 
 // userOf returns the user of a statement, named by its sub and, if present, by
@@ -92,10 +92,10 @@ func (p *Provider) userOf(c *token.Claims) target {
 }
 
 // ending returns the revocations of a target. If access tokens name the
-// session, it revokes the session and the sessionless tokens of its user,
-// which may belong to it. If the session is unknown, or access tokens may use
-// another name for it, it revokes everything that was issued to the user until
-// moment.
+// session, they are the session and those tokens of its user that name no
+// session, since these may belong to it. If the session is unknown, or access
+// tokens may use another name for it, they are all tokens that were issued to
+// the user until moment.
 func (p *Provider) ending(c *token.Claims, t target, moment time.Time) (Ending, error) {
 	expires := time.Now().Add(p.remembered)
 	e := Ending{ID: p.verifier.Qualify(c.ID)}
@@ -121,8 +121,8 @@ func (p *Provider) ending(c *token.Claims, t target, moment time.Time) (Ending, 
 	return e, nil
 }
 
-// isDoubtful reports whether it is possible that no access token names the
-// session or the user of t, judging by the access tokens seen so far.
+// isDoubtful reports whether, judging by the access tokens seen so far,
+// possibly no access token names the session or the user of t.
 func (p *Provider) isDoubtful(t target) bool {
 	withSession, withoutSession := p.verifier.SeenSessions()
 	withSub, withoutSub := p.verifier.SeenIssuerSubjects()
