@@ -24,8 +24,9 @@ const (
 // locked and not yet in use.
 //
 // The new file is locked before it is renamed, and the old one stays locked
-// until then. So a process that opens the file by its name always finds it
-// locked; see [openFile] for processes that wait for the lock.
+// until after that. So a process that opens the file by its name always finds
+// it locked. [openFile] handles processes that were waiting for the lock on the
+// old file.
 func compact(db *database) (*database, error) {
 	temporary := db.path + ".compact"
 	err := os.Remove(temporary) //nolint:gosec // the path that our caller has chosen

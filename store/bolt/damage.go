@@ -9,8 +9,8 @@ import (
 	bberrors "go.etcd.io/bbolt/errors"
 )
 
-// ErrDamaged means that a file is not as it was written, so it is unknown what
-// has been lost. The error is a [DamageError].
+// ErrDamaged means that the contents of a file are not what was written, so it
+// is unknown what has been lost. The error is a [DamageError].
 var ErrDamaged = errors.New("store/bolt: the file is damaged")
 
 // A DamageError describes the damage of a file. After a store finds damage in
@@ -33,7 +33,7 @@ func damaged(format string, a ...any) *DamageError {
 	return &DamageError{What: fmt.Sprintf(format, a...)}
 }
 
-// A failure wraps an error that is passed by a panic.
+// A failure wraps an error with which [require] panics.
 type failure struct{ error }
 
 // require panics if err is not nil. [guarded] returns the error.
@@ -43,13 +43,13 @@ func require(err error) {
 	}
 }
 
-// guarded calls do. It converts panics of bbolt into a [DamageError]: bbolt
-// maps the file into memory and trusts its contents. A page that cannot be
-// read, for example because the file was truncated, is a memory fault.
+// guarded calls do, and converts panics of bbolt into a [DamageError]. bbolt
+// maps the file into memory and trusts its contents. Reading a page that does
+// not exist, for example because the file was truncated, causes a memory fault.
 //
-// guarded cannot catch a stack overflow, or panics on other goroutines, where
-// bbolt looks for free pages on opening and when a commit fails. Therefore
-// [trees], [verify] and [engineLog] check the pages first.
+// guarded cannot catch a stack overflow or a panic on another goroutine. bbolt
+// uses another goroutine to look for free pages, on opening and when a commit
+// fails. Therefore [trees], [verify] and [engineLog] check the pages first.
 func guarded(path string, do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

@@ -22,13 +22,14 @@ type database struct {
 
 	damage    atomic.Pointer[DamageError] // known damage of the file, or nil
 	committed atomic.Uint64               // number of the last commit
-	sealed    atomic.Uint64               // the commit since which records have checksums; it may be pending
+	sealed    atomic.Uint64               // the first commit whose records have checksums; it may be pending
 	beginning sync.Mutex                  // held while a transaction begins
 	stuck     atomic.Bool                 // bbolt has panicked with its locks held
 }
 
-// close closes the file. If bbolt would wait forever for its own locks, its
-// memory mapping remains, and keeps the file locked until the process ends.
+// close closes the file. If bbolt has panicked with its locks held, closing it
+// would block forever. Then close closes only the file; the memory mapping
+// remains and keeps the file locked until the process ends.
 func (db *database) close() error {
 	if !db.stuck.Load() {
 		return db.bolt.Close()
@@ -39,8 +40,8 @@ func (db *database) close() error {
 	return nil
 }
 
-// view calls do within a read transaction. It fails if the file is known or
-// found to be damaged.
+// view calls do within a read transaction. It fails if the file is known to be
+// damaged, or if do finds damage.
 func (db *database) view(do func(*checkedTx) error) error {
 	return db.guard(func() error {
 		tx, err := db.begin(false)
@@ -68,7 +69,7 @@ func (db *database) update(do func(*transaction) error) error {
 	})
 }
 
-// commit is like update, but its callers write the seal themselves.
+// commit is like update, but do must write the seal itself.
 //
 // It does not use bbolt's Update. After a panic, Update looks for free pages on
 // another goroutine, where a second panic would crash the process.
@@ -111,8 +112,8 @@ func (db *database) guard(do func() error) error {
 	return err
 }
 
-// begin begins a transaction. If bbolt cannot read its first pages, it panics
-// with its locks held, so begin reads them first.
+// begin begins a transaction. If bbolt cannot read the first pages of the file,
+// it panics with its locks held. Therefore begin reads them first.
 func (db *database) begin(writable bool) (*bbolt.Tx, error) {
 	db.beginning.Lock()
 	defer db.beginning.Unlock()
@@ -156,8 +157,8 @@ func (db *database) readable() (err error) {
 	return err
 }
 
-// checked returns tx with checked pages. It panics like the methods of
-// [trees].
+// checked returns tx with a check of each page before bbolt follows it. It
+// panics like the methods of [trees].
 //
 // It reads the memory to which bbolt has mapped the file. The mapping is
 // stable while the transaction is open and its commit has not begun. Copying

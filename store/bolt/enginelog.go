@@ -9,10 +9,10 @@ import (
 )
 
 // An engineLog is bbolt's logger. It logs nothing. When a commit fails, for
-// example because the disk is full, bbolt logs this before it looks for free
-// pages. It then follows every page of the file on a goroutine whose panics
-// cannot be recovered. So the engineLog checks all pages first, and panics
-// with a [DamageError], which [guarded] returns.
+// example because the disk is full, bbolt logs the error, and then looks for
+// free pages: it follows every page of the file on a goroutine whose panics
+// cannot be recovered. Therefore the engineLog checks all pages when the error
+// is logged. It panics with a [DamageError], which [guarded] returns.
 type engineLog struct {
 	bbolt.DefaultLogger // without output
 
@@ -37,7 +37,7 @@ func (l *engineLog) Errorf(string, ...any) {
 	}
 }
 
-// checkInUse checks all pages of an open file that belong to the last commit.
+// checkInUse checks all pages of the last commit in an open file.
 func checkInUse(file io.ReaderAt, pageSize uint64) error {
 	first, err := readMeta(file, 0, pageSize)
 	second, otherErr := readMeta(file, 1, pageSize)

@@ -15,11 +15,11 @@ import (
 // it does not exist.
 //
 // The file is verified before bbolt opens it for writing. The lock belongs to
-// the file, not to its name, and [compact] replaces the file. So the file that
-// openFile has locked may have been replaced while it waited, and everything
-// written to it would be lost. It may also differ from the file that was
-// verified, or have been written to since. In all of these cases openFile
-// starts again.
+// the file, not to its name, and [compact] replaces the file. So the file may
+// be replaced while openFile waits for the lock, and everything written to the
+// old file would be lost. The locked file may also differ from the verified
+// one, or have been written to since. In all of these cases openFile starts
+// again.
 func openFile(path string) (*database, verified, error) {
 	for {
 		v, err := verifyPath(path)
@@ -46,7 +46,7 @@ func openFile(path string) (*database, verified, error) {
 	}
 }
 
-// is reports whether db is the verified file, unchanged, and still has its
+// is reports whether db is the verified file, is unchanged, and still has its
 // name.
 func (db *database) is(v verified) (bool, error) {
 	held, err := db.file.Stat()
@@ -81,8 +81,8 @@ func lock(path string, mode lockMode) (*database, error) {
 	err := guarded(path, func() (err error) {
 		db.bolt, err = bbolt.Open(path, 0o600, &bbolt.Options{
 			Timeout: lockTimeout,
-			// Open rebuilds the list of free pages, instead of writing it with
-			// every commit: it is long after a large sweep.
+			// Do not write the list of free pages with every commit: it is long
+			// after a large sweep. Open rebuilds it.
 			NoFreelistSync: true,
 			FreelistType:   bbolt.FreelistMapType,
 			ReadOnly:       mode == lockShared,
@@ -116,8 +116,8 @@ func lock(path string, mode lockMode) (*database, error) {
 	return nil, fmt.Errorf("store/bolt: %w", err)
 }
 
-// diagnosed examines a file that bbolt cannot open. It returns what is wrong
-// with its first pages, or otherwise if it finds nothing.
+// diagnosed examines a file that bbolt cannot open. It returns the error in the
+// first pages, or the error otherwise if it finds none.
 func diagnosed(path string, otherwise error) error {
 	file, err := openPrivate(path, os.O_RDONLY, 0)
 	if err != nil {
@@ -151,9 +151,9 @@ func openPrivate(path string, flag int, mode os.FileMode) (*os.File, error) {
 	return file, nil
 }
 
-// createFile atomically creates an empty database, because openFile treats an
-// empty or incomplete file as damaged. It returns [fs.ErrExist] if the file
-// already exists.
+// createFile creates an empty database. It does so atomically, because openFile
+// treats an empty or incomplete file as damaged. It returns [fs.ErrExist] if
+// the file already exists.
 func createFile(path string) error {
 	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new*") // mode 0600
 	if err != nil {

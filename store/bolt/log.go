@@ -27,15 +27,15 @@ func openLog(tx *checkedTx) *log {
 	}
 }
 
-// add adds all prepared revocations, except those that the log's revocation of
-// everything covers. If the log is full, it returns [store.ErrFull] and adds
-// none. After any other error, the transaction must not be committed.
+// add adds prepared revocations, except those that a revocation of everything
+// covers. If the log is full, it returns [store.ErrFull] and adds none. After
+// any other error, the transaction must not be committed.
 func (l *log) add(revocations []store.Revocation, now time.Time, limit int) error {
 	everything, _, err := l.everything()
 	if err != nil {
 		return err
 	}
-	// Uncovered modifies its argument, which the caller keeps.
+	// Uncovered modifies its argument, and the caller still uses the slice.
 	revocations = storekit.Uncovered(slices.Clone(revocations), everything)
 	added := uint64(0)
 	for _, r := range revocations {
@@ -96,9 +96,9 @@ func (l *log) trimmed() bool {
 	return done != nil && binary.BigEndian.Uint64(done) == sequence
 }
 
-// trim deletes up to limit entries, with sequence numbers greater than after,
-// that the revocation of everything covers. It returns the number to continue
-// with, or math.MaxUint64 at the end.
+// trim deletes up to limit entries after the sequence number after that the
+// revocation of everything covers. It returns the sequence number after which
+// to continue, or math.MaxUint64 at the end.
 func (l *log) trim(after uint64, limit int) (next uint64, err error) {
 	everything, last, err := l.everything()
 	if err != nil || last == 0 {
@@ -175,7 +175,7 @@ func (l *log) remove(sequence []byte, r store.Revocation) error {
 	)
 }
 
-// due reports whether an entry is obsolete.
+// due reports whether any entry is obsolete.
 func (l *log) due(now time.Time) bool {
 	return len(firstDue(l.expiry, now.Add(-store.ClockSlack), 1)) > 0
 }
@@ -194,7 +194,8 @@ func (l *log) sweep(now time.Time, limit int) error {
 	return nil
 }
 
-// page returns the entries after a sequence number that are not obsolete.
+// page returns the first entries after a sequence number that are neither
+// obsolete nor covered by the revocation of everything.
 func (l *log) page(epoch string, after uint64, now time.Time) (store.Page, error) {
 	page := store.Page{Next: store.Cursor{Epoch: epoch, Sequence: after}}
 	everything, _, err := l.everything()

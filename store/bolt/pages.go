@@ -11,7 +11,7 @@ import (
 	"sync"
 )
 
-// The layout of bbolt's files, as far as this package reads them without
+// The parts of the layout of bbolt's files that this package reads without
 // bbolt. Numbers have the byte order of the machine.
 //
 // A page begins with its number (8 bytes), its kind (2), the number of its
@@ -20,7 +20,7 @@ import (
 // each. An element of a branch has the offset and length of its key, and the
 // number of a child page (8 bytes). The value of a bucket is the number of its
 // root page and its sequence number, 8 bytes each. A small bucket has the root
-// page number 0, and the page follows in the value.
+// page number 0, and its value also contains the page itself.
 const (
 	pageHead     = 16
 	elementSize  = 16
@@ -37,7 +37,7 @@ const (
 	noFreelist  = 1<<64 - 1
 
 	maxPageSize = 16 << 20
-	maxDepth    = 64 // of a tree; a tree of 2^48 pages is less deep
+	maxDepth    = 64 // maximum depth of a tree; a tree of 2^48 pages is less deep
 )
 
 var native = binary.NativeEndian
@@ -112,10 +112,11 @@ func readMetas(file io.ReaderAt, length int64) (newer meta, err error) {
 }
 
 // mirror copies the newer meta page, which describes the durable commit tx, to
-// the older one. bbolt writes them alternately: if the disk lost the write of
-// the newer page, the older one would describe the previous commit. bbolt
-// overwrites the older page in its next commit, and does not read it while the
-// newer one is valid.
+// the older one. bbolt writes the two pages alternately. Without mirror, if the
+// disk lost the write of the newer page, bbolt would use the older one, which
+// describes the previous commit. It is safe to overwrite the older page: bbolt
+// does so itself in its next commit, and does not read it while the newer one
+// is valid.
 func mirror(file readerWriterAt, pageSize uint64, tx uint64) error {
 	var b [pageHead + metaSize]byte
 	for number := range uint64(2) {
@@ -140,7 +141,7 @@ type readerWriterAt interface {
 	io.WriterAt
 }
 
-// unreadable returns the reason why a page could not be read.
+// unreadable returns the error for a page that could not be read.
 func unreadable(number uint64, err error) error {
 	switch {
 	case errors.Is(err, io.EOF):
@@ -151,8 +152,8 @@ func unreadable(number uint64, err error) error {
 	return damaged("page %d cannot be read: %v", number, err)
 }
 
-// A pageReader reads the trees of a file, each page once. It trusts nothing
-// that it reads.
+// A pageReader reads the trees of a file. It reads each page once, and
+// validates everything that it reads.
 type pageReader struct {
 	file  io.ReaderAt
 	meta  meta
@@ -184,13 +185,13 @@ func (p *pageReader) frame() *frame {
 	return &frame{page: make([]byte, p.meta.pageSize)}
 }
 
-// frames contains frames that no reader uses.
+// frames contains unused frames, for later readers.
 var frames sync.Pool
 
 // release undoes frame.
 func (p *pageReader) release(f *frame) { p.spare = append(p.spare, f) }
 
-// claim marks pages as read. It fails if they do not exist or were marked
+// claim marks pages as read. It fails if a page does not exist or was marked
 // before.
 func (p *pageReader) claim(first, count uint64) error {
 	if first < 2 || first >= p.meta.high || count > p.meta.high-first {
@@ -247,8 +248,8 @@ type element struct {
 
 var errElements = errors.New("damaged elements")
 
-// elements appends the elements of a page to all. Their keys must ascend, and
-// lie between low and high; nil means no upper bound.
+// elements appends the elements of a page to all. Their keys must ascend and be
+// within the bounds low and high. If high is nil, there is no upper bound.
 func elements(all []element, page []byte, low, high []byte) ([]element, error) {
 	leaf, count := native.Uint16(page[8:]) == leafPage, int(native.Uint16(page[10:]))
 	if pageHead+count*elementSize > len(page) {

@@ -23,8 +23,8 @@ func (s *Store) BeginSession(ctx context.Context, session store.Session) error {
 	})
 }
 
-// RotateSession implements [store.Sessions]. It returns, also with
-// [store.ErrReused], after the change has been synced to disk.
+// RotateSession implements [store.Sessions]. It returns a result or
+// [store.ErrReused] after the change has been synced to disk.
 func (s *Store) RotateSession(ctx context.Context, r store.Rotation) (store.Session, error) {
 	r, err := r.Canonical()
 	if err != nil {
@@ -33,19 +33,20 @@ func (s *Store) RotateSession(ctx context.Context, r store.Rotation) (store.Sess
 	return s.changeSession(ctx, r.ID, true, func(old store.Session, now time.Time) (store.Session, error) { return old.Rotate(r, now) })
 }
 
-// PresentSession implements [store.Sessions]. It writes only if the session
-// changes; then it returns after the change has been synced to disk.
+// PresentSession implements [store.Sessions]. If the session changes, it
+// returns after the change has been synced to disk. Otherwise it writes
+// nothing.
 func (s *Store) PresentSession(ctx context.Context, p store.Presentation) (store.Session, error) {
 	return s.changeSession(ctx, p.ID, false, func(old store.Session, now time.Time) (store.Session, error) { return old.Present(p, now) })
 }
 
-// changeSession replaces a session by the result of next, and returns that. If
-// the refresh token was reused, it removes the session.
+// changeSession replaces a session with the result of next, and returns the
+// result. If the refresh token was reused, it removes the session.
 //
-// It calls next in a read transaction first: a session that does not exist
-// must not cost a sync. If always is set, any other result is synced, even if
-// it changes nothing: a repeated rotation may be read before the first one has
-// been synced.
+// It first calls next in a read transaction, because a call for a session that
+// does not exist must not cost a sync. If always is set, any other result is
+// synced, even if nothing changes: it may be a repeated rotation whose first
+// attempt has not been synced yet.
 func (s *Store) changeSession(ctx context.Context, id string, always bool, next nextSession) (store.Session, error) {
 	if err := ctx.Err(); err != nil {
 		return store.Session{}, err
@@ -73,8 +74,8 @@ func (s *Store) changeSession(ctx context.Context, id string, always bool, next 
 	return session, err
 }
 
-// EndSession implements [store.Sessions]. It returns nil after the end has
-// been synced to disk, even if another call has ended the session.
+// EndSession implements [store.Sessions]. It returns nil after the end of the
+// session has been synced to disk, even if another call has ended the session.
 func (s *Store) EndSession(ctx context.Context, id string) error {
 	if err := ctx.Err(); err != nil {
 		return err

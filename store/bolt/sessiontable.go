@@ -56,8 +56,8 @@ func (t *sessionTable) begin(s store.Session, now time.Time, limit int) error {
 // nextSession is [store.Session.Rotate] or [store.Session.Present].
 type nextSession func(old store.Session, now time.Time) (store.Session, error)
 
-// change replaces a session by the result of next, and returns that. If the
-// refresh token was reused, it removes the session.
+// change replaces a session with the result of next, and returns the result. If
+// the refresh token was reused, it removes the session.
 func (t *sessionTable) change(id string, next nextSession, now time.Time) (store.Session, error) {
 	old, err := t.get([]byte(id))
 	if err != nil {
@@ -91,8 +91,9 @@ func (t *sessionTable) end(id string) error {
 	return t.remove(s)
 }
 
-// full reports whether a subject has reached its limit of sessions. It reads
-// them only if some may have expired but not been swept.
+// full reports whether a subject has reached its limit of sessions. It counts
+// the index entries. Only if these reach the limit, it reads the sessions,
+// since some may have expired but not been swept.
 func (t *sessionTable) full(subject string, now time.Time) (bool, error) {
 	n := 0
 	prefix := subjectPrefix(subject)
@@ -107,7 +108,7 @@ func (t *sessionTable) full(subject string, now time.Time) (bool, error) {
 	return len(all) >= store.MaxSubjectSessions, err
 }
 
-// list returns the sessions of a subject, the oldest first.
+// list returns the sessions of a subject, oldest first.
 func (t *sessionTable) list(subject string, now time.Time) ([]store.Session, error) {
 	var all []store.Session
 	prefix := subjectPrefix(subject)
@@ -137,7 +138,7 @@ func (t *sessionTable) get(id []byte) (store.Session, error) {
 	return s, nil
 }
 
-// put writes a session and its index entry by expiry.
+// put writes a session and its entry in the index by expiry.
 func (t *sessionTable) put(s store.Session) error {
 	return errors.Join(
 		t.sessions.put([]byte(s.ID), storekit.AppendSession(nil, s)),
@@ -154,7 +155,7 @@ func (t *sessionTable) remove(s store.Session) error {
 	)
 }
 
-// due reports whether a session has expired.
+// due reports whether any session has expired.
 func (t *sessionTable) due(now time.Time) bool { return len(firstDue(t.expiry, now, 1)) > 0 }
 
 // sweep deletes up to limit sessions that have expired.
@@ -176,8 +177,8 @@ func subjectPrefix(subject string) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(len(subject))), subject...)
 }
 
-// subjectKey returns a key that sorts sessions of a subject by their
-// beginning.
+// subjectKey returns the key of a session in the index by subject. The keys
+// sort the sessions of a subject by their start.
 func subjectKey(s store.Session) []byte {
 	key := binary.BigEndian.AppendUint64(subjectPrefix(s.Subject), uint64(s.Started.UnixMilli()))
 	return append(key, s.ID...)

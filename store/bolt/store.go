@@ -15,18 +15,18 @@ import (
 	"wsauth/store/storekit"
 )
 
-// ErrLocked means that another process, or another Store, has the file open.
+// ErrLocked means that another process or another Store has the file open.
 var ErrLocked = errors.New("store/bolt: the file is in use")
 
-// ErrFormat means that the file is the database of another program, or has
-// another version.
+// ErrFormat means that the file is a database of another program, or of another
+// version of this one.
 var ErrFormat = errors.New("store/bolt: not a store of this version")
 
 // lockTimeout is how long Open waits for another process to close the file.
 const lockTimeout = time.Second
 
-// format identifies the layout of the file: each value ends with a checksum,
-// which format 1 did not have.
+// format identifies the layout of the file. Each value ends with a checksum;
+// format 1 had none.
 const format = "wsauth store 2"
 
 // The buckets, and the keys of the bucket meta. Integers are big-endian, 8
@@ -86,16 +86,16 @@ var (
 // [ErrLocked] if another process keeps the file open for more than a second,
 // and a [DamageError] if the file is damaged or empty.
 //
-// Revocations that are obsolete count towards the limit until they are swept,
-// which happens once a minute.
+// Obsolete revocations count towards the limit until they are swept, once a
+// minute or when the log is full.
 //
-// Open succeeds even if the disk is full. If an old file could not be
+// Open succeeds even if the disk is full. If a file in the old format cannot be
 // upgraded, the upgrade is retried before each write and once a minute. Until
-// then the file can be read, writes fail, and [Store.RevocationUsage] reports
-// ReadOnly.
+// it succeeds, the file can be read, writes fail, and [Store.RevocationUsage]
+// reports ReadOnly.
 //
 // Open refuses symbolic links, and files that other users own or can access: a
-// process that can write to the file can undo revocations. The error tells how
+// process that can write to the file can undo revocations. The error says how
 // to fix this.
 func Open(path string, limits store.Limits) (*Store, error) {
 	return openWith(path, limits, newClock())
@@ -162,5 +162,5 @@ func syncDirectory(path string) error {
 	return errors.Join(directory.Sync(), directory.Close())
 }
 
-// number encodes an integer as in the file.
+// number encodes an integer in the form used in the file.
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }

@@ -11,10 +11,10 @@ import (
 const checksumSize = 8
 
 // checksum returns the checksum of a record: the first 8 bytes of the SHA-256
-// of its bucket, key and value. Bucket and key are included so that a
-// misplaced record is detected. A CRC would not do: it is linear, so the XOR
-// of all checksums would not change if values were exchanged. The checksum
-// does not protect against attackers who can write to the file.
+// of its bucket, key and value. Bucket and key are included so that a misplaced
+// record is detected. A CRC would be unsuitable: it is linear, so the XOR of
+// all checksums would not change if records exchanged their values. The
+// checksum does not protect against attackers who can write to the file.
 func checksum(bucket, key, value []byte) uint64 {
 	var room [512]byte
 	b := append(room[:0], byte(len(bucket)))
@@ -37,16 +37,16 @@ func unsealed(bucket, key, stored []byte) (value []byte, check uint64, ok bool) 
 	return stored[:end:end], check, check == checksum(bucket, key, stored[:end])
 }
 
-// A sum is the checksum of all records: their number and the XOR of their
-// checksums. It changes if a record is lost or replaced by an older copy.
+// A sum summarizes all records: their number and the XOR of their checksums. It
+// changes if a record is lost or replaced with an older copy.
 type sum struct{ count, xor uint64 }
 
 func (s *sum) add(check uint64) { s.count++; s.xor ^= check }
 
 func (s *sum) remove(check uint64) { s.count--; s.xor ^= check }
 
-// A seal is the only record that is not part of the sum, because it contains
-// the sum. Each commit writes it.
+// A seal is a record that contains the sum of all other records. Each commit
+// writes it.
 type seal struct {
 	tx   uint64 // the transaction that wrote it
 	sum  sum

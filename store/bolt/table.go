@@ -13,7 +13,7 @@ import (
 type table struct {
 	name   []byte
 	bucket *bbolt.Bucket
-	sum    *sum   // of all tables in the transaction; nil if read-only
+	sum    *sum   // of all records in the transaction; nil if it is read-only
 	trees  *trees // of the transaction
 	root   uint64 // root page; 0: an inline bucket, without pages to check
 	plain  bool   // no checksums: the file has not been upgraded
@@ -36,7 +36,7 @@ func (t *table) stored(key []byte) []byte {
 	return t.bucket.Get(key)
 }
 
-// around checks the pages that changing a record may affect.
+// around checks the pages that a change of the record with this key may affect.
 func (t *table) around(key []byte) {
 	if t.root != 0 {
 		t.trees.around(t.root, childOf(key))
@@ -124,8 +124,8 @@ func (c *cursor) first() (key, value []byte) {
 	return c.checked(c.c.First())
 }
 
-// seek moves to the first record at or after key. It also verifies the record
-// before that, because a damaged key could make the search skip records.
+// seek moves to the first record at or after key. It also verifies the
+// preceding record, because a damaged key could make the search skip records.
 func (c *cursor) seek(key []byte) (found, value []byte) {
 	c.enter(childOf(key))
 	found, value = c.checked(c.c.Seek(key))
@@ -154,8 +154,8 @@ func (c *cursor) enter(next choice) {
 	}
 }
 
-// checked returns a record without its checksum. If bbolt has moved to another
-// leaf, it also checks the leaf after that.
+// checked verifies the checksum of a record and returns the record without it.
+// If bbolt has moved to another leaf, checked also checks the leaf after that.
 func (c *cursor) checked(key, stored []byte) ([]byte, []byte) {
 	if key == nil {
 		return nil, nil

@@ -17,7 +17,8 @@ func (s *Store) PutTicket(ctx context.Context, key store.TicketKey, value []byte
 	if len(value) > store.MaxTicketValue {
 		return fmt.Errorf("%w: a ticket of %d bytes", store.ErrInvalid, len(value))
 	}
-	// Copy the value, because the write may outlive the call.
+	// Copy the value, because the write may still be running when this call has
+	// returned.
 	kept, err := decodeTicket(ticket{s.clock.moment(expires), value}.encode())
 	if err != nil {
 		return err
@@ -27,13 +28,13 @@ func (s *Store) PutTicket(ctx context.Context, key store.TicketKey, value []byte
 	})
 }
 
-// TakeTicket implements [store.Tickets]. It returns a value after its removal
-// has been synced to disk.
+// TakeTicket implements [store.Tickets]. It returns a value after the removal
+// of the ticket has been synced to disk.
 func (s *Store) TakeTicket(ctx context.Context, key store.TicketKey) (value []byte, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	// Guessing tickets must not cost syncs.
+	// Read first: a client that guesses tickets must not cause syncs.
 	err = s.db.view(func(tx *checkedTx) error {
 		_, err := openTickets(tx).get(key, s.clock.now())
 		return err

@@ -24,7 +24,7 @@ func openTickets(tx *checkedTx) *ticketTable {
 	}
 }
 
-// put adds a ticket, unless it has expired already.
+// put adds a ticket, unless it has already expired.
 func (t *ticketTable) put(key store.TicketKey, ticket ticket, now time.Time, limit int) error {
 	if data := t.values.get(key[:]); data != nil {
 		old, err := decodeTicket(data)
@@ -79,7 +79,7 @@ func (t *ticketTable) remove(key []byte, old ticket) error {
 	return errors.Join(t.values.delete(key), t.expiry.delete(expiryKey(old.expires, key)))
 }
 
-// due reports whether a ticket has expired.
+// due reports whether any ticket has expired.
 func (t *ticketTable) due(now time.Time) bool { return len(firstDue(t.expiry, now, 1)) > 0 }
 
 // sweep deletes up to limit tickets that have expired.
@@ -96,8 +96,8 @@ func (t *ticketTable) sweep(now time.Time, limit int) error {
 	return nil
 }
 
-// ticket is a ticket in the file: its expiry in milliseconds since 1970, and
-// its value.
+// ticket is a ticket in the file. It is encoded as its expiry in milliseconds
+// since 1970, followed by its value.
 type ticket struct {
 	expires time.Time
 	value   []byte
@@ -118,10 +118,10 @@ func decodeTicket(data []byte) (ticket, error) {
 	}, nil
 }
 
-// clock decides whether tickets have expired. It shows the time of the system
+// clock is the clock for the expiry of tickets. Its time is that of the system
 // clock when the store was opened, plus the time elapsed since. Setting the
-// system clock does not affect it; otherwise expired tickets would become
-// valid again when that is set back.
+// system clock does not affect it. Otherwise expired tickets would become valid
+// again when the system clock is set back.
 type clock struct {
 	showed  time.Time // the system clock, without a monotonic reading
 	started time.Time // the same time, with a monotonic reading
@@ -138,9 +138,9 @@ func (c clock) now() time.Time { return c.showed.Add(time.Since(c.started)) }
 // to this clock.
 func (c clock) moment(t time.Time) time.Time { return c.now().Add(time.Until(t)) }
 
-// revived reports whether a ticket was put at a time later than now. Then the
-// system clock was set back since the previous run, and it is unknown which
-// tickets have expired.
+// revived reports whether a ticket was put at a time later than now. If so, the
+// system clock has been set back since the previous run, and it is unknown
+// which tickets have expired.
 func (t *ticketTable) revived(now time.Time) bool {
 	last := t.count.meta.get(ticketClockKey)
 	return last != nil && int64(binary.BigEndian.Uint64(last)) > now.UnixMilli()

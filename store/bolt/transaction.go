@@ -38,8 +38,8 @@ func openTransaction(tx *checkedTx) *transaction {
 	return &transaction{tx, openLog(tx), openTickets(tx), openSessions(tx)}
 }
 
-// close writes the numbers of entries and the seal. Changes after it would be
-// lost.
+// close writes the numbers of entries and the seal. There must be no changes
+// after it.
 func (t *transaction) close() error {
 	err := errors.Join(t.log.count.close(), t.tickets.count.close(), t.sessions.count.close())
 	t.log.count.meta.around(sealKey)
@@ -63,7 +63,7 @@ func (t *transaction) sweep(now, ticketNow time.Time, limit int) error {
 	return t.sessions.sweep(now, limit)
 }
 
-// counter is a number of entries, stored in the bucket meta.
+// counter is a number of entries that is stored in the bucket meta.
 type counter struct {
 	meta *table
 	key  []byte
@@ -80,8 +80,8 @@ func openCounter(tx *checkedTx, key []byte) counter {
 	return c
 }
 
-// makeRoom returns [store.ErrFull] if there are limit entries, even after sweep
-// has deleted those that have expired.
+// makeRoom calls sweep to delete expired entries if the limit is reached. If it
+// is still reached after that, makeRoom returns [store.ErrFull].
 func (c *counter) makeRoom(limit int, now time.Time, sweep func(now time.Time, limit int) error) error {
 	if c.n < uint64(limit) {
 		return nil
@@ -108,7 +108,8 @@ func expiryKey(expires time.Time, name []byte) []byte {
 	return append(number(uint64(expires.UnixMilli())), name...)
 }
 
-// firstDue returns up to limit names that expire at or before moment.
+// firstDue returns up to limit names of entries that expire at or before
+// moment.
 func firstDue(index *table, moment time.Time, limit int) [][]byte {
 	var names [][]byte
 	c := index.cursor()

@@ -9,14 +9,14 @@ import (
 )
 
 // trees checks the pages of an open file before bbolt follows them, within one
-// transaction. bbolt follows child pointers without limit: if damaged branch
-// pages form a cycle, its stack overflows, which crashes the process and
-// cannot be recovered.
+// transaction. bbolt follows child pointers without a limit. If damaged branch
+// pages form a cycle, its stack overflows. This crashes the process and cannot
+// be recovered.
 //
-// Each page is read and checked once by this package's own reader. Its keys
-// must ascend within the bounds given by its parent, and each page must have
-// one parent. So no page is its own ancestor, and when bbolt merges a page
-// with its neighbor in a commit, it does not bring in an ancestor.
+// Each page is read and checked once by this package's own reader. The keys of
+// a page must ascend within the bounds given by its parent, and each page must
+// have one parent. So no page is its own ancestor. When bbolt merges a page
+// with its neighbor in a commit, the neighbor is not an ancestor either.
 //
 // The methods panic with a [DamageError], as those of [table] do.
 type trees struct {
@@ -71,7 +71,7 @@ func (t *trees) checked(number uint64) bool {
 	return isLeaf || t.branches[number] != nil
 }
 
-// A choice returns the index of the child of a branch page to continue with.
+// A choice returns the index of the child of a branch page to follow.
 type choice func(branch []element) int
 
 func firstChild([]element) int { return 0 }
@@ -87,7 +87,7 @@ func childOf(key []byte) choice {
 	}
 }
 
-// path checks the pages from a root to the leaf that next leads to.
+// path checks the pages from a root to the leaf that next chooses.
 func (t *trees) path(root uint64, next choice) {
 	var low, high []byte
 	for depth := maxDepth; ; depth-- {
@@ -103,7 +103,7 @@ func (t *trees) path(root uint64, next choice) {
 
 // around checks the path to a leaf, and the paths to the leaves before and
 // after it: a cursor may move to these, and bbolt may merge them in a commit.
-// It returns the first key of the leaf after it, or nil.
+// around returns the first key of the leaf after it, or nil if there is none.
 func (t *trees) around(root uint64, next choice) (until []byte) {
 	return t.aroundFrom(root, nil, nil, maxDepth, next, true)
 }

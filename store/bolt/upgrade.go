@@ -15,8 +15,8 @@ import (
 // oldFormat identifies the layout without checksums.
 const oldFormat = "wsauth store 1"
 
-// A preparation is work that must precede the first write to a file. It may
-// remain pending while there is no disk space.
+// A preparation is work that must be done before the first write to a file. It
+// may remain pending while there is too little disk space.
 type preparation struct {
 	upgrading atomic.Bool // the file has no checksums yet
 	revived   atomic.Bool // all tickets are invalid; see [ticketTable.revived]
@@ -50,9 +50,10 @@ func newPreparation(db *database, format int, now time.Time) (*preparation, erro
 // pending reports whether there is work to do.
 func (p *preparation) pending() bool { return p.upgrading.Load() || p.revived.Load() }
 
-// prepare does the pending work, or returns why that failed. An attempt may
-// write the whole file, so after a failure it waits ten times as long as the
-// attempt took, and at least a second.
+// prepare does the pending work, or returns an error. An attempt may write the
+// whole file. After a failure, the next attempt is made only after ten times as
+// long as the last one took, and at least a second; until then prepare returns
+// the last error.
 func (p *preparation) prepare(db *database) error {
 	if !p.pending() {
 		return nil
@@ -87,7 +88,7 @@ func (p *preparation) tryPrepare(db *database) error {
 func (db *database) upgrade() error {
 	return db.commit(func(tx *bbolt.Tx) error {
 		id := uint64(tx.ID())
-		// The last attempt failed, but its result is in the file.
+		// The previous attempt failed, but its result is in the file.
 		if db.sealed.Load() < id {
 			checked := db.checked(tx, &sum{})
 			defer checked.trees.close()
@@ -102,7 +103,8 @@ func (db *database) upgrade() error {
 }
 
 // verifyOld verifies a file without checksums again, because it may have been
-// open for long. The upgrade gives everything in the file a valid checksum.
+// damaged since it was opened. The upgrade gives everything in the file a valid
+// checksum, so later checks would not detect the damage.
 func (db *database) verifyOld(tx *bbolt.Tx) error {
 	m := meta{
 		pageSize: db.pageSize,

@@ -23,10 +23,10 @@ type Report struct {
 	Next        store.Cursor // position after the last revocation
 }
 
-// Check verifies a file and reports its contents. It changes nothing. It
-// returns [ErrLocked] if a Store has the file open, [ErrFormat] or a
-// [DamageError]. While it runs, an [Open] of the file waits for it, for at
-// most a second.
+// Check verifies a file and reports its contents. It does not change the file.
+// It returns [ErrLocked] if a Store has the file open, [ErrFormat] or a
+// [DamageError]. While it runs, an [Open] of the file waits for it, for at most
+// a second.
 func Check(path string) (Report, error) {
 	v, err := verifyPath(path)
 	return v.report, err
@@ -112,8 +112,8 @@ func verifyContents(file io.ReaderAt, m meta) (Report, error) {
 	return report, pages.checkFreelist()
 }
 
-// An inspection verifies the records of a file. It is created after the bucket
-// meta has been read.
+// An inspection verifies the records of a file. The bucket meta must be read
+// before it is created.
 type inspection struct {
 	pages   *pageReader
 	headers map[string][]byte
@@ -222,8 +222,8 @@ func (c *inspection) each(name []byte, do func(key, stored []byte) error) error 
 
 // verifyOld verifies the records of a file without checksums: each must be
 // readable and have its index entries, and there must be no other index
-// entries. So a file with checksums whose format record is damaged does not
-// pass as an old one.
+// entries. So a file with checksums whose format record is damaged is not
+// accepted as an old one.
 func (c *inspection) verifyOld() (Report, error) {
 	records := 0
 	indexes := oldIndexes{}
@@ -262,8 +262,8 @@ func (c *inspection) verifyOld() (Report, error) {
 // entries minus those that the records require.
 type oldIndexes map[string]*sum
 
-// add adds an entry of an index, or checks another record and subtracts the
-// index entries that it requires.
+// add adds an index entry to its sum. For any other record, it checks the
+// record and subtracts the index entries that it requires.
 func (x oldIndexes) add(bucket, key, value []byte) error {
 	expect := func(index, key, value []byte) { x[string(index)].remove(checksum(index, key, value)) }
 	switch string(bucket) {

@@ -28,17 +28,17 @@ const (
 // write is a call that waits to be written.
 type write struct {
 	ctx context.Context
-	// Do may return an error for which refused is true only if it has changed
-	// nothing, or the error is ErrReused.
+	// If do returns an error for which refused is true, it must have changed
+	// nothing, unless the error is ErrReused.
 	do func(*transaction) error
 	// Buffered, so that the writer never blocks.
 	result chan error
 }
 
-// A writer changes the file, on a goroutine of its own.
+// A writer makes all changes to the file, on its own goroutine.
 type writer struct {
 	db          *database
-	preparation *preparation // work before the first write
+	preparation *preparation // pending work before the first write
 	clock       clock        // of tickets
 	growth      notifier     // of the log
 
@@ -48,7 +48,7 @@ type writer struct {
 	once   sync.Once     // for close
 }
 
-// newWriter returns a writer, whose run must be called.
+// newWriter returns a writer. The caller must call its run method.
 func newWriter(db *database, p *preparation, c clock) *writer {
 	return &writer{
 		db:          db,
@@ -61,15 +61,16 @@ func newWriter(db *database, p *preparation, c clock) *writer {
 	}
 }
 
-// close waits for the batch that is being written. Later writes return
-// [store.ErrClosed].
+// close stops the writer, after the batch that is being written. Later writes
+// return [store.ErrClosed].
 func (w *writer) close() {
 	w.once.Do(func() { close(w.stop) })
 	<-w.done
 }
 
 // write runs do in the writer, and returns after the result has been synced to
-// disk. If ctx is done earlier, write returns its error, but do may still run.
+// disk. If ctx is done first, write returns the error of ctx, but do may still
+// run.
 func (w *writer) write(ctx context.Context, do func(*transaction) error) error {
 	call := &write{ctx: ctx, do: do, result: make(chan error, 1)}
 	select {
@@ -115,7 +116,7 @@ func (w *writer) run() {
 	}
 }
 
-// gather returns the first write and those waiting behind it.
+// gather returns first and the writes that are waiting, at most maxBatch.
 func (w *writer) gather(first *write) []*write {
 	batch := []*write{first}
 	for len(batch) < maxBatch {
@@ -131,7 +132,7 @@ func (w *writer) gather(first *write) []*write {
 
 // commit writes a batch in one transaction, syncs it and reports the results.
 // Errors for which refused is true concern a single write; other errors fail
-// the whole batch. trim reports whether there are entries to trim.
+// the whole batch. The result trim reports whether there are entries to trim.
 func (w *writer) commit(batch []*write) (trim bool) {
 	results := make([]error, len(batch))
 	grown := false
@@ -171,8 +172,8 @@ func (w *writer) update(do func(*transaction) error) error {
 	return w.db.update(do)
 }
 
-// sweep deletes some expired entries and reports whether there may be more.
-// Entries that cannot be deleted now are left for the next sweep.
+// sweep deletes some expired entries and reports whether there may be more. If
+// it fails, the next sweep deletes them.
 func (w *writer) sweep(now, ticketNow time.Time) bool {
 	due := false
 	err := w.db.view(func(tx *checkedTx) error {
@@ -193,9 +194,8 @@ func (w *writer) sweep(now, ticketNow time.Time) bool {
 }
 
 // trim deletes some entries that the revocation of everything covers. It
-// returns the sequence number to continue with, or 0 if there are no more.
-// Entries that cannot be deleted now are left for the next sweep; readers do
-// not see them.
+// returns the sequence number to continue with, or 0 if there are no more. If
+// it fails, the next sweep tries again; readers do not see these entries.
 func (w *writer) trim(after uint64) (next uint64) {
 	trimmed := true
 	err := w.db.view(func(tx *checkedTx) error {
