@@ -6,52 +6,54 @@ import (
 	"time"
 )
 
-// ClockSlack is how long a revocation is kept after it has expired, so that no
-// revoked token becomes valid again when the clock is set back by less.
+// ClockSlack is how long a revocation is kept after it has expired. If the
+// clock is set back by less than this, no revoked token becomes valid again.
 const ClockSlack = time.Hour
 
-// maxTime is the first millisecond after the year 9999, which is the last for
-// dates in tokens.
+// maxTime is the first millisecond after the year 9999, the last year that
+// dates in tokens can have.
 const maxTime = 253402300800 * 1000
 
-// A Revocation ends the validity of tokens before they expire. Names are those
-// of one issuer; if you trust several, use a log for each.
+// A Revocation ends the validity of tokens before they expire. The log does not
+// distinguish issuers; if you trust several, use a log for each.
 type Revocation struct {
-	// Target is the kind of what is revoked. Required.
+	// Target says which tokens are revoked. Required.
 	Target Target
 
-	// ID is the jti, sid or sub, of 1 to 256 bytes; empty for [TargetAll].
+	// ID is the jti, sid or sub, 1 to 256 bytes long. It is empty for
+	// [TargetAll].
 	ID string
 
 	// Before revokes the tokens that started at or before this time, in whole
 	// milliseconds. Required for [TargetSubject], [TargetSessionless] and
-	// [TargetAll]. It must be zero for [TargetToken] and [TargetSession],
-	// which are revoked without a time limit.
+	// [TargetAll]. It must be zero for [TargetToken] and [TargetSession], which
+	// apply whenever the token started.
 	//
-	// If the sid of a token is a UUIDv7, as those of [NewSessionID] are, the
-	// token started when its session did: a later login is not affected, even
-	// within the same second. Otherwise it started in the second of its iat, and
-	// the whole second of Before is revoked.
+	// If the sid of a token is a UUIDv7, as [NewSessionID] returns, the token
+	// started when its session did. Then a later login is not affected, even
+	// within the same second. Otherwise the token started in the second of its
+	// iat, and the whole second of Before is revoked.
 	Before time.Time
 
-	// Expires is the time after which no token concerned can be valid,
-	// including the leeway of verifiers. Required. The log drops the
-	// revocation [ClockSlack] later.
+	// Expires is the time after which none of the revoked tokens can be valid,
+	// including the leeway of verifiers. Required. The log drops the revocation
+	// [ClockSlack] later.
 	Expires time.Time
 }
 
-// Obsolete reports whether the log may drop r, which is the case from
-// [ClockSlack] after its expiry.
+// Obsolete reports whether the log may drop r, because it expired at least
+// [ClockSlack] ago.
 func (r Revocation) Obsolete(now time.Time) bool {
 	return !r.Expires.After(now.Add(-ClockSlack))
 }
 
 // Covers reports whether r makes other redundant: r revokes every token that
-// other does, for at least as long. It recognizes revocations with the same
-// target and ID, and one of [TargetAll] that covers subjects and sessions whose
-// sid contains their start. It returns false for single tokens, because they
-// may have been issued at any time, and for the sessions of a subject, because
-// a sid does not contain the subject. Both revocations must be canonical.
+// other does, for at least as long. r covers a revocation with the same target
+// and ID. A revocation of [TargetAll] also covers subjects, and sessions whose
+// sid contains their start. It does not cover single tokens, because they may
+// have been issued at any time. A revocation of a subject does not cover its
+// sessions, because a sid does not contain the subject. Both revocations must
+// be canonical.
 func (r Revocation) Covers(other Revocation) bool {
 	switch {
 	case r.Expires.Before(other.Expires):
@@ -70,7 +72,7 @@ func (r Revocation) Covers(other Revocation) bool {
 }
 
 // Merge returns the union of r and other, which must have the same target and
-// ID: the later Before and the later Expires.
+// ID. The union has the later Before and the later Expires.
 func (r Revocation) Merge(other Revocation) Revocation {
 	if other.Before.After(r.Before) {
 		r.Before = other.Before
@@ -81,9 +83,9 @@ func (r Revocation) Merge(other Revocation) Revocation {
 	return r
 }
 
-// Canonical returns r in the form in which stores keep it, comparable with ==:
-// times in UTC and whole milliseconds, Before rounded down and Expires rounded
-// up. It returns an [ErrInvalid] if r is not valid.
+// Canonical returns r in the form in which stores keep it, comparable with ==.
+// Times are in UTC and in whole milliseconds, Before rounded down and Expires
+// rounded up. It returns an [ErrInvalid] if r is not valid.
 func (r Revocation) Canonical() (Revocation, error) {
 	if !r.Target.valid() {
 		return Revocation{}, fmt.Errorf("%w: unknown %v", ErrInvalid, r.Target)
@@ -106,8 +108,8 @@ func (r Revocation) Canonical() (Revocation, error) {
 	return canonical, nil
 }
 
-// representable reports whether a time is after the first millisecond of 1970,
-// which encodes the zero time, and before the year 10000.
+// representable reports whether a time in milliseconds is after 1970 began and
+// before the year 10000. 0 encodes the zero time.
 func representable(milliseconds int64) bool {
 	return milliseconds > 0 && milliseconds < maxTime
 }
@@ -117,21 +119,21 @@ type Target uint8
 
 // The targets. Their values are part of the encoding of a revocation.
 const (
-	// TargetToken is the token with a jti.
+	// TargetToken is the token with the given jti.
 	TargetToken Target = 1
 
-	// TargetSession is all tokens of the session with a sid.
+	// TargetSession is all tokens of the session with the given sid.
 	TargetSession Target = 2
 
-	// TargetSubject is all tokens of the subject with a sub whose session
-	// started, or that were issued without a session, at or before
+	// TargetSubject is all tokens with the given sub that started at or before
 	// [Revocation.Before].
 	TargetSubject Target = 3
 
 	// TargetAll is TargetSubject for all subjects.
 	TargetAll Target = 4
 
-	// TargetSessionless is those tokens of TargetSubject that have no sid.
+	// TargetSessionless is like TargetSubject, but only for tokens without a
+	// sid.
 	TargetSessionless Target = 5
 )
 

@@ -5,17 +5,18 @@ import (
 	"errors"
 )
 
-// MaxPage is the maximum number of revocations that one call takes or returns.
+// MaxPage is the maximum number of revocations in one call of Revoke or one
+// result of Read.
 const MaxPage = 1000
 
 // ErrCursor means that a cursor belongs to another log, or to a state of this
 // log that was lost. Read again from the zero Cursor.
 var ErrCursor = errors.New("store: unknown cursor")
 
-// ErrNotDurable means that revocations hold on this node only, because writing
-// them to the log failed. The node refuses their tokens and keeps trying to
-// write them until its process ends. The wrapped error is the reason. Nodes
-// return it, logs do not.
+// ErrNotDurable means that revocations are in effect on this node only, because
+// writing them to the log failed. The node refuses the revoked tokens, and
+// keeps trying to write the revocations until its process ends. The error also
+// wraps the reason. Nodes return it, logs do not.
 var ErrNotDurable = errors.New("store: revoked on this node only, and not yet stored")
 
 // Revocations is a log of revocations with any number of readers.
@@ -26,13 +27,14 @@ type Revocations interface {
 	// are as durable as the store can make them, and visible to readers. If a
 	// revocation is not valid, or there are more than MaxPage, it returns
 	// [ErrInvalid]. If the log has reached its limit of current entries, it
-	// returns [ErrFull]; even then it accepts a revocation of [TargetAll].
+	// returns [ErrFull], but still accepts a revocation of [TargetAll].
 	//
-	// The following are not errors. A revocation whose target and ID the log
-	// already has is merged: the later Before and the later Expires apply, and
-	// readers see it again only if it changed. A revocation is ignored if it
-	// is [Revocation.Obsolete], or if a revocation of TargetAll in the log or
-	// in the same call [Revocation.Covers] it. The list may be empty.
+	// The following are not errors. If the log already has a revocation with
+	// the same target and ID, the two are merged: the later Before and the
+	// later Expires apply. Readers see the revocation again only if it has
+	// changed. A revocation is ignored if it is [Revocation.Obsolete], or if a
+	// revocation of TargetAll in the log or in the same call
+	// [Revocation.Covers] it. The list may be empty.
 	//
 	// After an error that is not defined in this package, such as that of ctx,
 	// either all or none of the revocations have been added. It is safe to
@@ -40,28 +42,29 @@ type Revocations interface {
 	Revoke(context.Context, ...Revocation) error
 
 	// Read returns the revocations after a cursor, oldest first, at most
-	// MaxPage; a page with fewer is the end of the log for now. It omits
-	// revocations that are obsolete, replaced by a later one or covered by one
-	// of TargetAll. The zero Cursor is the beginning of the log. If the log
-	// does not know the cursor, the error is [ErrCursor].
+	// MaxPage. A page with fewer than MaxPage reaches the current end of the
+	// log. It omits revocations that are obsolete, replaced by a later one or
+	// covered by one of TargetAll. The zero Cursor is the beginning of the log.
+	// If the cursor is not a position in this log, the error is [ErrCursor].
 	Read(ctx context.Context, after Cursor) (Page, error)
 
-	// Wait blocks until the log has entries after the given cursor, which Read
-	// returned. It returns immediately if it already has. Its errors are those
-	// of Read.
+	// Wait blocks until the log has entries after the given cursor, which must
+	// be one that Read returned. If the log already has such entries, Wait
+	// returns immediately. Its errors are those of Read.
 	Wait(ctx context.Context, after Cursor) error
 }
 
-// An Overfiller is a durable log that can exceed its limit. It is optional. A
-// node uses it when its process ends; otherwise the revocations that a full
-// log refused would be lost, because raising the limit often needs a restart.
+// An Overfiller is a durable log that can exceed its limit. Implementing it is
+// optional. A node uses it when its process ends. Otherwise the revocations
+// that a full log refused would be lost: raising the limit often requires a
+// restart.
 type Overfiller interface {
-	// Overfill is Revoke without the limit: it never returns [ErrFull].
+	// Overfill is like Revoke, but ignores the limit: it never returns
+	// [ErrFull].
 	Overfill(context.Context, ...Revocation) error
 }
 
-// Usage tells how full a log of revocations is. A full log has as many entries
-// as its limit, not counting one of [TargetAll].
+// Usage describes how full a log of revocations is.
 type Usage struct {
 	Entries int
 	Limit   int // 0: no limit
@@ -74,14 +77,15 @@ type Usage struct {
 // Full reports whether the log accepts only revocations of [TargetAll].
 func (u Usage) Full() bool { return u.Limit > 0 && u.Entries >= u.Limit }
 
-// A UsageReporter is a log that reports its usage. It is optional. A node
-// calls it about once a second, and logs a warning before the log is full.
+// A UsageReporter is a log that reports its usage. Implementing it is optional.
+// A node calls it about once a second, and logs a warning before the log is
+// full.
 type UsageReporter interface {
 	RevocationUsage(context.Context) (Usage, error)
 }
 
-// A Cursor is a position in a log. It is comparable, and valid only for the
-// log that it came from.
+// A Cursor is a position in a log. It is comparable. It is valid only for the
+// log that returned it.
 type Cursor struct {
 	// Identifies the log; changes if entries may have been lost.
 	Epoch    string

@@ -15,12 +15,12 @@ type Rotation struct {
 	Key     KeyHash   // hash of the client's idempotency key, or zero
 
 	// Grace is how long after a rotation the previous token may be presented
-	// again. 0 or less: not at all.
+	// again. 0 or less means never.
 	Grace time.Duration
 
 	// Retry is how long after a rotation the previous token may be presented
 	// again with the Key of that rotation, unless the new token has been
-	// presented. 0 or less: not at all.
+	// presented. 0 or less means never.
 	Retry time.Duration
 
 	// Where the token was presented, as in [Session].
@@ -28,17 +28,17 @@ type Rotation struct {
 	Agent  string
 }
 
-// A Presentation shows a refresh token without exchanging it.
+// A Presentation is a request to check a refresh token without exchanging it.
 type Presentation struct {
 	ID    string // ID of the session
 	Token string // jti of the token
 
-	// Grace is how long after a rotation the previous token may be presented.
-	// 0 or less: not at all.
+	// Grace is how long after a rotation the previous token may be presented. 0
+	// or less means never.
 	Grace time.Duration
 }
 
-// Canonical returns r in the form that [Session.Rotate] takes. It returns an
+// Canonical returns r in the form that [Session.Rotate] requires. It returns an
 // [ErrInvalid] if r is not valid.
 func (r Rotation) Canonical() (Rotation, error) {
 	for what, name := range map[string]string{"ID": r.ID, "From": r.From, "To": r.To} {
@@ -57,10 +57,10 @@ func (r Rotation) Canonical() (Rotation, error) {
 	return r, nil
 }
 
-// Rotate returns s after a rotation: it is what [Sessions.RotateSession] does
-// to a session. s and r must be canonical. If s has expired, the error is
-// [ErrNotFound]. With [ErrReused], it returns s unchanged, and the store must
-// end it.
+// Rotate returns s after a rotation. It implements the rules of
+// [Sessions.RotateSession]. s and r must be canonical. If s has expired, the
+// error is [ErrNotFound]. With [ErrReused], it returns s unchanged, and the
+// store must end it.
 func (s Session) Rotate(r Rotation, now time.Time) (Session, error) {
 	if s.Expired(now) {
 		return Session{}, ErrNotFound
@@ -85,10 +85,10 @@ func (s Session) Rotate(r Rotation, now time.Time) (Session, error) {
 	return s, nil
 }
 
-// Present returns s after a presentation: it is what [Sessions.PresentSession]
-// does to a session. s must be canonical. If s has expired, the error is
-// [ErrNotFound]. With [ErrReused], it returns s unchanged, and the store must
-// end it.
+// Present returns s after a presentation. It implements the rules of
+// [Sessions.PresentSession]. s must be canonical. If s has expired, the error
+// is [ErrNotFound]. With [ErrReused], it returns s unchanged, and the store
+// must end it.
 func (s Session) Present(p Presentation, now time.Time) (Session, error) {
 	if s.Expired(now) {
 		return Session{}, ErrNotFound
@@ -103,14 +103,15 @@ func (s Session) Present(p Presentation, now time.Time) (Session, error) {
 	return s, ErrReused
 }
 
-// ClockStep is the tolerance for a server clock that is set back: within it, a
-// repeated refresh token is not mistaken for a stolen one, and the server
-// accepts its own tokens although they are dated in the future.
+// ClockStep is how far a server clock may be set back without consequences. Up
+// to this step, a repeated refresh token does not appear to be stolen, and the
+// server accepts its own tokens although their dates are in the future.
 const ClockStep = 5 * time.Second
 
 // graced reports whether Current replaced Previous at most grace ago. If the
-// clock was set back by up to [ClockStep], the negative duration is treated
-// as zero; if by more, the duration is unknown and graced returns false.
+// time since the rotation is negative, the clock was set back. If it was set
+// back by at most [ClockStep], the time is treated as zero. If by more, the
+// time is unknown and graced returns false.
 func (s Session) graced(grace time.Duration, now time.Time) bool {
 	since := now.Sub(s.Rotated)
 	return grace > 0 && since >= -ClockStep && since <= grace

@@ -14,7 +14,7 @@ import (
 // MaxSubjectSessions is the maximum number of sessions of one subject.
 const MaxSubjectSessions = 1000
 
-// maxNote is the maximum length of Remote and Agent in bytes.
+// maxNote is the maximum length of Session.Remote and Session.Agent in bytes.
 const maxNote = 256
 
 // A Session is a login session with its chain of refresh tokens, each of which
@@ -27,20 +27,20 @@ type Session struct {
 	Started  time.Time // time of the login
 	Rotated  time.Time // time of the last rotation; Started if there was none
 	Expires  time.Time // expiry of Current, and so of the session
-	Ends     time.Time // Expires can never be later
+	Ends     time.Time // end of the session; Expires is never later
 
 	// Key is the idempotency key of the last rotation. It is zero if the
 	// rotation had none or if Current has been presented since.
 	Key KeyHash
 
-	// Where the session was last used, shown to its user. Any text; truncated
-	// to 256 bytes.
+	// Where the session was last used, for display to its user. Each may be any
+	// text; it is truncated to 256 bytes.
 	Remote string // an address
 	Agent  string // a program
 }
 
 // A KeyHash is the SHA-256 of an idempotency key: a random text that a client
-// sends with each attempt of one rotation. The zero KeyHash means no key.
+// sends with each attempt at the same rotation. The zero KeyHash means no key.
 type KeyHash [sha256.Size]byte
 
 // HashKey returns the hash of key, or the zero KeyHash if key is empty.
@@ -59,10 +59,10 @@ func (k KeyHash) matches(other KeyHash) bool {
 // Expired reports whether the session has expired at the time now.
 func (s Session) Expired(now time.Time) bool { return !s.Expires.After(now) }
 
-// Canonical returns s in the form in which stores keep it, comparable with ==:
-// times in UTC and rounded down to milliseconds, Rotated set, Expires not
-// after Ends, Remote and Agent truncated. It returns an [ErrInvalid] if s is
-// not valid.
+// Canonical returns s in the form in which stores keep it, comparable with ==.
+// Times are in UTC and rounded down to milliseconds, Rotated is set, Expires is
+// not after Ends, and Remote and Agent are truncated. It returns an
+// [ErrInvalid] if s is not valid.
 func (s Session) Canonical() (Session, error) {
 	for what, name := range map[string]string{"ID": s.ID, "Subject": s.Subject, "Current": s.Current} {
 		if name == "" || len(name) > maxID {
@@ -104,8 +104,8 @@ func cut(note string) string {
 }
 
 // NewSessionID returns an ID for a session that begins now: a UUIDv7 (RFC 9562
-// §5.7), which contains the time in milliseconds and 74 random bits. The sid
-// of a token thus tells when its session started; see [SessionStarted].
+// §5.7), which contains the time in milliseconds and 74 random bits. So the sid
+// of a token contains the start of its session; see [SessionStarted].
 func NewSessionID() string {
 	var id [16]byte
 	_, _ = rand.Read(id[6:]) // never fails

@@ -6,8 +6,8 @@ import (
 )
 
 // ErrReused means that a refresh token was used after another had replaced it.
-// It may have been stolen, and it is unknown whether the thief or the user has
-// used it, so the session has been ended.
+// It may have been stolen. It is unknown whether the user or a thief has used
+// it, so the session has been ended.
 var ErrReused = errors.New("store: the refresh token was used before")
 
 // Sessions stores login sessions. Implementations must be safe for concurrent
@@ -15,17 +15,18 @@ var ErrReused = errors.New("store: the refresh token was used before")
 // precision of milliseconds.
 //
 // After an error that is not defined in this package, such as that of ctx, a
-// change may or may not have been made. Repeating the call that begins or ends
-// the session shows which; a rotation repeated within its grace period finds
-// the one that was made.
+// change may or may not have been made. To find out, repeat the call. A
+// repeated BeginSession returns [ErrInvalid] if the session was added. A
+// rotation that is repeated within its grace period returns the result of the
+// first one, if it was made.
 type Sessions interface {
 	// BeginSession adds a session. It returns [ErrInvalid] if the ID is taken,
 	// if a name is missing or too long, or if a time is missing (except
 	// Rotated) or after the year 9999. It returns [ErrFull] if the store is
-	// full or the subject has MaxSubjectSessions sessions. If the session has
-	// expired, it is not stored, and that is not an error. After BeginSession
-	// has returned nil, the session is as durable as the store can make it.
-	// The same applies to all other changes.
+	// full or the subject has MaxSubjectSessions sessions. An expired session
+	// is not stored; this is not an error. After BeginSession has returned nil,
+	// the session is as durable as the store can make it. The same applies to
+	// all other changes.
 	BeginSession(context.Context, Session) error
 
 	// RotateSession atomically exchanges a refresh token and returns the
@@ -35,29 +36,28 @@ type Sessions interface {
 	// session.
 	//
 	// If From is Previous, the exchange is repeated: only Remote and Agent
-	// change. This is allowed if Current replaced it at most Grace ago. It is
-	// also allowed at most Retry ago, if Key is the same as in the first
-	// exchange and Current has not been presented since. So a client whose
-	// first answer was lost, or two tabs of a browser that rotate at the same
-	// time, get the same Current.
+	// change. This is allowed until Grace after Current replaced From. If Key
+	// is the same as in the first exchange and Current has not been presented
+	// since, it is also allowed until Retry after that. So a client that lost
+	// the first answer gets the same Current again. Two tabs of a browser that
+	// rotate at the same time also get the same Current.
 	//
-	// Any other From is [ErrReused] and ends the session; RotateSession then
-	// also returns the session as it was. If the session does not exist, has
-	// ended or has expired, the error is [ErrNotFound]. If r is not valid for
-	// any session, for example without a name, the error is [ErrInvalid] and
-	// nothing changes.
+	// With any other From, RotateSession ends the session and returns it as it
+	// was, with [ErrReused]. If the session does not exist, has ended or has
+	// expired, the error is [ErrNotFound]. If the rotation is not valid for any
+	// session, for example because a name is missing, the error is [ErrInvalid]
+	// and nothing changes.
 	RotateSession(context.Context, Rotation) (Session, error)
 
 	// PresentSession atomically checks a refresh token without exchanging it,
 	// and returns the session as it is afterwards.
 	//
 	// If the token is Current, it is accepted, and Key is cleared: the client
-	// has received Current, so there is no reason to request it again with its
-	// key. If the token is Previous, it is accepted if Current replaced it at
-	// most Grace ago, and nothing changes. Any other token is [ErrReused] and
-	// ends the session; PresentSession then also returns the session as it was.
-	// If the session does not exist, has ended or has expired, the error is
-	// [ErrNotFound].
+	// has received Current, so it has no reason to repeat the rotation. If the
+	// token is Previous, it is accepted if Current replaced it at most Grace
+	// ago, and nothing changes. With any other token, PresentSession ends the
+	// session and returns it as it was, with [ErrReused]. If the session does
+	// not exist, has ended or has expired, the error is [ErrNotFound].
 	PresentSession(context.Context, Presentation) (Session, error)
 
 	// EndSession deletes a session. It is not an error if the session does not
@@ -65,7 +65,7 @@ type Sessions interface {
 	EndSession(ctx context.Context, id string) error
 
 	// ListSessions returns the sessions of a subject that have not expired, at
-	// most [MaxSubjectSessions], the oldest first. It is not an error if there
-	// are none.
+	// most [MaxSubjectSessions], oldest first. It is not an error if there are
+	// none.
 	ListSessions(ctx context.Context, subject string) ([]Session, error)
 }

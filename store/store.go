@@ -2,15 +2,15 @@ package store
 
 import "errors"
 
-// A Store is everything that a server stores.
+// A Store stores everything that a server needs to keep.
 type Store interface {
 	Revocations
 	Tickets
 	Sessions
 }
 
-// Errors of stores, besides those of single methods and of contexts. Any other
-// error is a failure of the store.
+// Errors of stores, in addition to those of single methods and of contexts. Any
+// other error is a failure of the store.
 var (
 	// ErrInvalid means that the arguments are not valid for any store.
 	ErrInvalid = errors.New("store: invalid")
@@ -18,7 +18,7 @@ var (
 	// ErrNotFound means that the item does not exist, or no longer exists.
 	ErrNotFound = errors.New("store: not found")
 
-	// ErrFull means that a limit of the store is reached. A store never drops
+	// ErrFull means that the store has reached a limit. A store never drops
 	// current items to make room.
 	ErrFull = errors.New("store: full")
 
@@ -36,18 +36,19 @@ const (
 // Limits are the maximum numbers of items in a store. When a limit is reached,
 // the store returns [ErrFull]. Values of 0 or less mean the default.
 type Limits struct {
-	// Revocations counts those that are not [Revocation.Obsolete], except one
-	// of [TargetAll]. Default: [DefaultRevocationLimit].
+	// Revocations is the limit of those that are not [Revocation.Obsolete]. A
+	// revocation of [TargetAll] is not counted. Default:
+	// [DefaultRevocationLimit].
 	Revocations int
 
-	// Tickets counts those that were not taken and have not expired. Default:
-	// [DefaultTicketLimit].
+	// Tickets is the limit of those that were not taken and have not expired.
+	// Default: [DefaultTicketLimit].
 	Tickets int
 
-	// Sessions counts those that have neither ended nor expired. Default:
-	// [DefaultSessionLimit].
+	// Sessions is the limit of those that have neither ended nor expired.
+	// Default: [DefaultSessionLimit].
 	Sessions int
 }
 
-// maxID is the maximum length in bytes of a name in a token.
+// maxID is the maximum length of a jti, sid or sub in bytes.
 const maxID = 256

@@ -11,8 +11,8 @@ import (
 // they were signed and as they were parsed.
 const MaxTicketValue = 128 << 10
 
-// A TicketKey is the key of a ticket in a store: the SHA-256 of the ticket.
-// Somebody who can read the store cannot use the tickets.
+// A TicketKey is the key of a ticket in a store: the SHA-256 of the ticket. So
+// an attacker who can read the store cannot use the tickets.
 type TicketKey [sha256.Size]byte
 
 // Tickets stores values that can be taken once. Implementations must be safe
@@ -22,14 +22,13 @@ type TicketKey [sha256.Size]byte
 type Tickets interface {
 	// PutTicket stores a value until it is taken or expires. It returns
 	// [ErrInvalid] if the key exists or the value is longer than
-	// [MaxTicketValue], and [ErrFull] if the store has reached its limit. If
-	// the ticket has already expired, it is not stored, and that is not an
-	// error.
+	// [MaxTicketValue], and [ErrFull] if the store has reached its limit. An
+	// expired ticket is not stored; this is not an error.
 	PutTicket(ctx context.Context, key TicketKey, value []byte, expires time.Time) error
 
-	// TakeTicket atomically removes a value and returns it. Among any number
-	// of concurrent calls, on any node and even across crashes, at most one
-	// gets the value. If the ticket does not exist or has been taken or has
-	// expired, the error is [ErrNotFound].
+	// TakeTicket atomically removes a value and returns it. Of any number of
+	// concurrent calls, on any nodes and even across crashes, at most one gets
+	// the value. If the ticket does not exist or has been taken or has expired,
+	// the error is [ErrNotFound].
 	TakeTicket(ctx context.Context, key TicketKey) ([]byte, error)
 }

@@ -13,7 +13,7 @@ type expiringMap[K comparable, V any] struct {
 	order itemHeap[K, V]
 }
 
-// An item is a value of an expiringMap.
+// An item is a key of an expiringMap with its value and its expiry.
 type item[K comparable, V any] struct {
 	key     K
 	value   V
@@ -53,8 +53,8 @@ func (m *expiringMap[K, V]) remove(key K) {
 	}
 }
 
-// due removes the values that expire at or before now, in this order, and
-// yields each.
+// due removes the values that expire at or before now, in the order of their
+// expiry, and yields each.
 func (m *expiringMap[K, V]) due(now time.Time) iter.Seq[V] {
 	return func(yield func(V) bool) {
 		for len(m.order) > 0 && !m.order[0].expires.After(now) {

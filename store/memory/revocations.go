@@ -23,12 +23,12 @@ type revocations struct {
 	mu      sync.Mutex
 	last    uint64                             // sequence number of the newest entry
 	current expiringMap[storekit.Name, logged] // removed when obsolete
-	// By sequence number, including replaced and removed entries.
+	// Sorted by sequence number; includes replaced and removed entries.
 	log  []logged
 	more chan struct{} // closed and replaced when the log grows
 }
 
-// logged is a revocation and its sequence number.
+// logged is an entry of the log: a revocation and its sequence number.
 type logged struct {
 	revocation store.Revocation
 	sequence   uint64
@@ -186,14 +186,14 @@ func (l *revocations) check(c store.Cursor) error {
 	return nil
 }
 
-// isCurrent reports whether e is a current entry.
+// isCurrent reports whether e has been neither replaced nor removed.
 func (l *revocations) isCurrent(e logged) bool {
 	current, _ := l.current.get(storekit.NameOf(e.revocation))
 	return current.sequence == e.sequence
 }
 
-// sweep removes obsolete entries, and compacts the log when half of it is
-// replaced or removed entries.
+// sweep removes obsolete entries. It compacts the log when more than half of it
+// consists of replaced or removed entries.
 func (l *revocations) sweep(now time.Time) {
 	l.current.sweep(now)
 	if len(l.log) > 2*l.current.len()+store.MaxPage {

@@ -1,7 +1,7 @@
 // Package memory implements package store in memory, within one process. It
 // loses everything when the process ends. Use it in tests, or where it is
 // acceptable that after a restart all users must log in again and revoked
-// tokens are valid again.
+// tokens are valid until they expire.
 package memory
 
 import (

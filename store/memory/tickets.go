@@ -11,8 +11,8 @@ import (
 )
 
 // tickets implements [store.Tickets]. It keeps the monotonic clock reading of
-// each expiry, if there is one, so that no ticket becomes valid again when the
-// clock is set back.
+// each expiry, if the time has one, so that no ticket becomes valid again when
+// the clock is set back.
 type tickets struct {
 	limit int
 

@@ -1,12 +1,12 @@
 // Package storekit helps to implement the interfaces of package store.
 //
-// [Prepare] and [Uncovered] are the steps that each log of revocations takes
-// before it adds some. [AppendRevocation] and [AppendSession] encode records
-// for a disk or a database, and their counterparts decode them strictly.
-// Package store/memory and package store/bolt are built on it.
+// [Prepare] and [Uncovered] are the steps that each log of revocations performs
+// before it adds revocations. [AppendRevocation] and [AppendSession] encode
+// records for a disk or a database, and their counterparts decode them
+// strictly. Packages store/memory and store/bolt use it.
 //
-// What a rotation or a presentation does to a session is decided by
-// [store.Session.Rotate] and [store.Session.Present].
+// The rules for rotations and presentations are in [store.Session.Rotate] and
+// [store.Session.Present].
 package storekit
 
 import (

@@ -11,10 +11,10 @@ import (
 // encodedHead is the length of an encoded revocation without its ID.
 const encodedHead = 1 + 8 + 8
 
-// AppendRevocation appends the encoding of r, which must be canonical, to b
-// and returns the extended slice. The encoding is the target in one byte,
-// Before (0 if zero) and Expires as big-endian milliseconds since 1970, 8
-// bytes each, then the ID.
+// AppendRevocation appends the encoding of r, which must be canonical, to b and
+// returns the extended slice. The encoding is the target in one byte; then
+// Before (0 for the zero time) and Expires as big-endian milliseconds since
+// 1970, 8 bytes each; then the ID.
 func AppendRevocation(b []byte, r store.Revocation) []byte {
 	b = append(b, byte(r.Target))
 	b = binary.BigEndian.AppendUint64(b, milliseconds(r.Before))

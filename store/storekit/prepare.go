@@ -8,8 +8,8 @@ import (
 	"wsauth/store"
 )
 
-// A Name identifies a revocation in a log, which has at most one with a given
-// target and ID. It is comparable.
+// A Name identifies a revocation in a log. A log has at most one revocation
+// with a given target and ID. A Name is comparable.
 type Name struct {
 	Target store.Target
 	ID     string
@@ -18,11 +18,11 @@ type Name struct {
 // NameOf returns the name of r.
 func NameOf(r store.Revocation) Name { return Name{r.Target, r.ID} }
 
-// Prepare is the first step of [store.Revocations.Revoke]. It makes
-// revocations canonical, merges those with the same name, and drops those that
-// are obsolete at the time now. It keeps the order of first appearance. It
-// returns [store.ErrInvalid] if a revocation is invalid or if there are more
-// than [store.MaxPage]. The second step is [Uncovered].
+// Prepare is the first step of [store.Revocations.Revoke]. It makes revocations
+// canonical, merges those with the same name, and drops those that are obsolete
+// at the time now. The result is in the order of the first revocation with each
+// name. It returns [store.ErrInvalid] if a revocation is invalid or if there
+// are more than [store.MaxPage]. The second step is [Uncovered].
 func Prepare(now time.Time, revocations []store.Revocation) ([]store.Revocation, error) {
 	if len(revocations) > store.MaxPage {
 		return nil, fmt.Errorf("%w: %d at once", store.ErrInvalid, len(revocations))
@@ -47,10 +47,10 @@ func Prepare(now time.Time, revocations []store.Revocation) ([]store.Revocation,
 	return prepared, nil
 }
 
-// Uncovered is the second step of [store.Revocations.Revoke]. It removes those
-// of the prepared revocations that are covered by a revocation of
-// [store.TargetAll] among them or by held, which is that of the log or, if it
-// has none, the zero Revocation. It modifies the slice in place.
+// Uncovered is the second step of [store.Revocations.Revoke]. It removes each
+// prepared revocation that is covered by a revocation of [store.TargetAll],
+// either one among them or held. held is that of the log, or the zero
+// Revocation if the log has none. It modifies the slice in place.
 func Uncovered(prepared []store.Revocation, held store.Revocation) []store.Revocation {
 	all := held
 	for _, r := range prepared {

@@ -2,24 +2,24 @@ package storetest
 
 import "testing"
 
-// Config tells a suite how to open stores of type S, which need to satisfy
-// only the contract that is tested.
+// Config tells a suite how to open stores of type S. S needs to implement only
+// the interface that is tested.
 type Config[S any] struct {
 	// Open returns an empty store for at least 3,000 entries of each kind, and
 	// closes it at the end of the test. Required.
 	Open func(t *testing.T) S
 
-	// OpenSmall returns an empty store for at most 3 entries of each kind.
-	// Nil: full stores are not tested.
+	// OpenSmall returns an empty store for at most 3 entries of each kind. If
+	// nil, full stores are not tested.
 	OpenSmall func(t *testing.T) S
 
 	// Reopen closes a store returned by Open and opens it again, as after a
-	// restart. Nil: the store does not survive a restart, and restarts are not
-	// tested.
+	// restart. If nil, the store does not survive a restart, and restarts are
+	// not tested.
 	Reopen func(t *testing.T, s S) S
 
-	// Join opens a store returned by Open on another node. Nil: the store has
-	// a single node.
+	// Join opens a store returned by Open on another node. If nil, the store
+	// has a single node.
 	Join func(t *testing.T, s S) S
 
 	// Run runs the body of a test. If it is [testing/synctest.Test], the suite
@@ -45,8 +45,8 @@ func (c Config[S]) each(t *testing.T, bodies map[string]func(*testing.T, S)) {
 	}
 }
 
-// nodes returns three nodes of a store. If it has only one, it returns that
-// three times.
+// nodes returns three nodes of a store. If the store has only one, it returns
+// that node three times.
 func (c Config[S]) nodes(t *testing.T, s S) [3]S {
 	all := [3]S{s, s, s}
 	if c.Join != nil {

@@ -32,7 +32,7 @@ func testWait(t *testing.T, log store.Revocations) {
 }
 
 // testCancellation tests that each method returns the error of a done context,
-// and that Revoke has then done nothing.
+// and that Revoke then changes nothing.
 func testCancellation(t *testing.T, log store.Revocations) {
 	revoke(t, log, revokeToken("a"))
 	next := wantAfter(t, log, store.Cursor{}, revokeToken("a"))
@@ -58,8 +58,8 @@ func testCancellation(t *testing.T, log store.Revocations) {
 }
 
 // testConcurrency runs many writers, some of which are canceled, and many
-// readers. Each reader must see everything that was acknowledged, groups as a
-// whole, and the groups of each writer in order.
+// readers. Each reader must see all acknowledged revocations. It must see each
+// group as a whole, and the groups of each writer in order.
 func testConcurrency(t *testing.T, log store.Revocations) {
 	const writers, groups, size = 8, 25, 3
 	group := func(writer, n int) []store.Revocation {

@@ -38,8 +38,9 @@ func testOrder(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, middle, all[1:]...)
 }
 
-// testCovered tests that a revocation of everything replaces exactly what it
-// covers, added before it, with it or after it.
+// testCovered tests that a revocation of everything replaces exactly the
+// revocations that it covers, whether they are added before it, with it or
+// after it.
 func testCovered(t *testing.T, log store.Revocations) {
 	old := store.NewSessionID()
 	time.Sleep(2 * time.Millisecond)
@@ -98,7 +99,8 @@ func testFull(t *testing.T, log store.Revocations) {
 	}
 }
 
-// wantUsage asserts how many of 3 entries are used, if the log reports it.
+// wantUsage asserts how many of 3 entries are used, if the log is a
+// [store.UsageReporter].
 func wantUsage(t *testing.T, log store.Revocations, entries int) {
 	t.Helper()
 	reporter, ok := log.(store.UsageReporter)
@@ -111,8 +113,9 @@ func wantUsage(t *testing.T, log store.Revocations, entries int) {
 	}
 }
 
-// testIdempotence tests that an extended revocation appears again at the end
-// of the log, an unchanged one does not, and no revocation is ever shortened.
+// testIdempotence tests that an extended revocation appears again at the end of
+// the log, that an unchanged one does not, and that no revocation is ever
+// shortened.
 func testIdempotence(t *testing.T, log store.Revocations) {
 	now := time.Now().Truncate(time.Millisecond).UTC()
 	first := store.Revocation{Target: store.TargetSubject, ID: "s", Before: now, Expires: expires}
@@ -223,7 +226,8 @@ func testPaging(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, page.Next, want...)
 }
 
-// testCursors tests that a position that the log never reached is refused.
+// testCursors tests that a cursor beyond the end of the log, or with another
+// epoch, is refused.
 func testCursors(t *testing.T, log store.Revocations) {
 	revoke(t, log, revokeToken("a"))
 	next := wantAfter(t, log, store.Cursor{}, revokeToken("a"))

@@ -8,7 +8,7 @@ import (
 	"wsauth/store"
 )
 
-// keyed returns a rotation without a grace, which can be repeated only with
+// keyed returns a rotation without a grace period. It can be repeated only with
 // its key.
 func keyed(id, from, to, key string) store.Rotation {
 	r := rotation(id, from, to)
@@ -16,7 +16,7 @@ func keyed(id, from, to, key string) store.Rotation {
 	return r
 }
 
-// presentation returns a presentation without a grace.
+// presentation returns a presentation without a grace period.
 func presentation(id, token string) store.Presentation {
 	return store.Presentation{ID: id, Token: token}
 }
@@ -40,13 +40,13 @@ func testSessionRetry(t *testing.T, s store.Sessions) {
 		}
 		wantListed(t, s, "ann", first)
 	}
-	// Current itself is exchanged, whatever its key was.
+	// Current itself is exchanged, even with the key of the last rotation.
 	wantRotated(t, s, keyed("a", "3", "4", "key 2"), "4")
 	wantRotated(t, s, keyed("a", "3", "5", "key 2"), "4")
 }
 
 // testSessionRetryReuse tests that an exchanged token is a reuse without the
-// key, and with it after its successor was presented.
+// key. With the key, it is a reuse only after its successor was presented.
 func testSessionRetryReuse(t *testing.T, s store.Sessions) {
 	other := newSession("other", "ann")
 	begin(t, s, other)
@@ -93,7 +93,7 @@ func withoutRetry(r store.Rotation) store.Rotation {
 	return r
 }
 
-// testSessionRetryIsUp tests that the key is valid for Retry, counted from the
+// testSessionRetryIsUp tests that the key is valid until Retry after the
 // rotation.
 func testSessionRetryIsUp(t *testing.T, s store.Sessions) {
 	begin(t, s, newSession("a", "ann"))
@@ -109,7 +109,7 @@ func testSessionRetryIsUp(t *testing.T, s store.Sessions) {
 }
 
 // testSessionPresent tests that presenting the valid token keeps it valid, and
-// presenting any other ends the session, as in a rotation.
+// that presenting any other token ends the session, as in a rotation.
 func testSessionPresent(t *testing.T, s store.Sessions) {
 	other := newSession("other", "ann")
 	begin(t, s, other)
@@ -148,8 +148,8 @@ func testSessionPresent(t *testing.T, s store.Sessions) {
 	wantNoPresentation(t, s, presentation("expired", "0"))
 }
 
-// testSessionPresentGrace tests that within the grace, the previous token is
-// accepted, and the key remains valid.
+// testSessionPresentGrace tests that within the grace period, the previous
+// token is accepted and the key remains valid.
 func testSessionPresentGrace(t *testing.T, s store.Sessions) {
 	begin(t, s, newSession("a", "ann"))
 	was := wantRotated(t, s, keyed("a", "0", "1", "key"), "1")
@@ -163,7 +163,7 @@ func testSessionPresentGrace(t *testing.T, s store.Sessions) {
 	wantRotated(t, s, keyed("a", "0", "x", "key"), "1")
 }
 
-// testSessionPresentGraceIsUp tests that the grace is counted from the
+// testSessionPresentGraceIsUp tests that the grace period starts at the
 // rotation.
 func testSessionPresentGraceIsUp(t *testing.T, s store.Sessions) {
 	begin(t, s, newSession("a", "ann"))

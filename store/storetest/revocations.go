@@ -40,13 +40,13 @@ func Revocations[S store.Revocations](t *testing.T, c Config[S]) {
 	}
 }
 
-// on adapts a test of the contract to stores of type S.
+// on converts a test of the contract to a test for stores of type S.
 func on[S store.Revocations](body func(*testing.T, store.Revocations)) func(*testing.T, S) {
 	return func(t *testing.T, s S) { body(t, s) }
 }
 
-// expires is when most revocations of the suite expire: a fixed time that is
-// never reached.
+// expires is the expiry of most revocations of the suite, a time that is never
+// reached.
 var expires = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // revokeToken returns a revocation of one token.
@@ -61,8 +61,8 @@ func revoke(t *testing.T, log store.Revocations, revocations ...store.Revocation
 	}
 }
 
-// readAll returns everything after a cursor, page by page, and the position
-// after it.
+// readAll reads all revocations after a cursor, page by page, and returns them
+// and the position after them.
 func readAll(t *testing.T, log store.Revocations, after store.Cursor) ([]store.Revocation, store.Cursor) {
 	t.Helper()
 	var all []store.Revocation
@@ -82,8 +82,8 @@ func readAll(t *testing.T, log store.Revocations, after store.Cursor) ([]store.R
 	}
 }
 
-// wantAfter asserts what the log has after a cursor, and returns the position
-// after it.
+// wantAfter asserts which revocations the log has after a cursor, and returns
+// the position after them.
 func wantAfter(t *testing.T, log store.Revocations, after store.Cursor, want ...store.Revocation) store.Cursor {
 	t.Helper()
 	got, next := readAll(t, log, after)

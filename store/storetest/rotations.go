@@ -33,8 +33,8 @@ func testSessionRotation(t *testing.T, s store.Sessions) {
 	wantNoSession(t, s, store.Session{ID: "never", Current: "0", Subject: "ann"})
 }
 
-// testSessionGrace tests that the previous token may be presented again,
-// returns the same result and changes nothing else.
+// testSessionGrace tests that the previous token may be exchanged again, with
+// the same result, and that this changes only Remote and Agent.
 func testSessionGrace(t *testing.T, s store.Sessions) {
 	begin(t, s, newSession("a", "ann"))
 	first := wantRotated(t, s, rotation("a", "0", "1"), "1")
@@ -72,8 +72,8 @@ func testSessionReuse(t *testing.T, s store.Sessions) {
 	wantRotated(t, s, rotation("other", "0", "1"), "1")
 }
 
-// testSessionNoGrace tests that without a grace, the previous token is a reuse
-// immediately.
+// testSessionNoGrace tests that without a grace period, the previous token is a
+// reuse immediately.
 func testSessionNoGrace(t *testing.T, s store.Sessions) {
 	for _, grace := range []time.Duration{0, -time.Hour} {
 		begin(t, s, newSession("a", "ann"))
@@ -84,7 +84,7 @@ func testSessionNoGrace(t *testing.T, s store.Sessions) {
 	}
 }
 
-// testSessionGraceIsUp tests that the grace is counted from the rotation, and
+// testSessionGraceIsUp tests that the grace period starts at the rotation, and
 // is not extended by presenting the token again.
 func testSessionGraceIsUp(t *testing.T, s store.Sessions) {
 	begin(t, s, newSession("a", "ann"), newSession("b", "ann"))
@@ -133,8 +133,9 @@ func testSessionParallel(t *testing.T, nodes []store.Sessions) {
 	}
 }
 
-// testSessionParallelReuse tests that without a grace, of many calls with one
-// token one rotates, one is a reuse, and the others find nothing.
+// testSessionParallelReuse tests many concurrent calls with one token, without
+// a grace period: one rotates the session, one is a reuse, and the others find
+// no session.
 func testSessionParallelReuse(t *testing.T, nodes []store.Sessions) {
 	const rounds, calls = 10, 20
 	for round := range rounds {

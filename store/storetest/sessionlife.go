@@ -51,7 +51,7 @@ func testSessionCanonical(t *testing.T, s store.Sessions) {
 	wantListed(t, s, "ann", want)
 }
 
-// testSessionInvalid tests that refused values change nothing.
+// testSessionInvalid tests that invalid values are refused and change nothing.
 func testSessionInvalid(t *testing.T, s store.Sessions) {
 	long := strings.Repeat("x", 257)
 	for name, change := range map[string]func(*store.Session){
@@ -155,8 +155,8 @@ func testSessionCancellation(t *testing.T, s store.Sessions) {
 	wantListed(t, s, "ann", session)
 }
 
-// testSessionMany tests the limit of sessions per subject, which does not
-// affect other subjects.
+// testSessionMany tests that the number of sessions per subject is limited, and
+// that reaching the limit does not affect other subjects.
 func testSessionMany(t *testing.T, s store.Sessions) {
 	var wg sync.WaitGroup
 	for n := range store.MaxSubjectSessions {
@@ -180,9 +180,8 @@ func testSessionMany(t *testing.T, s store.Sessions) {
 	begin(t, s, newSession("17", "ann"))
 }
 
-// testSessionExpiry tests that a session lives until its refresh token
-// expires, that each rotation extends this, but never beyond the end of the
-// session.
+// testSessionExpiry tests that a session lives until its refresh token expires.
+// Each rotation extends this, but never beyond the end of the session.
 func testSessionExpiry(t *testing.T, s store.Sessions) {
 	start := time.Now().Truncate(time.Millisecond).UTC()
 	session := newSession("a", "ann")
@@ -214,8 +213,8 @@ func testSessionExpiry(t *testing.T, s store.Sessions) {
 	wantNoSession(t, s, got)
 }
 
-// testSessionExpiryIsSeen tests that each method notices the expiry of a
-// session when called first.
+// testSessionExpiryIsSeen tests that each method detects the expiry of a
+// session when it is the first one called.
 func testSessionExpiryIsSeen(t *testing.T, s store.Sessions) {
 	for name, first := range map[string]func(session store.Session) error{
 		"RotateSession": func(session store.Session) error {
@@ -244,8 +243,8 @@ func testSessionExpiryIsSeen(t *testing.T, s store.Sessions) {
 	}
 }
 
-// testSessionRestart tests that after a restart, replaced tokens are still
-// replaced and ended sessions have still ended.
+// testSessionRestart tests that after a restart, replaced tokens and ended
+// sessions are not valid again.
 func testSessionRestart(t *testing.T, s store.Sessions, reopen func() store.Sessions) {
 	ended, reused := newSession("ended", "ann"), newSession("reused", "ann")
 	begin(t, s, newSession("a", "ann"), ended, reused)

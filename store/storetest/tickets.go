@@ -88,8 +88,8 @@ func testTicketOnce(t *testing.T, s store.Tickets) {
 	wantNoTicket(t, s, "a")
 }
 
-// testTicketValues tests that any bytes are returned unchanged, even if the
-// caller modifies its slice.
+// testTicketValues tests that a value of any bytes is returned unchanged, even
+// if the caller of PutTicket later modifies its slice.
 func testTicketValues(t *testing.T, s store.Tickets) {
 	put(t, s, "empty", "")
 	put(t, s, "binary", "\x00\xff\n\r\"")
@@ -106,7 +106,7 @@ func testTicketValues(t *testing.T, s store.Tickets) {
 	wantTaken(t, s, "copied", "value")
 }
 
-// testTicketInvalid tests that refused tickets change nothing.
+// testTicketInvalid tests that invalid tickets are refused and change nothing.
 func testTicketInvalid(t *testing.T, s store.Tickets) {
 	long := make([]byte, store.MaxTicketValue+1)
 	if err := s.PutTicket(t.Context(), ticketKey("long"), long, expires); !errors.Is(err, store.ErrInvalid) {
@@ -231,8 +231,8 @@ func testTicketExpiry(t *testing.T, s store.Tickets) {
 	wantTaken(t, s, "other", "value")
 }
 
-// testTicketRestart tests that after a restart, taken tickets are still taken,
-// and the others still exist.
+// testTicketRestart tests that after a restart, taken tickets cannot be taken
+// again, and the others can.
 func testTicketRestart(t *testing.T, s store.Tickets, reopen func() store.Tickets) {
 	put(t, s, "taken", "one")
 	put(t, s, "kept", "two")
