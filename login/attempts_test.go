@@ -18,8 +18,8 @@ import (
 	"wsauth/internal/password"
 )
 
-// TestR3_LoginIsLimitedByNetwork checks that an IPv6 client, which has a /64
-// and so 2^64 addresses, is limited by its /64, and its neighbours are not.
+// TestR3_LoginIsLimitedByNetwork checks that the limit of an IPv6 client
+// applies to its /64, which has 2^64 addresses, and not to its neighbours.
 func TestR3_LoginIsLimitedByNetwork(t *testing.T) {
 	r := start(t)
 	try := func(addr string, i int) int {
@@ -43,8 +43,8 @@ func TestR3_LoginIsLimitedByNetwork(t *testing.T) {
 	}
 }
 
-// failures returns how many attempts of c in a row are allowed, all of which
-// fail.
+// failures makes attempts of c fail until one is not allowed, and returns their
+// number.
 func failures(a *attempts, c caller, now time.Time) int {
 	for n := 0; ; n++ {
 		attempt, wait := a.begin(c, now)
@@ -55,7 +55,8 @@ func failures(a *attempts, c caller, now time.Time) int {
 	}
 }
 
-// logIn makes a login of c succeed, or returns how long it has to wait.
+// logIn makes a login of c succeed. If it is not allowed, logIn returns how
+// long to wait.
 func logIn(a *attempts, c caller, now time.Time) time.Duration {
 	attempt, wait := a.begin(c, now)
 	if wait == 0 {
@@ -64,8 +65,8 @@ func logIn(a *attempts, c caller, now time.Time) time.Duration {
 	return wait
 }
 
-// TestR3_UnknownClientsLockNoUserOut: an unknown client that tries a name does
-// not lock out its user, who logs in from another network; and many such
+// TestR3_UnknownClientsLockNoUserOut checks that an unknown client that tries a
+// name does not lock out its user, who logs in from another network. Many such
 // clients together have a limited number of attempts.
 func TestR3_UnknownClientsLockNoUserOut(t *testing.T) {
 	a := newAttempts(0)
@@ -86,9 +87,10 @@ func TestR3_UnknownClientsLockNoUserOut(t *testing.T) {
 	}
 }
 
-// TestR3_TwelveAddresses: unknown clients in twelve networks of one home, or
-// at any number of addresses, do not lock out a user who logged in from a
-// device or a network before. These have their own budget, and no more.
+// TestR3_TwelveAddresses checks that unknown clients in twelve networks of one
+// home, or at any number of addresses, do not lock out a user who has logged in
+// from a known device or network. A known device or network has only its own
+// budget.
 func TestR3_TwelveAddresses(t *testing.T) {
 	for name, stranger := range map[string]func(i int) string{
 		"twelve /64s of one /56":  func(i int) string { return fmt.Sprintf("[2001:db8:1:1%02x::1]:80", i%12) },
@@ -98,7 +100,7 @@ func TestR3_TwelveAddresses(t *testing.T) {
 	} {
 		a, now := newAttempts(0), time.Now()
 		home := "[2001:db8:ffff:1::1]:80"
-		device := newCaller("[2001:db8:abcd::1]:80", "anna", "d1") // somewhere else today
+		device := newCaller("[2001:db8:abcd::1]:80", "anna", "d1") // from another network
 		atHome := newCaller(home, "anna", "")
 		if logIn(a, atHome, now) > 0 {
 			t.Fatal("the first login")
@@ -125,8 +127,8 @@ func TestR3_TwelveAddresses(t *testing.T) {
 	}
 }
 
-// TestNetworkBudgets: 20 failures of an IPv4 address or a /64, 60 of a /56 and
-// 120 of a /48, however they are spread.
+// TestNetworkBudgets checks that an IPv4 address or a /64 has 20 failures, a
+// /56 has 60 and a /48 has 120, however they are distributed.
 func TestNetworkBudgets(t *testing.T) {
 	for name, tt := range map[string]struct {
 		addr func(i int) string
@@ -154,8 +156,8 @@ func TestNetworkBudgets(t *testing.T) {
 	}
 }
 
-// TestSeenNetworks: each name has a few networks, and none evicts those of
-// another name.
+// TestSeenNetworks checks that a few networks are remembered for each name, and
+// that none evicts those of another name.
 func TestSeenNetworks(t *testing.T) {
 	s, now := newSeenNetworks(), time.Now()
 	s.add("home anna", "anna", now)
@@ -179,8 +181,8 @@ func TestSeenNetworks(t *testing.T) {
 	}
 }
 
-// TestKnownNetworkWithManyNames: a network in which many users have logged in
-// has one budget for all of their names.
+// TestKnownNetworkWithManyNames checks that a network from which many users
+// have logged in has one budget for all of their names.
 func TestKnownNetworkWithManyNames(t *testing.T) {
 	a, now, n := newAttempts(0), time.Now(), 0
 	for i := range homeFailures/knownFailures + 2 {
@@ -197,8 +199,8 @@ func TestKnownNetworkWithManyNames(t *testing.T) {
 	}
 }
 
-// TestKnownDevicesAndNetworksOfOneName: all networks from which someone logged
-// in under a name share the failures of that name, and so do all devices.
+// TestKnownDevicesAndNetworksOfOneName checks that all known networks of a name
+// share the failures of that name, and that all known devices do.
 func TestKnownDevicesAndNetworksOfOneName(t *testing.T) {
 	for what, from := range map[string]func(i int) caller{
 		"networks": func(i int) caller { return newCaller(fmt.Sprintf("192.0.2.%d:1", i), "anna", "") },
@@ -219,7 +221,7 @@ func TestKnownDevicesAndNetworksOfOneName(t *testing.T) {
 	}
 }
 
-// TestFailuresAreNoLogins: a wrong password does not count as a login.
+// TestFailuresAreNoLogins checks that a wrong password does not use up a login.
 func TestFailuresAreNoLogins(t *testing.T) {
 	a, now, c := newAttempts(2), time.Now(), newCaller("192.0.2.1:1", "anna", "")
 	if n := failures(a, c, now); n != pairFailures {
@@ -236,7 +238,8 @@ func TestFailuresAreNoLogins(t *testing.T) {
 	}
 }
 
-// TestStepUpIsNoLogin: repeating the password does not count as a login.
+// TestStepUpIsNoLogin checks that repeating the password does not use up a
+// login.
 func TestStepUpIsNoLogin(t *testing.T) {
 	r := start(t, func(c *setup) { c.LoginsPerHour = 1 })
 	access, _ := r.Login()
@@ -248,8 +251,8 @@ func TestStepUpIsNoLogin(t *testing.T) {
 	r.Call("POST", "/auth/login", `{"username":"test","password":"test"}`, jsonType).WantProblem(t, 429, "rate_limited", "")
 }
 
-// TestLoginsAreLimited: the logins of a user from one network are limited, and
-// other users and networks are not affected.
+// TestLoginsAreLimited checks that the logins of a user from one network are
+// limited, and that this does not affect other users and networks.
 func TestLoginsAreLimited(t *testing.T) {
 	a, now := newAttempts(30), time.Now()
 	logins := func(addr, name, device string) (n int) {
@@ -282,10 +285,10 @@ func TestLoginsAreLimited(t *testing.T) {
 	}
 }
 
-// TestRefusedLoginsCostNothing: 20 logins with the right password are under
-// way and one more is refused. After the 20 have succeeded, as many are
-// allowed as before. The same holds if one limiter refuses and the others do
-// not.
+// TestRefusedLoginsCostNothing checks that a refused login uses up no attempt.
+// While 20 logins with the right password are in progress, one more is refused.
+// After the 20 have succeeded, as many are allowed as before. The same holds if
+// one limiter refuses and the others do not.
 func TestRefusedLoginsCostNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		login := func(name, password string) int {
@@ -306,13 +309,13 @@ func TestRefusedLoginsCostNothing(t *testing.T) {
 					}
 				})
 			}
-			time.Sleep(time.Second / 2) // all are under way
+			time.Sleep(time.Second / 2) // all are in progress
 			if code := login("another", "test"); code != http.StatusTooManyRequests {
 				t.Errorf("round %d: one too many is %d", round, code)
 			}
 			logins.Wait()
 		}
-		for i := range 30 { // the name refuses, and the address gives nothing for it
+		for i := range 30 { // the limit of the name refuses, and the address loses no attempt
 			if code := login("anna", "wrong"); (code == http.StatusTooManyRequests) != (i >= 10) {
 				t.Errorf("wrong password %d is %d", i, code)
 			}
@@ -332,8 +335,8 @@ func TestRefusedLoginsCostNothing(t *testing.T) {
 	})
 }
 
-// TestR3_UnknownUserTakesTheSameTime: an unknown name takes as long as a known
-// one, also on a busy machine.
+// TestR3_UnknownUserTakesTheSameTime checks that an unknown name takes as long
+// as a known one, also on a busy machine.
 func TestR3_UnknownUserTakesTheSameTime(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), 5)
 	if err != nil {
@@ -372,7 +375,8 @@ func TestR3_UnknownUserTakesTheSameTime(t *testing.T) {
 	}
 }
 
-// TestFailedLoginsPage: docs/security.md has the numbers of the program.
+// TestFailedLoginsPage checks that docs/security.md has the limits of the
+// program.
 func TestFailedLoginsPage(t *testing.T) {
 	page, err := os.ReadFile("../docs/security.md")
 	if err != nil {

@@ -16,9 +16,9 @@ import (
 	"wsauth/token"
 )
 
-// TestLoginThatWouldBeRevoked: after all sessions were ended, the clock is
-// set back. A login is refused with the reason, since its tokens would be
-// revoked already. It ends no other session, and succeeds once the clock has
+// TestLoginThatWouldBeRevoked checks a login after all sessions were ended and
+// the clock was set back. It is refused with the reason, since its tokens would
+// already be revoked. It ends no other session, and succeeds once the clock has
 // caught up.
 func TestLoginThatWouldBeRevoked(t *testing.T) {
 	const back = 3 * time.Second
@@ -51,8 +51,8 @@ func TestLoginThatWouldBeRevoked(t *testing.T) {
 	}
 }
 
-// TestStepUpWhileTheUserIsEnded: the user is logged out everywhere while the
-// password is checked, and gets no token.
+// TestStepUpWhileTheUserIsEnded checks that a user who is logged out everywhere
+// while the password is checked gets no token.
 func TestStepUpWhileTheUserIsEnded(t *testing.T) {
 	var r *rig
 	ends := false
@@ -74,8 +74,8 @@ func TestStepUpWhileTheUserIsEnded(t *testing.T) {
 	}
 }
 
-// TestRefreshThatWouldBeRevoked: after a logout everywhere and a new
-// login, the clock is set back to before the logout. The next tokens of the
+// TestRefreshThatWouldBeRevoked checks a refresh after a logout everywhere, a
+// new login, and a clock set back to before the logout. The next tokens of the
 // session would be revoked.
 func TestRefreshThatWouldBeRevoked(t *testing.T) {
 	const back = 3 * time.Second
@@ -111,7 +111,8 @@ func TestRefreshThatWouldBeRevoked(t *testing.T) {
 					}
 					r.wantLog("reason=clock_behind")
 
-					// Nothing has ended or was exchanged, so it succeeds later.
+					// The session has not ended and no token was exchanged, so
+					// the refresh succeeds later.
 					time.Sleep(back + 2*time.Second)
 					e = r.Call("POST", request.path, request.body, bearer(raw), jsonType)
 					if e.StatusCode != http.StatusOK {
@@ -151,8 +152,8 @@ func sidAhead(by time.Duration) string {
 	return hex[:8] + "-" + hex[8:] + "-7abc-8def-0123456789ab"
 }
 
-// TestOwnTokensAfterTheClockWasSetBack: after the clock was set back by a few
-// seconds, tokens are still valid, and live no longer.
+// TestOwnTokensAfterTheClockWasSetBack checks that after the clock was set back
+// by a few seconds, tokens are still valid and do not live longer.
 func TestOwnTokensAfterTheClockWasSetBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		access, later := tokenAhead(store.ClockStep, store.NewSessionID()), tokenAhead(store.ClockStep+time.Second, store.NewSessionID())
@@ -171,9 +172,9 @@ func TestOwnTokensAfterTheClockWasSetBack(t *testing.T) {
 	}, withTestSecret)
 }
 
-// TestLogoutEverywhereAfterTheClockWasSetBack: a session that started before
-// the clock was set back ends with the others, and its tokens are still revoked
-// when the clock has caught up.
+// TestLogoutEverywhereAfterTheClockWasSetBack checks that a session that
+// started before the clock was set back ends with the others. Its tokens are
+// still revoked when the clock has caught up.
 func TestLogoutEverywhereAfterTheClockWasSetBack(t *testing.T) {
 	const ahead = 3 * time.Second
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -196,9 +197,9 @@ func TestLogoutEverywhereAfterTheClockWasSetBack(t *testing.T) {
 	}, withTestSecret)
 }
 
-// TestEndsAfterTheClockWasSetBack: a logout ends the session however far the
-// clock was set back. A refresh is answered with 503, so that clients try
-// again: the session has not ended.
+// TestEndsAfterTheClockWasSetBack checks that a logout ends the session however
+// far the clock was set back. A refresh is answered with 503, so that clients
+// try again, because the session has not ended.
 func TestEndsAfterTheClockWasSetBack(t *testing.T) {
 	for _, back := range []time.Duration{store.ClockStep + time.Second, time.Minute, 2 * time.Hour} {
 		for _, known := range []bool{true, false} { // whether the store has the session

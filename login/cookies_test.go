@@ -19,8 +19,9 @@ func TestEndedCookiesAreCleared(t *testing.T) {
 				if e := elsewhere.Call("POST", "/auth/logout-everywhere", "", bearer(other)); e.StatusCode != http.StatusOK {
 					t.Fatalf("%d %s", e.StatusCode, e.Text)
 				}
-				// Tokens of the ended session in a header leave the cookies alone, and so
-				// does a request without a CSRF value.
+				// A request with tokens of the ended session in a header does
+				// not delete the cookies, nor does a request without a CSRF
+				// value.
 				elsewhere.Call("POST", path, "", bearer(other)).WantEnded(t)
 				r.Call("POST", path, "").WantProblem(t, 403, "csrf_mismatch", "")
 				if left := r.Cookies(); len(left) != 4 {
@@ -36,7 +37,7 @@ func TestEndedCookiesAreCleared(t *testing.T) {
 }
 
 // TestTokensClearNoCookies checks that requests with tokens in headers delete
-// no cookies, which may belong to another window.
+// no cookies, because the cookies may belong to another window.
 func TestTokensClearNoCookies(t *testing.T) {
 	r := start(t, func(c *setup) { c.RefreshGrace = -1 })
 	elsewhere := r.beside()
@@ -76,9 +77,9 @@ func wantCleared(t *testing.T, e logintest.Answer) {
 	}
 }
 
-// TestLogoutByAnExpiredAccessCookie: a user whose access token has expired
-// logs out with the refresh token, whether or not the browser has kept the
-// other cookie.
+// TestLogoutByAnExpiredAccessCookie checks that a user whose access token has
+// expired can log out with the refresh token, whether or not the browser has
+// kept the access cookie.
 func TestLogoutByAnExpiredAccessCookie(t *testing.T) {
 	for _, path := range []string{"/auth/logout", "/auth/logout-everywhere"} {
 		for name, kept := range map[string]bool{"kept": true, "gone": false} {
@@ -92,7 +93,8 @@ func TestLogoutByAnExpiredAccessCookie(t *testing.T) {
 					if !kept {
 						client, headers = r.beside(), []string{alone}
 					}
-					// The CSRF value of the expired token is not valid for the other.
+					// The CSRF value of the expired access token is not valid
+					// for the refresh token.
 					client.Call("POST", path, "", append(headers, csrf(access))...).WantProblem(t, 403, "csrf_mismatch", "do not match")
 					e := client.Call("POST", path, "", append(headers, csrf(refresh))...)
 					if e.StatusCode >= 300 {
@@ -110,8 +112,8 @@ func TestLogoutByAnExpiredAccessCookie(t *testing.T) {
 	}
 }
 
-// TestLogoutWithoutAValidCookie: without a valid token a logout is refused,
-// and expired cookies are deleted.
+// TestLogoutWithoutAValidCookie checks that a logout without a valid token is
+// refused, and that expired cookies are deleted.
 func TestLogoutWithoutAValidCookie(t *testing.T) {
 	for _, path := range []string{"/auth/logout", "/auth/logout-everywhere"} {
 		inBubble(t, func(t *testing.T, r *rig) {

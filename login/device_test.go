@@ -12,11 +12,11 @@ import (
 	"wsauth/token"
 )
 
-// devices returns the devices of the service.
+// devices returns a devices with the keys of the service.
 func (r *rig) devices() *devices { return &devices{keys: r.keys, path: "/auth/login"} }
 
-// loginFrom logs in from an address, and returns the status and the cookie of
-// the device.
+// loginFrom logs in from an address, and returns the status and the device
+// cookie.
 func (r *rig) loginFrom(addr, name, password string, devices ...*http.Cookie) (int, *http.Cookie) {
 	r.T.Helper()
 	req := httptest.NewRequest(http.MethodPost, "http://app.example/auth/login", strings.NewReader(fmt.Sprintf(`{"username":%q,"password":%q}`, name, password)))
@@ -48,7 +48,7 @@ func (r *rig) lockOut(name string) {
 	}
 }
 
-// TestDeviceKeys: an entry is valid for one key and one name.
+// TestDeviceKeys checks that an entry is valid for one key and one name.
 func TestDeviceKeys(t *testing.T) {
 	key, other := must(token.GenerateKey(token.HS256)), must(token.GenerateKey(token.HS256))
 	entry := make([]byte, deviceExpiry+deviceID)
@@ -69,8 +69,8 @@ func TestDeviceKeys(t *testing.T) {
 	}
 }
 
-// TestDeviceIsNotLockedOut: the cookie of a login gives its device 10 attempts
-// at its own name, whatever other clients do.
+// TestDeviceIsNotLockedOut checks that the cookie of a login gives its device
+// 10 attempts at its own name, whatever other clients do.
 func TestDeviceIsNotLockedOut(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		code, device := r.loginFrom("192.0.2.1:80", "anna", "test")
@@ -127,8 +127,8 @@ func TestDeviceIsNotLockedOut(t *testing.T) {
 	}, func(c *setup) { c.Users = anyone })
 }
 
-// TestDeviceOfSeveralNames: a browser keeps the last four names, each with its
-// ID.
+// TestDeviceOfSeveralNames checks that a browser keeps the last four names,
+// each with its ID.
 func TestDeviceOfSeveralNames(t *testing.T) {
 	r := start(t, func(c *setup) { c.Users = anyone })
 	var device *http.Cookie
@@ -162,8 +162,8 @@ func TestDeviceOfSeveralNames(t *testing.T) {
 	}
 }
 
-// TestDeviceCookieIsSecure: it is Secure, except on a developer's machine
-// without TLS.
+// TestDeviceCookieIsSecure checks that the device cookie is Secure, except on a
+// developer's machine without TLS.
 func TestDeviceCookieIsSecure(t *testing.T) {
 	req := httptest.NewRequest(http.MethodPost, "http://localhost:8000/", nil)
 	if name := (&devices{}).cookieName(req); name != deviceName {
@@ -175,7 +175,8 @@ func TestDeviceCookieIsSecure(t *testing.T) {
 	}
 }
 
-// FuzzDevice: no value is a device of a name that did not log in with it.
+// FuzzDevice checks that no cookie value is a device of a name unless someone
+// logged in under that name with it.
 func FuzzDevice(f *testing.F) {
 	d := &devices{keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), path: "/auth/login"}
 	w := httptest.NewRecorder()

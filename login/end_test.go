@@ -8,9 +8,9 @@ import (
 	"wsauth/token"
 )
 
-// TestEndsHoldForLongLivedTokens checks that a token of the same key that lives
-// longer than those of the service, such as one of "wsauth token issue", stays
-// revoked until it expires.
+// TestEndsHoldForLongLivedTokens checks a token that is signed with the same
+// key but lives longer than those of the service, such as one issued by "wsauth
+// token issue". It stays revoked until it expires.
 func TestEndsHoldForLongLivedTokens(t *testing.T) {
 	var keys *token.KeySet
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -33,7 +33,7 @@ func TestEndsHoldForLongLivedTokens(t *testing.T) {
 		if _, _, err := r.s.EndUser(t.Context(), "removed"); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * time.Hour) // the gateway's own tokens have expired, and their revocations are forgotten
+		time.Sleep(2 * time.Hour) // the service's own tokens have expired, and their revocations have been dropped
 		for _, access := range []string{leaves, removed} {
 			r.Call("GET", "/auth/session", "", bearer(access)).WantEnded(t)
 		}
@@ -44,7 +44,7 @@ func TestEndsHoldForLongLivedTokens(t *testing.T) {
 	})
 }
 
-// TestEnd: a session ends by its ID, and its sockets with it.
+// TestEnd checks that End ends a session and its sockets, given its ID.
 func TestEnd(t *testing.T) {
 	r := start(t)
 	access, refresh := r.Login()

@@ -48,8 +48,9 @@ func newService(check login.AuthenticatorFunc) (*login.Service, *wsauth.Guard) {
 	return service, guard
 }
 
-// A service is mounted beside the application's own handlers: a user logs in,
-// and then logs out everywhere. login.OpenUsers reads users from a file.
+// A service is mounted next to the application's own handlers. A user logs in,
+// and an administrator then ends the user's sessions. login.OpenUsers reads
+// users from a file.
 func Example() {
 	service, guard := newService(func(_ context.Context, name, password string) (bool, error) {
 		return name == "ada" && password == "lovelace", nil

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestFreshIsLimitedAsALogin: repeating the password is limited like a login
-// (R3).
+// TestFreshIsLimitedAsALogin checks that repeating the password is limited like
+// a login (R3).
 func TestFreshIsLimitedAsALogin(t *testing.T) {
 	r := start(t)
 	access, _ := r.Login()

@@ -21,8 +21,8 @@ import (
 
 const hashTime = 250 * time.Millisecond
 
-// slowUsers returns users whose passwords, all "test", take hashTime to check,
-// a few at a time.
+// slowUsers returns users who all have the password "test". Each check takes
+// hashTime, and only slots run at a time.
 func slowUsers(t *testing.T, slots int, names ...string) *Users {
 	t.Helper()
 	var pairs []string
@@ -38,8 +38,8 @@ func slowUsers(t *testing.T, slots int, names ...string) *Users {
 	return u
 }
 
-// TestKnownDeviceWaitsThreeHashes: 256 wrong passwords, from one network or as
-// many, do not delay a known device by more than three hashes.
+// TestKnownDeviceWaitsThreeHashes checks that 256 wrong passwords, from one
+// network or from 256, do not delay a known device by more than three hashes.
 func TestKnownDeviceWaitsThreeHashes(t *testing.T) {
 	for name, addr := range map[string]func(i int) string{
 		"one /64":          func(i int) string { return fmt.Sprintf("[2001:db8:1:2::%x]:80", i+1) },
@@ -82,7 +82,7 @@ func TestKnownDeviceWaitsThreeHashes(t *testing.T) {
 
 // TestKnownDevicesOfOneUserTakeOneTurn checks that a user with 100 concurrent
 // sessions and as many devices delays another user's device by no more than
-// three hashes, and that only a few of these can wait.
+// three hashes. Only a few of the user's passwords can wait at a time.
 func TestKnownDevicesOfOneUserTakeOneTurn(t *testing.T) {
 	const devices = 40
 	for _, path := range []string{"/auth/login", "/auth/fresh"} {
@@ -140,14 +140,15 @@ func TestKnownDevicesOfOneUserTakeOneTurn(t *testing.T) {
 	}
 }
 
-// TestLongWaitsAreRefused: an unknown client that would wait over 2 s is
-// refused at once, with the time to wait, and without counting a failure.
+// TestLongWaitsAreRefused checks that an unknown client that would wait over 2
+// s is refused at once, with the time to wait. This is not counted as a
+// failure.
 func TestLongWaitsAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		users := slowUsers(t, 1, "anna")
 		r := build(t, func(c *setup) { c.Users = users })
 		defer func() { _ = r.guard.Shutdown(context.Background()) }()
-		for i := range 8 { // so that the queue knows how long a hash takes
+		for i := range 8 { // so that the queue has measured how long a hash takes
 			r.loginFrom(fmt.Sprintf("192.0.2.%d:80", i), "nobody", "wrong")
 		}
 		var mu sync.Mutex
@@ -179,8 +180,8 @@ func TestLongWaitsAreRefused(t *testing.T) {
 	})
 }
 
-// TestHashQueueTakesTurns: at most four of one network wait, and networks take
-// turns.
+// TestHashQueueTakesTurns checks that at most four passwords of one network
+// wait, and that networks take turns.
 func TestHashQueueTakesTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newHashQueue(1)
@@ -230,13 +231,13 @@ func TestHashQueueTakesTurns(t *testing.T) {
 	})
 }
 
-// TestExpectedWait computes how long one more client waits.
+// TestExpectedWait checks the estimate of how long one more client waits.
 func TestExpectedWait(t *testing.T) {
 	for name, test := range map[string]struct {
 		slots          int
 		known, unknown string // the keys of the waiting clients
 		key            string
-		hashes         int // that end earlier
+		hashes         int // that end before its own starts
 	}{
 		"nobody waits":                     {1, "", "", "x", 1},
 		"one of another network":           {1, "", "a", "x", 2},
@@ -265,7 +266,7 @@ func TestExpectedWait(t *testing.T) {
 	}
 }
 
-// TestHashQueueIsBounded: the number of waiting clients is bounded.
+// TestHashQueueIsBounded checks that the number of waiting clients is bounded.
 func TestHashQueueIsBounded(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -280,8 +281,8 @@ func TestHashQueueIsBounded(t *testing.T) {
 	}
 }
 
-// TestWaitingLinesRemove removes waiters from the beginning, middle and end of
-// a line, and one that is not there.
+// TestWaitingLinesRemove checks the removal of waiters from the beginning,
+// middle and end of a line, and of one that is not in it.
 func TestWaitingLinesRemove(t *testing.T) {
 	l := newWaitingLines()
 	var waiters []*waiter
@@ -304,9 +305,9 @@ func TestWaitingLinesRemove(t *testing.T) {
 	}
 }
 
-// TestHashQueueGivesUp checks that a client that disconnects gives its place
-// back, even if its turn has just come, and that slow hashes do not let clients
-// wait forever.
+// TestHashQueueGivesUp checks that a client that disconnects gives up its
+// place, even if its turn has just come, and that clients do not wait forever
+// for slow hashes.
 func TestHashQueueGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newHashQueue(1)
@@ -346,8 +347,8 @@ func TestHashQueueGivesUp(t *testing.T) {
 	})
 }
 
-// TestWaitingLinesForget: nothing is left of clients that no longer wait,
-// whether or not they had their turn.
+// TestWaitingLinesForget checks that nothing is left of clients that no longer
+// wait, whether or not they had their turn.
 func TestWaitingLinesForget(t *testing.T) {
 	l := newWaitingLines()
 	waiters := map[string][]*waiter{}

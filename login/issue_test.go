@@ -69,7 +69,7 @@ func (s *endingStore) BeginSession(ctx context.Context, session store.Session) e
 }
 
 // TestUserEndedWhileASessionBegins checks that a session that has just started
-// ends, too, and that its tokens are not answered.
+// ends with the others, and that its tokens are not returned.
 func TestUserEndedWhileASessionBegins(t *testing.T) {
 	log := &endingStore{Store: memory.New(store.Limits{})}
 	r := start(t, func(c *setup) { c.Store = log })
@@ -89,8 +89,8 @@ func TestUserEndedWhileASessionBegins(t *testing.T) {
 	}
 }
 
-// TestFailedLoginsComeBack: after the time in docs/security.md, one more
-// password is checked.
+// TestFailedLoginsComeBack checks that after the time in docs/security.md, one
+// more password is checked.
 func TestFailedLoginsComeBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		try := func(want int) {
@@ -132,7 +132,8 @@ func (s *unreadableStore) Wait(ctx context.Context, after store.Cursor) error {
 }
 
 // TestNoLoginWhileRevocationsCannotBeRead checks that no session starts while
-// it might be revoked already, even though the store would accept it.
+// it is unknown whether it would be revoked, even though the store would accept
+// it.
 func TestNoLoginWhileRevocationsCannotBeRead(t *testing.T) {
 	log := &unreadableStore{}
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -159,8 +160,8 @@ func TestNoLoginWhileRevocationsCannotBeRead(t *testing.T) {
 	})
 }
 
-// TestNoTokenOutlivesTheSession: however late a token is issued, it expires
-// with its session.
+// TestNoTokenOutlivesTheSession checks that a token expires with its session,
+// however late it is issued.
 func TestNoTokenOutlivesTheSession(t *testing.T) {
 	r := start(t, func(c *setup) { c.AccessTTL, c.RefreshTTL, c.SessionTTL = time.Minute, time.Hour, 2*time.Hour })
 	for _, left := range []time.Duration{2 * time.Hour, 61 * time.Minute, time.Minute, 20500 * time.Millisecond, 2 * time.Second, 1700 * time.Millisecond} {
@@ -208,8 +209,8 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// TestSpreadIsOfLongLives: lifetimes below spreadFrom are not spread, and the
-// others are 90 to 100 % of AccessTTL.
+// TestSpreadIsOfLongLives checks that lifetimes below spreadFrom are not
+// spread, and that others are 90 to 100 % of AccessTTL.
 func TestSpreadIsOfLongLives(t *testing.T) {
 	longest, shortest := time.Duration(0), defaultAccessTTL
 	for i := range 100_000 {

@@ -30,8 +30,9 @@ func TestLoginAnswersTokens(t *testing.T) {
 	}
 }
 
-// TestLoginByTokenLeavesCookies: cookies may belong to another window.
-// Deleting them would log it out in the browser but not on the server.
+// TestLoginByTokenLeavesCookies checks that a login without cookies does not
+// delete cookies, because they may belong to another window. Deleting them
+// would log that window out in the browser but not on the server.
 func TestLoginByTokenLeavesCookies(t *testing.T) {
 	r := start(t)
 	value, _ := r.LoginCookies()
@@ -106,8 +107,8 @@ func TestH15_LoginIsNoOracle(t *testing.T) {
 	}
 }
 
-// TestPasswordsCannotBeChecked: if the authenticator fails, there are no
-// tokens and no session, and no failure is counted.
+// TestPasswordsCannotBeChecked checks that if the authenticator fails, no
+// tokens are issued, no session starts and no failure is counted.
 func TestPasswordsCannotBeChecked(t *testing.T) {
 	for name, test := range map[string]struct {
 		err                  error

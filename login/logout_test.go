@@ -47,8 +47,8 @@ func TestLogoutEndsEveryTokenOfTheSession(t *testing.T) { // L4, Q19
 	}
 }
 
-// TestLogoutOfAClientThatIsGone: closing a page right after "log out" logs
-// out.
+// TestLogoutOfAClientThatIsGone checks that a logout succeeds even if the page
+// is closed right after it was requested.
 func TestLogoutOfAClientThatIsGone(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	r := start(t, func(c *setup) { c.Store = &leavingStore{memory.New(store.Limits{}), cancel} })
@@ -113,7 +113,8 @@ func TestL6_LogoutEverywhere(t *testing.T) {
 			}
 			r.Call("POST", "/auth/refresh", "", bearer(refresh)).WantEnded(t)
 
-			// A session of the same second continues, and is the only one.
+			// A session that started in the same second continues, and is the
+			// only one.
 			again, _ := r.Login()
 			r.echoes(again)
 			if list := r.Call("GET", "/auth/sessions", "", bearer(again)).Decode(t)["sessions"].([]any); len(list) != 1 {
@@ -123,8 +124,9 @@ func TestL6_LogoutEverywhere(t *testing.T) {
 	}
 }
 
-// TestL6_LoginRightAfterLogoutEverywhereLives checks a login that may come in
-// the same millisecond as the answer.
+// TestL6_LoginRightAfterLogoutEverywhereLives checks that a login is not
+// revoked even if it follows the answer to a logout everywhere in the same
+// millisecond.
 func TestL6_LoginRightAfterLogoutEverywhereLives(t *testing.T) {
 	r := start(t)
 	for range 50 {
@@ -138,8 +140,8 @@ func TestL6_LoginRightAfterLogoutEverywhereLives(t *testing.T) {
 	}
 }
 
-// TestC12_CookiesAloneDoNothing: each of these requests needs the CSRF value
-// of the token in the cookie.
+// TestC12_CookiesAloneDoNothing checks that each of these requests needs the
+// CSRF value of the token in the cookie.
 func TestC12_CookiesAloneDoNothing(t *testing.T) {
 	r := start(t)
 	r.LoginCookies()

@@ -10,7 +10,7 @@ import (
 	"wsauth/internal/problem"
 )
 
-// TestNumbersInPages checks that numbers in sentences of pages are those of the
+// TestNumbersInPages checks that numbers in the documentation are those of the
 // program.
 func TestNumbersInPages(t *testing.T) {
 	const day = 24 * time.Hour
@@ -52,7 +52,7 @@ func TestNumbersInPages(t *testing.T) {
 	}
 }
 
-// oneOf returns words if d is exactly this unit.
+// oneOf returns words if d equals unit, and fails the test otherwise.
 func oneOf(t *testing.T, d, unit time.Duration, words string) string {
 	t.Helper()
 	if d != unit {

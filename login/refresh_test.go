@@ -38,7 +38,7 @@ func TestRefreshByCookieStaysInCookies(t *testing.T) {
 	accessCSRF, refreshCSRF := r.LoginCookies()
 	old := r.Cookies()
 	r.Call("POST", "/auth/refresh", "").WantProblem(t, 403, "csrf_mismatch", "Missing CSRF")                   // C12
-	r.Call("POST", "/auth/refresh", "", csrf(accessCSRF)).WantProblem(t, 403, "csrf_mismatch", "do not match") // another token's
+	r.Call("POST", "/auth/refresh", "", csrf(accessCSRF)).WantProblem(t, 403, "csrf_mismatch", "do not match") // the value of another token
 	e := r.Call("POST", "/auth/refresh", "", csrf(refreshCSRF))
 	if e.StatusCode != http.StatusOK || strings.Contains(e.Text, "access_token\"") {
 		t.Fatalf("%d %s", e.StatusCode, e.Text)
@@ -128,7 +128,7 @@ func logoutRequest(t *testing.T, raw string) *http.Request {
 }
 
 // TestRefreshIsAnsweredAgainWithinTheGrace checks that a client that has lost
-// the answer gets it again (L9, for refresh tokens).
+// the answer can get the same tokens again (L9, for refresh tokens).
 func TestRefreshIsAnsweredAgainWithinTheGrace(t *testing.T) {
 	r := start(t, func(c *setup) { c.RefreshGrace = MaxRefreshGrace })
 	_, refresh := r.Login()

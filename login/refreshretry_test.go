@@ -25,7 +25,7 @@ func (r *rig) refreshID(raw string) string {
 }
 
 // askAndCut sends a request, reads the first n bytes of the answer, and closes
-// the connection. whole reports whether the answer was no longer than that.
+// the connection. whole reports whether that was the whole answer.
 func (r *rig) askAndCut(path string, n int, headers ...string) (answer string, whole bool) {
 	r.T.Helper()
 	conn := r.Connect()
@@ -43,8 +43,8 @@ func (r *rig) askAndCut(path string, n int, headers ...string) (answer string, w
 }
 
 // TestRefreshAnswerCutAtEachByte checks that a client that loses the answer at
-// any byte can repeat its request with the same key, long after the grace,
-// which is none here, and that the session continues.
+// any byte can repeat its request with the same key, and that the session
+// continues. There is no grace period.
 func TestRefreshAnswerCutAtEachByte(t *testing.T) {
 	r := start(t, func(c *setup) { c.RefreshGrace = -1 })
 	access, refresh := r.Login()
@@ -69,9 +69,9 @@ func TestRefreshAnswerCutAtEachByte(t *testing.T) {
 	r.Call("POST", "/auth/refresh", "", bearer(access)).WantProblem(t, 403, "wrong_token_type", "")
 }
 
-// TestRefreshAnswerCutAtEachByteWithCookies: a browser keeps the cookies of an
-// answer once its head is complete, and repeats the request with the cookies
-// that it has.
+// TestRefreshAnswerCutAtEachByteWithCookies checks the same for a browser. It
+// stores the cookies of an answer once the header is complete, and repeats the
+// request with the cookies that it has.
 func TestRefreshAnswerCutAtEachByteWithCookies(t *testing.T) {
 	r := start(t, func(c *setup) { c.RefreshGrace = -1 })
 	_, proof := r.LoginCookies()
@@ -104,12 +104,13 @@ func TestRefreshAnswerCutAtEachByteWithCookies(t *testing.T) {
 	}
 }
 
-// TestL7_ThiefWithAnOldRefreshToken: a thief uses an old refresh token, with
-// or without the right key, before or after its owner used the successor.
+// TestL7_ThiefWithAnOldRefreshToken checks what happens when a thief uses an
+// old refresh token, with or without the right key, before or after its owner
+// uses the successor.
 func TestL7_ThiefWithAnOldRefreshToken(t *testing.T) {
 	const day = 24 * time.Hour
 	for name, c := range map[string]struct {
-		generation int           // of the stolen token: 0, or 1 which was exchanged last, for 2
+		generation int           // of the stolen token: 0, or 1; 1 was exchanged last, for 2
 		key        string        // of the thief; the owner's are key-0, key-1 and key-2
 		after      time.Duration // since the last refresh
 		used       string        // what the owner then did with the token of generation 2
@@ -180,8 +181,8 @@ func TestRefreshWithoutRetry(t *testing.T) {
 	r.Call("POST", "/auth/refresh", "", bearer(refresh), idempotent("key")).WantProblem(t, 401, "session_ended", "")
 }
 
-// TestIdempotencyKeys: a malformed key is refused, and nothing is exchanged,
-// since a client that sends one relies on it.
+// TestIdempotencyKeys checks that a malformed key is refused and no token is
+// exchanged, since a client that sends a key relies on it.
 func TestIdempotencyKeys(t *testing.T) {
 	r := start(t, func(c *setup) { c.RefreshGrace = -1 })
 	_, refresh := r.Login()

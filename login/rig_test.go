@@ -44,7 +44,8 @@ type rig struct {
 	log    *wstest.Log
 }
 
-// build returns a rig that is not served. The test shuts its guard down.
+// build returns a rig that is not served. Its guard is shut down at the end of
+// the test.
 func build(t *testing.T, change ...func(*setup)) *rig {
 	t.Helper()
 	r := &rig{Client: logintest.Client{T: t}, log: &wstest.Log{}}
@@ -88,7 +89,7 @@ func start(t *testing.T, change ...func(*setup)) *rig {
 	return r
 }
 
-// inBubble runs a test in a synctest bubble. Its rig serves pipes.
+// inBubble runs a test in a synctest bubble. Its rig is served over pipes.
 func inBubble(t *testing.T, f func(t *testing.T, r *rig), change ...func(*setup)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

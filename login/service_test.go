@@ -37,7 +37,8 @@ func newGuard(t *testing.T, keys *token.KeySet, change ...func(*wsauth.Config)) 
 
 func newKeys() *token.KeySet { return must(token.NewKeySet(must(token.GenerateKey(token.HS256)))) }
 
-// TestNewReportsEveryError: each error names its field.
+// TestNewReportsEveryError checks that New reports every error, with the name
+// of its field.
 func TestNewReportsEveryError(t *testing.T) {
 	_, err := New(Config{
 		Prefix: "auth/", AccessTTL: time.Millisecond, RefreshTTL: time.Microsecond, SessionTTL: time.Nanosecond, RefreshGrace: time.Hour,
@@ -72,8 +73,8 @@ func TestNewReportsEveryError(t *testing.T) {
 	}
 }
 
-// TestPrefix checks that a prefix is a path that cookies and patterns of
-// http.ServeMux can have.
+// TestPrefix checks that a prefix must be valid as the path of a cookie and in
+// patterns of http.ServeMux.
 func TestPrefix(t *testing.T) {
 	for _, good := range []string{"/auth", "/gw/login", "/a.b", "/A~b_c-d"} {
 		if err := checkPrefix(good); err != nil {
@@ -87,7 +88,7 @@ func TestPrefix(t *testing.T) {
 	}
 }
 
-// TestCheckTwice checks that Check changes nothing when it is applied again,
+// TestCheckTwice checks that calling Check on its own result changes nothing
 // and returns the same errors.
 func TestCheckTwice(t *testing.T) {
 	for _, n := range []time.Duration{-5, -1, 0, 1, 2 * time.Second, 90 * time.Minute} {
@@ -133,7 +134,7 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// TestNoCookies checks that a login cannot ask for cookies that the guard would
+// TestNoCookies checks that a login cannot request cookies that the guard would
 // not read.
 func TestNoCookies(t *testing.T) {
 	keys := newKeys()
@@ -261,7 +262,7 @@ func TestTrustedProxies(t *testing.T) {
 	if e := login("192.0.2.1:80", "203.0.113.2", "test"); e.StatusCode != 200 {
 		t.Errorf("another client of the proxy: %s", e.Status)
 	}
-	for i := range 10 { // a peer that is not trusted has one address, whatever it says
+	for i := range 10 { // a peer that is not trusted is limited by its own address, whatever header it sends
 		login("192.0.2.2:80", "203.0.113.1"+string(rune('0'+i)), "wrong")
 	}
 	if e := login("192.0.2.2:80", "203.0.113.99", "test"); e.StatusCode != 429 {
@@ -269,8 +270,8 @@ func TestTrustedProxies(t *testing.T) {
 	}
 }
 
-// TestRequestsOfOtherOrigins: by default, pages of other origins can do
-// nothing; with CORS they can do what it allows.
+// TestRequestsOfOtherOrigins checks that by default, pages of other origins can
+// do nothing, and that with CORS they can do what it allows.
 func TestRequestsOfOtherOrigins(t *testing.T) {
 	for name, c := range map[string]struct {
 		tokens, cookies     bool
@@ -322,8 +323,8 @@ func TestRefusedHook(t *testing.T) {
 	}
 }
 
-// TestTicketPathHook checks that the application decides for which paths there
-// are tickets, and which sockets begin with a welcome.
+// TestTicketPathHook checks that the application decides which paths get
+// tickets and which sockets begin with a welcome.
 func TestTicketPathHook(t *testing.T) {
 	r := start(t, func(c *setup) {
 		c.TicketPath = func(_ *http.Request, path string) error {

@@ -71,8 +71,8 @@ func TestSessionsAreListed(t *testing.T) {
 	r.Call("DELETE", "/auth/sessions/"+firstSID, "", bearer(second)).WantProblem(t, 404, "", "no such session")
 }
 
-// TestSessionsOfOthersCannotBeEnded: another user's session is answered like
-// one that does not exist (H15).
+// TestSessionsOfOthersCannotBeEnded checks that a request to end another user's
+// session gets the same answer as one for a session that does not exist (H15).
 func TestSessionsOfOthersCannotBeEnded(t *testing.T) {
 	r := start(t, func(c *setup) { c.Users = anyone })
 	anna, _ := r.LoginAs("anna")
@@ -100,13 +100,13 @@ func TestEndingTheOwnSessionByCookieClearsCookies(t *testing.T) {
 	}
 }
 
-// TestSessionsOfAUserAreBounded: a user cannot fill the store. The least
-// recently used session ends.
+// TestSessionsOfAUserAreBounded checks that a user cannot fill the store: at
+// the limit, the least recently used session ends.
 func TestSessionsOfAUserAreBounded(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		first, firstRefresh := r.Login()
 		second, _ := r.Login()
-		time.Sleep(time.Millisecond) // the precision of the store: of two used in the same one, either may end
+		time.Sleep(time.Millisecond) // the precision of the store: of two sessions used in the same millisecond, either may end
 		r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(firstRefresh)))
 		conn := r.echoes(second)
 		for range maxSessions - 2 {
@@ -124,8 +124,8 @@ func TestSessionsOfAUserAreBounded(t *testing.T) {
 	})
 }
 
-// TestL13_EndUserClosesEverything: users who change their password, or are
-// removed, are logged out at once.
+// TestL13_EndUserClosesEverything checks that users who change their password
+// or are removed are logged out at once.
 func TestL13_EndUserClosesEverything(t *testing.T) {
 	users, path := openUsers(t, "test", "test", "other", "test")
 	r := start(t, func(c *setup) { c.Users = users })
@@ -152,8 +152,8 @@ func TestL13_EndUserClosesEverything(t *testing.T) {
 	r.Claims(again)
 }
 
-// TestL13_LoginDuringAPasswordChangeDoesNotLive: a login whose old password is
-// checked while it is changed gets no session.
+// TestL13_LoginDuringAPasswordChangeDoesNotLive checks that a login gets no
+// session if its password is changed while it is being checked.
 func TestL13_LoginDuringAPasswordChangeDoesNotLive(t *testing.T) {
 	checking, changed := make(chan struct{}), make(chan struct{})
 	r := start(t, func(c *setup) {
@@ -195,8 +195,8 @@ func (s beginningStore) begin(ctx context.Context, sid string, in time.Duration)
 	return s.BeginSession(ctx, store.Session{ID: sid, Subject: "test", Current: "jti", Started: started, Expires: started.Add(time.Hour), Ends: started.Add(time.Hour)})
 }
 
-// TestL13_EndUserLeavesLaterSessions: a session that started later does not
-// end.
+// TestL13_EndUserLeavesLaterSessions checks that EndUser does not end a session
+// that starts later.
 func TestL13_EndUserLeavesLaterSessions(t *testing.T) {
 	st := beginningStore{memory.New(store.Limits{})}
 	r := start(t, func(c *setup) { c.Store = st })
@@ -241,8 +241,9 @@ func (s *notedStore) Revoke(ctx context.Context, r ...store.Revocation) error {
 	return s.Store.Revoke(ctx, r...)
 }
 
-// TestEndedSessionsStayEnded: a session of the service is revoked for as long
-// as its tokens live, and any other for as long as any token can.
+// TestEndedSessionsStayEnded checks that a session of the service is revoked
+// for as long as its tokens live, and any other session for as long as any
+// token can live.
 func TestEndedSessionsStayEnded(t *testing.T) {
 	noted := &notedStore{Store: memory.New(store.Limits{})}
 	r := start(t, func(c *setup) { c.Store = noted })

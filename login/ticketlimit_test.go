@@ -8,8 +8,8 @@ import (
 	"wsauth/token"
 )
 
-// TestTicketsOfASessionAreLimited: a session that requests tickets all the
-// time fills neither the store nor the budgets of others.
+// TestTicketsOfASessionAreLimited checks that a session that requests tickets
+// all the time neither fills the store nor uses up the budgets of others.
 func TestTicketsOfASessionAreLimited(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		granted := func(access string) int {
@@ -47,8 +47,8 @@ func TestTicketsOfASessionAreLimited(t *testing.T) {
 	}, func(c *setup) { c.TicketBurst, c.TicketRate = 20, 1 })
 }
 
-// TestTicketsWithoutASessionAreLimited: tokens without a session share the
-// budget of their user.
+// TestTicketsWithoutASessionAreLimited checks that tokens without a session
+// share the budget of their user.
 func TestTicketsWithoutASessionAreLimited(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		access := func(subject string) string {
@@ -66,7 +66,8 @@ func TestTicketsWithoutASessionAreLimited(t *testing.T) {
 	}, func(c *setup) { c.TicketBurst = 20 })
 }
 
-// TestBadRequestsForTicketsAreFree: a malformed request does not count.
+// TestBadRequestsForTicketsAreFree checks that a malformed request is not
+// counted.
 func TestBadRequestsForTicketsAreFree(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		access, _ := r.Login()

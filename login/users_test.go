@@ -14,7 +14,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// usersFile writes a file of users, whose names and passwords alternate.
+// usersFile writes a file of users. In users, names and passwords alternate.
 func usersFile(t *testing.T, path string, users ...string) {
 	t.Helper()
 	var text strings.Builder
@@ -162,8 +162,9 @@ func TestL13_ChangesWhileNoServerRuns(t *testing.T) {
 	}
 }
 
-// TestUsersReloadWaitsForConfirmation: a file that removes more than half of
-// the users may have been truncated, and an empty one is never accepted.
+// TestUsersReloadWaitsForConfirmation checks that a file that removes more than
+// half of the users needs confirmation, because it may have been truncated. An
+// empty file is never accepted.
 func TestUsersReloadWaitsForConfirmation(t *testing.T) {
 	u, path := openUsers(t, "anna", "secret", "bert", "secret", "carl", "secret", "dora", "secret")
 	whole, err := os.ReadFile(path)
