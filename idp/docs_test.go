@@ -10,8 +10,8 @@ import (
 )
 
 // TestPresetsPage checks that the table of presets in
-// docs/identity-providers.md has each preset, with the claims that it reads and
-// the maximum lifetime of its tokens.
+// docs/identity-providers.md has each preset, with the claims that the preset
+// reads and the maximum lifetime of its tokens.
 func TestPresetsPage(t *testing.T) {
 	text, err := os.ReadFile("../docs/identity-providers.md")
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"wsauth/store/memory"
 )
 
-// A server trusts a Keycloak realm: its sockets live as long as their access
-// tokens, and end when their session ends at Keycloak.
+// A server trusts a Keycloak realm. Its sockets end when their access token
+// expires, or when their session ends at Keycloak.
 func Example() {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -24,7 +24,7 @@ func Example() {
 		log.Print(err)
 		return
 	}
-	go func() { _ = provider.Run(ctx) }() // keeps its keys up to date
+	go func() { _ = provider.Run(ctx) }() // keeps the keys up to date
 	guard, err := wsauth.New(wsauth.Config{Verifier: provider.Verifier(), Revocations: memory.New(store.Limits{})})
 	if err != nil {
 		log.Print(err)
@@ -36,7 +36,7 @@ func Example() {
 		return
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /backchannel-logout", ended.Logout) // to be registered at the provider
+	mux.HandleFunc("POST /backchannel-logout", ended.Logout) // register its URL at the provider
 	mux.Handle("/ws", guard.Require(wsauth.Access)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		// any WebSocket library
 	})))

@@ -11,9 +11,10 @@ import (
 	"wsauth/token"
 )
 
-// FuzzStatement checks that whatever a provider signs, it can end only sessions
-// that can be revoked, named in its own namespace, and that refusals are errors
-// of the statement, not ours.
+// FuzzStatement checks that a provider can end only sessions in its own
+// namespace, whatever it signs, and that every revocation is valid. It also
+// checks that a refused statement is reported as an error in the statement, not
+// as a failure of this server.
 func FuzzStatement(f *testing.F) {
 	p, s := keycloak(f)
 	byEmail := must(New(Config{Preset: Keycloak, Issuer: realm, Audience: []string{"chat"}, ClientIDs: []string{"web"}, Namespace: "kc", Keys: s.keys(), Subject: "email"}))

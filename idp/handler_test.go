@@ -84,7 +84,7 @@ func refusal(resp *http.Response, err error) error {
 		return err
 	}
 	var problem struct{ Reason string }
-	body, _ := io.ReadAll(resp.Body) // the client keeps only a part
+	body, _ := io.ReadAll(resp.Body) // the client keeps only the beginning
 	_ = json.Unmarshal(body, &problem)
 	return fmt.Errorf("%d %s", resp.StatusCode, problem.Reason)
 }
@@ -164,8 +164,8 @@ func TestLogoutEndsTheSockets(t *testing.T) {
 	}
 }
 
-// TestEventEndsTheSockets checks that an event ends them, too, and that a
-// replay is acknowledged, as RFC 8935 requires, and ignored.
+// TestEventEndsTheSockets checks that an event ends the sockets of its session.
+// A replay is acknowledged, as RFC 8935 requires, and ignored.
 func TestEventEndsTheSockets(t *testing.T) {
 	r := newRig(t)
 	first, other := r.mustDial(t, "ada", "s1"), r.mustDial(t, "bob", "s2")
@@ -213,8 +213,8 @@ func TestLogoutReplayAtOnce(t *testing.T) {
 	}
 }
 
-// TestHandlerRefusals checks that an invalid statement ends nothing, and is
-// answered with an error of the protocol that contains nothing of it.
+// TestHandlerRefusals checks that an invalid statement ends nothing. The answer
+// is an error of the protocol that contains nothing from the statement.
 func TestHandlerRefusals(t *testing.T) {
 	r := newRig(t)
 	socket := r.mustDial(t, "ada", "s1")
@@ -267,8 +267,8 @@ type brokenGuard struct{ err error }
 func (g brokenGuard) Revoke(context.Context, ...store.Revocation) (int, error) { return 0, g.err }
 func (g brokenGuard) Revoked(context.Context, *token.Claims) (bool, error)     { return false, nil }
 
-// TestHandlerWithoutStore checks that a statement that could not be processed
-// must be sent again.
+// TestHandlerWithoutStore checks that the provider must send a statement again
+// if it could not be processed.
 func TestHandlerWithoutStore(t *testing.T) {
 	p, s := keycloak(t)
 	h := must(NewHandler(brokenGuard{errors.New("down")}, nil, p))
@@ -302,9 +302,9 @@ func (l *flakyLog) Revoke(ctx context.Context, r ...store.Revocation) error {
 	return l.Store.Revoke(ctx, r...)
 }
 
-// TestHandlerWithAFullStore checks that a statement whose sessions have ended
-// on this node only must be sent again, and is then processed, since this node
-// may have lost it.
+// TestHandlerWithAFullStore checks a statement whose sessions have ended on
+// this node only: the provider must send it again, and it is then processed,
+// because this node may have lost the revocations.
 func TestHandlerWithAFullStore(t *testing.T) {
 	p, s := keycloak(t)
 	log := &flakyLog{Store: memory.New(store.Limits{})}

@@ -47,7 +47,7 @@ func with(base claims, changes claims) claims {
 	return c
 }
 
-// now returns the current date plus d, as in tokens.
+// now returns the current time plus d, in seconds since 1970.
 func now(d time.Duration) int64 { return time.Now().Add(d).Unix() }
 
 // sign returns a token of any form, even one that a library would refuse to

@@ -15,8 +15,8 @@ import (
 )
 
 // TestLogoutOutlivesEveryToken checks that a logout is remembered as long as
-// any token of the session could be valid, and that a token that would live
-// longer, or for an unknown time, is refused.
+// any token of the session can be valid. A token that would live longer, or for
+// an unknown time, is refused.
 func TestLogoutOutlivesEveryToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, s := keycloak(t)

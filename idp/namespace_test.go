@@ -15,7 +15,7 @@ import (
 )
 
 // TestJ27_LogoutOfAnotherProvider checks that a provider can end its own
-// sessions and users, and none of another provider, whatever names it uses.
+// sessions and users, but none of another provider, whatever names it uses.
 func TestJ27_LogoutOfAnotherProvider(t *testing.T) {
 	plain, s := newProvider(t, Config{Issuer: "https://a.example", Audience: []string{"chat"}})
 	other, _ := newProvider(t, Config{Issuer: "https://b.example", Audience: []string{"chat"}, Namespace: "b"})

@@ -11,8 +11,8 @@ import (
 	"wsauth/token"
 )
 
-// A specimen is an access token as its provider documents it, the claims that
-// must be read from it, and changes that must be refused.
+// A specimen is an access token from the documentation of its provider, with
+// the claims that must be read from it and changes that must make it invalid.
 type specimen struct {
 	config   Config
 	header   claims
@@ -123,9 +123,9 @@ func specimens() map[Preset]specimen {
 	}
 }
 
-// TestPresets checks that a documented access token is accepted with its
-// claims, and that neither other tokens signed with the same key nor those of
-// other providers are.
+// TestPresets checks that a documented access token is accepted and its claims
+// are read. Other tokens signed with the same key, and tokens of other
+// providers, are refused.
 func TestPresets(t *testing.T) {
 	all := specimens()
 	for _, preset := range Presets() {
@@ -234,8 +234,8 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
-// TestInsecureSettings checks that an insecure configuration requires its
-// setting, and has a warning.
+// TestInsecureSettings checks that an insecure configuration requires an
+// explicit setting and has a warning.
 func TestInsecureSettings(t *testing.T) {
 	for name, tt := range map[string]struct {
 		config  Config
@@ -263,7 +263,7 @@ func TestInsecureSettings(t *testing.T) {
 }
 
 // TestGoogleParties checks which clients may request a token of Google, and for
-// whom.
+// which audiences.
 func TestGoogleParties(t *testing.T) {
 	const web, app, service = "web.apps.googleusercontent.com", "android.apps.googleusercontent.com", "107517467455664443765"
 	for name, tt := range map[string]struct {

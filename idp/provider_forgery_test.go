@@ -33,9 +33,9 @@ func forge(header, claims map[string]any, sign func(signed []byte) []byte) strin
 	return signed + "." + b64(sign([]byte(signed)))
 }
 
-// TestJ27_TwoProviders checks two providers with the same kid and different
-// keys. Neither opens a socket with the issuer or for the users of the other,
-// whichever was seen first.
+// TestJ27_TwoProviders checks two providers that have different keys with the
+// same kid. No token of either opens a socket as a user of the other or with
+// its issuer, whichever provider was seen first.
 func TestJ27_TwoProviders(t *testing.T) {
 	a, b := idptest.New(t), idptest.New(t)
 	s := onLoopback(t, patience, a, b)
@@ -66,7 +66,8 @@ func TestJ27_TwoProviders(t *testing.T) {
 			t.Errorf("%s: %d, %q", tt.name, status, user)
 		}
 	}
-	// An outage of one does not affect the other, and lets no token in.
+	// An outage of one provider does not affect the other, and makes no invalid
+	// token valid.
 	a.Down()
 	b.Rotate("key-2", "ES256")
 	s.want(http.StatusSwitchingProtocols, "a new key of the other", by(b, "key-2"))
@@ -200,7 +201,7 @@ func TestQ2_ProviderKeysInTokens(t *testing.T) {
 		return slices.Concat(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32)))
 	}
 	thumb := sha256.Sum256(der)
-	before := time.Now().Add(-5 * time.Minute).Unix() // the keys were fetched later, so an unknown kid is not awaited
+	before := time.Now().Add(-5 * time.Minute).Unix() // before the keys were fetched, so that the test does not wait for the unknown kid
 	for _, kid := range []string{"key-1", "own", theirs.URL, "../../keys", "\x00", "' OR 1=1 --"} {
 		for name, v := range map[string]any{
 			"jwk": jwk, "jku": theirs.URL, "x5u": theirs.URL, "x5c": []string{base64.StdEncoding.EncodeToString(der)}, "x5t#S256": b64(thumb[:]), "iss": p.Issuer(),

@@ -47,8 +47,8 @@ func recoverNow(p *idptest.Provider) {
 	}
 }
 
-// TestProviderOutages checks that during any outage, known keys open sockets,
-// no others do, and open sockets stay open. After it, everything works as
+// TestProviderOutages checks that during any outage, only known keys open
+// sockets, and open sockets stay open. After the outage, everything works as
 // before.
 func TestProviderOutages(t *testing.T) {
 	reached := new(atomic.Int64)
@@ -88,9 +88,9 @@ func TestProviderOutages(t *testing.T) {
 	}
 }
 
-// TestProviderOutagesThatLast checks the same over time, with the default
-// intervals. If only the discovery document is unavailable, this is not an
-// outage.
+// TestProviderOutagesThatLast checks the same for long outages, with the
+// default intervals. It is not an outage if only the discovery document is
+// unavailable.
 func TestProviderOutagesThatLast(t *testing.T) {
 	const private = "https://10.0.0.1/stolen"
 	for name, begin := range outages(private) {
@@ -149,8 +149,8 @@ func TestProviderOutagesThatLast(t *testing.T) {
 	}
 }
 
-// TestProviderDownFromTheStart checks that before a site has fetched any keys
-// it admits no client, and tells all to try again.
+// TestProviderDownFromTheStart checks that a site that has not fetched any keys
+// admits no client, and tells every client to try again.
 func TestProviderDownFromTheStart(t *testing.T) {
 	for name, begin := range outages("https://10.0.0.1/stolen") {
 		t.Run(name, func(t *testing.T) {
@@ -181,8 +181,8 @@ func logoutToken(p *idptest.Provider, kid, session string) string {
 }
 
 // TestProviderLogoutDuringAnOutage checks that during an outage, a logout
-// signed with a known key ends its sockets, and that one with an unavailable
-// key is answered so that the provider sends it again.
+// signed with a known key ends its sockets. If its key is unavailable, the
+// answer tells the provider to send it again.
 func TestProviderLogoutDuringAnOutage(t *testing.T) {
 	for name, begin := range outages("https://10.0.0.1/stolen") {
 		t.Run(name, func(t *testing.T) {

@@ -20,8 +20,8 @@ func wantFetches(t *testing.T, p *idptest.Provider, discovery, keys int) {
 }
 
 // TestProviderRotation checks that a new key is fetched once while the old one
-// stays valid, and that a withdrawn key opens no socket, not even with a token
-// that has opened one before.
+// stays valid. A withdrawn key opens no socket, not even with a token that has
+// opened one before.
 func TestProviderRotation(t *testing.T) {
 	p := idptest.New(t)
 	s := onLoopback(t, patience, p)
@@ -75,8 +75,8 @@ func TestProviderKeyTakenBackInTime(t *testing.T) {
 }
 
 // TestR16_ProviderUnknownKids checks that ten thousand handshakes with unknown
-// kids cause one fetch, and delay neither known keys nor a new one, and that
-// they cause no more during an outage.
+// kids cause one fetch, also during an outage. They delay neither known keys
+// nor a new one.
 func TestR16_ProviderUnknownKids(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site, p *idptest.Provider) {
 		s.want(http.StatusSwitchingProtocols, "a known key", by(p, "key-1"))
@@ -115,9 +115,9 @@ func TestR16_ProviderUnknownKids(t *testing.T) {
 	})
 }
 
-// TestProviderRotationRaces replaces keys while tokens are verified. Tokens of
-// a permanent key must never be refused, and those of a removed or unknown key
-// never accepted.
+// TestProviderRotationRaces checks tokens while keys are replaced. Tokens of a
+// permanent key must never be refused. Tokens of a removed or unknown key must
+// never be accepted.
 func TestProviderRotationRaces(t *testing.T) {
 	p := idptest.New(t)
 	s := onLoopback(t, patience, p)
@@ -140,7 +140,8 @@ func TestProviderRotationRaces(t *testing.T) {
 			}
 		})
 	}
-	// A fetch in progress may have started too early; the next one has not.
+	// A fetch in progress may have started before the keys changed; the next
+	// one starts after that.
 	for i := range 20 {
 		if t.Failed() {
 			break

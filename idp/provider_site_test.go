@@ -37,7 +37,8 @@ func must[T any](v T, err error) T {
 }
 
 // A site is a server whose sockets open with the tokens of providers, and end
-// when these say so. Its handler sends the name of the user, and then echoes.
+// when a provider ends their session. Its handler sends the name of the user,
+// and then echoes messages.
 type site struct {
 	t      *testing.T
 	url    string
@@ -46,8 +47,8 @@ type site struct {
 	run    func() // keeps the keys up to date until the test ends
 }
 
-// onLoopback serves a site on loopback. Its tests do not wait: a token with an
-// unknown key causes a fetch at once.
+// onLoopback serves a site on loopback. Its tests need not wait: a token with
+// an unknown key causes a fetch at once.
 func onLoopback(t *testing.T, timeout time.Duration, providers ...*idptest.Provider) *site {
 	t.Helper()
 	var keys []*jwks.Keys
@@ -120,8 +121,8 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// dial opens a socket, and returns the user that the site reports, or the
-// status of the refusal, whose form it checks.
+// dial opens a socket and returns the user that the site reports. If the site
+// refuses, dial checks the form of the refusal and returns its status.
 func (s *site) dial(raw string) (c *websocket.Conn, user string, status int) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -144,8 +145,8 @@ func (s *site) dial(raw string) (c *websocket.Conn, user string, status int) {
 	return c, string(message), res.StatusCode
 }
 
-// looksLikeRefusal checks for a documented refusal: 503 to try again, or 401
-// for another token.
+// looksLikeRefusal checks for a documented refusal: 503, which tells the client
+// to try again, or 401, which asks for another token.
 func (s *site) looksLikeRefusal(res *http.Response) {
 	s.t.Helper()
 	var says struct{ Reason string }

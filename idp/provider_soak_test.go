@@ -24,7 +24,7 @@ type soakKey struct {
 	tokens    []string  // issued before it was removed
 }
 
-// A soak simulates some hours of a provider and a site, at random.
+// A soak simulates several hours of random events at a provider and a site.
 type soak struct {
 	t              *testing.T
 	s              *site
@@ -38,17 +38,18 @@ type soak struct {
 	done           map[string]int
 }
 
-// The time within which a site must notice a change while the provider is
-// available. A fetch in progress may hang when that time starts: it ends with
-// its timeout.
+// The time within which a site must detect a change while the provider is
+// available. When that time starts, a fetch in progress may hang until its
+// timeout.
 const (
-	findsNew    = 10*time.Second + 5*time.Second  // if a token needs it
-	forgetsGone = 15*time.Minute + 10*time.Second // at the latest, without a token
+	findsNew    = 10*time.Second + 5*time.Second  // if a token needs the new key
+	forgetsGone = 15*time.Minute + 10*time.Second // even if no token causes a fetch
 )
 
-// TestProviderSoak checks random sequences of events. No token opens a socket
-// if its key never existed, or was removed longer ago than the site needs to
-// notice; and none is refused whose key is published and known, or could be.
+// TestProviderSoak checks random sequences of events. A token must open no
+// socket if its key never existed, or was removed longer ago than the site
+// needs to detect this. A token must not be refused if its key is published and
+// the site knows it or can fetch it.
 func TestProviderSoak(t *testing.T) {
 	seed := *soakSeed
 	if seed == 0 {
@@ -129,12 +130,13 @@ func (k *soak) remove() {
 		return
 	}
 	key := live[k.random.IntN(len(live))]
-	key.tokens = append(key.tokens, by(k.p, key.kid)) // one that was never used
+	key.tokens = append(key.tokens, by(k.p, key.kid)) // a token that was never used
 	k.p.Remove(key.kid)
 	key.removed = time.Now()
 }
 
-// fall makes the provider fail, perhaps only in part, and perhaps again.
+// fall makes the provider fail, in whole or in part. The provider may already
+// have failed.
 func (k *soak) fall() {
 	h := k.faults[k.random.IntN(len(k.faults))]
 	switch k.random.IntN(4) {

@@ -18,7 +18,8 @@ import (
 
 // TestLogoutWhereTokensNameNoSession checks that a logout that is answered with
 // 200 has ended something, whatever names the logout token and the access
-// tokens use. If sessions cannot be distinguished, it ends all of the user.
+// tokens use. If sessions cannot be distinguished, it ends all sessions of the
+// user.
 func TestLogoutWhereTokensNameNoSession(t *testing.T) {
 	const (
 		tenant = "https://login.microsoftonline.com/8d1f0a1b-2c3d-4e5f-8a9b-0c1d2e3f4a5b/v2.0"
@@ -33,7 +34,7 @@ func TestLogoutWhereTokensNameNoSession(t *testing.T) {
 		name       string
 		config     Config
 		sids       bool   // access tokens have a sid
-		logout     claims // changes to one that names both
+		logout     claims // changes to a logout token that names user and session
 		status     int
 		mine, also bool // whether the named session ends, and the user's other one
 	}{
@@ -165,9 +166,9 @@ func TestLogoutWhereSomeTokensNameASession(t *testing.T) {
 	}
 }
 
-// TestLogoutOfAnotherSubject checks that if the user is named by another claim
-// than sub, logout tokens and events that contain only the sub end the user's
-// tokens.
+// TestLogoutOfAnotherSubject checks that logout tokens and events that contain
+// only the sub end the user's tokens even if access tokens name the user by
+// another claim.
 func TestLogoutOfAnotherSubject(t *testing.T) {
 	iss := claims{"format": "iss_sub", "iss": realm, "sub": "248"}
 	for _, subject := range []string{"email", "/user/name", "uid"} {
@@ -245,8 +246,8 @@ func TestLogoutOfAnInteger(t *testing.T) {
 	}
 }
 
-// TestLogoutOfASubThatNoTokenHas checks that a logout with a sub of no access
-// token, which ends nothing, is not answered with success.
+// TestLogoutOfASubThatNoTokenHas checks that a logout whose sub is in no access
+// token, and which therefore ends nothing, is not answered with success.
 func TestLogoutOfASubThatNoTokenHas(t *testing.T) {
 	for sub, want := range map[any]int{"248": 200, nil: 400} {
 		p, s := newProvider(t, Config{Preset: Keycloak, Issuer: realm, Audience: []string{"web"}, Subject: "uid"})

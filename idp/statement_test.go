@@ -115,8 +115,8 @@ func TestLogoutToken(t *testing.T) {
 	}
 }
 
-// TestLogoutTokenOfASessionlessProvider checks that the user's sessions end if
-// access tokens name no session.
+// TestLogoutTokenOfASessionlessProvider checks that a logout ends all of the
+// user's sessions if access tokens name no session.
 func TestLogoutTokenOfASessionlessProvider(t *testing.T) {
 	p, s := newProvider(t, Config{Preset: Auth0, Issuer: "https://shop.eu.auth0.com/", Audience: []string{"api"}, ClientIDs: []string{"web"}})
 	e, err := p.Logout(context.Background(), s.sign(nil, with(logoutToken(), claims{"iss": "https://shop.eu.auth0.com/"})))
@@ -128,8 +128,9 @@ func TestLogoutTokenOfASessionlessProvider(t *testing.T) {
 	}
 }
 
-// TestLogoutTokenOfASessionlessProviderWithAProfile checks that a custom
-// profile changes this only if it says which claim names the session.
+// TestLogoutTokenOfASessionlessProviderWithAProfile checks that with a custom
+// profile, a logout ends all of the user's sessions unless the profile says
+// which claim names the session.
 func TestLogoutTokenOfASessionlessProviderWithAProfile(t *testing.T) {
 	const tenant = "https://shop.eu.auth0.com/"
 	for session, wantUser := range map[string]bool{"": true, "https://app.example/sid": false} {
@@ -152,8 +153,8 @@ func TestLogoutTokenOfASessionlessProviderWithAProfile(t *testing.T) {
 }
 
 // TestLogoutTokenOfAStandardProvider checks a provider that follows RFC 9068,
-// which has no sid: if it is unknown whether access tokens name the session, a
-// logout ends the user's sessions, too.
+// which does not define sid. It is unknown whether its access tokens name the
+// session, so a logout also ends all of the user's sessions.
 func TestLogoutTokenOfAStandardProvider(t *testing.T) {
 	const issuer = "https://id.example"
 	for session, profile := range map[string]*token.Profile{"": nil, "s1": {SessionID: "sid"}} {
@@ -186,8 +187,8 @@ func eventToken(subject any, events claims) claims {
 	return claims{"iss": realm, "aud": "web", "iat": now(0), "jti": "event-1", "sub_id": subject, "events": events}
 }
 
-// TestEventSubjects checks that each identifier of a user or a session ends it,
-// and that others are refused.
+// TestEventSubjects checks that an event ends the user or the session that its
+// identifier names, and that other identifiers are refused.
 func TestEventSubjects(t *testing.T) {
 	p, s := keycloak(t)
 	happened := now(-10 * time.Second)
@@ -278,8 +279,8 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// TestEventTimestamp checks that a timestamp may have a fraction, and that an
-// invalid one ends everything until the statement was issued.
+// TestEventTimestamp checks that a timestamp may have a fraction. An event with
+// an invalid one ends everything until the statement was issued.
 func TestEventTimestamp(t *testing.T) {
 	p, s := keycloak(t)
 	issued := now(0)
@@ -305,8 +306,8 @@ func TestEventTimestamp(t *testing.T) {
 	}
 }
 
-// TestEventIssuer checks that events may have their own exact iss, which is not
-// accepted for anything else.
+// TestEventIssuer checks that events may have their own exact iss, and that it
+// is not accepted in other tokens.
 func TestEventIssuer(t *testing.T) {
 	const google, slash = "https://accounts.google.com", "https://accounts.google.com/"
 	for name, tt := range map[string]struct {

@@ -20,9 +20,9 @@ import (
 	"wsauth/token"
 )
 
-// TestTokensWithoutNamesAreRevoked checks that access tokens without a jti and
-// a sid can be revoked one by one: their sockets end, they open no others, and
-// no other token of the user ends.
+// TestTokensWithoutNamesAreRevoked checks that single access tokens without a
+// jti and a sid can be revoked. Their sockets end, they open no others, and the
+// user's other tokens stay valid.
 func TestTokensWithoutNamesAreRevoked(t *testing.T) {
 	const audience = "chat"
 	secret := []byte("a secret that is long enough for HMAC")
