@@ -32,7 +32,8 @@ func BenchmarkSync(b *testing.B) {
 	}
 }
 
-// BenchmarkRevoke also reports its time as a multiple of that of a bare sync.
+// BenchmarkRevoke measures a revocation. It also reports its time as a multiple
+// of that of a bare sync.
 func BenchmarkRevoke(b *testing.B) {
 	loneAndConcurrent(b, func(ctx context.Context, s *Store) error {
 		return s.Revoke(ctx, inAMinute(store.NewSessionID()))
@@ -64,10 +65,10 @@ func BenchmarkRotate(b *testing.B) {
 		from := tokens[n].Load()
 		r := store.Rotation{ID: id, From: fmt.Sprint(from), To: fmt.Sprint(from + 1), Grace: time.Hour, Expires: end}
 		f, err := s.RotateSession(ctx, r)
-		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrReused) { // does not exist, or others were faster twice
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrReused) { // the session does not exist, or other calls have rotated it twice
 			tokens[n].Store(0)
 			err = s.BeginSession(ctx, store.Session{ID: id, Subject: id, Current: "0", Started: time.Now(), Expires: end, Ends: end})
-			if errors.Is(err, store.ErrInvalid) { // another call has begun it
+			if errors.Is(err, store.ErrInvalid) { // another call has begun the session
 				err = nil
 			}
 			return err
@@ -79,7 +80,8 @@ func BenchmarkRotate(b *testing.B) {
 	})
 }
 
-// loneAndConcurrent measures a call, alone and from 200 callers at once.
+// loneAndConcurrent measures a call from a single caller, and from 200 callers
+// at once.
 func loneAndConcurrent(b *testing.B, call func(context.Context, *Store) error) {
 	b.Run("lone", func(b *testing.B) {
 		s := open(b, newPath(b), store.Limits{})
@@ -128,8 +130,8 @@ func bareSync(b *testing.B) time.Duration {
 	return time.Since(started) / rounds
 }
 
-// BenchmarkRead measures calls that read without a sync, in a file of ten
-// thousand sessions.
+// BenchmarkRead measures calls that only read, in a file of ten thousand
+// sessions.
 func BenchmarkRead(b *testing.B) {
 	s := open(b, newPath(b), store.Limits{})
 	s.db.bolt.NoSync = true

@@ -17,7 +17,7 @@ import (
 	"wsauth/store"
 )
 
-// A forest is a file whose trees have branches below branches.
+// A forest is a file whose trees have at least two levels of branch pages.
 type forest struct {
 	image    []byte
 	branches []branch
@@ -26,7 +26,7 @@ type forest struct {
 	headers  []int // offsets of the values of the other buckets
 }
 
-// A branch is a branch page, with the pages above it from the root.
+// A branch is a branch page, with the pages on the path to it from the root.
 type branch struct {
 	number, count int
 	above         []int
@@ -34,7 +34,7 @@ type branch struct {
 
 func (f *forest) page(number int) []byte { return f.image[number*testPage:][:testPage] }
 
-// grow returns the file of a forest.
+// grow returns the contents of a file for a forest.
 func grow(t *testing.T) []byte {
 	t.Helper()
 	path := newPath(t)
@@ -119,8 +119,8 @@ func (f *forest) climb(number int, above []int) {
 	}
 }
 
-// circles returns ways to overwrite pages so that they form a cycle, or refer
-// to pages that do not exist.
+// circles returns functions that overwrite pages so that they form a cycle, or
+// refer to pages that do not exist.
 func circles() map[string]func(r *rand.Rand, f *forest) {
 	some := func(r *rand.Rand, all []branch) branch { return all[r.IntN(len(all))] }
 	below := func(r *rand.Rand, all []branch) branch {
@@ -131,7 +131,7 @@ func circles() map[string]func(r *rand.Rand, f *forest) {
 		}
 	}
 	lead := func(page []byte, i, to int) { native.PutUint64(page[pageHead+i*elementSize+8:], uint64(to)) }
-	// over overwrites a page with another one; it keeps its number.
+	// over overwrites a page with another one, but keeps its page number.
 	over := func(f *forest, number, from int) {
 		copy(f.page(number)[8:], f.page(from)[8:])
 	}
@@ -211,9 +211,9 @@ func circles() map[string]func(r *rand.Rand, f *forest) {
 	}
 }
 
-// TestCircles checks that pages that form a cycle while the file is open make
-// every method of the store fail with a one-line error, and do not end the
-// process. No revoked token is valid again.
+// TestCircles checks an open file whose pages are overwritten so that they form
+// a cycle. Every method of the store must fail with a one-line error, and the
+// process must not crash. No revoked token is valid again.
 func TestCircles(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, testCircles) // so that the first sweep has ended
@@ -257,8 +257,9 @@ func testCircles(t *testing.T) {
 	}
 }
 
-// useTrees reads and changes all trees, and checks that errors are those of the
-// contract or the damage, and after the first of the damage, no others.
+// useTrees reads and changes all trees. It checks that errors are those of the
+// contract or about the damage, and that after the first error about the
+// damage, all calls return it.
 func useTrees(t *testing.T, kind string, n int, s *Store) (failed bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -284,7 +285,7 @@ func useTrees(t *testing.T, kind string, n int, s *Store) (failed bool) {
 		func() error { return s.Revoke(ctx, inAMinute(fmt.Sprintf("%04d-live", n*77))) },
 		func() error { return s.PutTicket(ctx, store.TicketKey{byte(n)}, make([]byte, 3000), end) },
 		func() error { _, err := s.TakeTicket(ctx, store.TicketKey{byte(n)}); return err },
-		// Many entries are deleted at once, so that pages are merged.
+		// Delete many entries at once, so that pages are merged.
 		func() error {
 			return s.writer.update(func(tr *transaction) error { return tr.sweep(end.Add(time.Hour), end, 700) })
 		},

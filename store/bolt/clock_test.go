@@ -12,8 +12,8 @@ import (
 	"wsauth/store"
 )
 
-// openAhead opens a file while the system clock is an hour ahead of its later
-// time.
+// openAhead opens a file as if the system clock were an hour ahead, to be set
+// back later.
 func openAhead(t *testing.T, path string) *Store {
 	t.Helper()
 	c := newClock()
@@ -34,7 +34,7 @@ func ticketCount(t *testing.T, s *Store) (n uint64) {
 }
 
 // TestL12_ClockSetBack checks that setting the clock back does not change the
-// lifetime of tickets, and that they are swept.
+// lifetime of tickets, and that expired tickets are still swept.
 func TestL12_ClockSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := openAhead(t, newPath(t))
@@ -64,9 +64,10 @@ func TestL12_ClockSetBack(t *testing.T) {
 	})
 }
 
-// TestL12_ClockSetBackBetweenRuns checks that no ticket of the earlier run is
-// valid, and that everything else is present. Without a clock set back, tickets
-// remain valid; storetest checks this.
+// TestL12_ClockSetBackBetweenRuns checks that if the clock is set back between
+// two runs, no ticket of the earlier run is valid, and everything else is
+// present. If the clock is not set back, tickets remain valid; storetest checks
+// this.
 func TestL12_ClockSetBackBetweenRuns(t *testing.T) {
 	path := newPath(t)
 	s := openAhead(t, path)

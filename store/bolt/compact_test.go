@@ -78,9 +78,8 @@ func contents(t *testing.T, s *Store) store.Cursor {
 	return page.Next
 }
 
-// TestCompaction checks that a nearly empty file is small after it was
-// reopened, has all its contents, is still locked, and continues as the same
-// log.
+// TestCompaction checks that a nearly empty file is small after it is reopened.
+// It has all its contents, is locked, and continues as the same log.
 func TestCompaction(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)

@@ -38,8 +38,8 @@ type history struct {
 
 func (h *history) now() []byte { return h.images[len(h.images)-1] }
 
-// live makes a file with hundreds of revocations of all kinds, of sessions that
-// rotated and ended, and of taken tickets.
+// live makes a file with hundreds of revocations of all kinds, with sessions
+// that rotated and ended, and with taken tickets.
 func live(t testing.TB) *history {
 	t.Helper()
 	path := newPath(t)
@@ -107,7 +107,7 @@ func live(t testing.TB) *history {
 		}
 		snapshot()
 	}
-	// Short commits, the last of which is a revocation only.
+	// Small commits. The last one contains only a revocation.
 	for n := range 6 {
 		snapshot()
 		revoke(store.Revocation{Target: store.TargetSession, ID: fmt.Sprint("last-", n), Expires: end})
@@ -119,9 +119,9 @@ func live(t testing.TB) *history {
 	return h
 }
 
-// forgotten returns the changes that a store must not lose and has lost, or has
-// in an older state. An error of the store grants no access, so it is not a
-// loss.
+// forgotten returns the changes that a store must not lose, but has lost or has
+// in an older state. An error of the store is not a loss, because it grants no
+// access.
 func (h *history) forgotten(ctx context.Context, s *Store) (all []string) {
 	found := map[string]store.Revocation{}
 	name := func(r store.Revocation) string { return fmt.Sprint(r.Target, " ", r.ID) }
@@ -145,7 +145,8 @@ func (h *history) forgotten(ctx context.Context, s *Store) (all []string) {
 	return append(all, h.back(ctx, s)...)
 }
 
-// back returns the sessions and the tickets that a store accepts again.
+// back returns the sessions and the tickets that a store must refuse but
+// accepts again.
 func (h *history) back(ctx context.Context, s *Store) (all []string) {
 	for id, current := range h.current {
 		// Every token except the current one is refused, and so is the current one
@@ -170,12 +171,13 @@ func (h *history) back(ctx context.Context, s *Store) (all []string) {
 	return all
 }
 
-// A damage modifies the image of a file, or returns another one.
+// A damage returns the damaged image of a file. It may modify the image in
+// place.
 type damage func(r *rand.Rand, h *history, image []byte) []byte
 
 const testPage = 4096
 
-// onPage returns a damage of one page that is or was in use.
+// onPage returns a damage to one page that is or was in use.
 func onPage(change func(r *rand.Rand, h *history, image, page []byte, number int)) damage {
 	return func(r *rand.Rand, h *history, image []byte) []byte {
 		number := r.IntN(len(image) / testPage)
@@ -190,8 +192,8 @@ func fillRandom(r *rand.Rand, b []byte) {
 	}
 }
 
-// damageKinds returns damage as disks, file systems and incomplete copies cause
-// it.
+// damageKinds returns the kinds of damage that disks, file systems and
+// incomplete copies cause.
 func damageKinds() map[string]damage {
 	return map[string]damage{
 		"bit flipped": onPage(func(r *rand.Rand, _ *history, _, page []byte, _ int) {
@@ -270,9 +272,9 @@ func damageKinds() map[string]damage {
 	}
 }
 
-// TestDamaged checks that a damaged file is refused with a one-line error, or
-// has all revocations, and that no token of a session and no ticket is valid
-// again.
+// TestDamaged checks that a damaged file is either refused with a one-line
+// error or complete: it has all revocations, and no replaced token and no taken
+// ticket is valid again.
 func TestDamaged(t *testing.T) {
 	t.Parallel()
 	h := live(t)
@@ -319,8 +321,8 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
-// sentence checks that an error is about damage, and is one line that says what
-// to do.
+// sentence checks that an error is about damage, and that it says what to do,
+// in one line.
 func sentence(t *testing.T, kind string, n int, err error) {
 	t.Helper()
 	if !errors.Is(err, ErrDamaged) || strings.ContainsAny(err.Error(), "\n\t") || len(err.Error()) > 600 || !strings.Contains(err.Error(), "revoke everything until now") {

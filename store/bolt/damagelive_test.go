@@ -19,9 +19,9 @@ import (
 )
 
 // TestDamagedWhileOpen checks that damage to an open file leads to errors and
-// never to a panic. Until the store finds the damage, its answers are correct
-// or errors; after that, all are errors. When the file is opened again, the
-// damage is found or has had no effect.
+// never to a panic. Until the store finds the damage, each call returns a
+// correct result or an error. After that, all calls return errors. When the
+// file is opened again, the damage is found or has had no effect.
 func TestDamagedWhileOpen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, testDamagedWhileOpen) // so that the first sweep has ended
@@ -30,7 +30,7 @@ func TestDamagedWhileOpen(t *testing.T) {
 func testDamagedWhileOpen(t *testing.T) {
 	h := live(t)
 	kinds := damageKinds()
-	// An old page is valid: it is found when the file is opened again.
+	// An old page is valid, so it is found only when the file is opened again.
 	stale := func(kind string) bool { return strings.Contains(kind, "lost") || strings.Contains(kind, "old") }
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		found, unnoticed := 0, 0
@@ -45,13 +45,14 @@ func testDamagedWhileOpen(t *testing.T) {
 				t.Fatal(err)
 			}
 			synctest.Wait()
-			s.db.bolt.NoSync = true // the machine does not fail here
+			s.db.bolt.NoSync = true // this test needs no durability
 			image, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
 			overwrite(t, path, kinds[kind](r, h, image))
-			// Earlier revocations are in the memory of the server's index.
+			// A server keeps earlier revocations in memory, so they are not
+			// checked here.
 			if back := h.back(t.Context(), s); len(back) > 0 && !stale(kind) {
 				t.Errorf("%s %d: %d valid again while it is open, such as %s", kind, n, len(back), back[0])
 			}
@@ -84,9 +85,9 @@ func testDamagedWhileOpen(t *testing.T) {
 	}
 }
 
-// TestFirstPages checks a file with one damaged meta page. bbolt begins a file
-// with two of them, for the last commit and the one before, and uses the valid
-// one. The store must fail instead of going back by a commit.
+// TestFirstPages checks a file with one damaged meta page. A bbolt file begins
+// with two meta pages, for the last commit and the one before, and bbolt uses
+// the valid one. The store must fail instead of going back by one commit.
 func TestFirstPages(t *testing.T) {
 	for name, change := range map[string]func(newer, older []byte){
 		"newer damaged": func(newer, _ []byte) { newer[pageHead+48] ^= 1 },
@@ -146,8 +147,8 @@ func overwrite(t *testing.T, path string, image []byte) {
 }
 
 // useAll calls every method of a store, some of them twice. It checks that
-// errors are those of the contract or the damage, and that every call fails
-// once the store knows of the damage.
+// errors are those of the contract or about the damage, and that every call
+// fails once the store has found the damage.
 func useAll(t *testing.T, kind string, n int, h *history, s *Store) (failed bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -209,7 +210,7 @@ const atExit = "GORACE=atexit_sleep_ms=0"
 const cutEnv = "WSAUTH_BOLT_CUT"
 
 // TestCutOffWhileOpen checks that if an open file is truncated, so that reading
-// its memory causes a fault, the store fails but not the process.
+// its memory causes a fault, the store fails but the process does not crash.
 func TestCutOffWhileOpen(t *testing.T) {
 	h := live(t)
 	path := newPath(t)

@@ -11,9 +11,9 @@ import (
 	"wsauth/store"
 )
 
-// TestOpenWaitsForTheName checks that an Open that waits for the lock on a file
-// that loses its name, as in a compaction, gets the file that has the name
-// afterwards.
+// TestOpenWaitsForTheName checks an Open that waits for the lock on a file
+// while another file takes its name, as in a compaction. Open must then open
+// the file that has the name.
 func TestOpenWaitsForTheName(t *testing.T) {
 	path, other := newPath(t), newPath(t)
 	s := open(t, other, store.Limits{})
@@ -50,7 +50,7 @@ func TestOpenWaitsForTheName(t *testing.T) {
 	}
 }
 
-// descriptors returns how often this process has a file open.
+// descriptors returns the number of descriptors of this process for a file.
 func descriptors(t *testing.T, path string) int {
 	t.Helper()
 	all, err := filepath.Glob("/proc/self/fd/*")

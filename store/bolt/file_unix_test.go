@@ -13,7 +13,7 @@ import (
 )
 
 // TestS2Refused checks that a file that is not private, not regular or missing
-// is refused with a cure and left unchanged.
+// is refused and left unchanged, and that the error says how to fix it.
 func TestS2Refused(t *testing.T) {
 	mode := func(mode os.FileMode) func(*testing.T, string) {
 		return func(t *testing.T, path string) {

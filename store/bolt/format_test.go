@@ -14,7 +14,7 @@ import (
 	"wsauth/store"
 )
 
-// edit changes a file without this package.
+// edit changes a file with bbolt alone.
 func edit(t testing.TB, path string, do func(tx *bbolt.Tx) error) {
 	t.Helper()
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{NoFreelistSync: true})
@@ -46,7 +46,8 @@ func strip(tx *bbolt.Tx) error {
 	return errors.Join(meta.Delete(sealKey), meta.Put(formatKey, []byte(oldFormat)))
 }
 
-// sealAgain seals a file as it is, so that all changes are valid.
+// sealAgain writes a new seal for the contents of a file, so that all changes
+// are valid.
 func sealAgain(tx *bbolt.Tx) error {
 	sealed, _ := decodeSeal(tx.Bucket(metaBucket).Get(sealKey))
 	return writeSeal(tx, sealed.sum)
@@ -84,9 +85,9 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// TestContentsChanged checks that a file that is valid for bbolt is refused if
-// records are missing or in an older state, whatever its format is or seems to
-// be.
+// TestContentsChanged checks that a file is refused if records are missing or
+// in an older state, even if it is valid for bbolt and whatever format it has
+// or claims to have.
 func TestContentsChanged(t *testing.T) {
 	delFirst := func(name []byte) func(*bbolt.Tx) error {
 		return func(tx *bbolt.Tx) error {
@@ -103,7 +104,7 @@ func TestContentsChanged(t *testing.T) {
 	sealed := func(name, key, value []byte) []byte {
 		return binary.BigEndian.AppendUint64(bytes.Clone(value), checksum(name, key, value))
 	}
-	// older resets a session to an older rotation, as an old page would.
+	// older resets a session to an older rotation, as an outdated page would.
 	older := func(tx *bbolt.Tx) error {
 		b := tx.Bucket(sessionsBucket)
 		key, stored := b.Cursor().First()
@@ -215,8 +216,8 @@ func TestContentsChanged(t *testing.T) {
 }
 
 // TestNoStore checks that a file that is not a store is refused with a one-line
-// error and left unchanged, including an empty file, which not even a new store
-// is.
+// error and left unchanged. This includes an empty file, because even a new
+// store is not empty.
 func TestNoStore(t *testing.T) {
 	for name, tt := range map[string]struct {
 		text string
@@ -260,8 +261,8 @@ func TestNoStore(t *testing.T) {
 	})
 }
 
-// TestHeadsOfPages changes each bit in the header and the first element of a
-// page. The file must be refused, or bbolt must read the same contents.
+// TestHeadsOfPages checks each flipped bit in the header and the first element
+// of a page. The file must be refused, or bbolt must read the same contents.
 func TestHeadsOfPages(t *testing.T) {
 	path := newPath(t)
 	s := open(t, path, store.Limits{})

@@ -22,13 +22,14 @@ import (
 	"wsauth/token"
 )
 
-// fullEnv contains the name of the file that a child must not extend.
+// fullEnv is the environment variable with the name of the file that a child
+// must not extend.
 const fullEnv = "WSAUTH_BOLT_FULL"
 
 // TestFullDisk checks that a store on a full disk can be opened and read, and
-// refuses writes with an error that the contract does not define; an index
-// keeps them, and writes them once there is room. A limit on the size of the
-// child's files simulates the full disk.
+// refuses writes with an error that the contract does not define. An index
+// keeps the refused revocations, and writes them once there is room. A limit on
+// the size of the child's files simulates the full disk.
 func TestFullDisk(t *testing.T) {
 	path := newPath(t)
 	s, err := Open(path, store.Limits{})
@@ -133,9 +134,9 @@ func TestFullDiskChild(t *testing.T) {
 	}
 }
 
-// TestFullDiskDamaged checks damage that bbolt would find when a commit fails:
-// it then reads all pages of the file in a goroutine of its own. The store must
-// fail, but not the process.
+// TestFullDiskDamaged checks damage that bbolt would find when a commit fails,
+// because it then reads all pages of the file on another goroutine. The store
+// must fail, but the process must not crash.
 func TestFullDiskDamaged(t *testing.T) {
 	path := newPath(t)
 	if err := os.WriteFile(path, grow(t), 0o600); err != nil {
@@ -199,8 +200,8 @@ func testFullDiskDamaged(t *testing.T, path string) {
 }
 
 // TestFullDiskAtTheStart checks that a file can be opened on a full disk. A
-// file in the format without checksums, which cannot be upgraded then, can be
-// read, and written once there is room.
+// file in the format without checksums cannot be upgraded then. It can be read,
+// and it can be written once there is room.
 func TestFullDiskAtTheStart(t *testing.T) {
 	for _, old := range []bool{true, false} {
 		t.Run(fmt.Sprint("old=", old), func(t *testing.T) {

@@ -12,8 +12,9 @@ import (
 	"wsauth/store"
 )
 
-// FuzzTicketEncoding checks that a decoded ticket is encoded as the same bytes,
-// is not longer than allowed, and shares no memory with the input.
+// FuzzTicketEncoding checks that encoding a decoded ticket yields the same
+// bytes. The ticket must not be longer than allowed, and must share no memory
+// with the input.
 func FuzzTicketEncoding(f *testing.F) {
 	for _, one := range []ticket{
 		{time.UnixMilli(1_700_000_000_123), []byte("value")},
@@ -50,8 +51,8 @@ func FuzzTicketEncoding(f *testing.F) {
 	})
 }
 
-// FuzzSubjectKey checks that the keys of exactly the sessions of a subject have
-// its prefix, and are sorted by the start of the sessions.
+// FuzzSubjectKey checks that only keys of sessions of a subject have the prefix
+// of the subject, and that the keys are sorted by the start of the sessions.
 func FuzzSubjectKey(f *testing.F) {
 	f.Add("ann", "ann\x00", "a", int64(1), int64(2))
 	f.Add("", "a", "b", int64(255), int64(256))
@@ -77,8 +78,8 @@ func FuzzSubjectKey(f *testing.F) {
 	})
 }
 
-// FuzzVerify changes bytes of a file after its first pages. Verifying it must
-// not panic, and must find the original contents or an error.
+// FuzzVerify checks a file in which bytes after the first pages are changed.
+// Verifying it must not panic, and must find the original contents or an error.
 func FuzzVerify(f *testing.F) {
 	path := newPath(f)
 	s, err := Open(path, store.Limits{})
@@ -124,8 +125,8 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// FuzzChecksum checks that a record is read as it was written under its bucket
-// and key, and that no other record has its checksum.
+// FuzzChecksum checks that a record is read as it was written, and that its
+// checksum is valid only for its bucket, key and value.
 func FuzzChecksum(f *testing.F) {
 	f.Add([]byte("bucket"), []byte("key"), []byte("value"), []byte("other"))
 	f.Add([]byte("buck"), []byte("etkey"), []byte{}, []byte{})

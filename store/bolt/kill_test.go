@@ -33,16 +33,15 @@ func TestMain(m *testing.M) {
 }
 
 // killsPerFile is the number of children that work on one file, one after
-// another. The results of the first are checked again after the last.
+// another. After each child, the results of all earlier ones are checked again.
 const killsPerFile = 50
 
-// TestKill (D8) checks that after a kill the file has everything that was
-// acknowledged, and no partial changes: no revocation is lost, no ticket can be
-// taken twice, no session has returned to a replaced token, and none has
-// returned after its end.
+// TestKill (D8) checks that after a kill the file has all acknowledged changes,
+// and no partial ones. No revocation is lost, no ticket can be taken twice, no
+// session accepts a replaced token, and no ended session exists again.
 func TestKill(t *testing.T) {
-	// It is not parallel, like all tests that start child processes: until a child
-	// has started, it holds the locks of files that other tests close and open.
+	// Tests that start child processes are not parallel: until a child has
+	// started, it holds the locks of files that other tests close and open.
 	rounds := cmp.Or(*kills, testenv.Size(20, 300))
 	var mu sync.Mutex
 	total := map[string]int{}
@@ -67,7 +66,7 @@ func TestKill(t *testing.T) {
 }
 
 // killMany kills children that work on one file, one after another, and counts
-// what they did.
+// their reported steps.
 func killMany(t *testing.T, rounds int) map[string]int {
 	all, path := newLedger(), newPath(t)
 	total := map[string]int{}

@@ -12,8 +12,8 @@ import (
 	"wsauth/store"
 )
 
-// childEnv contains the name of the file on which a child works until it is
-// killed.
+// childEnv is the environment variable with the name of the file on which a
+// child works until it is killed.
 const childEnv = "WSAUTH_BOLT_CHILD"
 
 // groupSize is the number of revocations that the child adds in one call.
@@ -57,7 +57,7 @@ func (c child) revoke(name string, _ int) {
 	fmt.Println("revoked", name)
 }
 
-// group returns some revocations that are added at once.
+// group returns groupSize revocations that are added in one call.
 func group(name string) []store.Revocation {
 	all := make([]store.Revocation, groupSize)
 	for i := range all {
@@ -66,7 +66,7 @@ func group(name string) []store.Revocation {
 	return all
 }
 
-// ticket puts a ticket, and takes two of three.
+// ticket puts a ticket, and takes it unless n is a multiple of 3.
 func (c child) ticket(name string, n int) {
 	key := store.TicketKey(sha256.Sum256([]byte(name)))
 	must(c.s.PutTicket(context.Background(), key, []byte(name), c.started.Add(time.Hour)))
@@ -115,8 +115,8 @@ func (c child) session(name string, n int) {
 // killSubject is the subject of the child's sessions.
 const killSubject = "child"
 
-// killRotation returns a rotation from the token of a step; that of step -1
-// never existed.
+// killRotation returns a rotation from the token of a step. The token of step
+// -1 never existed.
 func killRotation(name string, step int) store.Rotation {
 	return store.Rotation{ID: name, From: fmt.Sprint(step), To: fmt.Sprint(step + 1), Expires: time.Now().Add(time.Hour)}
 }

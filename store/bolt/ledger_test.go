@@ -10,7 +10,7 @@ import (
 	"wsauth/store"
 )
 
-// A ledger records what children have reported, and so what the file must
+// A ledger records the reports of children, which determine what the file must
 // contain.
 type ledger struct {
 	revoked  map[string]bool
@@ -21,8 +21,8 @@ type ledger struct {
 // A lineage records what is known about a session.
 type lineage struct {
 	rotated  int  // acknowledged rotations
-	rotating bool // perhaps one more
-	ending   bool // perhaps ended
+	rotating bool // one more rotation may have been made
+	ending   bool // the session may have ended
 	ended    bool
 	gone     bool // ended by the check itself
 }
@@ -92,7 +92,7 @@ func (l *ledger) check(t *testing.T, s *Store) {
 	current := map[string]store.Session{}
 	for _, f := range all {
 		current[f.ID] = f
-		if l.sessions[f.ID] == nil { // started, and killed before the report
+		if l.sessions[f.ID] == nil { // the child was killed between the start of the session and its report
 			l.sessions[f.ID] = &lineage{}
 		}
 	}

@@ -21,8 +21,8 @@ import (
 //	go test ./store/bolt -run TestL10 -races 10000
 var races = flag.Int("races", 0, "how many tickets TestL10_TicketRace races for; 0: 200, or 2000 with WSAUTH_TEST_ALL=1")
 
-// TestL10_TicketRace checks that of 100 concurrent calls for each ticket, one
-// gets it.
+// TestL10_TicketRace checks that of 100 concurrent calls for each ticket,
+// exactly one gets it.
 func TestL10_TicketRace(t *testing.T) {
 	t.Parallel()
 	rounds := cmp.Or(*races, testenv.Size(200, 2000))

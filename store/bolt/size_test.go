@@ -16,8 +16,8 @@ import (
 	"wsauth/store"
 )
 
-// TestSizeOfAnEntry checks that a revocation takes as much space on disk and in
-// the memory of a node as the example configuration says, within a quarter.
+// TestSizeOfAnEntry checks that the space that a revocation takes on disk and
+// in the memory of a node is within 25 % of that in the example configuration.
 func TestSizeOfAnEntry(t *testing.T) {
 	example, err := os.ReadFile("../../internal/config/example.yaml")
 	if err != nil {

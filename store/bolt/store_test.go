@@ -127,9 +127,9 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestLimit checks that a full log refuses new revocations as a whole and
-// accepts those that it has, and that the sweep makes room without leaving
-// anything behind.
+// TestLimit checks that a full log refuses all revocations of a call that
+// contains new ones, and accepts those that it already has. The sweep makes
+// room and leaves nothing behind.
 func TestLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, newPath(t), store.Limits{Revocations: 3})
@@ -245,7 +245,8 @@ func TestSweepAll(t *testing.T) {
 	})
 }
 
-// entries counts the log, and checks that the buckets of each kind agree.
+// entries returns the number of entries in the log, and checks that the buckets
+// of each kind have the same number of entries.
 func entries(t *testing.T, s *Store) int {
 	t.Helper()
 	n := 0
