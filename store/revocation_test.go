@@ -71,7 +71,7 @@ func TestTargetString(t *testing.T) {
 	}
 }
 
-// TestRotationIsCut: notes of any length become short ones.
+// TestRotationIsCut checks that Canonical truncates notes of any length.
 func TestRotationIsCut(t *testing.T) {
 	long := strings.Repeat("n", maxNote+1)
 	r, err := Rotation{ID: "i", From: "p", To: "q", Expires: time.Now().Add(time.Hour), Remote: long, Agent: long}.Canonical()
@@ -80,7 +80,7 @@ func TestRotationIsCut(t *testing.T) {
 	}
 }
 
-// TestCovers: what a revocation covers, at the edges.
+// TestCovers checks edge cases of what a revocation covers.
 func TestCovers(t *testing.T) {
 	now := time.Now().Truncate(time.Millisecond)
 	expires := now.Add(time.Hour)

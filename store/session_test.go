@@ -9,7 +9,7 @@ import (
 )
 
 // FuzzCut checks that a note is truncated to a prefix of at most the maximum
-// length, which lacks only the characters that do not fit.
+// length, and that only characters that do not fit are removed.
 func FuzzCut(f *testing.F) {
 	for _, note := range []string{"", "curl/8", strings.Repeat("a", maxNote), strings.Repeat("\u00fc", 200), strings.Repeat("a", maxNote-1) + "\U0001f600", strings.Repeat("\x80", 300)} {
 		f.Add(note)
@@ -28,9 +28,9 @@ func FuzzCut(f *testing.F) {
 	})
 }
 
-// TestRotateWithoutTheTime checks that a clock set back by a few seconds since
-// the last rotation ends no session, and that one set back by more gives the
-// previous token no grace.
+// TestRotateWithoutTheTime checks that no session ends if the clock was set
+// back by a few seconds since the last rotation. If it was set back by more,
+// the previous token has no grace period.
 func TestRotateWithoutTheTime(t *testing.T) {
 	now := time.Now()
 	session, err := Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Started: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}.Canonical()
@@ -54,14 +54,14 @@ func TestRotateWithoutTheTime(t *testing.T) {
 			t.Errorf("presented %v after the rotation: %v, want %v", moment.Sub(session.Rotated), err, want)
 		}
 	}
-	r.Grace = 0 // no grace at all
+	r.Grace = 0 // no grace period
 	if _, err := session.Rotate(r, session.Rotated.Add(-time.Second)); !errors.Is(err, ErrReused) {
 		t.Errorf("without a grace: %v", err)
 	}
 }
 
 // TestRetryWithoutTheTime checks that the key of a rotation is valid for Retry,
-// even if the clock was set back by less.
+// even if the clock was set back by less than Retry.
 func TestRetryWithoutTheTime(t *testing.T) {
 	now := time.Now()
 	session, err := Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Started: now, Expires: now.AddDate(1, 0, 0), Ends: now.AddDate(1, 0, 0), Key: HashKey("key")}.Canonical()
@@ -88,9 +88,9 @@ func TestRetryWithoutTheTime(t *testing.T) {
 	}
 }
 
-// TestSessionRefuses checks that any token other than the current one and,
-// within its grace, the previous one is a reuse, and that an expired session is
-// not found.
+// TestSessionRefuses checks that the use of any token is a reuse, except the
+// current one and, within the grace period, the previous one. An expired
+// session is not found.
 func TestSessionRefuses(t *testing.T) {
 	now := time.Now()
 	first, err := Session{ID: "i", Subject: "s", Current: "c", Started: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}.Canonical()

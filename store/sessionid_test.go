@@ -14,8 +14,8 @@ func TestNewSessionID(t *testing.T) {
 	form := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	synctest.Test(t, func(t *testing.T) {
 		seen := map[string]bool{}
-		var bits [80]string       // of each ID after its time, one after another
-		var always, ever [10]byte // the bits after the time that are set in each ID, and in any
+		var bits [80]string       // the bits of each ID after its time, concatenated
+		var always, ever [10]byte // the bits after the time that are set in every ID, and in at least one
 		for i := range always {
 			always[i] = 0xff
 		}
@@ -72,8 +72,8 @@ func TestSessionStarted(t *testing.T) {
 	}
 }
 
-// FuzzSessionStarted checks that exactly the UUIDv7s have a time, which is the
-// number in their first 12 digits.
+// FuzzSessionStarted checks that exactly the UUIDv7s have a time, and that it
+// is the number in their first 12 digits.
 func FuzzSessionStarted(f *testing.F) {
 	form := regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$`)
 	sid := NewSessionID()

@@ -13,8 +13,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestMemoryKeepsTheContract runs the suites in a bubble, and in real time like
-// those of stores with a clock of their own.
+// TestMemoryKeepsTheContract checks the contract with the suites of storetest,
+// in a synctest bubble and in real time. Stores with their own clock are tested
+// in real time.
 func TestMemoryKeepsTheContract(t *testing.T) {
 	for name, run := range map[string]func(*testing.T, func(*testing.T)){"bubble": synctest.Test, "real time": nil} {
 		config := storetest.Config[store.Store]{

@@ -21,9 +21,9 @@ func inAMinute(id string) store.Revocation {
 	return store.Revocation{Target: store.TargetToken, ID: id, Expires: time.Now().Add(time.Minute)}
 }
 
-// TestMemoryIsBounded checks that a full log refuses new revocations as a
-// whole, accepts those that it has, and has room again when entries are
-// obsolete.
+// TestMemoryIsBounded checks that a full log refuses all revocations of a call
+// that contains new ones. It accepts those that it already has, and has room
+// again when entries are obsolete.
 func TestMemoryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := New(store.Limits{Revocations: 3})

@@ -17,7 +17,7 @@ func session(id, subject string) store.Session {
 }
 
 // TestMemoryBoundsTickets checks that a full store refuses another ticket, and
-// has room again when one was taken or has expired.
+// has room again when a ticket was taken or has expired.
 func TestMemoryBoundsTickets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := New(store.Limits{Tickets: 2})
@@ -46,8 +46,8 @@ func TestMemoryBoundsTickets(t *testing.T) {
 	})
 }
 
-// TestMemoryBoundsSessions checks the same for sessions, and that nothing is
-// left of a session however it ended.
+// TestMemoryBoundsSessions checks the same for sessions. It also checks that
+// nothing is left of a session, however it ended.
 func TestMemoryBoundsSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := New(store.Limits{Sessions: 3})
@@ -82,7 +82,7 @@ func TestMemoryBoundsSessions(t *testing.T) {
 }
 
 // TestExpiringMapOrder checks that exactly the due values are yielded, in the
-// order of their expiry, whatever was moved or removed.
+// order of their expiry, even after values were changed or removed.
 func TestExpiringMapOrder(t *testing.T) {
 	start := time.Now()
 	at := func(n int) time.Time { return start.Add(time.Duration(n) * time.Second) }

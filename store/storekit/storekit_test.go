@@ -10,8 +10,8 @@ import (
 	"wsauth/store"
 )
 
-// FuzzRevocationEncoding checks that decoded revocations are canonical, and are
-// encoded again as the same bytes.
+// FuzzRevocationEncoding checks that decoded revocations are canonical, and
+// that encoding them again yields the same bytes.
 func FuzzRevocationEncoding(f *testing.F) {
 	moment := time.UnixMilli(1_700_000_000_123).UTC()
 	for _, r := range []store.Revocation{
@@ -30,7 +30,7 @@ func FuzzRevocationEncoding(f *testing.F) {
 	}
 	f.Add([]byte{})
 	f.Add(bytes.Repeat([]byte{0xff}, encodedHead+1))
-	// A Before of the year 1, the zero time, is not encoded as 0.
+	// An invalid Before: the zero time, in the year 1, must be encoded as 0.
 	f.Add(append([]byte{1, 0xff, 0xff, 0xc7, 0x7c, 0xed, 0xd3, 0x28, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 'j'))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := DecodeRevocation(data)
@@ -49,8 +49,8 @@ func FuzzRevocationEncoding(f *testing.F) {
 	})
 }
 
-// FuzzSessionEncoding checks that decoded sessions are canonical, and are
-// encoded again as the same bytes.
+// FuzzSessionEncoding checks that decoded sessions are canonical, and that
+// encoding them again yields the same bytes.
 func FuzzSessionEncoding(f *testing.F) {
 	moment := time.UnixMilli(1_700_000_000_123)
 	long := strings.Repeat("n", 256)
@@ -73,7 +73,7 @@ func FuzzSessionEncoding(f *testing.F) {
 		f.Add(append(bytes.Clone(data), make([]byte, len(s.Key))...))
 		f.Add(append(bytes.Clone(data), bytes.Repeat([]byte{1}, len(s.Key)+1)...))
 	}
-	for _, n := range []int{0, 7, 31, 32, 33, 44, 45} { // around the times and the lengths
+	for _, n := range []int{0, 7, 31, 32, 33, 44, 45} { // near the boundaries of the times and the lengths
 		f.Add(make([]byte, n))
 	}
 	f.Add(bytes.Repeat([]byte{0xff}, 100))
@@ -94,8 +94,9 @@ func FuzzSessionEncoding(f *testing.F) {
 	})
 }
 
-// TestSessionEncodingWithoutAKey checks that a session without a key is encoded
-// as before sessions had keys, so that old files can be read.
+// TestSessionEncodingWithoutAKey checks that a session without a key has the
+// encoding that was used before sessions had keys, so that old files can be
+// read.
 func TestSessionEncodingWithoutAKey(t *testing.T) {
 	moment := time.UnixMilli(0x0102030405).UTC()
 	s := store.Session{ID: "i", Subject: "s", Current: "c", Previous: "p", Started: moment, Rotated: moment, Expires: moment, Ends: moment, Remote: "r", Agent: "a"}
@@ -108,7 +109,8 @@ func TestSessionEncodingWithoutAKey(t *testing.T) {
 	}
 }
 
-// TestRevocationEncoding checks that the encoding is that of existing files.
+// TestRevocationEncoding checks that the encoding matches that of existing
+// files.
 func TestRevocationEncoding(t *testing.T) {
 	moment := time.UnixMilli(0x0102030405).UTC()
 	const dates = "\x00\x00\x00\x01\x02\x03\x04\x05"
