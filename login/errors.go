@@ -10,7 +10,7 @@ import (
 // Errors of requests for tokens. responder.fail writes their answers. Any other
 // error is a failure of the store.
 var (
-	// errSessionOver means that a session has no whole second left to live.
+	// errSessionOver means that a session ends in less than a second.
 	errSessionOver = errors.New("login: the session is over")
 
 	// errNoToken means that no token can be issued for a user.

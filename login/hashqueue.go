@@ -30,7 +30,7 @@ type hashQueue struct {
 
 	mu        sync.Mutex
 	running   int
-	took      time.Duration // a hash, on average
+	took      time.Duration // average duration of a hash
 	known     waitingLines
 	unknown   waitingLines // of clients that are not known devices
 	lastKnown bool         // a known device had the last turn
@@ -112,8 +112,8 @@ func (q *hashQueue) enter(ctx context.Context) (leave func(), err error) {
 	return nil, err
 }
 
-// expected returns how long one more client of the lines would wait. q.mu must
-// be held.
+// expected returns how long one more client with this key would wait in lines.
+// q.mu must be held.
 func (q *hashQueue) expected(lines *waitingLines, key string) time.Duration {
 	ahead, mine := 0, len(lines.byKey[key])
 	for _, line := range lines.byKey {
@@ -127,7 +127,8 @@ func (q *hashQueue) expected(lines *waitingLines, key string) time.Duration {
 	return q.took * time.Duration(ahead+1) / time.Duration(q.slots)
 }
 
-// leaving returns the function that ends a hash that starts now.
+// leaving records the start of a hash, and returns the function to call at its
+// end.
 func (q *hashQueue) leaving() func() {
 	started := time.Now()
 	return func() {

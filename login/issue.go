@@ -16,7 +16,7 @@ import (
 type Tokens struct {
 	Access  *token.Token
 	Refresh *token.Token // nil if only the access token is new
-	cookies bool         // made for cookies
+	cookies bool         // the tokens are for cookies
 }
 
 // spreadFrom is the minimum AccessTTL for which lifetimes are spread.
@@ -105,10 +105,10 @@ func issueUntil(end time.Time, ttl time.Duration, issue func(ttl time.Duration) 
 	return nil, errSessionOver
 }
 
-// spreadTTL returns a random part of 90 to 100 % of ttl, in whole seconds, or
-// ttl itself if it is less than spreadFrom. The result is the same for all
-// tokens of a session: otherwise a later token could expire before an earlier
-// one, and would not renew its sockets.
+// spreadTTL returns 90 to 100 % of ttl, in whole seconds, or ttl itself if it
+// is less than spreadFrom. A hash of sid determines the percentage, so the
+// result is the same for all tokens of a session: otherwise a later token could
+// expire before an earlier one, and would not renew its sockets.
 func spreadTTL(ttl time.Duration, sid string) time.Duration {
 	if ttl < spreadFrom {
 		return ttl
@@ -122,7 +122,7 @@ func spreadTTL(ttl time.Duration, sid string) time.Duration {
 // checkAlive returns the reason if an access token that was just issued would
 // be refused.
 func (i *issuer) checkAlive(ctx context.Context, access *token.Token) error {
-	claims, err := i.verifier.Verify(ctx, access.Raw) // with the leeway of the guard
+	claims, err := i.verifier.Verify(ctx, access.Raw) // this verifier has the leeway of the guard
 	if refused, ok := errors.AsType[*token.Error](err); ok {
 		return fmt.Errorf("%w: the guard would refuse it: %w", errNoToken, refused)
 	}

@@ -151,9 +151,9 @@ func (s *Service) StripCookies(h http.Header) { s.cookies.strip(h) }
 // itself, for example with a passkey or its own form, and returns the first
 // tokens. If cookies is true, the tokens are for cookies, otherwise for a
 // client that stores them itself. r is the request for the login: Start refuses
-// it if a page of another origin sent it, and counts it against
-// [Config.LoginsPerHour]. [Service.Answer] answers it with the tokens or the
-// error.
+// it if [Service.CheckOrigin] does, and counts it against
+// [Config.LoginsPerHour]. Use [Service.Answer] to answer it with the tokens or
+// the error.
 func (s *Service) Start(r *http.Request, subject string, cookies bool) (Tokens, error) {
 	r = s.proxies.Identify(r)
 	if err := s.origins.check(r); err != nil {
@@ -193,12 +193,12 @@ func (s *Service) SetCookies(w http.ResponseWriter, r *http.Request, t Tokens) e
 	return s.cookies.set(w, s.proxies.Identify(r), t)
 }
 
-// Present refuses a refresh token that was verified but has been exchanged
-// before, and ends its session. Use it in handlers that accept refresh tokens
-// without exchanging them, and in the [wsauth.Config.Authorize] of a guard that
-// accepts them. A token whose sid is not a session of [Config.Store] is
-// accepted, because another program has issued it. attrs are added to the log.
-// The error is a [*wsauth.Error].
+// Present checks a refresh token that was verified. If the token has been
+// exchanged before, Present ends its session and returns a refusal. Use it in
+// handlers that accept refresh tokens without exchanging them, and in the
+// [wsauth.Config.Authorize] of a guard that accepts them. A token whose sid is
+// not a session of [Config.Store] is accepted, because another program has
+// issued it. attrs are added to the log. The error is a [*wsauth.Error].
 func (s *Service) Present(ctx context.Context, claims *token.Claims, attrs ...any) error {
 	return s.sessions.refreshTokens.present(ctx, claims, attrs...)
 }

@@ -37,7 +37,7 @@ type socketEntry struct {
 	Remote  string `json:"remote"`
 }
 
-// listSessions answers GET /sessions with the sessions of the user, the oldest
+// listSessions answers GET /sessions with the sessions of the user, oldest
 // first.
 func (h *handlers) listSessions(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := problem.Storing(r)
