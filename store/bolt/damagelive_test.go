@@ -240,8 +240,8 @@ func TestCutOffWhileOpen(t *testing.T) {
 	}
 }
 
-// TestCutOffChild is the child process of TestCutOffWhileOpen. It does nothing
-// otherwise.
+// TestCutOffChild runs in the child process of TestCutOffWhileOpen. Otherwise
+// it does nothing.
 func TestCutOffChild(t *testing.T) {
 	size, path, ok := strings.Cut(os.Getenv(cutEnv), ":")
 	if !ok {

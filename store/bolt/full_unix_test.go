@@ -91,8 +91,8 @@ func limitFiles(t *testing.T, length int64) (end func()) {
 	return func() { set(unlimited.Cur) }
 }
 
-// TestFullDiskChild is the child process of TestFullDisk. It does nothing
-// otherwise.
+// TestFullDiskChild runs in the child process of TestFullDisk. Otherwise it
+// does nothing.
 func TestFullDiskChild(t *testing.T) {
 	path := os.Getenv(fullEnv)
 	if path == "" {
@@ -145,8 +145,8 @@ func TestFullDiskDamaged(t *testing.T) {
 	runChild(t, "TestFullDiskDamagedChild", path)
 }
 
-// TestFullDiskDamagedChild is the child process of TestFullDiskDamaged. It does
-// nothing otherwise.
+// TestFullDiskDamagedChild runs in the child process of TestFullDiskDamaged.
+// Otherwise it does nothing.
 func TestFullDiskDamagedChild(t *testing.T) {
 	path := os.Getenv(fullEnv)
 	if path == "" {
@@ -232,8 +232,8 @@ func TestFullDiskAtTheStart(t *testing.T) {
 	}
 }
 
-// TestFullDiskAtTheStartChild is the child process of TestFullDiskAtTheStart.
-// It does nothing otherwise.
+// TestFullDiskAtTheStartChild runs in the child process of
+// TestFullDiskAtTheStart. Otherwise it does nothing.
 func TestFullDiskAtTheStartChild(t *testing.T) {
 	path := os.Getenv(fullEnv)
 	if path == "" {
@@ -308,8 +308,8 @@ func TestFullDiskOldDamaged(t *testing.T) {
 	}
 }
 
-// TestFullDiskOldDamagedChild is the child process of TestFullDiskOldDamaged.
-// It does nothing otherwise.
+// TestFullDiskOldDamagedChild runs in the child process of
+// TestFullDiskOldDamaged. Otherwise it does nothing.
 func TestFullDiskOldDamagedChild(t *testing.T) {
 	path := os.Getenv(fullEnv)
 	if path == "" {
