@@ -66,7 +66,7 @@ func New(c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: issuer: %w", err)
 	}
-	// The guard is the first to be closed, because it follows the store.
+	// From here on, errors must shut down the guard, which follows the store.
 	g.guard, err = proxy.NewGuard(wsauth.Config{
 		Verifier: verifiers.All, Origins: c.Origins, Revocations: c.Store, Tickets: c.Store, Limits: c.Limits,
 		Observer: observer{telemetry.Observer{Recorder: g.recorder}, g}, Logger: g.log,
@@ -194,7 +194,7 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	err := g.guard.Shutdown(ctx)
 	if errors.Is(err, store.ErrNotDurable) {
 		g.log.Error("these revocations are lost, since the store has not taken them", "revocations", g.guard.Stats().Held)
-		if !errors.Is(err, context.DeadlineExceeded) { // sockets were still open
+		if !errors.Is(err, context.DeadlineExceeded) { // else sockets were still open
 			err = nil
 		}
 	}

@@ -50,7 +50,7 @@ func (g *Gateway) serveHandshake(h *front.Handshake, r *http.Request) {
 
 // quickMatch returns the match of a handshake if no step of serving it can
 // block: keys, tickets and revocations need no other server, and the upstream
-// is on this machine. That holds for the routes of the match only, so these
+// is on this machine. This holds only for the routes of the match, so these
 // must serve the handshake.
 //
 // quickMatch returns false if it panics, so that the event loop continues. The

@@ -26,8 +26,8 @@ func withShortHead(next http.Handler) http.Handler {
 }
 
 // noPages refuses requests that a browser sends for a web page. A page could
-// reach this API by a name that resolves to this machine, and would act with
-// the rights of its user. No page needs it.
+// reach this API under a name that resolves to this machine, and would act with
+// the rights of the user at the browser. No page needs the API.
 func noPages(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, name := range [...]string{"Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode"} {
@@ -63,8 +63,8 @@ func hereOnly(name string, next http.Handler) http.Handler {
 	})
 }
 
-// isHere reports whether a Host field is a loopback address, localhost or
-// name. The port may be any, since another port may be forwarded to ours.
+// isHere reports whether a Host field is a loopback address, localhost or name.
+// Any port is allowed, since another port may be forwarded to ours.
 func isHere(field, name string) bool {
 	if !httpx.IsHost(field) {
 		return false

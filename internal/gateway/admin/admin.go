@@ -23,7 +23,7 @@ import (
 
 // Config configures an [API]. The fields up to Logger are required.
 type Config struct {
-	// Guard has the open sockets, and revokes tokens.
+	// Guard lists the open sockets and revokes tokens.
 	Guard *wsauth.Guard
 
 	// Sessions lists the sessions of users, and ends them.
@@ -43,15 +43,15 @@ type Config struct {
 	// Logger logs what operators change, and wrong tokens.
 	Logger *slog.Logger
 
-	// TokenFile has the token that every request to a TCP port must carry, as
-	// "Authorization: Bearer …". Default: none; only Unix sockets are served.
+	// TokenFile contains the token that every request to a TCP port must carry,
+	// as "Authorization: Bearer …". Default: none; only Unix sockets are
+	// served.
 	TokenFile *TokenFile
 
 	// Host is the name of a proxy that forwards requests to the port; see
 	// [CheckHost]. Requests to the port must be sent to this name, to localhost
-	// or to a loopback address. All other names are refused, because they may
-	// be those of a web page that attacks the API (DNS rebinding). Default:
-	// none.
+	// or to a loopback address. All other names are refused, because a web page
+	// that attacks the API may use them (DNS rebinding). Default: none.
 	Host string
 
 	// Version is the version in the status. Default: none.
@@ -72,7 +72,7 @@ type Sessions interface {
 	EndAllBefore(ctx context.Context, before time.Time) (sockets int, err error)
 }
 
-// An API is the API for operators, which any number of listeners can serve; see
+// An API is the API for operators. Any number of listeners can serve it; see
 // [API.Serve].
 type API struct {
 	config   Config
@@ -81,7 +81,7 @@ type API struct {
 	run      string      // random, to recognize cursors of an earlier process
 	draining atomic.Bool // an operator has started a drain
 	private  http.Handler
-	port     http.Handler // private for those with a token; nil without TokenFile
+	port     http.Handler // private, for requests with the token; nil without TokenFile
 }
 
 // New returns the API for c. It returns an error if [CheckHost] refuses

@@ -16,7 +16,7 @@ import (
 const (
 	defaultPage = 100  // entries of a page, unless the request has a limit
 	maxPage     = 1000 // the maximum limit
-	maxName     = 256  // the length of the name of a user, session or token, in bytes
+	maxName     = 256  // the maximum length of the name of a user, session or token, in bytes
 )
 
 // A query is the parsed query of a list.
@@ -71,16 +71,17 @@ func (a *API) parseQuery(raw string, names []string) (q query, fault string) {
 	return q, ""
 }
 
-// next returns the after of the page that follows the socket with this ID.
+// next returns the "after" of the page that begins after the socket with this
+// ID.
 func (a *API) next(id uint64) string {
 	return a.run + "." + strconv.FormatUint(id, 10)
 }
 
-// matching yields the open sockets that match q, in the order in which they
-// were opened, from the beginning of its page.
+// matching yields the open sockets that match q and come after q.after, in the
+// order in which they were opened.
 //
-// Without a session and a token, user is the Subject of the claims. With one
-// of them, it may also be their IssuerSubject.
+// If q has neither a session nor a token, its user must be the Subject of the
+// claims. Otherwise, the user may also be their IssuerSubject.
 func (a *API) matching(q query) iter.Seq[*wsauth.Socket] {
 	f := wsauth.Filter{Token: q.token, Session: q.session, After: q.after}
 	if q.session == "" && q.token == "" {

@@ -17,7 +17,7 @@ const stopTime = problem.StoreTimeout + time.Second
 
 // Serve serves the API on l until ctx is done, and closes l. On a Unix socket
 // it requires no token, because the permissions of the file protect it. It
-// refuses a TCP address that other machines can reach, and any if
+// refuses a TCP address that other machines can reach, and every TCP address if
 // [Config.TokenFile] is not set.
 func (a *API) Serve(ctx context.Context, l net.Listener) error {
 	handler, err := a.handler(l.Addr())

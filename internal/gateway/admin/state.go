@@ -64,12 +64,12 @@ func (a *API) drain(w http.ResponseWriter, r *http.Request) {
 	answer := adminapi.Draining{Within: int64(within / time.Second), Sockets: a.config.Guard.Stats().Sockets}
 	if a.draining.CompareAndSwap(false, true) {
 		a.log.Info("admin: draining", "within", within, "sockets", answer.Sockets, "via", via(r))
-		// Shutdown waits for the sockets, so nothing else waits for this
-		// goroutine.
+		// Nothing waits for this goroutine, since Shutdown waits for the
+		// sockets.
 		go func() {
 			ctx, cancel := context.WithTimeout(context.Background(), within)
 			defer cancel()
-			_ = a.config.Guard.Drain(ctx) // the sockets that are left were told to end
+			_ = a.config.Guard.Drain(ctx) // if it fails, the remaining sockets have been told to end
 		}()
 	}
 	problem.WriteJSON(w, answer)

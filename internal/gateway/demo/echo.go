@@ -27,9 +27,9 @@ const (
 // errNotText is the error of a socket whose client sent a binary message.
 var errNotText = errors.New("demo: not a text message")
 
-// An identity is the first message on the socket: it shows that the handshake
-// was accepted, for which claims and until when. It is also the answer to a
-// "whoami" message.
+// An identity is the first message on the socket. It shows that the handshake
+// was accepted, with which claims, and when they expire. It is also the answer
+// to a "whoami" message.
 type identity struct {
 	Type      string         `json:"type"` // "welcome" or "whoami"
 	Claims    jsontext.Value `json:"claims"`

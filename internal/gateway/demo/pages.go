@@ -25,9 +25,9 @@ func loadFiles() (staticfile.Files, error) {
 // SocketPath is the path of the echo socket.
 const SocketPath = "/ws"
 
-// Endpoints returns the page of the demonstration, the API page, which shows
-// openapi.json as forms that call the gateway, and the echo socket, which
-// socket serves.
+// Endpoints returns the endpoints of the demonstration: its page, the API page,
+// and the echo socket, which the given handler serves. The API page shows
+// openapi.json as forms that call the gateway.
 //
 // The API page expects one tag per operation, which must be in the document's
 // list of tags; a description of each tag, operation and parameter; and an

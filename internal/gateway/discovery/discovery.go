@@ -26,8 +26,8 @@ const (
 	MetadataPath = "/.well-known/openid-configuration"
 )
 
-// cacheControl is the Cache-Control header of the documents. They may be
-// cached for less time than a new key waits before it signs.
+// cacheControl is the Cache-Control header of the documents. Caches keep them
+// for less time than a new key waits before it signs.
 const cacheControl = "public, max-age=300"
 
 // keysType is the content type of a JWK Set (RFC 7517 section 8.5.2).

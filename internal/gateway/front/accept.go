@@ -18,7 +18,7 @@ type acceptor struct {
 	loops    *eventloop.Group
 	limiter  *connlimit.Limiter // nil for no limits
 	proxies  *proxyproto.Rules  // nil without PROXY headers
-	patience time.Duration      // the time until the first bytes, after the header
+	patience time.Duration      // how long to wait for the first bytes after the PROXY header
 
 	// received is called with a connection and its first bytes, which it must
 	// not keep. idle reports whether the event loop has little else to do. The
@@ -29,14 +29,14 @@ type acceptor struct {
 	failed func(error)
 }
 
-// listen accepts the clients of l until stop is called. It returns false if
-// the event loops cannot; see [eventloop.Group.Accept].
+// listen accepts the clients of l until stop is called. It returns false if the
+// event loops cannot accept them; see [eventloop.Group.Accept].
 func (a *acceptor) listen(l net.Listener) (stop func(), ok bool) {
 	return a.loops.Accept(l, eventloop.Acceptor{Accepted: a.accepted, Failed: a.failed})
 }
 
-// accepted waits for the first bytes of a connection, or closes it if it may
-// not be open.
+// accepted waits for the first bytes of a connection, or closes it if its peer
+// is not trusted or there are too many.
 func (a *acceptor) accepted(conn *eventloop.Conn) {
 	peer := conn.RemoteAddr()
 	if a.proxies != nil && !a.proxies.Trusted(peer) {

@@ -77,8 +77,8 @@ func (c *clients) hint(r *http.Request) {
 		"peer", r.RemoteAddr, "header", field)
 }
 
-// hintSource logs once that a trusted proxy names its clients in another
-// header than the one that is read. All of them then have the proxy's address.
+// hintSource logs once that a trusted proxy names its clients in a header other
+// than the one that is read. All of them then have the proxy's address.
 func (c *clients) hintSource(r *http.Request) {
 	read, other := "X-Forwarded-For", "Forwarded"
 	switch c.policy.Source {

@@ -1,10 +1,10 @@
 // Package front accepts the clients of the gateway and reads their requests.
 //
 // On Linux, event loops accept plain TCP connections. If the first bytes of a
-// connection are a WebSocket handshake in its usual form, the event loop
-// passes it on at once. net/http reads all other requests. Package front knows
-// nothing of routes: it calls the functions of a [Config] with each request,
-// whose client it has determined behind trusted proxies.
+// connection are a WebSocket handshake in its usual form, the event loop passes
+// it on at once. net/http reads all other requests. Package front knows nothing
+// of routes. It determines the client of each request, also behind trusted
+// proxies, and passes the request to the functions of a [Config].
 package front
 
 import (
@@ -110,7 +110,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 type connKey struct{}
 
-// A connValue holds what the requests of a connection need to know of it.
+// A connValue holds the data of a connection that its requests need.
 type connValue struct {
 	place  *connlimit.Place
 	header *proxyproto.Header // of the PROXY protocol, or nil
@@ -123,11 +123,11 @@ func withConn(ctx context.Context, conn net.Conn) context.Context {
 }
 
 // How long a connection may wait for its next request. A proxy must time out
-// before the gateway: otherwise it sends a request on a connection that is
-// being closed. It may repeat that request only if it is safe; for others its
-// client gets 502. By default, AWS ALB times out after a minute, and Google's
-// load balancers after ten. An idle connection is evicted if others need its
-// place; see connlimit.
+// before the gateway: otherwise it may send a request on a connection that is
+// being closed. The proxy may repeat that request only if it is safe; if not,
+// its client gets 502. By default, AWS ALB times out after a minute, and
+// Google's load balancers after ten. An idle connection is evicted if others
+// need its place; see connlimit.
 const (
 	idleTimeout        = time.Minute
 	idleTimeoutProxies = 11 * time.Minute

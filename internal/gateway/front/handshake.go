@@ -13,9 +13,10 @@ import (
 // milliseconds.
 const maxHandshake = 8 << 10
 
-// ReadHandshake parses data as a complete upgrade request in its usual form.
-// It returns nil for anything else, even if it is valid: net/http then parses
-// or refuses it. So no request is parsed differently than by net/http.
+// ReadHandshake parses data as a complete upgrade request in its usual form. It
+// returns nil for anything else, even if it is valid: net/http then parses or
+// refuses it. Thus no request is parsed differently from how net/http parses
+// it.
 func ReadHandshake(data []byte) *http.Request {
 	if len(data) > maxHandshake || !isPlainHead(data) {
 		return nil
@@ -75,7 +76,7 @@ func isPlainRequestLine(line []byte) bool {
 	return ok && isPrintable(target) && !bytes.ContainsAny(target, " \t")
 }
 
-// isOfBody reports whether a field announces a body, or that the client waits
+// isOfBody reports whether a field announces a body or a client that waits
 // before it sends one.
 func isOfBody(name []byte) bool {
 	for _, of := range [...]string{"Content-Length", "Transfer-Encoding", "Expect", "Trailer"} {

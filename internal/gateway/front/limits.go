@@ -10,8 +10,8 @@ import (
 	"wsauth/internal/ratelimit"
 )
 
-// newLimiter returns the limiter of the connections of clients and to
-// upstreams. Those of a peer for which isProxy returns true are not limited per
+// newLimiter returns the limiter of connections from clients and to upstreams.
+// Connections from a peer for which isProxy returns true are not limited per
 // address.
 func newLimiter(c Config, isProxy func(net.Addr) bool) *connlimit.Limiter {
 	l := connlimit.Within(connlimit.Descriptors(), c.MaxConnections, c.MaxConnectionsPerAddress)
@@ -83,9 +83,9 @@ func (a *Admission) End(hijacked bool) {
 	}
 }
 
-// networkBehindProxy returns the client's network, to which a proxy's
-// connection is charged while it carries r. It returns the zero Prefix if
-// there is no proxy, or if the connection carries several requests at once.
+// networkBehindProxy returns the network of a proxy's client, to which the
+// proxy's connection is charged while it carries r. It returns the zero Prefix
+// if there is no proxy, or if the connection carries several requests at once.
 func networkBehindProxy(r *http.Request) netip.Prefix {
 	if c := forwarded.From(r.Context()); c != nil && c.Addr != c.Peer && r.ProtoMajor == 1 {
 		return ratelimit.PrefixOf(c.Addr)
@@ -93,9 +93,9 @@ func networkBehindProxy(r *http.Request) netip.Prefix {
 	return netip.Prefix{}
 }
 
-// networkOfStream returns the network to which a request is charged that
-// shares its connection with others, or the zero Prefix for a request of the
-// proxy itself.
+// networkOfStream returns the network to which r is charged if it shares its
+// connection with other requests. It returns the zero Prefix if the proxy sent
+// r for itself.
 func networkOfStream(r *http.Request) netip.Prefix {
 	if c := forwarded.From(r.Context()); c != nil && c.Addr == c.Peer {
 		return netip.Prefix{}

@@ -18,10 +18,10 @@ func listenConfig() net.ListenConfig {
 	}
 }
 
-// setOptions sets options on a listener that its connections inherit (tcp(7)).
-// To set them on each connection would cost four system calls per handshake.
-// TCP_USER_TIMEOUT limits how long sent data may remain unacknowledged;
-// without it, the kernel retransmits for a quarter of an hour.
+// setOptions sets the options on a listener; its connections inherit them
+// (tcp(7)). Setting them on each connection would cost four system calls per
+// handshake. TCP_USER_TIMEOUT limits how long sent data may remain
+// unacknowledged; without it, the kernel retransmits for a quarter of an hour.
 func setOptions(conn syscall.RawConn) error {
 	var failed error
 	err := conn.Control(func(fd uintptr) {

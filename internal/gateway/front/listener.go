@@ -36,8 +36,8 @@ func (s *Server) listen(l net.Listener, server *http.Server) net.Listener {
 		conns:  make(chan net.Conn),
 		closed: make(chan struct{}),
 	}
-	// Connections that a loop accepts inherit only the options of the
-	// listener. If Adopt fails, its options stay as they are.
+	// Connections that a loop accepts inherit only the options of the listener.
+	// If Adopt fails, the options of l stay as they are.
 	_ = Adopt(l)
 	clients := &acceptor{
 		loops:    s.events,

@@ -98,8 +98,8 @@ const (
 	abandoned = "abandoned"
 )
 
-// Refused records why a request was refused. That is the outcome of a
-// handshake, whether it is refused in HTTP or by a close code.
+// Refused records why a request was refused. For a handshake, the refusal is
+// the outcome, whether it is sent in HTTP or as a close code.
 func (x *Record) Refused(e *wsauth.Error) {
 	if !x.upgrade {
 		x.reason = string(e.Reason)
@@ -145,7 +145,7 @@ func (x *Record) Ended(cause error, result relay.Result) {
 	if !ok {
 		end = &wsauth.EndError{Reason: wsauth.Reason(result.Reason)}
 	}
-	reason := result.Reason // in the words of the party that ended it first
+	reason := result.Reason // as given by the side that ended it first
 	if result.By == relay.TheOwner {
 		reason = string(end.Reason)
 	}

@@ -45,10 +45,10 @@ func (c *Recorder) AddRoute(name string) *Route { return c.metrics.addRoute(name
 // RemoveRoute removes a route and its series from the metrics.
 func (c *Recorder) RemoveRoute(name string) { c.metrics.removeRoute(name) }
 
-// Endpoint returns one of the gateway's own endpoints so that its requests are
-// recorded, with its path as their route. If it does not open sockets, it
-// ignores that a request asks for an upgrade, as a server may (RFC 9110
-// section 7.8): the request is then answered and counted as a plain one.
+// Endpoint wraps one of the gateway's own endpoints. Its requests are recorded,
+// with its path as their route. If the endpoint opens no sockets, it ignores
+// that a request asks for an upgrade, as a server may (RFC 9110 section 7.8).
+// The request is then answered and counted as a plain one.
 func (c *Recorder) Endpoint(e problem.Endpoint, opensSockets bool) problem.Endpoint {
 	route, handler := c.metrics.newRoute(strings.TrimSuffix(e.Path, "{$}")), e.Handler
 	e.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -156,8 +156,8 @@ func (h Health) ready(w http.ResponseWriter, r *http.Request) {
 }
 
 // Problem returns a handler that answers every request with the same problem
-// document, and records its reason. detail is a fixed text for people: neither
-// may contain anything from the request.
+// document, and records its reason. detail is a fixed text for people. Neither
+// reason nor detail may contain anything from the request.
 func Problem(status int, reason, detail string) http.HandlerFunc {
 	return document(problem.Document{Status: status, Detail: detail, Reason: reason})
 }

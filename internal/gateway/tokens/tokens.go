@@ -29,15 +29,15 @@ type Config struct {
 	// that are replaced while the gateway runs.
 	Keys Keys
 
-	// Issuer is the iss of issued tokens, which is then required when they are
-	// verified; see [discovery.CheckIssuer]. If it is set, the gateway serves
-	// its metadata at [discovery.MetadataPath]. A new Issuer ends every
+	// Issuer is the iss of issued tokens; see [discovery.CheckIssuer]. If it is
+	// set, our own tokens must have it when they are verified, and the gateway
+	// serves its metadata at [discovery.MetadataPath]. A new Issuer ends every
 	// session. Default: none.
 	Issuer string
 
-	// IssuedLeeway is how far the iat and nbf of our own tokens may be ahead
-	// of the clock: from [store.ClockStep] to a minute. A larger value is for
-	// tokens of another program with the same key whose clock is ahead.
+	// IssuedLeeway is how far the iat and nbf of our own tokens may be ahead of
+	// the clock: from [store.ClockStep] to a minute. A larger value is for
+	// another program that signs with the same key and whose clock is ahead.
 	// Default: store.ClockStep.
 	IssuedLeeway time.Duration
 
@@ -59,8 +59,8 @@ type Config struct {
 // maxIssuedLeeway is the maximum that [token.VerifierConfig] allows.
 const maxIssuedLeeway = time.Minute
 
-// Check returns c with its defaults set, and what is wrong with it. It does
-// not check the keys, as package login does.
+// Check returns c with its defaults set, and what is wrong with it. It does not
+// check the keys; package login does.
 func (c Config) Check() (Config, fault.List) {
 	c.IssuedLeeway = cmp.Or(c.IssuedLeeway, store.ClockStep)
 	var wrong fault.List
