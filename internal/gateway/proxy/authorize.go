@@ -20,7 +20,7 @@ func (p *proxy) review(s *wsauth.Socket, at target) {
 }
 
 // isOutdated reports whether s, which p serves, may not stay open because the
-// routes have changed since p became one of them.
+// routes have changed since p was added.
 func (p *proxy) isOutdated(s *wsauth.Socket, at target) bool {
 	return p.aged.Load() && !p.routes.table.Load().admits(s, p, at)
 }

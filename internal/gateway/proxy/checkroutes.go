@@ -62,8 +62,8 @@ func CheckRoutes(routes []Route, own OwnPaths, keys Keys) ([]Route, fault.List) 
 	return routes, wrong
 }
 
-// clone returns a deep copy of r, so that Update recognizes what the caller
-// has changed in lists and maps.
+// clone returns a deep copy of r, so that Update recognizes changes that the
+// caller makes in lists and maps.
 func (r Route) clone() Route {
 	r.Upstreams, r.Scopes, r.Extractors = slices.Clone(r.Upstreams), slices.Clone(r.Scopes), slices.Clone(r.Extractors)
 	r.AppParameters, r.Origins, r.Headers = slices.Clone(r.AppParameters), slices.Clone(r.Origins), maps.Clone(r.Headers)
@@ -79,8 +79,8 @@ func (r Route) clone() Route {
 	return r
 }
 
-// byValue returns a copy of extractors with values in place of pointers, for
-// those that a proxy finds by their type. A guard does the same.
+// byValue returns a copy of extractors. It replaces pointers to the types that
+// a proxy looks for with their values, as a guard does.
 func byValue(extractors []wsauth.Extractor) []wsauth.Extractor {
 	extractors = slices.Clone(extractors)
 	for i, e := range extractors {
@@ -102,8 +102,9 @@ func byValue(extractors []wsauth.Extractor) []wsauth.Extractor {
 	return extractors
 }
 
-// checkAsserting returns a fault if a secret signs, so that upstreams could
-// not verify an assertion. package login reports a missing key.
+// checkAsserting returns a fault if the signing key is a secret: an upstream
+// that could verify assertions with it could also issue tokens. Package login
+// reports a missing key.
 func checkAsserting(keys Keys) fault.List {
 	var wrong fault.List
 	if set, fixed := keys.(*token.KeySet); keys == nil || fixed && set == nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A HeaderLists is a way to write a claim that is a list into a header.
+// A HeaderLists is a format for claims that are lists in headers.
 type HeaderLists string
 
 // The formats of lists.

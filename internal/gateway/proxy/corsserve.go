@@ -26,7 +26,7 @@ func (rs *Routes) CORSOf(r *http.Request, m *Match, isHealth bool) *CORSPolicy {
 		return nil
 	}
 	if other := m.guarding(r); other != nil {
-		p = other // to whose path the request is redirected
+		p = other // the request is redirected to its path
 	}
 	if p.cors != nil && r.Method == http.MethodOptions {
 		telemetry.From(r.Context()).SetRoute(p.label)

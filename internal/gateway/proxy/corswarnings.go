@@ -10,11 +10,12 @@ import (
 	"wsauth/internal/hostaddr"
 )
 
-// A Site is what warnings about routes need to know of the gateway.
+// A Site holds the settings of the gateway that warnings about routes depend
+// on.
 type Site struct {
 	Own     OwnPaths
 	Issuer  string   // of the gateway's own tokens
-	Origins []string // whose pages may use the gateway, and routes that name none
+	Origins []string // of pages that may use the gateway, and routes without Origins
 }
 
 // warnOfCORS warns of policies that allow pages more than may be intended, and

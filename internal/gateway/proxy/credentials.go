@@ -30,8 +30,8 @@ func (p *proxy) stripOwn(r *http.Request) {
 	p.routes.ownTokens.strip(r)
 }
 
-// stripLogin removes the cookies of the gateway's own login. Browsers send
-// them to every route, even if its extractors do not include cookies (R12).
+// stripLogin removes the cookies of the gateway's own login. Browsers send them
+// to every route, even to one that reads no cookies (R12).
 func (p *proxy) stripLogin(h http.Header) {
 	if strip := p.routes.config.StripLogin; strip != nil {
 		strip(h)

@@ -21,8 +21,8 @@ type deadlines struct {
 	silent atomic.Bool // the read deadline has passed
 }
 
-// read sets the deadline for reading the body; a zero t means none. A server
-// that does not support deadlines is ignored.
+// read sets the deadline for reading the body; a zero t means none. It does
+// nothing if the server does not support deadlines.
 func (d *deadlines) read(t time.Time) { d.set(d.control.SetReadDeadline, t) }
 
 // write sets the deadline for writing the answer, like read.

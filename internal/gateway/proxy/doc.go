@@ -1,7 +1,7 @@
 // Package proxy serves the routes of the gateway: it chooses the route of a
 // request, guards it, and passes requests and sockets on to its upstreams. It
 // knows nothing about listeners, logins and the other endpoints of the gateway.
-// [Config] has the few functions of these that it calls.
+// It calls them only through the functions in [Config].
 //
 // A request passes these steps, in the files that implement them:
 //

@@ -35,8 +35,9 @@ func CheckLimits(l wsauth.Limits) (wsauth.Limits, fault.List) {
 	return l, wrong
 }
 
-// NewGuard returns the guard from which those of the routes are derived. c has
-// limits of [CheckLimits]. NewGuard sets its Extractors and Refusal.
+// NewGuard returns the guard from which those of the routes are derived. The
+// limits in c must be those that [CheckLimits] has returned. NewGuard sets
+// Extractors and Refusal.
 func NewGuard(c wsauth.Config) (*wsauth.Guard, error) {
 	c.Limits.PerSubject = Bound(c.Limits.PerSubject)
 	c.Extractors = defaultExtractors()

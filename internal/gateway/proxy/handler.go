@@ -21,12 +21,13 @@ type LocalServer interface {
 	Close()
 }
 
-// A Handler serves a route to a [LocalServer], which is not looked up among
-// those of its [Routes].
+// A Handler serves a route to a [LocalServer]. The route is not in the table of
+// its [Routes].
 type Handler struct{ proxy *proxy }
 
-// Handler returns a handler for a route to a server, which is closed with the
-// routes, or if Handler fails. It must be called before any request is served.
+// Handler returns a handler for a route to a server. The server is closed
+// together with the routes, or if Handler fails. Call Handler before any
+// request is served.
 func (rs *Routes) Handler(r Route, server LocalServer) (*Handler, error) {
 	r, err := r.withDefaults()
 	var p *proxy

@@ -39,8 +39,8 @@ func watchClient(conn net.Conn, socket *wsauth.Socket) *watch {
 	return w
 }
 
-// idle reports whether the watch has read nothing from the client. If so, it
-// never will.
+// idle reports whether the watch has read nothing from the client, and never
+// will.
 func (w *watch) idle() bool {
 	w.quiet = w.quiet || w.timer.Stop()
 	return w.quiet

@@ -78,7 +78,7 @@ func (p *proxy) isQuickRoute(extractors []wsauth.Extractor) bool {
 }
 
 // takesLong reports whether checking a credential from that extractor may take
-// more than verifying a token in the head of the request. It returns true for
+// longer than verifying a token in the head of the request. It returns true for
 // unknown types.
 func takesLong(l wsauth.Extractor) bool {
 	switch l.(type) {

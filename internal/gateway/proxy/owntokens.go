@@ -15,14 +15,14 @@ import (
 	"wsauth/token"
 )
 
-// ownTokens finds credentials of this gateway in requests, with which an
-// upstream could act as the client: tickets, and tokens that name the
-// gateway's issuer or one of its keys. Clients send them by mistake to routes
-// that do not read them: in a fetch wrapper that adds the token to every
-// request, or in the Referer of a page whose URL had a ticket. A token is
-// recognized by the names in it, without its signature: a token that uses our
-// names but is not ours has no legitimate use. The signature is verified only
-// if neither the issuer nor a key ID can tell.
+// ownTokens finds credentials of this gateway in requests: tickets, and tokens
+// that name the gateway's issuer or one of its keys. With them, an upstream
+// could act as the client. Clients send them by mistake to routes that do not
+// read them, for example if a fetch wrapper adds the token to every request, or
+// in the Referer of a page whose URL had a ticket. A token is recognized by the
+// names in it, without its signature: a token that uses our names but is not
+// ours has no legitimate use. The signature is verified only if neither the
+// issuer nor a key ID identifies the token.
 type ownTokens struct {
 	issuer   string // "" if tokens have no issuer
 	keys     Keys
@@ -96,8 +96,8 @@ func (s *search) without(list, separator string) string {
 	return strings.Join(slices.DeleteFunc(parts, s.in), separator)
 }
 
-// in reports whether text holds a ticket or a token of ours, as it stands or
-// with its percent escapes decoded.
+// in reports whether text holds a ticket or a token of ours, unchanged or with
+// its percent escapes decoded.
 func (s *search) in(text string) bool {
 	if s.inPlain(text) {
 		return true
@@ -193,7 +193,8 @@ func (s *search) isOurs(text string) bool {
 	if named || !slices.ContainsFunc(s.keys, func(k *token.Key) bool { return k.ID() == "" }) {
 		return false
 	}
-	// Tokens of a key without an ID do not name it: only the signature tells.
+	// A token of a key without an ID does not name its key. Only the signature
+	// identifies it.
 	if s.verified++; s.verified > maxVerified {
 		return true
 	}

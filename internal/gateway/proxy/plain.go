@@ -39,7 +39,8 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, claims *token
 	// long.
 	limits.read(time.Time{})
 	if r.ProtoMajor > 1 {
-		// When it passes, HTTP/2 resets the stream even if nothing is being written.
+		// When a write deadline passes, HTTP/2 resets the stream even if
+		// nothing is being written.
 		limits.write(time.Time{})
 	}
 	body := NewRequestBody(r)
@@ -70,7 +71,8 @@ func (p *proxy) servePlain(w http.ResponseWriter, r *http.Request, claims *token
 	}
 	p.plain.ServeHTTP(out, r)
 	whole = true
-	// Time for the server to send the rest; without a body, the whole answer.
+	// Give the server time to send the rest of the answer or, if it has no
+	// body, all of it.
 	limits.write(time.Now().Add(Patience))
 }
 

@@ -44,8 +44,8 @@ type proxy struct {
 	aged atomic.Bool
 }
 
-// newProxy returns the proxy of a route that was checked. reach configures the
-// connections to its upstreams as far as the route does not.
+// newProxy returns the proxy of a route that was checked. reach holds the
+// settings of upstream connections that the route does not set.
 func (rs *Routes) newProxy(r Route, reach upstream.Config) (*proxy, error) {
 	p := &proxy{routes: rs, route: r, identity: newIdentityHeaders(r, rs.config.Issuer)}
 	var err error
@@ -123,9 +123,10 @@ func (p *proxy) serveGuarded(w http.ResponseWriter, r *http.Request) {
 	p.servePlain(w, r, claims, false)
 }
 
-// outgoing writes into h, a header for the upstream, the identity and address
-// of the client that sent in, and the host and scheme that it used. It first
-// removes fields that could mislead the upstream.
+// outgoing prepares h, the header of a request to the upstream. It removes
+// fields that could mislead the upstream. Then it writes the identity and
+// address of the client that sent in, and the host and scheme that the client
+// used.
 func (p *proxy) outgoing(in *http.Request, h http.Header, claims *token.Claims) error {
 	for name := range h {
 		if isMisleading(name) {

@@ -89,16 +89,16 @@ const (
 	// discarded.
 	lingerFor = time.Minute
 
-	// LingerSilence is how long it may pause meanwhile. lingerExpect replaces
-	// it if the body was never read: the client may be waiting for 100
+	// LingerSilence is how long it may pause while it sends. lingerExpect
+	// replaces it if the body was never read: the client may be waiting for 100
 	// (Continue) and have sent nothing.
 	LingerSilence = 2 * time.Second
 	lingerExpect  = 250 * time.Millisecond
 )
 
 // Linger reads and discards the rest of a body after the answer, until the
-// client has sent all of it. Many clients read the answer only then. If the
-// server closed the connection before, they would get a reset instead (RFC
+// client has sent all of it. Many clients read the answer only after that. If
+// the server closed the connection earlier, they would get a reset instead (RFC
 // 9112 section 9.6).
 //
 // Over HTTP/2, the end of the answer tells the client to stop.

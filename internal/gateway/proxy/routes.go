@@ -19,7 +19,7 @@ import (
 	"wsauth/token"
 )
 
-// A Config configures [Routes]. All fields are required but those whose
+// A Config configures [Routes]. All fields are required, except those whose
 // comment names a default.
 type Config struct {
 	// Guard is the guard from which those of the routes are derived; see
@@ -98,10 +98,10 @@ func New(c Config) *Routes {
 // returns an error, nothing has changed.
 //
 // A socket stays open if its route still exists, with the same host and path,
-// and still admits its client, and if so does the route that its request would
-// match now. Other sockets end with close code 1012 and reason "restarting";
-// their clients reconnect under the new rules. A socket that stays open keeps
-// its upstream and its limits until it ends.
+// and still admits its client. The route that its request would match now must
+// admit the client as well. Other sockets end with close code 1012 and reason
+// "restarting"; their clients reconnect under the new rules. A socket that
+// stays open keeps its upstream and its limits until it ends.
 func (rs *Routes) Update(routes []Route) error {
 	rs.updating.Lock()
 	defer rs.updating.Unlock()
@@ -151,7 +151,7 @@ func (rs *Routes) retire(before, after *routeTable) {
 	}
 }
 
-// errRouteChanged is why a socket ends that the routes no longer admit.
+// errRouteChanged is the error of a socket that the routes no longer admit.
 var errRouteChanged = errors.New("its route was removed or no longer admits its client")
 
 // Close closes the connections to the upstreams, and the upstreams in this
@@ -188,8 +188,8 @@ func (rs *Routes) Renewed(s *wsauth.Socket) {
 }
 
 // ServedBy returns the name of the route that serves a socket and the address
-// of its upstream, which is "" if it is not known, or in this process. It
-// returns "" if the socket is not connected to an upstream.
+// of its upstream, which is "" if it is not known or if the upstream is in this
+// process. Both are "" if the socket is not connected to an upstream.
 func (rs *Routes) ServedBy(s *wsauth.Socket) (route, upstream string) {
 	by := rs.live.find(s)
 	if by.proxy == nil {

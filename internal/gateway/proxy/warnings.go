@@ -159,8 +159,8 @@ func isSubset(a, b []string) bool {
 	return !slices.ContainsFunc(a, func(v string) bool { return !slices.Contains(b, v) })
 }
 
-// byRules returns the end of a warning: that other has rules that r does not
-// have. It returns "" if r admits all clients.
+// byRules returns the end of a warning, which says that other has rules that r
+// does not have. It returns "" if r admits all clients.
 func byRules(r, other *Route) string {
 	if !r.isGuarded() {
 		return ""
