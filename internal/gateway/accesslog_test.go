@@ -140,10 +140,10 @@ func TestAccessLogOfEnds(t *testing.T) {
 	r.wantLine("request", 4, "reason=token_invalid", "status=401")
 }
 
-// TestR5_AccessLogCannotBeForged sends control characters, line breaks,
-// escapes and bidirectional marks in each logged part of a request. Each
-// request is one line with the usual keys, whose values hold printable
-// characters only and are not longer than they may be.
+// TestR5_AccessLogCannotBeForged checks that control characters, line breaks,
+// escapes and bidirectional marks in a logged part of a request forge no log
+// lines. Each request is one line with the usual keys. Their values contain
+// only printable characters and do not exceed their maximum length.
 func TestR5_AccessLogCannotBeForged(t *testing.T) { inEachFormat(t, accessLogCannotBeForged) }
 
 func accessLogCannotBeForged(t *testing.T, format logFormat) {

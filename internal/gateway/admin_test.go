@@ -254,7 +254,7 @@ func TestAdminIsNotPublic(t *testing.T) {
 			}
 		}
 		r.Write(conn, "I live")
-		for got := ""; got != "I live"; { // behind the welcome of the demonstration
+		for got := ""; got != "I live"; { // after the welcome of the demonstration
 			var err error
 			if got, err = r.Read(conn); err != nil {
 				t.Fatal(err)

@@ -93,7 +93,8 @@ func TestG10_CORSOfLogins(t *testing.T) {
 					if len(e.Cookies()) > 0 {
 						t.Errorf("%s got cookies", c.origin)
 					}
-					// Whatever its page has found out, it uses no cookies.
+					// Even if the page knows the CSRF value, it cannot use the
+					// cookies.
 					csrf, _ := r.LoginCookies()
 					r.Send("POST", "/auth/logout", nil, append(lines, "X-CSRF-Token: "+csrf)...).WantProblem(t, 403, "origin_not_allowed", "")
 					if e := r.Send("POST", "/auth/logout", nil, "X-CSRF-Token: "+csrf); e.StatusCode != 204 {
@@ -183,7 +184,7 @@ func TestCORSOfTheDemonstration(t *testing.T) {
 
 // TestOriginsOfOwnPaths checks that the policy of the path decides whether a
 // page of another site may send requests to it: every page can read published
-// documents, and AuthCORS is only for the paths below AuthPrefix.
+// documents, and AuthCORS is only for the paths below Login.Prefix.
 func TestOriginsOfOwnPaths(t *testing.T) {
 	for _, cors := range []*proxy.CORS{nil, {Origins: []string{corsApp}}} {
 		r := start(t, func(c *Config) { c.AuthCORS = cors })

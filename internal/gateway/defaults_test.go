@@ -31,9 +31,9 @@ func numbers(v reflect.Value, way string, f func(v reflect.Value, way string)) {
 	}
 }
 
-// TestCompletingTwiceChangesNothing completes a configuration twice, as [New]
-// and [Gateway.Update] do, for each of its numbers, unset, without a limit and
-// with one.
+// TestCompletingTwiceChangesNothing checks that completing a configuration a
+// second time, as [New] and [Gateway.Update] do, changes nothing. Each of its
+// numbers is unset, without a limit, and with one.
 func TestCompletingTwiceChangesNothing(t *testing.T) {
 	key, err := token.GenerateKey(token.HS256)
 	if err != nil {

@@ -203,7 +203,7 @@ func TestRefreshTokensOfAReadOnlyStore(t *testing.T) {
 		return func(r *rig, raw string) logintest.Answer { return r.Call("POST", path, "", bearer(raw)) }
 	}
 	for name, tt := range map[string]struct {
-		generation int // of the refresh token that is shown, of 0 to 2
+		generation int // of the refresh token that is presented, from 0 to 2
 		show       func(r *rig, raw string) logintest.Answer
 		status     int
 		ends       bool

@@ -115,8 +115,8 @@ func TestHealthChecksOfManyRoutes(t *testing.T) {
 		many = append(many, route(fmt.Sprintf("/r%d/", i), shared.URL))
 	}
 	r := start(t, func(c *Config) { c.Routes = many })
-	// The first two come at random times. Each of a thousand checks would make
-	// the next five come at once.
+	// The first two come at random times. If each of the thousand routes had
+	// its own check, the next five would come at once.
 	shared.wantNextCheck(t)
 	shared.wantNextCheck(t)
 	began := time.Now()

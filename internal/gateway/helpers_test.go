@@ -100,7 +100,7 @@ func csrf(value string) string { return "X-CSRF-Token: " + value }
 
 const jsonType = "Content-Type: application/json"
 
-// anyone knows everybody.
+// anyone accepts every name with the password "test".
 var anyone = login.AuthenticatorFunc(func(_ context.Context, _, password string) (bool, error) { return password == "test", nil })
 
 // echoes opens the socket and reads the welcome.
@@ -127,5 +127,5 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// A goroutine that outlives the tests is a leak of the server.
+// TestMain fails if a goroutine outlives the tests: the server has leaked it.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -18,8 +18,9 @@ import (
 // socketFields holds the header lines of a handshake without a credential.
 const socketFields = "Host: app.example\r\n" + wstest.UpgradeFields
 
-// serveOnLoop serves a handshake by a match like an event loop, and fails the
-// test if that blocks. The client then disconnects. match gets the handshake.
+// serveOnLoop serves a handshake as an event loop does, by the match that match
+// returns for it. It fails the test if that blocks. The client then
+// disconnects.
 func (r *rig) serveOnLoop(match func(*http.Request) proxy.Match, request string) {
 	r.T.Helper()
 	near, far := net.Pipe()

@@ -118,7 +118,8 @@ func TestMetrics(t *testing.T) {
 	} {
 		r.count(name, want)
 	}
-	// A removed route takes its series with it; one that stays keeps them.
+	// The series of a removed route are removed. A route that stays keeps its
+	// series.
 	if err := r.g.Update([]proxy.Route{{Path: "/", Upstreams: []string{b.URL}}}); err != nil {
 		t.Fatal(err)
 	}

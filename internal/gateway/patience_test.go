@@ -52,8 +52,8 @@ func (pipedServer) Announce(context.Context) (name, value string) { return "X-Pi
 func (pipedServer) Close()                                        {}
 
 // TestLateAnswers checks that an upstream may take longer than the write
-// timeout of the server, also for an answer without a body, and that the answer
-// arrives that the gateway gives if an upstream takes too long.
+// timeout of the server, also for an answer without a body. If an upstream
+// takes too long, the gateway's own answer must arrive.
 func TestLateAnswers(t *testing.T) {
 	for name, http2 := range map[string]bool{"HTTP 1": false, "HTTP 2": true} {
 		for after, want := range map[time.Duration]int{50 * time.Second: http.StatusNoContent, 2 * time.Minute: http.StatusGatewayTimeout} {
@@ -91,7 +91,7 @@ func TestR15_ClientsThatDoNotReadAreCut(t *testing.T) {
 }
 
 // TestL4_EventsOfASlowReaderEnd checks that the event stream of a slow reader
-// ends with its session, not when the gateway's proxy.Patience ends.
+// ends with its session, not only after proxy.Patience.
 func TestL4_EventsOfASlowReaderEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		begin, gone := make(chan struct{}), make(chan time.Time, 1)

@@ -110,9 +110,10 @@ func (s sharedLog) Wait(ctx context.Context, after store.Cursor) error {
 	return nil
 }
 
-// TestPause stops a gateway for longer than Staleness (D7). When it continues,
-// it must close no socket because of the pause, and must pass no frame of a
-// client whose user was revoked, or whose token expired, during the pause.
+// TestPause checks a gateway that is stopped for longer than Staleness and then
+// continues (D7). It must close no socket because of the pause. It must pass no
+// frame of a client whose user was revoked, or whose token expired, during the
+// pause.
 func TestPause(t *testing.T) {
 	t.Parallel()
 	heard := make(chan string, 100)
@@ -202,7 +203,7 @@ func TestPause(t *testing.T) {
 		say(revoked[i], "from the revoked")
 		say(expiring[i], "from the expired")
 	}
-	time.Sleep(12 * time.Second) // longer than the default of Staleness; only a real pause is one
+	time.Sleep(12 * time.Second) // longer than the default of Staleness; the child process has real time
 	if err := child.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}

@@ -111,8 +111,8 @@ func TestProviderTokensAtOurEndpoints(t *testing.T) {
 }
 
 // TestLogoutTokenWithMoreEvents checks that a logout token may contain other
-// events beside the logout (RFC 8417 section 2.2). Keycloak sends one when
-// offline sessions end.
+// events in addition to the logout (RFC 8417 section 2.2). Keycloak sends one
+// when offline sessions end.
 func TestLogoutTokenWithMoreEvents(t *testing.T) {
 	p := idptest.New(t)
 	r := start(t, withProvider(p))
@@ -179,9 +179,10 @@ func TestLogoutOfATokenWithoutNames(t *testing.T) {
 	}
 }
 
-// TestTokenOfANewKey sends a token whose key the provider may have published
-// after its keys were fetched. The answer is 503 with Retry-After, so that no
-// client logs out. If the token is older than that fetch, the answer is 401.
+// TestTokenOfANewKey checks the answer to a token whose key the provider may
+// have published after its keys were fetched. It is 503 with Retry-After, so
+// that no client logs out. If the token is older than that fetch, the answer is
+// 401.
 func TestTokenOfANewKey(t *testing.T) {
 	p := idptest.New(t)
 	b := newBackend(t)

@@ -185,7 +185,7 @@ func (r *rig) socket(path string, lines ...string) *websocket.Conn {
 }
 
 // TestLogoutClosesProxiedSockets checks that a logout closes the sockets of a
-// backend that knows nothing of it.
+// backend that knows nothing of wsauth.
 func TestLogoutClosesProxiedSockets(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)

@@ -29,8 +29,9 @@ func replaceLine(lines []string, prefix, line string) []string {
 	return lines
 }
 
-// TestPublicRoutesRefuseSocketsOverTLS checks G1 over TLS, and the metric. For
-// HTTP/2 see TestH14_ExtendedCONNECT of package attack.
+// TestPublicRoutesRefuseSocketsOverTLS checks that public routes refuse sockets
+// over TLS, too (G1), and that the metrics count the refusals. For HTTP/2 see
+// TestH14_ExtendedCONNECT of package attack.
 func TestPublicRoutesRefuseSocketsOverTLS(t *testing.T) {
 	b := newBackend(t)
 	r, _ := overTLS(t, socketsBesideGuarded(b.URL))
@@ -45,8 +46,8 @@ func TestPublicRoutesRefuseSocketsOverTLS(t *testing.T) {
 	r.count(`handshakes_total{outcome="refused",reason="sockets_not_allowed",route="/"}`, "4")
 }
 
-// TestUpdateEndsSocketsOfPublicRoutes changes a route so that it no longer
-// opens sockets.
+// TestUpdateEndsSocketsOfPublicRoutes checks that the sockets of a public route
+// end when an update unsets its Sockets.
 func TestUpdateEndsSocketsOfPublicRoutes(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, socketsBesideGuarded(b.URL, func(routes []proxy.Route) { routes[0].Sockets = true }))

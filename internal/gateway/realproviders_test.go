@@ -126,7 +126,7 @@ func TestTokensOfRealProviders(t *testing.T) {
 	}
 }
 
-// null is the value of a claim that is present and null.
+// nullValue is the value of a claim that is present and null.
 var nullValue = rawNull{}
 
 type rawNull struct{}

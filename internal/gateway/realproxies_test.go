@@ -76,9 +76,9 @@ var realProxies = []realProxy{
 	{name: "Caddy", program: "caddy", section: "Caddy", fence: "caddyfile", prepare: caddyConfig, scheme: "https"},
 }
 
-// TestRealProxies runs real proxies with the configurations of the page. It
-// checks that the gateway knows each client and its scheme and host, and that
-// no client can forge them.
+// TestRealProxies checks that behind real proxies with the configurations of
+// the page, the gateway knows each client and its scheme and host, and that no
+// client can forge them.
 func TestRealProxies(t *testing.T) {
 	for _, p := range realProxies {
 		t.Run(p.name, func(t *testing.T) {

@@ -9,7 +9,8 @@ import (
 	"wsauth/internal/gateway/proxy"
 )
 
-// basic is the password of a site, which browsers send beside our login.
+// basic is the password of a site, which browsers send in addition to our
+// cookies.
 const basic = "Authorization: Basic YWxpY2U6c2VjcmV0"
 
 // inBoth runs f with routes to a backend, over plain HTTP/1.1 and over HTTP/2.

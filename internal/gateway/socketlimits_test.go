@@ -57,8 +57,8 @@ func TestPingOfARoute(t *testing.T) {
 	}
 }
 
-// TestNoSizeLimitsByDefault checks that large uploads and messages, as of
-// notebooks, pass by default. The gateway does not buffer them.
+// TestNoSizeLimitsByDefault checks that large uploads and messages, such as
+// those of notebooks, pass by default. The gateway does not buffer them.
 func TestNoSizeLimitsByDefault(t *testing.T) {
 	r := behind(t, newBackend(t))
 	access, _ := r.Login()

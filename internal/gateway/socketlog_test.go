@@ -89,8 +89,8 @@ func TestSocketLinesNameTheRoute(t *testing.T) {
 	}
 }
 
-// TestDemoSocketLines checks the same for the socket of the demonstration, and
-// for a refused handshake.
+// TestDemoSocketLines checks the same as TestSocketLinesNameTheRoute for the
+// socket of the demonstration, and for a refused handshake.
 func TestDemoSocketLines(t *testing.T) {
 	r := start(t)
 	access, _ := r.Login()

@@ -34,10 +34,10 @@ type storm struct {
 	opened   atomic.Int64
 }
 
-// TestEverythingAtOnce changes routes while users log in, renew and are
-// revoked, and clients open sockets, send messages and leave. Finally the
-// gateway drains. The test checks that every answer and end has a reason, and
-// that nothing is left.
+// TestEverythingAtOnce checks that every answer and end has a reason, and that
+// nothing is left, while routes change, users log in, renew and are revoked,
+// and clients open sockets, send messages and leave. Finally the gateway
+// drains.
 func TestEverythingAtOnce(t *testing.T) {
 	b, other := newBackend(t), newBackend(t)
 	routes := func(choice int) []proxy.Route {
@@ -235,7 +235,7 @@ func (s *storm) ended(ctx context.Context, path string, conn *websocket.Conn, er
 	}
 }
 
-// operate does what operators do.
+// operate sends a random request to the API for operators.
 func (s *storm) operate(dice *rand.Rand) {
 	user := fmt.Sprintf(`"u%d"`, dice.IntN(len(s.users)))
 	var e logintest.Answer

@@ -28,7 +28,7 @@ func TestTicketsWithoutOrigin(t *testing.T) {
 	for _, by := range []struct {
 		name  string
 		lines []string
-		bound bool // to the Origin of the request for it
+		bound bool // to the Origin of the ticket request
 	}{
 		{"header", []string{bearer(access)}, false},
 		{"header from a page", []string{bearer(access), "Origin: " + ours}, true},

@@ -117,7 +117,7 @@ func TestUpdateWhileRenewing(t *testing.T) {
 				})
 			}
 			r.g.routes.Authorized.Store(&update)
-			r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh))) // that of a refresh is not
+			r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh))) // the token of a refresh is not fresh
 			if name == "refuse" {
 				r.WantClose(conn, 1012, "restarting")
 				return
@@ -139,7 +139,7 @@ func TestRenewalAfterUpdate(t *testing.T) {
 	if err := r.g.Update(strict); err != nil {
 		t.Fatal(err)
 	}
-	r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh))) // for a token that is not
+	r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh))) // for a token that is not fresh
 	r.WantEcho(conn, "still here")
 	sockets := slices.Collect(r.g.guard.Sockets(wsauth.Filter{Subject: "test"}))
 	if len(sockets) != 1 || !sockets[0].Claims().Fresh {

@@ -91,7 +91,7 @@ func TestSessions(t *testing.T) {
 		r := newRig(t)
 		started := time.Now().Unix()
 		phone := r.start("ada", "Phone")
-		time.Sleep(time.Millisecond) // sessions of one millisecond have no order
+		time.Sleep(time.Millisecond) // sessions that start in the same millisecond have no order
 		laptop := r.start("ada", "Laptop")
 		bert := r.start("bert", "Phone")
 		time.Sleep(time.Second)
@@ -125,8 +125,8 @@ func TestSessions(t *testing.T) {
 	})
 }
 
-// TestPages checks that sockets that stay open while others open and close are
-// each on one page.
+// TestPages checks that each socket that stays open is on exactly one page,
+// even if others open and close meanwhile.
 func TestPages(t *testing.T) {
 	r := newRig(t)
 	var others []*socket

@@ -23,7 +23,7 @@ func TestRevokeBefore(t *testing.T) {
 			r := newRig(t)
 			old := r.open(r.start("ada", "Phone"))
 			before := time.Now()
-			time.Sleep(time.Millisecond) // sessions of one millisecond have no order
+			time.Sleep(time.Millisecond) // sessions that start in the same millisecond have no order
 			young := r.open(r.start("ada", "Phone"))
 			answer := r.revoke(`{` + target + `,"before":"` + before.Format(time.RFC3339Nano) + `"}`)
 			if answer.Sockets != 1 || answer.Before != before.UTC().Format("2006-01-02T15:04:05.000Z07:00") || answer.Sessions != nil && *answer.Sessions != 1 {
@@ -39,8 +39,8 @@ func TestRevokeBefore(t *testing.T) {
 	}
 }
 
-// TestStoreThatFails checks that the answer does not say that something was
-// revoked if the store has not taken it, although it has ended on this node.
+// TestStoreThatFails checks that if the store fails, the answer and the log say
+// that the revocation has taken effect on this node only, and is not stored.
 func TestStoreThatFails(t *testing.T) {
 	r := newRig(t)
 	open := r.open(r.start("test", "Phone"))
@@ -83,10 +83,9 @@ func TestR5_AdminNamesCannotForgeLines(t *testing.T) {
 	}
 }
 
-// FuzzRevoke checks that a revocation that parses can be stored, lies not
-// in the future, means what its JSON says, and concerns everybody only if it
-// says so explicitly. Anything else gets an error that repeats nothing of the
-// request.
+// FuzzRevoke checks that a revocation that parses can be stored, is not in the
+// future, matches its JSON, and concerns everybody only if the JSON says so
+// explicitly. Anything else gets an error that repeats nothing of the request.
 func FuzzRevoke(f *testing.F) {
 	seeds := []string{
 		`{"token":"7d1f3c1e"}`, `{"session":"019aa7a0-0000-7000-8000-000000000000"}`, `{"user":"google|ada"}`, `{"everything":true}`,

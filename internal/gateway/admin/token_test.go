@@ -39,8 +39,8 @@ func withToken(t *testing.T, secret string) func(*Config) {
 	return func(c *Config) { c.TokenFile = tokenFile(t, secret) }
 }
 
-// TestToken checks that a port accepts only the operators' token, and from no
-// browser.
+// TestToken checks that a port accepts only the operators' token, and refuses
+// browsers.
 func TestToken(t *testing.T) {
 	secret := rand.Text() + rand.Text()
 	r := newRig(t, withToken(t, secret))

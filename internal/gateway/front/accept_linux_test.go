@@ -23,7 +23,7 @@ type firstBytes struct {
 	data string
 }
 
-// A refusedConn is a connection that was closed for its PROXY header.
+// A refusedConn is a connection that was closed because of its PROXY header.
 type refusedConn struct {
 	peer string
 	err  error
@@ -141,7 +141,7 @@ func (r *acceptorRig) carry(client net.Conn) (far net.Conn, closed chan relay.Re
 const clientFrame = "\x82\x83\x00\x00\x00\x00abc"
 
 // TestAcceptor checks that a connection is passed on with its first bytes, and
-// that a client is closed that sends nothing for too long, or leaves.
+// that it is closed if the client sends nothing for too long or leaves.
 func TestAcceptor(t *testing.T) {
 	r := acceptClients(t, nil, nil, 100*time.Millisecond)
 	for range 4 { // by both loops

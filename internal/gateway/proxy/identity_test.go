@@ -94,8 +94,8 @@ func TestAssertion(t *testing.T) {
 	}
 }
 
-// TestR9_Spellings removes spellings of a header that servers treat as the
-// same.
+// TestR9_Spellings checks that all spellings of a header that servers treat as
+// the same are removed.
 func TestR9_Spellings(t *testing.T) {
 	of := newRouteTable(&Routes{}, []*proxy{{route: Route{Path: "/", Headers: map[string]string{"X-User": "sub"}, Assertion: "X-Wsauth-Assertion"}}})
 	h := http.Header{}

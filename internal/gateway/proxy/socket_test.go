@@ -16,8 +16,8 @@ import (
 	"wsauth/internal/wsconn"
 )
 
-// TestEndWhileTied checks that a socket that ends while it is tied to its
-// upstream is counted with the reason of its end.
+// TestEndWhileTied checks that a socket that ends while it is being connected
+// to its upstream is counted with the reason of its end.
 func TestEndWhileTied(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	guard := must(wsauth.New(wsauth.Config{Verifier: rejectAll{}, Logger: log}))

@@ -103,7 +103,7 @@ func TestOperationsPage(t *testing.T) {
 	}
 }
 
-// TestRemovedRoute checks that a removed route takes its series with it, and
+// TestRemovedRoute checks that the series of a removed route are removed, and
 // that the end of its sockets does not count for a new route of that name.
 func TestRemovedRoute(t *testing.T) {
 	c := newRecorder()
