@@ -20,7 +20,7 @@ import (
 	"wsauth/token"
 )
 
-// An operator reaches the admin API of a rig.
+// An operator is a client of the admin API of a rig.
 type operator struct{ logintest.Client }
 
 // operator serves the admin API of r on a Unix socket until the test ends.

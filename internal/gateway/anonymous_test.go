@@ -24,7 +24,7 @@ import (
 	"wsauth/token"
 )
 
-// waiting opens a socket whose client sends nothing and does not hang up.
+// waiting opens a socket whose client sends nothing and does not disconnect.
 func (r *rig) waiting() (in *bufio.Reader, status int) {
 	r.T.Helper()
 	host := strings.TrimPrefix(r.URL, "http://")
@@ -45,7 +45,7 @@ func (r *rig) waiting() (in *bufio.Reader, status int) {
 
 // TestIdleFirstMessages checks that silent anonymous sockets, of which there
 // are as many as the configuration allows, keep others out until their time is
-// up, and no longer, even if their clients do not hang up.
+// up, and no longer, even if their clients do not disconnect.
 func TestIdleFirstMessages(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Config){
@@ -107,12 +107,12 @@ func TestRefusalsOverHTTPBeyondTheLimit(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		access, _ := r.Login()
 		r.echoes(access)
-		r.echoes(access) // evicts the other one, whose client does not hang up
+		r.echoes(access) // evicts the other one, whose client does not disconnect
 		r.WantClose(r.Open("", bearer(access)), 1013, "rate_limited")
 		r.echoes(access) // the first is closed now; this evicts the second
 		var closed []*websocket.Conn
 		for range 50 { // half of the sockets that an address may have
-			closed = append(closed, r.Open("", bearer("invalid"))) // its client does not hang up either
+			closed = append(closed, r.Open("", bearer("invalid"))) // its client does not disconnect either
 		}
 		refused := func(status int, reason string, headers ...string) logintest.Answer {
 			t.Helper()

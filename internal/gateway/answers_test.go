@@ -27,7 +27,7 @@ func rawBackend(t *testing.T, text string, lines ...string) *backend {
 		}
 		defer conn.Close()
 		_, _ = io.WriteString(conn, answer)
-		_, _ = io.Copy(io.Discard, buffered) // until the gateway hangs up
+		_, _ = io.Copy(io.Discard, buffered) // until the gateway disconnects
 	}))}
 	t.Cleanup(b.Close)
 	return b

@@ -14,7 +14,7 @@ import (
 )
 
 // TestBrokenBody checks that a client learns what is wrong with its body, and
-// that the upstream does not count as failed.
+// that the upstream is not counted as failed.
 func TestBrokenBody(t *testing.T) {
 	b := newBackend(t)
 	down := func() string {
@@ -113,7 +113,7 @@ func (r *rig) wantFailures(want bool) {
 }
 
 // TestResetBody checks that a client that resets its connection or HTTP/2
-// stream during a body gets no answer, and that the upstream does not count as
+// stream during a body gets no answer, and that the upstream is not counted as
 // failed.
 func TestResetBody(t *testing.T) {
 	b := newBackend(t)

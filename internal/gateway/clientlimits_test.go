@@ -158,8 +158,8 @@ func TestG8_StreamsOfOneClient(t *testing.T) {
 }
 
 // TestG8_RefusedUpgradesAreNoSockets checks that a connection on which the
-// gateway refused an upgrade counts for the client of each later request only
-// while it carries that request: proxies reuse such connections.
+// gateway refused an upgrade is charged to the client of each later request
+// only while it carries that request: proxies reuse such connections.
 func TestG8_RefusedUpgradesAreNoSockets(t *testing.T) {
 	b := newBackend(t)
 	p := frontProxies[0].serve(t, func(c *Config) {

@@ -19,8 +19,8 @@ import (
 )
 
 // TestMetricsOfARemovedRoute checks that sockets that end with their removed
-// route do not create its series again, and do not count for a later route of
-// the same name.
+// route do not create its series again, and are not counted for a later route
+// of the same name.
 func TestMetricsOfARemovedRoute(t *testing.T) {
 	b := newBackend(t)
 	stays, goes := proxy.Route{Path: "/", Upstreams: []string{b.URL}}, proxy.Route{Path: "/goes/", Upstreams: []string{b.URL}}

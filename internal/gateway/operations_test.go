@@ -167,7 +167,7 @@ func TestMetricsOfAHandshakeWithoutAnOutcome(t *testing.T) {
 }
 
 // TestMetricsOfAnUpgradeOfAPlainAddress checks that an upgrade request for a
-// path without sockets counts as a plain request.
+// path without sockets is counted as a plain request.
 func TestMetricsOfAnUpgradeOfAPlainAddress(t *testing.T) {
 	b := newBackend(t)
 	for name, r := range map[string]*rig{"demonstration": start(t), "routes": behind(t, b)} {

@@ -11,7 +11,7 @@ import (
 )
 
 // TestAuthPrefix checks that the whole login is served below another prefix,
-// and that the default prefix belongs to the upstream then.
+// and that the default prefix then belongs to the upstream.
 func TestAuthPrefix(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, func(c *Config) {

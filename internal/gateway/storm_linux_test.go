@@ -38,7 +38,7 @@ var upstreamBehaviors = []func(conn net.Conn, accept string){
 	func(conn net.Conn, _ string) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
 	},
-	func(net.Conn, string) {}, // hangs up
+	func(net.Conn, string) {}, // disconnects
 	func(conn net.Conn, _ string) { _ = conn.(*net.TCPConn).SetLinger(0) },
 	func(conn net.Conn, _ string) { _, _ = io.Copy(io.Discard, conn) },
 	func(conn net.Conn, accept string) {

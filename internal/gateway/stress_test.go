@@ -200,7 +200,7 @@ func (s *storm) visit(dice *rand.Rand) {
 	}
 	switch choice := dice.IntN(3); {
 	case err == nil && choice == 0:
-		return // hangs up
+		return // disconnects
 	case err == nil && choice == 1:
 		_ = conn.Close(websocket.StatusNormalClosure, "")
 		return

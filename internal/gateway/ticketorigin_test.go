@@ -8,8 +8,8 @@ import (
 	"wsauth/internal/gateway/proxy"
 )
 
-// TestTicketsWithoutOrigin checks that a client that requests a ticket with a
-// token in a header and without an Origin, which is not a browser, may open its
+// TestTicketsWithoutOrigin checks tickets that are requested with a token in a
+// header and without an Origin. Such a client is not a browser: it may open its
 // socket with any origin of the route, as React Native does, or without one. A
 // ticket requested with a cookie opens only sockets without an Origin.
 func TestTicketsWithoutOrigin(t *testing.T) {

@@ -65,7 +65,7 @@ func TestQuery(t *testing.T) {
 }
 
 // TestWithoutSession checks that tokens without a sid are listed by jti, and
-// that sockets without a token count as sockets but not as sessions.
+// that sockets without a token are counted as sockets but not as sessions.
 func TestWithoutSession(t *testing.T) {
 	r := newRig(t)
 	r.open(nil)

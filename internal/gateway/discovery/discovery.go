@@ -33,9 +33,9 @@ const cacheControl = "public, max-age=300"
 // keysType is the content type of a JWK Set (RFC 7517 section 8.5.2).
 const keysType = "application/jwk-set+json"
 
-// CheckIssuer reports what makes issuer unusable as the issuer of tokens. It
-// must be a URL as OpenID Connect Discovery requires it: https, or http on
-// this machine, without query and fragment.
+// CheckIssuer returns an error if issuer cannot be the issuer of tokens. It
+// must be a URL as OpenID Connect Discovery requires it: https, or http on this
+// machine, without query and fragment.
 func CheckIssuer(issuer string) error {
 	u, err := url.Parse(issuer)
 	switch {

@@ -226,7 +226,7 @@ const (
 )
 
 // TestPreamble checks that the first bytes are those after the PROXY header,
-// however it is split, and that the connection then counts for the client.
+// however it is split, and that the connection is then charged to the client.
 func TestPreamble(t *testing.T) {
 	r := acceptClients(t, nil, &proxyproto.Rules{Timeout: time.Minute}, time.Minute)
 	for name, pieces := range map[string][]string{
@@ -335,7 +335,7 @@ func TestPreambleTakesTooLong(t *testing.T) {
 }
 
 // TestPreambleAndTunnel checks that a tunnel starts with the first byte after
-// the header, and that the connection counts for the client.
+// the header, and that the connection is charged to the client.
 func TestPreambleAndTunnel(t *testing.T) {
 	limiter := connlimit.New(connlimit.Limits{Connections: 9, PerAddress: 1}, nil)
 	limiter.Exempt(func(a net.Addr) bool { return a.(*net.TCPAddr).IP.IsLoopback() })

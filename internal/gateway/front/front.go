@@ -122,12 +122,12 @@ func withConn(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, connValue{connlimit.Of(conn), proxyproto.Of(conn)})
 }
 
-// How long a connection may wait for its next request. A proxy must time out
-// before the gateway: otherwise it may send a request on a connection that is
-// being closed. The proxy may repeat that request only if it is safe; if not,
-// its client gets 502. By default, AWS ALB times out after a minute, and
-// Google's load balancers after ten. An idle connection is evicted if others
-// need its place; see connlimit.
+// These times limit how long a connection may wait for its next request. A
+// proxy must time out before the gateway: otherwise it may send a request on a
+// connection that is being closed. The proxy may repeat that request only if it
+// is safe; if not, its client gets 502. By default, AWS ALB times out after a
+// minute, and Google's load balancers after ten. An idle connection is evicted
+// if others need its place; see connlimit.
 const (
 	idleTimeout        = time.Minute
 	idleTimeoutProxies = 11 * time.Minute

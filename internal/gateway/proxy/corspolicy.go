@@ -104,7 +104,8 @@ func (p *CORSPolicy) write(h http.Header, lines []string) {
 }
 
 // refusePreflight answers the preflight of a page that may not read answers.
-// No CORS headers are in it, so the browser does not send the page's request.
+// The answer has no CORS headers, so the browser does not send the page's
+// request.
 var refusePreflight = telemetry.Problem(http.StatusForbidden, "origin_not_allowed", "Pages of this origin may not read the answers of this address")
 
 // preflight answers a preflight. It echoes nothing of the request.
@@ -143,7 +144,8 @@ func dropCORSFields(h http.Header) {
 	}
 }
 
-// addVary adds a field to Vary, unless it is there (RFC 9110 section 12.5.5).
+// addVary adds a field to Vary, unless it is already there (RFC 9110 section
+// 12.5.5).
 func addVary(h http.Header, field string) {
 	for _, line := range h["Vary"] {
 		for item := range strings.SplitSeq(line, ",") {

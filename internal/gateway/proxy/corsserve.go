@@ -43,9 +43,9 @@ func (rs *Routes) ownCORS(path string) *CORSPolicy {
 	return rs.cors
 }
 
-// OwnCORS reports whether the page that sent r may read the answer, and send
-// cookies, if the policy of one of the gateway's own paths says so. It reports
-// false for all other paths.
+// OwnCORS reports whether the policy for the gateway's own paths lets the page
+// that sent r read the answer, and send cookies. It reports false for all other
+// paths.
 func (rs *Routes) OwnCORS(r *http.Request) (allowed, credentials bool) {
 	if !rs.table.Load().isOwn(r.URL.Path) {
 		return false, false

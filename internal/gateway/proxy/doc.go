@@ -13,7 +13,7 @@
 //	proxy.go        guards the route, by the rule in authorize.go
 //	credentials.go  removes the gateway's own credentials (owntokens.go)
 //	identity.go     writes the headers that name the user
-//	socket.go       admits a WebSocket, and ties client and upstream together
+//	socket.go       admits a WebSocket, and connects client and upstream
 //	opening.go      sends the upstream its handshake while the client waits
 //	                (hangup.go)
 //	introduce.go    sends it later if the token comes in the first message

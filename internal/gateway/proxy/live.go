@@ -16,7 +16,7 @@ type liveSockets struct {
 	of map[*wsauth.Socket]servedBy
 }
 
-// A servedBy says what serves a socket: a route, and the address of the
+// A servedBy holds the route that serves a socket, and the address of the
 // upstream, which is "" if it is not known.
 type servedBy struct {
 	proxy    *proxy
@@ -47,8 +47,8 @@ func (l *liveSockets) remove(s *wsauth.Socket) {
 	delete(l.of, s)
 }
 
-// find returns what serves a socket. It returns the zero value if the socket
-// is not connected to an upstream.
+// find returns the route and the upstream that serve a socket. It returns the
+// zero value if the socket is not connected to an upstream.
 func (l *liveSockets) find(s *wsauth.Socket) servedBy {
 	l.mu.Lock()
 	defer l.mu.Unlock()

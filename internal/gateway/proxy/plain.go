@@ -226,8 +226,8 @@ type patientWriter struct {
 // WriteHeader writes the head of an interim or final answer.
 //
 // If the answer comes before the end of the request's body, it closes the
-// connection afterwards: the server could mistake the rest of the body for
-// another request.
+// connection afterwards. Otherwise the server could mistake the rest of the
+// body for another request.
 func (w *patientWriter) WriteHeader(status int) {
 	h := w.Header()
 	if status < http.StatusOK {

@@ -97,9 +97,10 @@ func New(c Config) *Routes {
 // Update replaces the routes by others that [CheckRoutes] has returned. If it
 // returns an error, nothing has changed.
 //
-// A socket stays open if its route still exists, with the same host and path,
-// and still admits its client. The route that its request would match now must
-// admit the client as well. Other sockets end with close code 1012 and reason
+// A socket stays open if its route still exists, with the same host, path,
+// Public and Requirement, and still admits its client. The route that its
+// request would match now must have the same Public and Requirement, and admit
+// the client as well. Other sockets end with close code 1012 and reason
 // "restarting"; their clients reconnect under the new rules. A socket that
 // stays open keeps its upstream and its limits until it ends.
 func (rs *Routes) Update(routes []Route) error {

@@ -104,7 +104,7 @@ func TestOperationsPage(t *testing.T) {
 }
 
 // TestRemovedRoute checks that the series of a removed route are removed, and
-// that the end of its sockets does not count for a new route of that name.
+// that the end of its sockets is not counted for a new route of that name.
 func TestRemovedRoute(t *testing.T) {
 	c := newRecorder()
 	old := c.AddRoute("/a")

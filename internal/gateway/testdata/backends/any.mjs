@@ -1,5 +1,5 @@
 // Two servers in one: pages at every path, and sockets of Node's ws at every
-// path as well, which is what it does with {server}.
+// path as well, as ws does with {server}.
 import { createServer } from "node:http";
 import { WebSocketServer } from "ws";
 

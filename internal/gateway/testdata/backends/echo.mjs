@@ -1,5 +1,5 @@
-// An echo server of Node's ws that knows nothing of authentication. It says
-// first who the gateway says that the client is.
+// An echo server of Node's ws that knows nothing of authentication. Its first
+// message is the identity that the gateway states for the client.
 import { WebSocketServer } from "ws";
 
 const server = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: true, handleProtocols: (offered) => (offered.has("chat") ? "chat" : false) });

@@ -1,6 +1,6 @@
 """An echo server of Python's websockets that knows nothing of authentication.
 
-It says first who the gateway says that the client is.
+Its first message is the identity that the gateway states for the client.
 """
 import asyncio
 import sys

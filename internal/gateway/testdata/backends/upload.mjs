@@ -1,4 +1,4 @@
-// A server of Node that answers uploads as their path says.
+// A Node server that answers uploads as their path says.
 import { createServer } from "node:http";
 
 const server = createServer((request, response) => {
