@@ -86,7 +86,7 @@ func (s *Site) warnOfNoTickets(to *fault.List, routes []Route) {
 }
 
 // hosts returns the hosts of this server, as far as the configuration shows
-// them.
+// them, with and without "www." in front.
 func (s *Site) hosts(routes []Route) []string {
 	var all []string
 	for i := range routes {

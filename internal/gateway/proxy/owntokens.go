@@ -220,8 +220,8 @@ func (s *search) readKeys() {
 	s.keys = set.Keys()
 }
 
-// minMember is the length of the shortest base64url segment with such a
-// member, {"kid":""}. Escapes only make it longer.
+// minMember is the length of the shortest segment in which hasMember can find a
+// member: {"kid":""} in base64url. Escapes only make it longer.
 const minMember = 14
 
 // hasMember reports whether a segment of a token is a JSON object with a

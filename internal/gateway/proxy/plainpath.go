@@ -77,8 +77,8 @@ func isPlain(escaped, path string) bool {
 
 // holdsEscape reports whether a path that was decoded once still contains an
 // escape: "%73", or "%u0073", which some servers accept. A chain of servers
-// that each decode the path would arrive at another path than the one matched
-// against the routes.
+// that each decode the path would arrive at a path other than the one that was
+// matched against the routes.
 func holdsEscape(path string) bool {
 	for {
 		i := strings.IndexByte(path, '%')

@@ -114,8 +114,8 @@ func (t *router) hasOneRule(host string) bool {
 const maxHost = 253
 
 // of yields the routes that may serve host, in order of precedence. A client
-// chooses the host, so the configured hosts bound the number of steps. A host
-// that is too long for a name matches none of them.
+// chooses the host, so maxHost bounds the number of steps: a longer host
+// matches only the routes for every host.
 func (t *router) of(host string) iter.Seq[*paths] {
 	return func(yield func(*paths) bool) {
 		if len(host) > maxHost {

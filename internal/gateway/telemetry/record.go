@@ -111,8 +111,8 @@ func (x *Record) Refused(e *wsauth.Error) {
 // Opened records that the upstream has accepted a handshake.
 func (x *Record) Opened() { x.report(opened, "", http.StatusSwitchingProtocols) }
 
-// Declined records that the upstream has answered a handshake with another
-// status than 101.
+// Declined records that the upstream has answered a handshake with a status
+// other than 101.
 func (x *Record) Declined(status int) { x.report(declined, statusLabel(status), status) }
 
 // Unanswered records the outcome of a handshake that was not answered, because
