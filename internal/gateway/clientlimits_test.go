@@ -169,7 +169,7 @@ func TestG8_RefusedUpgradesAreNoSockets(t *testing.T) {
 	kept := make([]*kept, 3)
 	for i := range kept {
 		kept[i] = p.keep()
-		kept[i].get("/page", "192.0.2.1", "") // an upgrade that comes first ends its connection
+		kept[i].get("/page", "192.0.2.1", "") // after an upgrade that comes first, the connection is closed
 		for range 2 {
 			if got := kept[i].get("/auth/session", "192.0.2.66", wstest.UpgradeFields); got != http.StatusUnauthorized {
 				t.Fatalf("connection %d of mallory: %d", i, got)

@@ -58,7 +58,8 @@ var longKinds = []struct {
 	}},
 }
 
-// streamOf answers with some bytes and then waits until its client disconnects.
+// streamOf returns a handler that answers with some bytes and then waits until
+// its client disconnects.
 func streamOf(kind, length string) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if kind != "" {

@@ -21,7 +21,7 @@ import (
 // A presenter presents a refresh token to the gateway without exchanging it.
 type presenter struct {
 	name   string
-	show   func(r *rig, raw string) (status int) // 401 if the token is refused, whatever the server answers with
+	show   func(r *rig, raw string) (status int) // 401 if the token is refused, also by a close code
 	good   int                                   // status if the token is accepted
 	ends   bool                                  // an accepted token ends its session
 	routed bool                                  // requests with an accepted token reach the upstream
@@ -75,7 +75,8 @@ func servePresenters(t *testing.T, change ...func(*Config)) (*rig, *backend) {
 	return r, b
 }
 
-// rotations returns the refresh tokens of a session, oldest first.
+// rotations logs in and refreshes the session n times. It returns the latest
+// access token, and all refresh tokens, oldest first.
 func (r *rig) rotations(n int) (access string, refresh []string) {
 	r.T.Helper()
 	access, raw := r.Login()

@@ -48,7 +48,7 @@ type proxyEnv struct {
 	dir         string
 	addr        string // to listen on
 	gateway     string
-	certificate string // both in one file
+	certificate string // a file that also has the key
 	key         string
 }
 
