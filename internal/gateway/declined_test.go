@@ -17,8 +17,9 @@ import (
 )
 
 // TestDeclinedHandshakesOpenNoSocket checks that a handshake that the upstream
-// declines is logged and counted as refused and stays in no list of sockets,
-// whether an event loop or net/http has read it.
+// declines or does not answer has one outcome, is not logged or counted as a
+// socket, and stays in no list of sockets, whether an event loop or net/http
+// has read it.
 func TestDeclinedHandshakesOpenNoSocket(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(decline))
 	t.Cleanup(upstream.Close)

@@ -280,7 +280,7 @@ func TestFullLog(t *testing.T) {
 		if e := r.Call("GET", "/readyz", ""); e.Text != `{"status":"degraded"}` {
 			t.Errorf("/readyz: %s", e.Text)
 		}
-		for range 100 { // the sessions of a user
+		for range 100 { // as many sessions as a user may have
 			time.Sleep(6 * time.Second)
 			r.Login()
 		}

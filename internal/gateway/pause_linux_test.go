@@ -192,7 +192,7 @@ func TestPause(t *testing.T) {
 	if err := child.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	var status syscall.WaitStatus // after this returns, all of its threads have stopped
+	var status syscall.WaitStatus // when Wait4 returns, all threads of the child have stopped
 	if _, err := syscall.Wait4(child.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
 		t.Fatalf("the child has not stopped: %v, %v", status, err)
 	}

@@ -145,8 +145,8 @@ func (s *storm) ask(path, body, credential string, may ...int) map[string]any {
 	return nil
 }
 
-// lives returns the actions of a user who logs in, renews the session until it
-// ends or the user ends it, and logs in again.
+// lives returns a function that makes the next request of a user. The user logs
+// in, renews the session until it ends or the user ends it, and logs in again.
 func (s *storm) lives(i int) func() {
 	refresh, turns := "", 0
 	return func() {

@@ -16,7 +16,7 @@ import (
 
 // TestTicketPaths checks that a ticket opens its path in each spelling that a
 // client may send, whether an event loop or net/http reads the request. A path
-// that the gateway refuses gets no ticket, since that could never open a
+// that the gateway refuses gets no ticket, since the ticket could never open a
 // socket.
 func TestTicketPaths(t *testing.T) {
 	text, err := os.ReadFile("../urlpath/testdata/paths.json")

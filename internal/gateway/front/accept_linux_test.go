@@ -167,7 +167,7 @@ func TestAcceptor(t *testing.T) {
 }
 
 // TestAcceptorLimits checks that a client occupies a slot until its tunnel
-// ends, and that another client without a slot is closed.
+// ends, and that the connection of another client is closed in the meantime.
 func TestAcceptorLimits(t *testing.T) {
 	limiter := connlimit.New(connlimit.Limits{Connections: 1, PerAddress: 1}, nil)
 	r := acceptClients(t, limiter, nil, time.Minute)
