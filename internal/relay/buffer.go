@@ -10,13 +10,13 @@ const (
 
 var largeBuffers = sync.Pool{New: func() any { return new([headroom + largeRead]byte) }}
 
-// A buffer is the space that a pump reads into. It grows while the reads fill
-// it.
+// A buffer is the space that a pump reads into. It grows after a large read,
+// and shrinks after a small one.
 type buffer struct {
 	bytes []byte // headroom, then space for a read
 	small []byte
 	large *[headroom + largeRead]byte // from largeBuffers
-	full  bool                        // the last read filled it
+	full  bool                        // the last read returned at least smallRead bytes
 }
 
 // next returns the space for the next read. It invalidates the bytes of the

@@ -107,8 +107,8 @@ func (c *core) tick(now time.Duration) {
 	}
 }
 
-// giveUpCloseFrame ends the lane to the client, which did not take its close
-// frame in time.
+// giveUpCloseFrame ends the lane to a client that did not take its close frame
+// in time.
 func (c *core) giveUpCloseFrame() {
 	l := &c.lanes[upstream]
 	if l.phase == dropping {

@@ -9,7 +9,7 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// badGateway tells the client that it is not to blame.
+// badGateway is the close frame that tells the client that the upstream failed.
 var badGateway = wsframe.AppendClose(nil, 1014, "bad_gateway")
 
 // A core is the state of a tunnel, and decides what to do. It does no I/O: a
@@ -19,7 +19,7 @@ var badGateway = wsframe.AppendClose(nil, 1014, "bad_gateway")
 // (halfCloseDue), close one connection (cut) or both (dead), and make the
 // calls. Times are durations since an epoch that the driver chooses.
 //
-// Calls of a core must not overlap.
+// Calls to a core must not overlap.
 type core struct {
 	driver driver
 	grace  time.Duration // Grace, except in tests
@@ -41,8 +41,9 @@ type core struct {
 	endCalled          atomic.Bool // Tunnel.End was called
 	reason             string
 
-	// After an end by a peer, the deadline moves while a side still takes data.
-	// Nil otherwise, and after End, a fault or a stall.
+	// Set if a close frame, EOF or reset of a peer ended the tunnel: the
+	// deadline then moves while a side still takes data. Nil otherwise, and
+	// after End.
 	draining *drain
 
 	startedAt  time.Duration // when the tunnel started
@@ -62,9 +63,9 @@ func (c *core) begin(p Pair, grace, now time.Duration) {
 	c.lanes[upstream].check = wsframe.Checker{Deflate: p.Deflate}
 }
 
-// received handles n bytes from s, which begin at buf[headroom]. The driver
-// must not reuse buf until nothing is pending in the lane, or must replace
-// pending by a copy.
+// received handles n bytes from s, which begin at buf[headroom]. While bytes
+// are pending in the lane, the driver must not reuse buf, unless it has
+// replaced pending by a copy.
 func (c *core) received(s side, buf []byte, n int, now time.Duration) {
 	l := &c.lanes[s]
 	if s == client {
@@ -229,8 +230,8 @@ func (c *core) frameFault(s side, fault *wsframe.Fault, now time.Duration) {
 	c.reportFault(TheClient, fault, now)
 }
 
-// reportFault reports a fault to the owner, and passes nothing more of the
-// client on. Without a Fault callback it ends the tunnel.
+// reportFault reports a fault to the owner, and passes on nothing more from the
+// client. Without a Fault callback it ends the tunnel.
 func (c *core) reportFault(by Party, fault *wsframe.Fault, now time.Duration) {
 	first := c.deadline == 0
 	c.recordEnd(by, fault.Reason, now)
@@ -266,7 +267,7 @@ func (c *core) lose(s side) {
 }
 
 // recordEnd records who ended the tunnel and why, and starts the grace period.
-// Only the first call counts.
+// Later calls do nothing.
 func (c *core) recordEnd(by Party, reason string, now time.Duration) {
 	if c.deadline == 0 {
 		c.deadline = now + c.grace
@@ -279,8 +280,8 @@ func (c *core) recordEnd(by Party, reason string, now time.Duration) {
 	}
 }
 
-// checkProgress extends the deadline if a side has not taken everything, but
-// takes it fast enough.
+// checkProgress extends the deadline if a side still has bytes to take and
+// takes them fast enough.
 func (c *core) checkProgress(now time.Duration) {
 	f := c.draining
 	f.checkedAt = now

@@ -60,8 +60,7 @@ type lane struct {
 }
 
 // position returns the destination's position in the stream of frames. out is
-// only valid while bytes are pending, and once the lane has left the first two
-// phases.
+// valid only while bytes are pending or after the first two phases.
 func (l *lane) position() wsframe.Tracker {
 	if len(l.pending) == 0 && l.phase <= muted {
 		return l.check.Tracker()
@@ -104,8 +103,8 @@ func (l *lane) receive(buf []byte, n int, now time.Duration) *wsframe.Fault {
 	return nil
 }
 
-// startsWithPong reports whether the next bytes of the source, the first of
-// which is given, begin with a pong.
+// startsWithPong reports whether the next bytes of the source begin with a
+// pong. first is the first byte just read.
 func (l *lane) startsWithPong(first byte) bool {
 	if l.nheld > 0 {
 		first = l.held[0]

@@ -48,8 +48,8 @@ func (r *Relay) carry(t *Tunnel, p Pair) bool {
 		return false
 	}
 	// The loop has taken or duplicated the descriptors, so the sockets stay
-	// open. Closing removes them from the runtime's poller, which would wake up
-	// for every message.
+	// open. Closing removes them from the runtime's poller, which would
+	// otherwise wake up for every message.
 	_ = from.Close()
 	_ = to.Close()
 	t.driver = d
@@ -131,7 +131,7 @@ func (d *loopDriver) work(s side) {
 	for reads := 0; !d.core.dead; {
 		switch {
 		case s == client && !d.endReceived && d.tunnel.endCalled.Load():
-			return // nothing more may reach the upstream: End was called, and its function is posted
+			return // End was called, but its posted function has not run: nothing more may reach the upstream
 		case len(l.pending) > 0:
 			if d.sockets[s.other()].Blocked() || !d.write(s) {
 				return
@@ -282,8 +282,8 @@ func (d *loopDriver) runCalls() {
 }
 
 // close closes both sockets. After a normal end it first discards the unread
-// bytes of each peer: otherwise the kernel would reset the connection, and the
-// peer would lose bytes that it has not read.
+// bytes from each peer: otherwise the kernel would reset the connection, and
+// the peer would lose bytes that it has not read.
 func (d *loopDriver) close() {
 	d.closed = true
 	d.loop.StopTimer(&d.timer)

@@ -24,15 +24,15 @@ type Pair struct {
 	MaxFragments int
 
 	// Idle is how long both sides may go without sending a byte of a data frame
-	// before the client is at fault with 3008 idle_timeout. Control frames do
+	// before the relay reports the fault 3008 idle_timeout. Control frames do
 	// not count. 0: no limit.
 	Idle time.Duration
 
 	// Ping is how long the client may be silent before it gets a ping, and the
-	// time between two pings. A client that is silent for three times as long,
-	// and did not answer two of them, is at fault with 3008 idle_timeout. 0: no
-	// pings. The answers reach the upstream as unsolicited pongs, which RFC 6455
-	// section 5.5.3 allows, except while the client is behind with what the
+	// time between two pings. A client that is silent for three times Ping, and
+	// so has left two pings unanswered, is at fault with 3008 idle_timeout. 0:
+	// no pings. The upstream gets the answers as unsolicited pongs (allowed by
+	// RFC 6455 section 5.5.3), except while the client is behind with what the
 	// upstream sends.
 	Ping time.Duration
 
@@ -51,7 +51,7 @@ type Pair struct {
 	Closed func(Result)
 }
 
-// A Party is one that can end a tunnel.
+// A Party is a participant that can end a tunnel.
 type Party uint8
 
 // The parties.
@@ -68,8 +68,8 @@ func (p Party) String() string {
 
 // A Result describes a tunnel that has ended.
 type Result struct {
-	FromClient, FromUpstream Traffic // passed on
-	By                       Party   // ended it first
+	FromClient, FromUpstream Traffic // what the relay passed on
+	By                       Party   // the party that ended it first
 
 	// Reason says why: close (a close frame), eof, reset, stalled, ended (by
 	// the owner), cut (by Relay.Close), bad_gateway (the upstream broke a

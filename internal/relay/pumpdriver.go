@@ -15,11 +15,13 @@ import (
 // pastTime is a deadline that interrupts a read or a write at once.
 var pastTime = time.Unix(1, 0)
 
-// maxWrite bounds a single write over TLS, whose records are no longer, and
-// while the tunnel is ending: until a write returns, its progress is unknown.
+// maxWrite bounds the bytes of a single write over TLS, where it is the maximum
+// size of a record. It also bounds writes while the tunnel is ending, because
+// the progress of a write is unknown until it returns.
 const maxWrite = 16 << 10
 
-// slowWrite is the least duration of a write that had to wait for the peer.
+// slowWrite is the duration from which a write is assumed to have waited for
+// the peer.
 const slowWrite = 10 * time.Millisecond
 
 // dropSize bounds the unread bytes dropped before a connection is closed.
@@ -107,8 +109,8 @@ func (p *pumpDriver) run(s side) {
 
 func (p *pumpDriver) unsent(s side) int { return wsconn.Unsent(p.conns[s]) }
 
-// checkProgress does what is due while the tunnel is ending. Both pumps may be
-// blocked at that time.
+// checkProgress runs the core's tick while the tunnel is ending, because both
+// pumps may be blocked then.
 func (p *pumpDriver) checkProgress() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -245,10 +247,10 @@ func (p *pumpDriver) apply() {
 	}
 }
 
-// close closes the connection of s. After a normal end, and if bytes are still
-// on their way to s, it first discards the unread bytes from s: otherwise the
-// kernel would reset the connection, and s would lose those bytes. p.mu must be
-// held.
+// close closes the connection of s. If the tunnel ended normally and bytes are
+// still on their way to s, it first discards the unread bytes from s: otherwise
+// the kernel would reset the connection, and s would lose those bytes. p.mu
+// must be held.
 func (p *pumpDriver) close(s side) {
 	conn := netConn(p.conns[s])
 	if p.core.draining != nil && !p.core.lanes[s].ended && p.unsent(s) > 0 {
@@ -281,8 +283,9 @@ func (p *pumpDriver) ensureReadDeadline(s side) {
 	}
 }
 
-// readDeadline returns how long the pump of s may wait for bytes. The pump that
-// reads from the upstream also wakes for the core's next tick.
+// readDeadline returns until when the pump of s may wait for bytes; 0: no
+// limit. The pump that reads from the upstream also wakes for the core's next
+// tick.
 func (p *pumpDriver) readDeadline(s side) time.Duration {
 	at := p.core.next()
 	if s == client {
@@ -294,7 +297,7 @@ func (p *pumpDriver) readDeadline(s side) time.Duration {
 	return at
 }
 
-// writeDeadline returns how long the pump of s may wait for its destination.
+// writeDeadline returns until when the pump of s may wait for its destination.
 func (p *pumpDriver) writeDeadline(s side) time.Duration {
 	if p.core.draining != nil { // checkProgress ends it earlier; a write over TLS cannot resume after a timeout
 		return p.core.draining.endedAt + wsconn.MaxGrace

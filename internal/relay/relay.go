@@ -3,7 +3,7 @@
 //
 // It is not a WebSocket library: it reads the heads of frames, and not their
 // payload. The heads show where a frame ends, so that the relay can insert a
-// close frame there when the right to the socket has ended. The relay also
+// close frame there when the client's right to the socket ends. The relay also
 // enforces the rules of RFC 6455, and passes on no frame that breaks them.
 //
 // The type core decides what to do with the bytes that arrive, and does no I/O.
@@ -21,9 +21,10 @@ import (
 	"wsauth/internal/eventloop"
 )
 
-// Grace bounds how long a tunnel may take to end, from the first end of a
-// stream, close frame or call of End. The upstream has half of it to finish its
-// frame, and both sides have all of it to hang up.
+// Grace bounds how long a tunnel may take to end after the first close frame,
+// end of a stream or call of End. After a normal end, a side that still takes
+// data gets more, up to wsconn.MaxGrace. The upstream has half of it to finish
+// its frame, and both sides have all of it to hang up.
 const Grace = 5 * time.Second
 
 // defaultStall is the default of [Pair.Stall].

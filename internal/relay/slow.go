@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	lag     = 16 << 10    // a client is behind with so many bytes unsent, or received within lagTime
+	lag     = 16 << 10    // a client is behind if this many bytes for it are unsent, or arrived within lagTime
 	lagTime = time.Second // how long a client is treated as behind
 )
 
