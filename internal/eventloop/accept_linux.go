@@ -47,8 +47,8 @@ func (g *Group) Accept(l net.Listener, a Acceptor) (stop func(), ok bool) {
 		_ = unix.Close(int(fd))
 		return nil, false
 	}
-	// Closing l removes the socket from the runtime's poller, which would wake up
-	// for every client.
+	// Closing l removes the socket from the runtime's poller, which would
+	// otherwise wake up for every client.
 	_ = l.Close()
 	return func() { h.loop.Post(h.close) }, true
 }

@@ -17,8 +17,8 @@ var (
 const cancelCheck = 100 * time.Millisecond
 
 // A wait is the handler of a connection whose first bytes are awaited. Once it
-// is done, it still records events, because epoll reports each only once, until
-// another handler replaces it.
+// is done, it still records events until another handler replaces it, because
+// epoll reports each event only once.
 type wait struct {
 	loop     *Loop
 	timer    Timer

@@ -125,7 +125,8 @@ func (c *Conn) tryWrite(p []byte) (int, *os.File, error) {
 }
 
 // usable returns an error if the connection is closed or the deadline of the
-// direction has passed. If c.file is set, that reports them. c.mu must be held.
+// direction has passed. If c.file is set, usable returns nil, because the file
+// reports these errors. c.mu must be held.
 func (c *Conn) usable(direction int) error {
 	switch at := c.deadlines[direction]; {
 	case c.file != nil:
@@ -201,7 +202,7 @@ func (c *Conn) Unsent() (n int) {
 	return n
 }
 
-// hasNoUnread reports whether Unread has left no bytes.
+// hasNoUnread reports whether no bytes of Unread are left.
 func (c *Conn) hasNoUnread() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

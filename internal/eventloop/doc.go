@@ -8,10 +8,11 @@
 // ([Group.Await]).
 //
 // A [Conn] is a TCP connection that a Group has accepted or [Dial] has opened.
-// The net package registers every connection with the runtime's poller, which
-// wakes a goroutine, and removes it again. For a connection that a loop takes
-// over after its handshake, this would be most of its cost. A Conn is
-// registered only when a read or a write has to wait for the first time.
+// The net package registers every connection with the runtime's poller, whose
+// events wake a goroutine, and removes it when it is closed. For a connection
+// that a loop takes over after its handshake, this would be most of its cost. A
+// Conn is registered only when a read or a write has to wait for the first
+// time.
 //
 // A [Socket] is a socket that a loop has taken over from a connection.
 //

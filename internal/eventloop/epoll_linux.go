@@ -14,13 +14,13 @@ import (
 // fast as in a program without a scheduler. But it occupies one of the
 // scheduler's processors (GOMAXPROCS), and the runtime's monitor thread wakes
 // up a hundred times a second. After blockingPeriod the loop waits as a
-// goroutine that reads from a socket (waitParked). This costs some microseconds
-// more for an event, and nothing until then.
+// goroutine that reads from a socket (waitParked). This adds some microseconds
+// to the next event, and costs nothing until then.
 //
 // When a garbage collection stops the world, it has to wait for a loop that
 // blocks. The runtime's signal ends the system call, and is repeated if it
-// arrives just before one. If these signals are turned off, the wait ends after
-// blockingPeriod.
+// arrives just before the call. If these signals are turned off, the wait ends
+// after blockingPeriod.
 const blockingPeriod = 10 * time.Millisecond
 
 // A poller waits for the events of a loop's sockets.
@@ -35,12 +35,12 @@ type poller struct {
 	timerDue time.Duration // never if the timer is not set
 
 	// If Go's poller watched epoll itself, each event would wake it. Instead it
-	// watches gate, another epoll, which reports events of epoll while the loop
-	// is parked. While epoll is in gate, each event costs a little more. But
-	// adding epoll to gate costs more the more sockets there are, because the
-	// kernel searches all of them for a cycle. So epoll stays in gate, with its
-	// events masked, until the loop has been awake for much longer than adding
-	// takes.
+	// watches gate, another epoll instance, which reports events of epoll while
+	// the loop is parked. While epoll is in gate, each event costs a little
+	// more. But adding epoll to gate costs more the more sockets there are,
+	// because the kernel searches all of them for a cycle. So epoll stays in
+	// gate, with its events masked, until the loop has been awake for much
+	// longer than adding takes.
 	gate      *os.File
 	gateFD    int // gate's descriptor
 	inGate    bool
@@ -79,7 +79,7 @@ func (p *poller) newGate() (err error) {
 		return os.NewSyscallError("fcntl", err)
 	}
 	p.gate = os.NewFile(uintptr(p.gateFD), "epoll")
-	if err = p.gate.SetReadDeadline(time.Time{}); err != nil { // Go's poller does not watch it
+	if err = p.gate.SetReadDeadline(time.Time{}); err != nil { // fails if Go's poller does not watch it
 		return err
 	}
 	p.hasEvents = func(uintptr) bool {
@@ -138,7 +138,8 @@ func (p *poller) handleUnowned(fd int32, now time.Duration) {
 	}
 }
 
-// poll returns the number of events without waiting.
+// poll reads the events that have happened, and returns their number. It does
+// not wait.
 func (p *poller) poll() int { return p.epollWait(0) }
 
 // waitBlocking waits for events or the timer, without telling the scheduler.

@@ -74,7 +74,7 @@ type Acceptor struct {
 
 // Wait describes a wait for the first bytes of a connection.
 type Wait struct {
-	Limit    time.Duration // until os.ErrDeadlineExceeded
+	Limit    time.Duration // after this, the wait ends with os.ErrDeadlineExceeded
 	Receiver Receiver
 
 	// Canceled reports whether the bytes are no longer needed. The loop calls it

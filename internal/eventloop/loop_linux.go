@@ -11,7 +11,7 @@ import (
 )
 
 // ReadSize bounds the bytes of one read. A loop needs only one buffer of this
-// size, as long as the bytes it reads are written at once.
+// size, as long as it writes at once what it reads.
 const ReadSize = 64 << 10
 
 // Headroom is the free space at the start of [Loop.Buffer], for bytes of
@@ -22,8 +22,8 @@ const Headroom = 16
 // [Loop.Again], so that other sockets have their turn.
 const Turn = 4
 
-// fewEvents is how many events a loop handles in about the time in which a
-// goroutine starts.
+// fewEvents is how many events a loop handles in about the time that it takes
+// to start a goroutine.
 const fewEvents = 4
 
 // A Handler handles the events of one or more sockets. A loop calls its
@@ -66,7 +66,7 @@ type Loop struct {
 
 	now         time.Duration // the time of the current events
 	lastEventAt time.Duration // when a handler last had an event
-	busy        bool          // got more than fewEvents
+	busy        bool          // the last wait returned more than fewEvents events
 	handlers    []Handler     // indexed by descriptor
 	turns       []turn        // for the next round
 	timers      timers
@@ -183,8 +183,8 @@ func (l *Loop) Post(f func()) bool {
 // Adopt is like Post, for a function f that adds sockets to the loop. It first
 // calls start, which registers them with epoll and returns when their timers
 // are due. Waking the loop is a noticeable part of the cost of a handshake, so
-// Adopt wakes it only if it would sleep longer. An event of one of the sockets
-// wakes it too.
+// Adopt wakes it only if it would sleep past that time. An event of one of the
+// sockets wakes it too.
 func (l *Loop) Adopt(start func() time.Duration, f func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -292,7 +292,8 @@ func (l *Loop) prepareSleep(until time.Duration) bool {
 // Now returns the time at which the loop started to handle the current events.
 func (l *Loop) Now() time.Duration { return l.now }
 
-// Elapsed returns the current time. Any goroutine may call it.
+// Elapsed returns the current time, as a duration since the group's epoch. Any
+// goroutine may call it.
 func (l *Loop) Elapsed() time.Duration { return time.Since(l.group.epoch) }
 
 // idle reports whether the loop has little to do.
