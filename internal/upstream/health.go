@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Checks are the health checks of several pools. Pools that reach a server in
-// the same way and send it the same request share a check and its result. It
+// A Checks holds the health checks of several pools. Pools that reach a server
+// in the same way and send it the same request share a check and its result. It
 // is safe for concurrent use.
 type Checks struct {
 	Logger *slog.Logger // logs changes; required
@@ -52,7 +52,8 @@ type condition struct {
 	avoidUntil atomic.Int64
 }
 
-// healthy reports whether the server is in use.
+// healthy reports whether the last check succeeded and no connection failed
+// recently.
 func (c *condition) healthy(now time.Time) bool {
 	return !c.failedCheck.Load() && c.avoidUntil.Load() <= now.UnixNano()
 }
@@ -110,9 +111,9 @@ func (all *Checks) release(c *check) {
 	}
 }
 
-// run checks the server until ctx is done. The first check is within a second,
-// and the second at a random time of the interval, so that checks that start
-// together do not stay synchronized.
+// run checks the server until ctx is done. The first check starts within a
+// second, and the second after a random part of the interval, so that checks
+// that start together do not stay synchronized.
 func (c *check) run(ctx context.Context) {
 	defer close(c.done)
 	every := c.key.health.Every

@@ -45,7 +45,7 @@ type Health struct {
 	Timeout time.Duration
 }
 
-// A Pool is the servers of one route. It is safe for concurrent use.
+// A Pool represents the servers of one route. It is safe for concurrent use.
 type Pool struct {
 	config  Config
 	targets []*target

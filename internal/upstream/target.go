@@ -29,7 +29,7 @@ type target struct {
 	scheme  string
 	host    string // host in the URLs of requests
 	// The loopback address of the server, if it has one. Such a server cannot
-	// disappear without a connection being reset.
+	// disappear without its connections being reset.
 	local     netip.AddrPort
 	tls       *tls.Config // nil without TLS
 	config    Config
@@ -63,7 +63,7 @@ func newTarget(address string, c Config) (*target, error) {
 		TLSClientConfig:     t.tls.Clone(),
 		ForceAttemptHTTP2:   t.tls != nil,
 		TLSHandshakeTimeout: c.Connect,
-		// Client and server negotiate compression.
+		// The client and the server negotiate compression themselves.
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    64,
 		IdleConnTimeout:        time.Minute,

@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// errStalled is the cause for cancelling an upload that the server has stopped
-// reading without answering.
+// errStalled is the cause with which an upload is canceled if the server stops
+// reading it and does not answer.
 var errStalled = errors.New("the upstream stopped reading the request's body")
 
 // smallUpload is the maximum length of a body after which a connection is
-// reused. If the body is longer, the server may answer before it has read all
-// of it, and be about to close the connection. http.Transport would send the
-// next request on that connection, and could not repeat it.
+// reused. If a body is longer, the server may answer before it has read
+// everything, and then close the connection. By then http.Transport may have
+// sent the next request on it, and could not repeat that request.
 const smallUpload = 64 << 10
 
 // An upload is an attempt to send a request with a body to one server.
@@ -70,8 +70,8 @@ func (t *target) roundTripUpload(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// Read reads the body for the transport. While the transport sends the data,
-// the server must make progress.
+// Read reads the body for the transport. Until the next call, the transport
+// sends the data, and the server must take it within u.within.
 func (u *upload) Read(p []byte) (int, error) {
 	u.mu.Lock()
 	if u.stall != nil {

@@ -61,8 +61,8 @@ func (p *Pool) Ask(ctx context.Context, r *http.Request) (*PendingHandshake, err
 	return a, err
 }
 
-// AskNow is a non-blocking Ask. It returns ErrWait if it would block. See
-// Near.
+// AskNow is a non-blocking Ask. It returns ErrWait if it would block. It may be
+// called only if Near reports true.
 func (p *Pool) AskNow(ctx context.Context, r *http.Request) (*PendingHandshake, error) {
 	var a *PendingHandshake
 	err := p.try(func(t *target) error {
@@ -123,7 +123,9 @@ func (a *PendingHandshake) encrypt(ctx context.Context) error {
 	return nil
 }
 
-// Failed closes the connection and returns err with its classification.
+// Failed closes the connection and returns err, wrapped in the cause of ctx if
+// ctx is done, and in ErrTimeout or ErrAnswer otherwise. It does not wrap
+// ErrUnreachable in ErrAnswer.
 func (a *PendingHandshake) Failed(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -145,8 +147,8 @@ func (a *PendingHandshake) Switched(first []byte) (*Socket, bool) {
 	return s, err == nil && s.Response.StatusCode == http.StatusSwitchingProtocols
 }
 
-// Answer waits for the response, of which first has already been received. It
-// fails when ctx is done or the server takes too long.
+// Answer waits for the rest of the response; first holds the bytes received so
+// far. It fails when ctx is done or the server takes too long.
 func (a *PendingHandshake) Answer(ctx context.Context, first []byte) (*Socket, error) {
 	stop := cancelOnDone(ctx, a.Conn)
 	s, err := a.read(first)
@@ -164,9 +166,10 @@ func (a *PendingHandshake) Answer(ctx context.Context, first []byte) (*Socket, e
 const watchAfter = 10 * time.Millisecond
 
 // cancelOnDone interrupts reads and writes of conn when ctx is done, from
-// watchAfter on, until stop is called. stop reports whether ctx is not done. It
-// does not use context.AfterFunc, because that would leave a map and a channel
-// in ctx, and the context of a socket lives as long as the socket.
+// watchAfter on, until stop is called. stop reports whether ctx is not done.
+// cancelOnDone does not use context.AfterFunc, because that would leave a map
+// and a channel in ctx, and the context of a socket lives as long as the
+// socket.
 func cancelOnDone(ctx context.Context, conn net.Conn) (stop func() bool) {
 	stopped, left := make(chan struct{}), make(chan struct{})
 	timer := time.AfterFunc(watchAfter, func() {

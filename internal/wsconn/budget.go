@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// errOverBudget is returned by the first read of a handler that exceeds the
-// budget. Later reads fail with the cause of the end.
+// errOverBudget is returned by the first read that exceeds the budget. Later
+// reads fail with the cause of the end.
 var errOverBudget = errors.New("wsconn: the client sent too much before it was authenticated")
 
 // A budget limits the number of bytes that a client may send. The zero budget
@@ -25,9 +25,9 @@ type limit struct {
 }
 
 // Limit limits the bytes that the client may send from now on to n, including
-// frame headers, as long as while returns true. If the client sends more, it
-// calls exceeded, which should End the connection. The handler does not get the
-// excess bytes.
+// frame headers, as long as while returns true. If the client sends more, the
+// handler's Read calls exceeded, which should End the connection. The handler
+// does not get the excess bytes.
 func (c *Conn) Limit(n int64, while func() bool, exceeded func()) {
 	l := &limit{while: while, exceeded: exceeded}
 	l.left.Store(n)
@@ -45,8 +45,8 @@ func (b *budget) current() *limit {
 	return l
 }
 
-// read reads from r within the budget. To detect excess data, it reads one
-// byte too many and discards it.
+// read reads from r within the budget. Once the budget is used up, it reads one
+// more byte to detect excess data, and discards it.
 func (b *budget) read(r io.Reader, p []byte) (int, error) {
 	l := b.current()
 	if l == nil || len(p) == 0 {

@@ -69,14 +69,14 @@ func New(conn net.Conn, onClosed func()) *Conn {
 // A closer is notified when a connection is closed.
 type closer interface{ Closed() }
 
-// A closedFunc is a closer.
+// A closedFunc is a function that implements closer.
 type closedFunc func()
 
 // Closed calls f.
 func (f closedFunc) Closed() { f() }
 
-// own sets the owner, and notifies it immediately if the connection is closed
-// already.
+// own sets the owner, and notifies it immediately if the connection is already
+// closed.
 func (c *Conn) own(o closer) {
 	c.ownerMu.Lock()
 	c.owner = o

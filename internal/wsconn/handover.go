@@ -33,7 +33,8 @@ func (c *Conn) Handover(take func(bare net.Conn, closed func()) Ender) bool {
 	return true
 }
 
-// NetConn returns the underlying connection, to determine its type.
+// NetConn returns the underlying connection, so that callers can determine its
+// type.
 func (c *Conn) NetConn() net.Conn {
 	c.endMu.Lock()
 	defer c.endMu.Unlock()

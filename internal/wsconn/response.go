@@ -39,7 +39,7 @@ func NewResponse(conn *Conn) *Response {
 }
 
 // Accept takes the connection of a handshake from the server of w, and attaches
-// the Owner that admit returns. If that fails, Accept calls refuse with the
+// the Owner that admit returns. If either fails, Accept calls refuse with the
 // error, and returns nil. The handler's reads and writes block while held
 // returns true.
 func Accept[O Owner](w http.ResponseWriter, held func() bool, admit func(*Response) (O, error), refuse func(http.ResponseWriter, error)) (r *Response, owner O) {
@@ -81,14 +81,14 @@ func take(w http.ResponseWriter, held func() bool) (*Response, error) {
 func (r *Response) IsEarly() bool { return r.early }
 
 // NeedsGoroutine reports whether the handler should run in a goroutine of its
-// own, because the current one is that of net/http: its stack and buffers would
-// be kept as long as the socket.
+// own, because the current one belongs to net/http: its stack and buffers would
+// be kept as long as the socket is open.
 func (r *Response) NeedsGoroutine() bool { return r.netHTTP }
 
 // Conn returns the connection. The handler must not use it before Hijack.
 func (r *Response) Conn() *Conn { return r.conn }
 
-// An Owner is notified of what happens to a socket.
+// An Owner is notified when a socket opens and closes.
 type Owner interface {
 	Opened() // the handler sends a 101, or takes the connection
 	Closed() // the connection is closed
@@ -249,8 +249,8 @@ func (r *Response) opens() {
 	}
 }
 
-// Refuse declares that if w opens a socket, it only tells the client why it
-// closes; the Owner is not notified that it opens. It does nothing if w does
+// Refuse declares that w opens a socket, if at all, only to close it with a
+// reason. The Owner is not notified that it opens. It does nothing if w does
 // not wrap a Response.
 func Refuse(w http.ResponseWriter) {
 	for {

@@ -19,8 +19,8 @@ type choice struct {
 
 // ChooseSubprotocol sets the subprotocol to select if the handler opens the
 // socket without selecting one. A browser fails the connection if none of the
-// offered subprotocols is selected. It must be called before the handler uses
-// the connection.
+// offered subprotocols is selected. ChooseSubprotocol must be called before the
+// handler uses the connection.
 func (c *Conn) ChooseSubprotocol(name string) { c.choice = &choice{subprotocol: name} }
 
 // decide returns what to send when the handler sends p, and whether the header
