@@ -41,7 +41,7 @@ type Limiter struct {
 	total      uint64    // total number of refusals
 }
 
-// A network is the clients at one address.
+// A network counts the connections of the clients at one address.
 type network struct {
 	prefix  netip.Prefix
 	places  int
@@ -58,7 +58,7 @@ func New(l Limits, report func(limit string, n int)) *Limiter {
 }
 
 // Exempt exempts some peers from the limit per address, such as proxies, whose
-// clients have many addresses. It must be called before the first connection.
+// clients have many addresses. Call it before the first connection.
 func (l *Limiter) Exempt(isExempt func(net.Addr) bool) { l.exempt = isExempt }
 
 // Limits returns the limits.
@@ -75,8 +75,8 @@ func (l *Limiter) Usage() (open int, refused uint64) {
 // Enter returns a place for an accepted connection, or nil if l is nil. If a
 // limit is reached, it evicts the connection that has waited longest for a
 // request. If there is none, the new connection is in excess and should only
-// get an error response. ok is false if there are too many even for that; then
-// the caller closes the connection.
+// get an error response. ok is false if too many connections are already in
+// excess. The caller must then close the new one.
 func (l *Limiter) Enter(remote net.Addr) (p *Place, ok bool) {
 	if l == nil {
 		return nil, true
@@ -91,7 +91,7 @@ func (l *Limiter) Enter(remote net.Addr) (p *Place, ok bool) {
 	case l.places >= l.limits.Connections:
 		limit = ByConnections
 	}
-	// For a connection that will soon be closed.
+	// Whether another connection that will soon be closed fits.
 	hasRoom := l.excess < l.limits.Excess
 	ok = limit == "" || hasRoom
 	switch {
@@ -141,10 +141,11 @@ func (l *Limiter) networkAt(prefix netip.Prefix) *network {
 // must be held.
 func (l *Limiter) isFull(n *network) bool { return n != l.shared && n.places >= l.limits.PerAddress }
 
-// BeginStream counts a request on a connection that carries several requests at
-// once, until EndStream. It returns false, and counts nothing, if the client
+// BeginStream counts a request, until EndStream, on a connection that carries
+// several requests at once. It returns false, and counts nothing, if the client
 // has reached the limit per address: each request may need its own connection
-// to an upstream. It does nothing if client is the zero Prefix.
+// to an upstream. If client is the zero Prefix, it counts nothing and returns
+// true.
 func (l *Limiter) BeginStream(client netip.Prefix) bool {
 	if l == nil || !client.IsValid() {
 		return true

@@ -20,10 +20,10 @@ const (
 	mostReserve  = 1024
 )
 
-// Within returns the limits for a process with the given number of
-// descriptors. One eighth is reserved. Clients get half of the rest, and
-// upstreams the remainder. connections and perAddress lower the limits; 0
-// means the maximum, which for one address is half of the connections.
+// Within returns the limits for a process with the given number of descriptors.
+// One eighth is reserved. Clients get half of the rest, and upstreams the
+// remainder. connections, if not 0, lowers the limit for clients. perAddress is
+// the limit for one address; 0 means half of the limit for clients.
 func Within(descriptors, connections, perAddress int) Limits {
 	reserve := reserveOf(descriptors)
 	rest := max(descriptors-reserve, 4)

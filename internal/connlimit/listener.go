@@ -7,8 +7,8 @@ import (
 	"wsauth/internal/proxyproto"
 )
 
-// Listener returns a listener that gives each connection a place. It closes
-// connections for which there is none.
+// Listener returns a listener that assigns a place to each connection, and
+// closes connections that get none.
 func (l *Limiter) Listener(of net.Listener) net.Listener { return &listener{of, l} }
 
 type listener struct {
@@ -90,9 +90,9 @@ func (c *otherConn) Close() error {
 	return c.Conn.Close()
 }
 
-// Bound limits the connections of l, which server will serve, to the limits
-// for operators. Connections that wait for a request are evicted, so that
-// nobody can lock operators out by connecting.
+// Bound applies the limits for operators to the connections of l, which server
+// will serve. Connections that wait for a request are evicted, so that idle
+// connections cannot lock operators out.
 func Bound(server *http.Server, l net.Listener) net.Listener {
 	server.ConnState = ConnState
 	return New(ForOperators(Descriptors()), nil).Listener(l)

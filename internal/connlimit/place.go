@@ -76,8 +76,9 @@ func (p *Place) busy() {
 	p.network.waiting.remove(p, inNetwork)
 }
 
-// Wait records that the connection waits for a request, so it may be evicted
-// to make room. Then evict is called once to close it; it must not block.
+// Wait records that the connection waits for a request, so it may be evicted to
+// make room. An eviction calls evict once to close the connection. evict must
+// not block.
 func (p *Place) Wait(evict func()) {
 	if p == nil {
 		return
@@ -117,8 +118,9 @@ func (p *Place) Excess() bool {
 
 // Move counts the connection for the client that a PROXY header named as its
 // source, even if the address is exempt. If source is invalid, the connection
-// is the proxy's own and nothing changes. Move returns false if the client may
-// not have more connections; then the caller closes it.
+// is the proxy's own and nothing changes. Move returns false if the connection
+// was evicted or the client may not have more connections. The caller must then
+// close the connection.
 func (p *Place) Move(source netip.AddrPort) bool {
 	if p == nil {
 		return true
@@ -166,8 +168,8 @@ func (p *Place) countFor(n *network) {
 
 // Begin counts the connection of a proxy for the network of a client whose
 // request it carries, until End. It returns false, and does nothing, if that
-// network has reached its limit. It does nothing if client is the zero Prefix
-// or the connection is not that of a proxy.
+// network has reached its limit. If client is the zero Prefix or the peer is
+// not a proxy, it counts nothing and returns true.
 func (p *Place) Begin(client netip.Prefix) bool {
 	if p == nil || !client.IsValid() {
 		return true
@@ -211,8 +213,8 @@ func (p *Place) End() {
 
 // Upgrade counts the connection as a socket, which also needs a connection to
 // an upstream. It returns false if a limit is reached. client is the argument
-// of Begin; the socket counts for it until it ends. If no socket results, call
-// End.
+// of Begin; the socket is counted for its network until the socket ends. If no
+// socket results, call End.
 func (p *Place) Upgrade(client netip.Prefix) bool {
 	if p == nil {
 		return true

@@ -11,9 +11,9 @@ import (
 // Timeout is the time that a proxy has to send the header.
 const Timeout = time.Second
 
-// The maximum lengths of headers. Version 1 defines its own. In version 2, the
-// addresses may be followed by 64 KiB of values, but longer headers than this
-// are refused.
+// The maximum lengths of headers. Version 1 defines its own. Version 2 allows
+// 64 KiB of values after the addresses, but headers longer than maxV2 are
+// refused.
 const (
 	maxV1 = 107
 	maxV2 = 4096
@@ -78,9 +78,9 @@ func Read(r io.Reader) (Header, error) {
 	}
 }
 
-// missing returns how many bytes at least are missing from a header that begins
-// with data. Parse must have returned ErrIncomplete for data. data and the
-// result together never exceed the maximum length of a header.
+// missing returns the least number of bytes that are missing from a header that
+// begins with data. Parse must have returned ErrIncomplete for data. data and
+// the result together never exceed the maximum length of a header.
 func missing(data []byte) int {
 	switch n := len(data); {
 	case n > 0 && data[0] == signature[0]:

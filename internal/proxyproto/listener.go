@@ -49,8 +49,8 @@ func (r *Rules) Within() time.Duration { return cmp.Or(r.Timeout, Timeout) }
 
 // Listen returns a listener that accepts the connections of l after their
 // header has been read. All connections of l must be [Conn]s. A connection is
-// closed if its peer is not trusted or its header is not received in time.
-// Connections do not wait for the headers of others.
+// closed if its peer is not trusted or its header is not received in time. A
+// connection does not wait for the headers of others.
 func Listen(l net.Listener, r Rules) net.Listener {
 	of := &listener{Listener: l, rules: r, accepted: make(chan accepted), closed: make(chan struct{})}
 	go of.run()

@@ -60,15 +60,15 @@ var (
 
 // A Checker parses the headers of the frames that one peer sends, and finds
 // violations of RFC 6455 §5 and of configured limits. It stores no payload and
-// allocates nothing, and lengths are only counted down, so a false length does
-// no harm.
+// allocates nothing. It only counts lengths down, so a false length does no
+// harm.
 //
 // The only payload that it looks at is that of a close frame, which is short:
 // its code must be one that may be sent, and its reason must be UTF-8. It is
 // buffered if it arrives in parts. The receiver must check whether text
 // messages are UTF-8.
 type Checker struct {
-	// Client means that the peer is a client: its frames are masked and
+	// Client means that the peer is a client: its frames must be masked and are
 	// limited.
 	Client bool
 	// Deflate means that permessage-deflate was negotiated, so RSV1 may mark a
@@ -86,8 +86,8 @@ type Checker struct {
 	// that is, possibly compressed. 0: no limit.
 	MaxMessage int64
 
-	// MaxFragments is the maximum number of frames of a client's message, plus
-	// one for every 32 bytes of it. 0: no limit.
+	// MaxFragments is the maximum number of frames of a client's message. One
+	// more is allowed for every 32 bytes of the message. 0: no limit.
 	MaxFragments int
 
 	left uint64 // remaining payload bytes of the current frame
@@ -173,8 +173,7 @@ func (c *Checker) Boundary() bool { return c.left == 0 || c.skipping }
 // Pinged reports whether a ping was forwarded.
 func (c *Checker) Pinged() bool { return c.pinged }
 
-// StartsWithPong reports whether a next byte with the value first begins a
-// pong.
+// StartsWithPong reports whether a pong begins if first is the next byte.
 func (c *Checker) StartsWithPong(first byte) bool { return c.left == 0 && first == fin|opPong }
 
 // Closed reports whether the header of a close frame was forwarded.

@@ -22,7 +22,7 @@ const (
 	opPing = 0x09
 )
 
-// ReadText reads the next message of a client, which must be a text of at most
+// ReadText reads a client's next message, which must be a text of at most
 // maxBytes bytes. It joins fragments, and answers pings on w. A fault is a
 // violation by the client. The error is io.EOF if the client sent a close
 // frame, or else an error of r or w.

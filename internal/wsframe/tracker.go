@@ -29,8 +29,8 @@ type Tracker struct {
 // Boundary reports whether the stream is between two frames.
 func (t *Tracker) Boundary() bool { return t.nhead == 0 && t.left == 0 }
 
-// Closed reports whether a close frame has begun, which must be the last frame
-// (RFC 6455 §5.5.1).
+// Closed reports whether a close frame has begun. No frame may follow it (RFC
+// 6455 §5.5.1).
 func (t *Tracker) Closed() bool { return t.close }
 
 // Advance consumes the next bytes of the stream.
