@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// A Source is the way in which trusted peers name the client. Other sources
-// are ignored, because proxies pass on what a client has sent there.
+// A Source says how trusted peers name the client. Other sources are ignored,
+// because a client may have set them and proxies pass them on.
 type Source string
 
 // The sources.
@@ -180,8 +180,8 @@ func (p *Policy) believe(c *Client, node string) bool {
 	return ok && p.Trusted.Contains(addr.Addr())
 }
 
-// setScheme sets the scheme. For WebSocket handshakes, some proxies write that
-// of the URL.
+// setScheme sets the scheme. For WebSocket handshakes, some proxies send ws or
+// wss.
 func (c *Client) setScheme(proto string) {
 	switch strings.ToLower(proto) {
 	case "http", "ws":

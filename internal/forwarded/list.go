@@ -2,9 +2,9 @@ package forwarded
 
 import "strings"
 
-// maxMembers is the maximum number of members of a list that are read, from
-// the right. Each proxy adds one, and nothing is read beyond the first that is
-// not trusted.
+// maxMembers is the maximum number of members of a list that are read, from the
+// right. Each proxy adds one, and reading stops at the first that is not
+// trusted.
 const maxMembers = 100
 
 // A list reads the members of a field from the right: the last line first, and
@@ -73,10 +73,11 @@ func isEscaped(s string, i int) bool {
 	return n%2 == 1
 }
 
-// single returns the member of a field that corresponds to a member of another
-// field, which has the given index from the right. Proxies that append to one
-// of the fields append to the other as well; most replace it. In all other
-// cases, the last member applies, which the nearest proxy has written.
+// single returns a member of the field lines. If lines and others have the same
+// number of members, it returns the member at index, from the right: a proxy
+// that appends to one of the fields appends to the other as well. Most proxies
+// replace the field instead. In all other cases, single returns the last
+// member, which the nearest proxy has written.
 func single(lines []string, index int, others []string) (value string, ok bool) {
 	members := collect(lines)
 	switch {

@@ -66,8 +66,8 @@ func parsePort(text string) (port uint16, ok bool) {
 	return uint16(n), n <= 0xffff //nolint:gosec // the second result says if it does not fit
 }
 
-// isObfuscated reports whether text may follow the underscore of an obfuscated
-// identifier (RFC 7239 §6.3).
+// isObfuscated reports whether text, possibly empty, has only characters that
+// may follow the underscore of an obfuscated identifier (RFC 7239 §6.3).
 func isObfuscated(text string) bool {
 	for _, c := range []byte(text) {
 		if !isAlphanumeric(c) && c != '.' && c != '_' && c != '-' {

@@ -10,9 +10,9 @@ import (
 )
 
 // IsHost reports whether s is a Host field that all servers read in the same
-// way: a name or an address, with an optional port. From others, such as
-// "app.example:80:80", "app.example,x" or an empty one, a server behind a
-// proxy may read another host than the proxy.
+// way: a name or an address, with an optional port. Other values, such as
+// "app.example:80:80", "app.example,x" or an empty one, may mean different
+// hosts to a proxy and to the server behind it.
 func IsHost(s string) bool {
 	if rest, ok := strings.CutPrefix(s, "["); ok {
 		literal, after, closed := strings.Cut(rest, "]")
@@ -39,7 +39,7 @@ func isPortSuffix(s string) bool {
 }
 
 // isHostLetter reports whether r may occur in a host name. Names of containers
-// have underscores.
+// may have underscores.
 func isHostLetter(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_'
 }

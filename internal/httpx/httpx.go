@@ -68,7 +68,7 @@ func HasToken(lines []string, token string) bool {
 	return false
 }
 
-// IsOnly reports whether a field is a single line that is token, ignoring
+// IsOnly reports whether a field is a single line that equals token, ignoring
 // case. token must be in lower case.
 func IsOnly(lines []string, token string) bool {
 	return len(lines) == 1 && isFold(strings.Trim(lines[0], " \t"), token)
@@ -108,8 +108,7 @@ func LowerASCII(s string) string {
 }
 
 // AsksForUpgrade reports whether a request with this header asks to change the
-// protocol. An offer of h2c alone does not count, because it is removed; see
-// [StripUpgrade].
+// protocol. It ignores an offer of h2c alone, which [StripUpgrade] removes.
 func AsksForUpgrade(h http.Header) bool {
 	offers := h["Upgrade"]
 	return len(offers) > 0 && !IsOnly(offers, "h2c")
@@ -134,11 +133,11 @@ func IsJWS(s string) bool {
 const TicketPrefix = "wst_"
 
 // minTicket is the length of the random text after the prefix: 130 bits in
-// base32, which is capitals and digits.
+// base32, whose alphabet is A to Z and 2 to 7.
 const minTicket = 26
 
-// ContainsTicket reports whether s contains a ticket anywhere, for example in
-// a URL. The prefix alone does not count.
+// ContainsTicket reports whether s contains a ticket anywhere, for example in a
+// URL. The prefix alone is not a ticket.
 func ContainsTicket(s string) bool {
 	for {
 		_, after, found := strings.Cut(s, TicketPrefix)

@@ -22,8 +22,8 @@ const (
 
 // CheckHead returns the document to answer r with if its target is longer than
 // [MaxTarget], its header fields are longer than maxHeaders bytes, or its
-// method is not supported; otherwise nil. The limit of net/http must be
-// higher, so that the client learns which part was too long.
+// method is not supported; otherwise nil. The limit of net/http must be higher
+// than these, so that the client learns which part was too long.
 //
 // Over HTTP/2, net/http accepts any text as a method. Such a method could not
 // be sent to an upstream, which would be blamed for it.

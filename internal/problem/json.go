@@ -34,11 +34,11 @@ const MaxBody = 64 << 10
 // UTF-8. If the body is invalid, ReadJSON returns the document to answer with,
 // which contains nothing of the request; otherwise nil.
 //
-// members describes the members of v by their JSON pointers, for a body in
-// which one has another type: "/username": "username must be a string".
+// members maps the JSON pointer of each member of v to the detail for a body in
+// which it has a wrong type: "/username": "username must be a string".
 //
-// Only application/json is accepted. A form of another site cannot send that
-// without a preflight (the Fetch standard's "CORS-safelisted
+// Only application/json is accepted. Another site cannot make a browser send
+// that without a preflight (the Fetch standard's "CORS-safelisted
 // request-header").
 func ReadJSON(w http.ResponseWriter, r *http.Request, v any, members map[jsontext.Pointer]string) *Document {
 	mediaType, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))

@@ -33,8 +33,8 @@ func NewMux(endpoints []Endpoint, answer func(http.ResponseWriter, *http.Request
 	}
 	mux.HandleFunc("/", nothingHere)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// http.ServeMux would redirect any other spelling of a path, and
-		// repeat the query in Location, with a token that may be in it.
+		// http.ServeMux would redirect any other spelling of a path, and repeat
+		// the query in Location. The query may contain a token.
 		if escaped := r.URL.EscapedPath(); escaped != urlpath.Clean(escaped) {
 			nothingHere(w, r)
 			return

@@ -20,23 +20,23 @@ func Storing(r *http.Request) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(r.Context()), StoreTimeout)
 }
 
-// Unavailable answers a request that failed because the store did. Nothing was
-// done that has to be undone.
+// Unavailable is the answer to a request that failed because the store did.
+// Nothing was done that has to be undone.
 var Unavailable = Document{
 	Status: http.StatusServiceUnavailable,
 	Detail: "This cannot be done now; try again",
 	Reason: "store_unavailable", RetryAfter: time.Second,
 }
 
-// unstorable answers a request that no store can ever fulfil.
+// unstorable is the answer to a request whose data no store can ever keep.
 var unstorable = Document{
 	Status: http.StatusUnprocessableEntity,
 	Detail: "This cannot be stored: it is longer than a store can keep",
 	Reason: "invalid_request",
 }
 
-// notDurable answers a request that ended tokens or sessions on this node,
-// while the store did not take the revocation.
+// notDurable is the answer to a request that ended tokens or sessions on this
+// node although the store did not take the revocation.
 var notDurable = Document{
 	Status: http.StatusServiceUnavailable,
 	Detail: "It has ended on this server, but cannot be written down now; the server will try again",
@@ -48,9 +48,9 @@ var notDurable = Document{
 // the document to answer with. what names the operation in the log, which also
 // gets attrs.
 //
-// After [store.ErrNotDurable], what was to end has ended on this node, and the
-// document says so. A restart of this node may undo that, and other nodes do
-// not know of it until the store has it.
+// After [store.ErrNotDurable], the tokens or sessions have ended on this node,
+// and the document says so. A restart of this node may undo that, and other
+// nodes learn of it only once the store has it.
 func StoreFailure(log *slog.Logger, what string, err error, attrs ...any) Document {
 	switch {
 	case errors.Is(err, store.ErrNotDurable):
