@@ -1,9 +1,9 @@
 // Package asynclog provides a slog.Handler that never blocks its callers.
 //
 // A log is often a pipe, and writing to a pipe blocks if its reader has
-// stopped. This handler writes in a goroutine of its own, from a bounded
-// queue. Lines that do not fit are dropped and counted, and the number is
-// logged as soon as the log can be written again.
+// stopped. This handler writes in a goroutine of its own, from a bounded queue.
+// Lines that do not fit are dropped and counted. Their number is logged as soon
+// as the log can be written again.
 //
 // Each class of lines has a quota, so that a flood of one class cannot
 // displace another. Refusals, which anybody on the network can cause, are also
@@ -92,7 +92,7 @@ func (h *Handler) Enabled(ctx context.Context, level slog.Level) bool {
 }
 
 // Handle queues a line. It does not block and never returns an error; lines
-// that do not fit are counted.
+// that do not fit are dropped and counted.
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	class := h.classify(r)
 	if class == Refusal && !h.refusals.take(time.Now()) {

@@ -116,8 +116,8 @@ func (q *queue) run() {
 	}
 }
 
-// drop counts the lines of a batch that were not completely written, given the
-// number n of bytes written. It reports whether a line was written in part.
+// drop counts the lines of a batch that were not completely written. n is the
+// number of bytes written. It reports whether a line was written in part.
 func (q *queue) drop(b batch, n int) (torn bool) {
 	begin := 0
 	for _, line := range b.lines {

@@ -22,9 +22,9 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// Server returns the canonical form of an upstream's address. All names of
-// this machine become localhost, since its servers mostly listen on several of
-// its addresses.
+// Server returns the canonical form of an upstream's address. Hosts that always
+// mean this machine become localhost, since its servers mostly listen on
+// several of its addresses.
 func Server(address string) string {
 	if socket, ok := strings.CutPrefix(address, "unix:"); ok {
 		return "unix:" + socketFile(socket)
@@ -40,10 +40,10 @@ func Server(address string) string {
 	return net.JoinHostPort(host, portOf(u))
 }
 
-// Reaches reports whether upstream, which [CheckUpstream] accepts, leads to
+// Reaches reports whether upstream, which [CheckUpstream] must accept, leads to
 // the server that listens on listen, a HOST:PORT or the path of a Unix socket.
-// It recognizes other spellings, and all names and addresses of this machine
-// if listen means all addresses.
+// It recognizes other spellings, and all names and addresses of this machine if
+// listen means all addresses.
 func Reaches(upstream, listen string) bool {
 	if socket, ok := strings.CutPrefix(upstream, "unix:"); ok {
 		return socketFile(socket) == socketFile(listen)
@@ -300,8 +300,9 @@ func CheckHostName(host string) error {
 	return nil
 }
 
-// CheckPattern returns an error if host is neither empty nor, in lower case and
-// without a port, an address, a host name, or a host name that follows "*.".
+// CheckPattern returns an error if host is not a valid pattern: empty, or an
+// address, a host name or "*." and a host name, in lower case and without a
+// port.
 func CheckPattern(host string) error {
 	name := strings.TrimPrefix(host, "*.")
 	if err := checkASCII(host); err != nil {

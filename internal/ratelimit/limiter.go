@@ -34,8 +34,8 @@ type Limiter struct {
 	swept   time.Time
 }
 
-// A bucket records what one key has taken. Spent attempts are returned one
-// after the other.
+// A bucket records what one key has taken. It regains spent attempts one after
+// the other.
 type bucket struct {
 	debt time.Duration // time until all spent attempts are returned, from at
 	at   time.Time
@@ -104,7 +104,7 @@ func (h *Held) GiveBack() {
 	})
 }
 
-// Spend uses the attempt up. It is returned with time.
+// Spend uses up the attempt. The buckets regain it with time.
 func (h *Held) Spend(now time.Time) {
 	h.end(func(c Claim, b *bucket) { b.spend(c.Limiter.every, now) })
 }

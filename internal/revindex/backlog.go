@@ -112,8 +112,9 @@ func (b *backlog) first(limit int) []store.Revocation {
 }
 
 // written removes revocations that have been written, unless they have been
-// extended since. They are usually at the front, so the loop avoids scanning
-// the rest; otherwise each page would cost as much as all of them.
+// extended since. They are usually at the front, so it scans the rest of the
+// backlog only if some are not. Otherwise each page would cost as much as the
+// whole backlog.
 func (b *backlog) written(revocations []store.Revocation) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

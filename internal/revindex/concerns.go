@@ -9,19 +9,18 @@ import (
 
 // Concerns reports whether r revokes the token with claims c.
 //
-// Revocations with a time compare it with the beginning of the token. If the
-// sid is a UUIDv7, as those of [store.NewSessionID] are, a token started when
-// its session did: a revocation then covers tokens that the session gets
-// later, and a login after the revocation, within the same second, is not
-// affected.
+// A revocation with a time revokes only tokens that started by then. If the sid
+// is a UUIDv7, as those of [store.NewSessionID] are, a token started when its
+// session did: a revocation then covers tokens that the session gets later, and
+// a login after the revocation, within the same second, is not affected.
 //
-// Otherwise a token started in the second of its iat, and the whole second of a
-// revocation is revoked. Since the issuer's clock may be ahead by the leeway
-// of the verifier, the leeway is subtracted from iat: tokens that are issued
-// within the leeway after a revocation may also be revoked.
+// Otherwise a token started in the second of its iat, and a revocation covers
+// the whole second of its time. Since the issuer's clock may be ahead by the
+// leeway of the verifier, the leeway is subtracted from iat: tokens that are
+// issued within the leeway after a revocation may also be revoked.
 //
-// A start time in the sid that is later than the iat of the token is not
-// believed. A token with neither date is revoked.
+// A start time in the sid is ignored if it is later than the iat of the token.
+// A token with neither time is revoked.
 func Concerns(r store.Revocation, c *token.Claims) bool {
 	switch r.Target {
 	case store.TargetToken:

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// contactEvery is how long an index waits for news before it reads the
-	// log, and so checks that the log is available.
+	// contactEvery is how long an index waits for news before it reads the log
+	// anyway, to check that the log is available.
 	contactEvery = time.Second
 
 	// readTimeout is the timeout for reading a page.
@@ -107,7 +107,7 @@ func (x *Index) caughtUp(at time.Time) {
 }
 
 // updateUsage records the usage of the log, and logs a warning each time it
-// reaches warnAt. If it cannot be determined, the last value is kept.
+// reaches warnAt. If the usage cannot be determined, the last value is kept.
 func (x *Index) updateUsage(ctx context.Context) {
 	reporter, ok := x.config.Log.(store.UsageReporter)
 	if !ok {

@@ -21,11 +21,11 @@ type Config struct {
 	Log store.Revocations
 
 	// OnRevoke, if not nil, is called once for each revocation that is new to
-	// the index or extends an earlier one. At that time [Index.Revoked]
-	// already respects it. [Index.Run] calls it in the order of the log and
-	// waits until it returns. [Index.Revoke] also calls it, concurrently with
-	// Run and other calls of Revoke. It must not wait for a call of Revoke,
-	// because that may be waiting for it.
+	// the index or extends an earlier one. At that time [Index.Revoked] already
+	// respects it. [Index.Run] calls it in the order of the log and waits until
+	// it returns. [Index.Revoke] also calls it, concurrently with Run and other
+	// calls of Revoke. OnRevoke must not wait for a call of Revoke, because
+	// that call may be waiting for OnRevoke.
 	OnRevoke func(store.Revocation)
 
 	// MaxHeld is the maximum number of revocations that the index holds
@@ -85,8 +85,8 @@ func New(c Config) (*Index, error) {
 }
 
 // Revoked reports whether the index has a revocation that concerns the token.
-// It ignores expiries: a token is still revoked after it or the revocation has
-// expired.
+// It ignores expiries: a token stays revoked after the token or the revocation
+// has expired.
 func (x *Index) Revoked(c *token.Claims) bool {
 	if !x.set.mayRevoke(c) {
 		return false
@@ -185,8 +185,8 @@ func (x *Index) awaitNotified(ctx context.Context, revocations []store.Revocatio
 }
 
 // Contact returns the latest time at which the index is known to have had the
-// whole log, or the zero time. While the log is available, it is at most about
-// a second ago.
+// whole log, or the zero time. While the log is available and Run runs, this is
+// at most about a second ago.
 func (x *Index) Contact() time.Time {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

@@ -73,9 +73,9 @@ func (s *set) put(r store.Revocation) bool {
 }
 
 // mayRevoke reports whether the set may have a revocation that concerns the
-// token. False is always right, and is returned for most tokens that are not
-// revoked. It may be called while the set changes; then it answers as before
-// or after the change.
+// token. False is always right, and is the result for most tokens that are not
+// revoked. mayRevoke may be called while the set changes; its result is then
+// right for the set before or after the change.
 func (s *set) mayRevoke(c *token.Claims) bool {
 	ids := s.ids.Load()
 	return ids.mayHold("") || ids.mayHold(c.ID) || ids.mayHold(c.SessionID) || ids.mayHold(c.Subject) ||
@@ -175,7 +175,7 @@ func (h *expiryHeap) Pop() any {
 	return x
 }
 
-// filterWords is the number of words of a filter, which are 2 MiB.
+// filterWords is the number of words of a filter: 2 MiB.
 const filterWords = 1 << 18
 
 // A filter is a Bloom filter for the names in a set. It excludes most other

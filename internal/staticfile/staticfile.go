@@ -59,7 +59,7 @@ var contentTypes = map[string]string{
 	".json": JSON,
 }
 
-// Load returns the files at the root of dir, which clients revalidate.
+// Load returns the files at the root of dir. Clients revalidate them.
 func Load(dir fs.FS) (Files, error) {
 	entries, err := fs.ReadDir(dir, ".")
 	if err != nil {

@@ -40,8 +40,8 @@ func Canonical(path string) (string, error) {
 }
 
 // Escape escapes what RFC 3986 does not allow in a path, and nothing else.
-// [url.URL.EscapedPath] returns the result unchanged; otherwise it decodes an
-// escaped slash if the path also has a character such as "|".
+// [url.URL.EscapedPath] returns the result unchanged. Without Escape, it would
+// decode an escaped slash if the path also has a character such as "|".
 func Escape(path string) string { return spell(path, false) }
 
 // Sent returns the path of u as it was sent. It is like [url.URL.EscapedPath],
