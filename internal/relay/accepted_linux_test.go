@@ -61,7 +61,7 @@ type acceptedClient struct {
 	data string
 }
 
-// A receiver is a function as an eventloop.Receiver.
+// A receiver is a function that implements eventloop.Receiver.
 type receiver func(data []byte, err error)
 
 func (r receiver) Received(data []byte, _ bool, err error) time.Duration {
@@ -69,8 +69,8 @@ func (r receiver) Received(data []byte, _ bool, err error) time.Duration {
 	return 0
 }
 
-// acceptClients makes the loops of r accept the clients of l, which hold held,
-// and wait for their first bytes.
+// acceptClients makes the loops of r accept the clients of l, give each the
+// lease held, and wait for their first bytes.
 func acceptClients(t *testing.T, r *Relay, l net.Listener, held eventloop.Lease) (all chan acceptedClient, stop func()) {
 	t.Helper()
 	all = make(chan acceptedClient, 16)
@@ -143,8 +143,8 @@ func connectAfterFirstBytes(t *testing.T, r *Relay) (client, far, upstream, fart
 	return came.conn, far, near, farther
 }
 
-// TestNothingIsLost: bytes that arrive between the first ones and Carry are
-// passed on, and so is the end of a stream.
+// TestNothingIsLost checks that bytes that arrive between the first ones and
+// Carry are passed on, and so is the end of a stream.
 func TestNothingIsLost(t *testing.T) {
 	r := newRelay(t, shortGrace, eventloop.Options{Loops: 2})
 	t.Run("all", func(t *testing.T) { // ends before the relay is closed
@@ -187,8 +187,9 @@ func waitHandled(t *testing.T, r *Relay) {
 	}
 }
 
-// TestNothingIsLostByASleepingLoop: bytes arrive and are reported to the loop
-// before Carry, which is called while the loop sleeps.
+// TestNothingIsLostByASleepingLoop checks that bytes that were reported to the
+// loop before Carry are passed on, even if Carry is called while the loop
+// sleeps.
 func TestNothingIsLostByASleepingLoop(t *testing.T) {
 	r := newRelay(t, shortGrace, eventloop.Options{Loops: 1})
 	client, far, upstream, farther := connectAfterFirstBytes(t, r)
@@ -205,9 +206,9 @@ func TestNothingIsLostByASleepingLoop(t *testing.T) {
 	receive(t, closed)
 }
 
-// TestMoreThanTheFirstRead: an upstream's answer fills the buffer, and the
-// client sends more before Carry. Epoll has already reported both, and does not
-// report them again.
+// TestMoreThanTheFirstRead checks that nothing is lost if an upstream's answer
+// fills the buffer and the client sends more before Carry. Epoll has already
+// reported both, and does not report them again.
 func TestMoreThanTheFirstRead(t *testing.T) {
 	for name, more := range map[string]int{"some more": 20000, "nothing more": 0} {
 		t.Run(name, func(t *testing.T) {
@@ -253,8 +254,8 @@ func TestMoreThanTheFirstRead(t *testing.T) {
 	}
 }
 
-// TestConnectionsOfAnotherLoop: a loop takes over connections from a loop that
-// is closed.
+// TestConnectionsOfAnotherLoop checks that a loop takes over connections from a
+// loop that is closed.
 func TestConnectionsOfAnotherLoop(t *testing.T) {
 	before := descriptors(t)
 	first := newRelay(t, shortGrace, eventloop.Options{Loops: 1})
@@ -273,8 +274,8 @@ func TestConnectionsOfAnotherLoop(t *testing.T) {
 	}
 }
 
-// TestSleepingLoop: Carry does not wake a sleeping loop, and the tunnel still
-// works in time.
+// TestSleepingLoop checks that Carry does not wake a sleeping loop, and the
+// tunnel still works in time.
 func TestSleepingLoop(t *testing.T) {
 	w := transports[3]
 	for name, does := range map[string]struct {

@@ -2,8 +2,8 @@ package relay
 
 import "testing"
 
-// TestBuffer: a read that fills the small buffer is followed by a large one,
-// and a short read by a small one again. Both have headroom.
+// TestBuffer checks that a read that fills the small buffer is followed by a
+// large one, and a short read by a small one again. Both have headroom.
 func TestBuffer(t *testing.T) {
 	var b buffer
 	for i, step := range []struct{ read, next int }{

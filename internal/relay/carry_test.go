@@ -10,8 +10,8 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// TestCarriesEveryByte: with any frames, split in any way, in both directions
-// at once, each side gets what the other sent.
+// TestCarriesEveryByte checks that with any frames, split in any way, in both
+// directions at once, each side gets what the other sent.
 func TestCarriesEveryByte(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		w.grace = 30 * time.Second // the streams end at different times
@@ -84,8 +84,8 @@ func readCut(p peer, want []byte, seed uint64) {
 	}
 }
 
-// TestEarlyBytes: bytes that were read before Carry are passed on first, even
-// if they are more than a driver reads at once.
+// TestEarlyBytes checks that bytes that were read before Carry are passed on
+// first, even if they are more than a driver reads at once.
 func TestEarlyBytes(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		for _, n := range []int{50, smallRead, largeRead, 1 << 16} { // what drivers read at once
@@ -116,7 +116,8 @@ func frameOf(t *testing.T, n int, mask bool) []byte {
 	return nil
 }
 
-// TestCloseHandshake: the sides close on their own, and the relay adds nothing.
+// TestCloseHandshake checks that the relay adds nothing when the sides close on
+// their own.
 func TestCloseHandshake(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
@@ -131,7 +132,8 @@ func TestCloseHandshake(t *testing.T) {
 	})
 }
 
-// TestNothingAfterAClose: nothing that follows a close frame is passed on.
+// TestNothingAfterAClose checks that nothing that follows a close frame is
+// passed on.
 func TestNothingAfterAClose(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
@@ -147,7 +149,8 @@ func TestNothingAfterAClose(t *testing.T) {
 	})
 }
 
-// TestHalfClose: a side that ends its stream still gets what the other sends.
+// TestHalfClose checks that a side that ends its stream still gets what the
+// other sends.
 func TestHalfClose(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
@@ -163,7 +166,7 @@ func TestHalfClose(t *testing.T) {
 	})
 }
 
-// TestClientLost: the upstream is cut without waiting for Grace.
+// TestClientLost checks that the upstream is cut without waiting for Grace.
 func TestClientLost(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		w = w.withShortGrace()
@@ -180,8 +183,8 @@ func TestClientLost(t *testing.T) {
 	})
 }
 
-// TestUpstreamLost: the client gets bad_gateway, unless it is inside a frame or
-// got a close frame.
+// TestUpstreamLost checks that the client gets bad_gateway, unless it is inside
+// a frame or got a close frame.
 func TestUpstreamLost(t *testing.T) {
 	bad := wsframe.AppendClose(nil, 1014, "bad_gateway")
 	whole := fromUpstream(0x82, 300)

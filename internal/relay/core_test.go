@@ -27,8 +27,8 @@ func (c *core) take(s side, b []byte, now time.Duration) []byte {
 	return passed
 }
 
-// TestCloseFrameInPieces: a close frame that arrives in up to three pieces
-// passes whole, and once.
+// TestCloseFrameInPieces checks that a close frame that arrives in up to three
+// pieces passes whole, and once.
 func TestCloseFrameInPieces(t *testing.T) {
 	for s, frame := range map[side][]byte{client: fromClient(0x88, 20), upstream: fromUpstream(0x88, 20)} {
 		for second := range len(frame) {
@@ -48,8 +48,8 @@ func TestCloseFrameInPieces(t *testing.T) {
 	}
 }
 
-// TestGraceOfEnd: an End after a fault has all of Grace. Any other End has
-// what is left of it since the tunnel started to end.
+// TestGraceOfEnd checks that an End after a fault has all of Grace. Any other
+// End has what is left of Grace since the tunnel started to end.
 func TestGraceOfEnd(t *testing.T) {
 	const late = Grace - time.Second
 	for name, tt := range map[string]struct {
@@ -75,8 +75,8 @@ func TestGraceOfEnd(t *testing.T) {
 	}
 }
 
-// TestTimesOfAQuietTunnel: next returns when a limit is due, and tick does
-// nothing before.
+// TestTimesOfAQuietTunnel checks that next returns when a limit is due, and
+// that tick does nothing before then.
 func TestTimesOfAQuietTunnel(t *testing.T) {
 	const minute = time.Minute
 	for name, tt := range map[string]struct {
@@ -121,8 +121,8 @@ func TestTimesOfAQuietTunnel(t *testing.T) {
 	}
 }
 
-// TestFailedWriteLosesTheDestination: after a failed write, its destination is
-// lost.
+// TestFailedWriteLosesTheDestination checks that the destination of a failed
+// write is lost.
 func TestFailedWriteLosesTheDestination(t *testing.T) {
 	for _, s := range []side{client, upstream} {
 		c := newCore(Pair{Stall: defaultStall})
@@ -133,8 +133,8 @@ func TestFailedWriteLosesTheDestination(t *testing.T) {
 	}
 }
 
-// TestEndDropsPendingBytes: an End drops the bytes pending for the upstream,
-// and of those pending for the client it keeps the current frame.
+// TestEndDropsPendingBytes checks that an End drops the bytes pending for the
+// upstream, and all those pending for the client except the current frame.
 func TestEndDropsPendingBytes(t *testing.T) {
 	up, back := fromClient(0x82, 9), fromUpstream(0x82, 9)
 	for name, taken := range map[string]int{"between frames": len(back), "inside a frame": len(back) - 3, "before its last byte": len(back) - 1} {
@@ -160,8 +160,9 @@ func TestEndDropsPendingBytes(t *testing.T) {
 	}
 }
 
-// TestCloseFrameIsGivenUp: after an End inside a frame that is never finished,
-// the close frame is given up after half of Grace, and the tunnel after Grace.
+// TestCloseFrameIsGivenUp checks that after an End inside a frame that is never
+// finished, the close frame is given up after half of Grace, and the tunnel
+// after Grace.
 func TestCloseFrameIsGivenUp(t *testing.T) {
 	c := newCore(Pair{Stall: defaultStall})
 	c.take(upstream, fromUpstream(0x82, 9)[:5], 0)
@@ -200,7 +201,8 @@ func TestCloseFrameIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestStallCountsFromProgress: only bytes that were written are progress.
+// TestStallCountsFromProgress checks that only bytes that were written are
+// progress.
 func TestStallCountsFromProgress(t *testing.T) {
 	c := newCore(Pair{Stall: time.Minute})
 	frame := fromUpstream(0x82, 9)
@@ -215,8 +217,8 @@ func TestStallCountsFromProgress(t *testing.T) {
 	}
 }
 
-// TestNoPingWithinData: a ping goes between frames of the upstream, and
-// replaces none that is pending.
+// TestNoPingWithinData checks that a ping goes between frames of the upstream,
+// and replaces none that is pending.
 func TestNoPingWithinData(t *testing.T) {
 	frame := fromUpstream(0x82, 9)
 	for name, tt := range map[string]struct {
@@ -237,8 +239,8 @@ func TestNoPingWithinData(t *testing.T) {
 	}
 }
 
-// TestNoWaitForTheUpstreamAfterEnd: once the client is lost, the tunnel does
-// not wait for an upstream that got its close frame.
+// TestNoWaitForTheUpstreamAfterEnd checks that once the client is lost, the
+// tunnel does not wait for an upstream that got its close frame.
 func TestNoWaitForTheUpstreamAfterEnd(t *testing.T) {
 	c := newCore(Pair{Stall: defaultStall})
 	c.driver = &fakeDriver{upstream: 5}
@@ -251,8 +253,8 @@ func TestNoWaitForTheUpstreamAfterEnd(t *testing.T) {
 	}
 }
 
-// TestFaultyUpstreamIsCut: an upstream that breaks a rule is cut at once, and
-// is sent nothing more.
+// TestFaultyUpstreamIsCut checks that an upstream that breaks a rule is cut at
+// once, and is sent nothing more.
 func TestFaultyUpstreamIsCut(t *testing.T) {
 	c := newCore(Pair{Stall: defaultStall})
 	up := fromClient(0x82, 9)
@@ -263,8 +265,8 @@ func TestFaultyUpstreamIsCut(t *testing.T) {
 	}
 }
 
-// TestPartOfCloseFrame: after a part of the close frame was written, the rest
-// stays pending.
+// TestPartOfCloseFrame checks that after a part of the close frame was written,
+// the rest stays pending.
 func TestPartOfCloseFrame(t *testing.T) {
 	c := newCore(Pair{Stall: defaultStall})
 	c.end(endFrame, nil, 0)
@@ -276,8 +278,8 @@ func TestPartOfCloseFrame(t *testing.T) {
 	}
 }
 
-// TestNothingAfterAFault: nothing of the client passes once it is at fault,
-// even if it broke no rule. The upstream's frames still pass.
+// TestNothingAfterAFault checks that nothing of the client passes once it is at
+// fault, even if it broke no rule. The upstream's frames still pass.
 func TestNothingAfterAFault(t *testing.T) {
 	for name, fault := range map[string]func(c *core){
 		"a broken rule": func(c *core) { c.take(client, fromClient(0xF1, 5), 0) },
@@ -298,8 +300,9 @@ func TestNothingAfterAFault(t *testing.T) {
 	}
 }
 
-// TestFaultyUpstreamIsCutWhileFramesWait: an upstream is cut even if the tunnel
-// is already ending and bytes from before the fault are pending for the client.
+// TestFaultyUpstreamIsCutWhileFramesWait checks that an upstream is cut even if
+// the tunnel is already ending and bytes from before the fault are pending for
+// the client.
 func TestFaultyUpstreamIsCutWhileFramesWait(t *testing.T) {
 	c := newCore(Pair{Stall: defaultStall})
 	c.take(client, fromClient(0x88, 2), 0)
@@ -311,8 +314,8 @@ func TestFaultyUpstreamIsCutWhileFramesWait(t *testing.T) {
 	}
 }
 
-// TestNothingAfterAGivenUpCloseFrame: bytes that are pending for the client
-// then are dropped, and so are later ones.
+// TestNothingAfterAGivenUpCloseFrame checks that, once the close frame is given
+// up, pending and later bytes for the client are dropped.
 func TestNothingAfterAGivenUpCloseFrame(t *testing.T) {
 	frame := fromUpstream(0x82, 9)
 	for taken := range 6 {
@@ -330,9 +333,9 @@ func TestNothingAfterAGivenUpCloseFrame(t *testing.T) {
 	}
 }
 
-// TestEndCallbackAfterLoss: End calls back at once if the client is lost. If
-// the upstream is lost, End calls back after the client's close frame is
-// written.
+// TestEndCallbackAfterLoss checks that End calls back at once if the client is
+// lost. If the upstream is lost, End calls back after the client's close frame
+// is written.
 func TestEndCallbackAfterLoss(t *testing.T) {
 	for s, want := range map[side]int{client: 1, upstream: 0} {
 		c := newCore(Pair{Stall: defaultStall})

@@ -10,7 +10,8 @@ import (
 	"wsauth/internal/wsconn"
 )
 
-// TestSocketsPage: the times in docs/gateway.md are those of the package.
+// TestSocketsPage checks that the times in docs/gateway.md are those of the
+// package.
 func TestSocketsPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/gateway.md")
 	if err != nil {

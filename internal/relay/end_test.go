@@ -38,7 +38,7 @@ func TestEndBetweenFrames(t *testing.T) {
 	})
 }
 
-// TestEndOfAnIdleTunnel: End works before any byte was carried.
+// TestEndOfAnIdleTunnel checks that End works before any byte was carried.
 func TestEndOfAnIdleTunnel(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
@@ -49,8 +49,8 @@ func TestEndOfAnIdleTunnel(t *testing.T) {
 	})
 }
 
-// TestEndInsideTheClientsFrame: the frame is cut off, so the upstream gets no
-// close frame.
+// TestEndInsideTheClientsFrame checks that the frame is cut off, so the
+// upstream gets no close frame.
 func TestEndInsideTheClientsFrame(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
@@ -64,8 +64,8 @@ func TestEndInsideTheClientsFrame(t *testing.T) {
 	})
 }
 
-// TestEndInsideTheClientsHead: nothing of the frame has reached the upstream,
-// which gets a close frame.
+// TestEndInsideTheClientsHead checks that the upstream gets a close frame if no
+// byte of the client's frame has reached it.
 func TestEndInsideTheClientsHead(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
@@ -80,7 +80,8 @@ func TestEndInsideTheClientsHead(t *testing.T) {
 	})
 }
 
-// TestEndInsideTheUpstreamsFrame: the close frame follows the end of the frame.
+// TestEndInsideTheUpstreamsFrame checks that the close frame follows the end of
+// the frame.
 func TestEndInsideTheUpstreamsFrame(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
@@ -104,8 +105,8 @@ func TestEndInsideTheUpstreamsFrame(t *testing.T) {
 	})
 }
 
-// TestEndInsideAFrameThatIsNeverFinished: the close frame is given up after
-// half of Grace.
+// TestEndInsideAFrameThatIsNeverFinished checks that the close frame is given
+// up after half of Grace.
 func TestEndInsideAFrameThatIsNeverFinished(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		if !w.pipe {
@@ -129,7 +130,7 @@ func TestEndInsideAFrameThatIsNeverFinished(t *testing.T) {
 	})
 }
 
-// TestEndAfterACloseFrame: no side gets a second one.
+// TestEndAfterACloseFrame checks that no side gets a second close frame.
 func TestEndAfterACloseFrame(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
@@ -142,8 +143,8 @@ func TestEndAfterACloseFrame(t *testing.T) {
 	})
 }
 
-// TestEndInsideTheUpstreamsCloseFrame: the client gets the upstream's close
-// frame and no other.
+// TestEndInsideTheUpstreamsCloseFrame checks that the client gets the
+// upstream's close frame and no other.
 func TestEndInsideTheUpstreamsCloseFrame(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
@@ -158,7 +159,7 @@ func TestEndInsideTheUpstreamsCloseFrame(t *testing.T) {
 	})
 }
 
-// TestEndTwice: the second End does nothing.
+// TestEndTwice checks that the second End does nothing.
 func TestEndTwice(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
@@ -172,8 +173,8 @@ func TestEndTwice(t *testing.T) {
 	})
 }
 
-// TestEndAtOnce: End works before the relay has handled any event of the
-// tunnel.
+// TestEndAtOnce checks that End works before the relay has handled any event of
+// the tunnel.
 func TestEndAtOnce(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		early := fromUpstream(0x82, 300)
@@ -193,7 +194,8 @@ func TestEndAtOnce(t *testing.T) {
 	})
 }
 
-// TestEndOfAClosedTunnel: End calls back after the tunnel has closed.
+// TestEndOfAClosedTunnel checks that End calls back after the tunnel has
+// closed.
 func TestEndOfAClosedTunnel(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		w = w.withShortGrace()
@@ -204,9 +206,9 @@ func TestEndOfAClosedTunnel(t *testing.T) {
 	})
 }
 
-// TestEndAfterTheUpstreamHasLeft: the client got the end of the stream, so it
-// cannot get a close frame, and End calls back at once. The upstream, which
-// still reads, gets its close frame.
+// TestEndAfterTheUpstreamHasLeft checks that End calls back at once if the
+// client already got the end of the stream, because it cannot get a close frame
+// then. The upstream, which still reads, gets its close frame.
 func TestEndAfterTheUpstreamHasLeft(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
@@ -227,8 +229,8 @@ func TestEndAfterTheUpstreamHasLeft(t *testing.T) {
 	})
 }
 
-// TestEndWithoutHalfClose: a connection that cannot be half-closed is closed
-// once its last bytes are written, and not held until Grace is over.
+// TestEndWithoutHalfClose checks that a connection that cannot be half-closed
+// is closed once its last bytes are written, and not held until Grace is over.
 func TestEndWithoutHalfClose(t *testing.T) {
 	w := transports[0]
 	w.dial = func(*testing.T) (near, far net.Conn) { return net.Pipe() }
@@ -247,8 +249,9 @@ func TestEndWithoutHalfClose(t *testing.T) {
 	})
 }
 
-// TestEndWhileTheClientDoesNotRead: its close frame is given up after half of
-// Grace, and the upstream gets one at once.
+// TestEndWhileTheClientDoesNotRead checks that the close frame of a client that
+// does not read is given up after half of Grace, and that the upstream gets one
+// at once.
 func TestEndWhileTheClientDoesNotRead(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		w = w.withShortGrace()
@@ -276,7 +279,8 @@ func TestEndWhileTheClientDoesNotRead(t *testing.T) {
 	})
 }
 
-// TestEndWhileTheUpstreamDoesNotRead: the client gets its close frame at once.
+// TestEndWhileTheUpstreamDoesNotRead checks that the client gets its close
+// frame at once.
 func TestEndWhileTheUpstreamDoesNotRead(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		w = w.withShortGrace()
@@ -298,9 +302,9 @@ func TestEndWhileTheUpstreamDoesNotRead(t *testing.T) {
 	})
 }
 
-// TestEndWithinData: an End at any time lets each side get whole frames in
-// order, and then the close frame. The upstream may get a truncated frame
-// instead.
+// TestEndWithinData checks that an End at any time lets each side get whole
+// frames in order, and then the close frame. The upstream may get a truncated
+// frame instead.
 func TestEndWithinData(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		for seed := range uint64(20) {
@@ -344,8 +348,8 @@ func TestEndWithinData(t *testing.T) {
 	})
 }
 
-// TestRelayCloses: Close cuts the remaining tunnels, and later ones are cut at
-// once.
+// TestRelayCloses checks that Close cuts the remaining tunnels, and later ones
+// are cut at once.
 func TestRelayCloses(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		r := newRelay(t, Grace, eventloop.Options{Loops: 1, Portable: w.portable})
@@ -353,7 +357,7 @@ func TestRelayCloses(t *testing.T) {
 		g.client.send(fromClient(0x82, 300))
 		g.upstream.gets(fromClient(0x82, 300))
 		closeNow(t, r)
-		w.meet = nil // nobody is met any more
+		w.meet = nil // the loops of a closed relay accept and await no connection
 		late := rigOf(t, r, w, Pair{})
 		for _, g := range []*rig{g, late} {
 			g.waitClosed(TheRelay, "cut")
@@ -364,8 +368,8 @@ func TestRelayCloses(t *testing.T) {
 	})
 }
 
-// TestEndAfterClosed: End calls back when the tunnel has already closed, and
-// Closed is not called again.
+// TestEndAfterClosed checks that End calls back when the tunnel has already
+// closed, and Closed is not called again.
 func TestEndAfterClosed(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		r := newRelay(t, w.grace, eventloop.Options{Loops: 1, Portable: w.portable})
@@ -385,8 +389,8 @@ func TestEndAfterClosed(t *testing.T) {
 	})
 }
 
-// TestEndCallbackOfACutTunnel: End calls back even if the relay closes before
-// it has sent the close frame.
+// TestEndCallbackOfACutTunnel checks that End calls back even if the relay
+// closes before it has sent the close frame.
 func TestEndCallbackOfACutTunnel(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		r := newRelay(t, w.grace, eventloop.Options{Loops: 1, Portable: w.portable})

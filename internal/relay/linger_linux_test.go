@@ -38,10 +38,10 @@ func within(limit time.Duration, is func() bool) bool {
 // windowProbe exceeds the time that TCP takes to probe a full window.
 const windowProbe = 300 * time.Millisecond
 
-// TestG15_ClosingKeepsWhatIsOnItsWay: the upstream has sent much data and a
-// close frame, and the client has read nothing when the relay closes. The
-// client's own bytes, which the upstream did not take, must not turn that into
-// a reset: the client would lose what the relay's kernel still holds for it.
+// TestG15_ClosingKeepsWhatIsOnItsWay checks that a client that has read nothing
+// when the relay closes still gets much data and a close frame of the upstream.
+// The client's own bytes, which the upstream did not take, must not cause a
+// reset: the client would lose what the relay's kernel still holds for it.
 func TestG15_ClosingKeepsWhatIsOnItsWay(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		if w.pipe {

@@ -15,8 +15,9 @@ import (
 	"wsauth/internal/wsconn"
 )
 
-// TestNothingOfTheClientAfterEnd: once End was called, nothing of the client
-// reaches the upstream, even if the loop gets its bytes before it runs End.
+// TestNothingOfTheClientAfterEnd checks that once End was called, nothing of
+// the client reaches the upstream, even if the loop gets its bytes before it
+// runs End.
 func TestNothingOfTheClientAfterEnd(t *testing.T) {
 	for _, w := range transports {
 		if w.portable {
@@ -53,8 +54,8 @@ func (d *loopDriver) giveSocket(t *testing.T, s side) {
 	t.Cleanup(func() { d.loop.Close(&d.sockets[s]) })
 }
 
-// TestStart: the timer of a new tunnel is due at once only if bytes were read
-// before Carry.
+// TestStart checks that the timer of a new tunnel is due at once only if bytes
+// were read before Carry.
 func TestStart(t *testing.T) {
 	for name, tt := range map[string]struct {
 		pair Pair
@@ -80,8 +81,8 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// TestLoopForgetsATunnel: a loop keeps no socket and no timer of a tunnel that
-// has ended.
+// TestLoopForgetsATunnel checks that a loop keeps no socket and no timer of a
+// tunnel that has ended.
 func TestLoopForgetsATunnel(t *testing.T) {
 	g := newRig(t, transports[3], Pair{Ping: time.Minute})
 	g.client.send(fromClient(0x82, 5))
@@ -110,7 +111,7 @@ func TestLoopForgetsATunnel(t *testing.T) {
 	}
 }
 
-// TestTurns: a side that has had its next turn can be queued again.
+// TestTurns checks that a side that has had its next turn can be queued again.
 func TestTurns(t *testing.T) {
 	g := newRig(t, transports[3], Pair{})
 	g.inDriver(func(c *core) {
@@ -127,7 +128,8 @@ func TestTurns(t *testing.T) {
 	})
 }
 
-// TestSocketsThatEpollRefuses: a socket that epoll refuses is lost at once.
+// TestSocketsThatEpollRefuses checks that a socket that epoll refuses is lost
+// at once.
 func TestSocketsThatEpollRefuses(t *testing.T) {
 	t.Run("at the beginning", func(t *testing.T) {
 		r := newRelay(t, Grace, eventloop.Options{Loops: 1})
@@ -171,8 +173,8 @@ func TestSocketsThatEpollRefuses(t *testing.T) {
 	}
 }
 
-// TestCarryWithoutDescriptors: if no descriptor is left for a loop, goroutines
-// carry the tunnel, even if a loop has accepted the client.
+// TestCarryWithoutDescriptors checks that if no descriptor is left for a loop,
+// goroutines carry the tunnel, even if a loop has accepted the client.
 func TestCarryWithoutDescriptors(t *testing.T) {
 	accepted := func(t *testing.T, r *Relay) (near, far net.Conn) {
 		l := listen(t)
@@ -228,8 +230,8 @@ func TestCarryWithoutDescriptors(t *testing.T) {
 	}
 }
 
-// TestTurnEnds: a side that sends much is read a few times, and then waits
-// until the others have had their turn.
+// TestTurnEnds checks that a side that sends much is read a few times, and then
+// waits until the others have had their turn.
 func TestTurnEnds(t *testing.T) {
 	g := newRig(t, transports[3], Pair{})
 	const turns = 2
@@ -260,8 +262,8 @@ func TestTurnEnds(t *testing.T) {
 	g.upstream.gets(all)
 }
 
-// TestLagOfABlockedClient: the client is behind while its socket is blocked,
-// and when it has just become writable.
+// TestLagOfABlockedClient checks that the client is behind while its socket is
+// blocked, and when it has just become writable.
 func TestLagOfABlockedClient(t *testing.T) {
 	g := newRig(t, transports[3], Pair{})
 	g.inDriver(func(c *core) {
@@ -292,8 +294,8 @@ func TestLagOfABlockedClient(t *testing.T) {
 	})
 }
 
-// TestBorrowedBuffer: bytes that a side does not take at once are moved to a
-// buffer that the tunnel keeps until all of them are written.
+// TestBorrowedBuffer checks that bytes that a side does not take at once are
+// moved to a buffer that the tunnel keeps until all of them are written.
 func TestBorrowedBuffer(t *testing.T) {
 	g := newRig(t, transports[3], Pair{})
 	frame := fromUpstream(0x82, 500)
@@ -324,8 +326,9 @@ type lease struct{ atomic.Int64 }
 // Release implements eventloop.Lease.
 func (l *lease) Release() { l.Add(1) }
 
-// TestCarryKeepsTheLease: a client's lease is released when its connection is
-// closed, whether a loop carries it or goroutines do, without a descriptor.
+// TestCarryKeepsTheLease checks that a client's lease is released when its
+// connection is closed, whether a loop carries it or, for lack of a descriptor,
+// goroutines do.
 func TestCarryKeepsTheLease(t *testing.T) {
 	for name, carry := range map[string]func(t *testing.T, f func()){
 		"loop":       func(_ *testing.T, f func()) { f() },
@@ -361,8 +364,8 @@ func TestCarryKeepsTheLease(t *testing.T) {
 	}
 }
 
-// TestWriteThatFails: the destination is lost at once, even if epoll reports
-// nothing.
+// TestWriteThatFails checks that the destination of the write is lost at once,
+// even if epoll reports nothing.
 func TestWriteThatFails(t *testing.T) {
 	g := newRig(t, transports[3], Pair{})
 	frame := fromUpstream(0x82, 5)
@@ -403,8 +406,8 @@ func withDescriptors(t *testing.T, left int, f func()) {
 	f()
 }
 
-// TestSizeOfLoopDriver holds a loopDriver to 128 bytes, one of the sizes in
-// which Go allocates memory.
+// TestSizeOfLoopDriver checks that a loopDriver has at most 128 bytes, one of
+// the sizes in which Go allocates memory.
 func TestSizeOfLoopDriver(t *testing.T) {
 	if size := unsafe.Sizeof(loopDriver{}); unsafe.Sizeof(uintptr(0)) == 8 && size > 128 {
 		t.Errorf("a loopDriver takes %d bytes, want at most 128", size)

@@ -9,8 +9,8 @@ import (
 	"wsauth/internal/eventloop"
 )
 
-// TestManyTunnels: a thousand tunnels end in every possible way, each once, and
-// leave nothing behind.
+// TestManyTunnels checks that a thousand tunnels end in every possible way,
+// each once, and leave nothing behind.
 func TestManyTunnels(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		w = w.withShortGrace()

@@ -46,7 +46,8 @@ func pausedRig(t *testing.T, w transport) (*rig, *pause) {
 	return g, p
 }
 
-// TestPausedFramesPass: frames that arrive during a pause pass afterwards.
+// TestPausedFramesPass checks that frames that arrive during a pause pass
+// afterwards.
 func TestPausedFramesPass(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		g, p := pausedRig(t, w)
@@ -60,8 +61,8 @@ func TestPausedFramesPass(t *testing.T) {
 	})
 }
 
-// TestPausedFramesAreLost: frames that arrive during a pause are dropped if the
-// tunnel is ended before they pass.
+// TestPausedFramesAreLost checks that frames that arrive during a pause are
+// dropped if the tunnel is ended before they pass.
 func TestPausedFramesAreLost(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		g, p := pausedRig(t, w)

@@ -32,9 +32,10 @@ func (g *rig) fill() (sent []byte) {
 	return sent
 }
 
-// TestG15_PongsDoNotResetTheUpstream: an upstream closes its connection while
-// its kernel still has data, and would drop it if any bytes arrived. The client
-// sends unsolicited pongs while it reads slowly, and gets everything.
+// TestG15_PongsDoNotResetTheUpstream checks that a client that reads slowly and
+// sends unsolicited pongs gets everything from an upstream that has closed its
+// connection. The upstream's kernel still has data, and would drop it if any
+// bytes arrived.
 func TestG15_PongsDoNotResetTheUpstream(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		if w.pipe {
@@ -64,17 +65,17 @@ func TestG15_PongsDoNotResetTheUpstream(t *testing.T) {
 	})
 }
 
-// TestPongsOfAClientThatLags: a pong is dropped only while the client is
-// behind, and only if the upstream has never sent a ping. The frames around it
-// pass, wherever the bytes are split.
+// TestPongsOfAClientThatLags checks that a pong is dropped only while the
+// client is behind, and only if the upstream has never sent a ping. The frames
+// around it pass, wherever the bytes are split.
 func TestPongsOfAClientThatLags(t *testing.T) {
 	data, pong, ping := fromClient(0x82, 300), fromClient(0x8A, 9), fromUpstream(0x89, 9)
 	for name, tt := range map[string]struct {
 		pinged bool
 		unsent int           // bytes
 		lagged time.Duration // how long ago
-		took   int           // bytes of the upstream
-		over   time.Duration // in how long it took them, half of them at the beginning
+		took   int           // bytes received from the upstream
+		over   time.Duration // the time between the two halves of these bytes
 		out    bool
 	}{
 		"not behind":         {unsent: lag - 1},
@@ -134,8 +135,8 @@ func TestPongsOfAClientThatLags(t *testing.T) {
 	}
 }
 
-// TestPongAtFirst: a client that was never behind is not treated as behind in
-// the first second of the relay.
+// TestPongAtFirst checks that a client that was never behind is not treated as
+// behind in the first second of the relay.
 func TestPongAtFirst(t *testing.T) {
 	c := newCore(Pair{})
 	pong := fromClient(0x8A, 9)
@@ -151,8 +152,8 @@ type countingDriver int
 func (*countingDriver) end([]byte, func()) {}
 func (a *countingDriver) unsent(side) int  { *a++; return 0 }
 
-// TestDataDoesNotAskForLag: the core checks whether the client is behind only
-// for a pong.
+// TestDataDoesNotAskForLag checks that the core checks whether the client is
+// behind only for a pong.
 func TestDataDoesNotAskForLag(t *testing.T) {
 	c := newCore(Pair{})
 	var a countingDriver
@@ -168,8 +169,8 @@ func TestDataDoesNotAskForLag(t *testing.T) {
 	}
 }
 
-// TestPingDoesNotExtendABurst: a ping of the relay does not extend a burst of
-// the upstream, and the pong passes.
+// TestPingDoesNotExtendABurst checks that a ping of the relay does not extend a
+// burst of the upstream, and the pong passes.
 func TestPingDoesNotExtendABurst(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		const early, ping = lagTime / 10, lagTime * 9 / 10

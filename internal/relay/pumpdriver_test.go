@@ -53,7 +53,8 @@ func recordingPipes(by **recordingConn) func(t *testing.T) (near, far net.Conn) 
 	}
 }
 
-// TestReadsGrow: the relay uses larger reads for a side that sends much.
+// TestReadsGrow checks that the relay uses larger reads for a side that sends
+// much.
 func TestReadsGrow(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var near *recordingConn
@@ -75,8 +76,8 @@ func TestReadsGrow(t *testing.T) {
 	})
 }
 
-// TestWritesAreSplitAtTheEnd: a write in progress when the tunnel starts to end
-// continues in pieces, and loses no byte.
+// TestWritesAreSplitAtTheEnd checks that a write in progress when the tunnel
+// starts to end continues in pieces, and loses no byte.
 func TestWritesAreSplitAtTheEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var near *recordingConn
@@ -99,8 +100,8 @@ func TestWritesAreSplitAtTheEnd(t *testing.T) {
 	})
 }
 
-// TestPumpsLeaveNothing: a tunnel that has closed has no timer, and is removed
-// from its relay.
+// TestPumpsLeaveNothing checks that a tunnel that has closed has no timer, and
+// is removed from its relay.
 func TestPumpsLeaveNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		g := newRig(t, transports[0], Pair{})
@@ -137,8 +138,9 @@ func (l *unsentConn) SyscallConn() (syscall.RawConn, error) {
 	return nil, errors.ErrUnsupported
 }
 
-// TestWhoseBytesAreDropped: the relay discards unread bytes before it closes
-// only after a normal end, and only from a side with bytes on their way to it.
+// TestWhoseBytesAreDropped checks that the relay, before it closes a
+// connection, discards unread bytes only after a normal end, and only from a
+// side with bytes on their way to it.
 func TestWhoseBytesAreDropped(t *testing.T) {
 	for name, tt := range map[string]struct {
 		unsent int
@@ -183,7 +185,8 @@ func idlePumps(t *testing.T) *pumpDriver {
 	return p
 }
 
-// TestReadDeadline: a deadline is replaced if it has passed or is too late.
+// TestReadDeadline checks that a deadline is replaced if it has passed or is
+// too late.
 func TestReadDeadline(t *testing.T) {
 	const now, at = time.Hour, 2 * time.Hour
 	for _, tt := range []struct{ have, at, want time.Duration }{
@@ -204,8 +207,8 @@ func TestReadDeadline(t *testing.T) {
 	}
 }
 
-// TestWriteDeadline: a write may last until its destination has stalled and,
-// while the tunnel is ending, until the next deadline.
+// TestWriteDeadline checks that a write may last until its destination has
+// stalled and, while the tunnel is ending, until the next deadline.
 func TestWriteDeadline(t *testing.T) {
 	const stall, deadline, half = 3 * time.Hour, 2 * time.Hour, time.Hour + time.Minute
 	for name, tt := range map[string]struct {
@@ -228,8 +231,8 @@ func TestWriteDeadline(t *testing.T) {
 	}
 }
 
-// TestRearm: a pump is woken if it must no longer wait, and otherwise gets the
-// new deadline.
+// TestRearm checks that a pump is woken if it must no longer wait, and
+// otherwise gets the new deadline.
 func TestRearm(t *testing.T) {
 	const deadline, stall, other = 2 * time.Hour, 3 * time.Hour, 4 * time.Hour
 	for name, tt := range map[string]struct {
@@ -265,8 +268,8 @@ func TestRearm(t *testing.T) {
 	}
 }
 
-// TestSlowWritesAreLag: a client is behind if a write had to wait for it and
-// many bytes are unsent.
+// TestSlowWritesAreLag checks that a client is behind if a write had to wait
+// for it and many bytes are unsent.
 func TestSlowWritesAreLag(t *testing.T) {
 	for name, tt := range map[string]struct {
 		from   side

@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestGrace: a tunnel has the same time to end as a guarded socket.
+// TestGrace checks that a tunnel has the same time to end as a guarded socket.
 func TestGrace(t *testing.T) {
 	if Grace != wsconn.Grace {
 		t.Errorf("Grace = %v, wsconn has %v", Grace, wsconn.Grace)

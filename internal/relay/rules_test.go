@@ -10,8 +10,8 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// TestClientsFaults: nothing of a frame that breaks a rule reaches the
-// upstream, however it is split, and the owner sends the close frame.
+// TestClientsFaults checks that nothing of a frame that breaks a rule reaches
+// the upstream, however it is split, and the owner sends the close frame.
 func TestClientsFaults(t *testing.T) {
 	endless := []byte{0x82, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4}
 	tooLong := bytes.Clone(endless)
@@ -69,7 +69,8 @@ func TestClientsFaults(t *testing.T) {
 	}
 }
 
-// TestFaultWithoutOwner: the relay sends the close frames itself.
+// TestFaultWithoutOwner checks that the relay sends the close frames itself if
+// there is no Fault callback.
 func TestFaultWithoutOwner(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		r := newRelay(t, w.grace, eventloop.Options{Loops: 1, Portable: w.portable})
@@ -89,8 +90,8 @@ func TestFaultWithoutOwner(t *testing.T) {
 	})
 }
 
-// TestFaultThatNobodyEnds: the relay cuts both sides if the owner does not call
-// End within Grace.
+// TestFaultThatNobodyEnds checks that the relay cuts both sides if the owner
+// does not call End within Grace.
 func TestFaultThatNobodyEnds(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		w = w.withShortGrace()
@@ -103,7 +104,8 @@ func TestFaultThatNobodyEnds(t *testing.T) {
 	})
 }
 
-// TestUpstreamsFaults: the client gets bad_gateway, and the upstream is cut.
+// TestUpstreamsFaults checks that the client gets bad_gateway, and the upstream
+// is cut.
 func TestUpstreamsFaults(t *testing.T) {
 	for name, tc := range map[string]struct{ good, bad []byte }{
 		"masked":         {fromUpstream(0x82, 70000), fromClient(0x82, 5)},
@@ -137,8 +139,8 @@ func TestUpstreamsFaults(t *testing.T) {
 	}
 }
 
-// TestNoBoundsForTheUpstream: no limit applies to the upstream, which belongs
-// to the operator.
+// TestNoBoundsForTheUpstream checks that no limit applies to the upstream,
+// which belongs to the operator.
 func TestNoBoundsForTheUpstream(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{MaxFrame: 10, MaxMessage: 10})

@@ -17,9 +17,9 @@ type fakeDriver [2]int
 func (k *fakeDriver) end([]byte, func()) {}
 func (k *fakeDriver) unsent(s side) int  { return k[s] }
 
-// TestG15_GraceFollowsProgress: a side that takes at least 1 KiB a second of
-// what the kernel holds for it gets more time, up to a minute. A slower side
-// does not, nor does any side after End.
+// TestG15_GraceFollowsProgress checks that a side that takes at least 1 KiB a
+// second of what the kernel holds for it gets more time, up to a minute. A
+// slower side does not, nor does any side after End.
 func TestG15_GraceFollowsProgress(t *testing.T) {
 	const second = time.Second
 	for name, tt := range map[string]struct {
@@ -81,9 +81,9 @@ func TestG15_GraceFollowsProgress(t *testing.T) {
 	}
 }
 
-// TestG15_SlowReadersGetEverything: one side sends much, closes and hangs up.
-// The other reads slowly and keeps sending pongs. It gets every byte, the close
-// frame, and the end of the stream.
+// TestG15_SlowReadersGetEverything checks that a side that reads slowly and
+// keeps sending pongs gets everything from a side that sends much, closes and
+// hangs up: every byte, the close frame, and the end of the stream.
 func TestG15_SlowReadersGetEverything(t *testing.T) {
 	for name, from := range map[string]side{"from the upstream": upstream, "from the client": client} {
 		t.Run(name, func(t *testing.T) {
@@ -144,8 +144,9 @@ func TestG15_SlowReadersGetEverything(t *testing.T) {
 	}
 }
 
-// TestSlowReadersSideBySide: many clients of one loop read more slowly than
-// their upstreams send. Bytes pending for one client never reach another.
+// TestSlowReadersSideBySide checks that bytes pending for one client never
+// reach another. Many clients of one loop read more slowly than their upstreams
+// send.
 func TestSlowReadersSideBySide(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		if w.pipe {
@@ -192,10 +193,10 @@ func TestSlowReadersSideBySide(t *testing.T) {
 	})
 }
 
-// TestG15_ClientThatClosesGetsWhatIsOnItsWay: a client sends a close frame
-// while many bytes are on their way to it. It gets them, and the upstream's
-// answer. A blocked write to it continues, also over TLS, where a write cannot
-// resume after a timeout.
+// TestG15_ClientThatClosesGetsWhatIsOnItsWay checks that a client that sends a
+// close frame while many bytes are on their way to it gets these and the
+// upstream's answer. A blocked write to it continues, also over TLS, where a
+// write cannot resume after a timeout.
 func TestG15_ClientThatClosesGetsWhatIsOnItsWay(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		if w.pipe {
@@ -214,9 +215,9 @@ func TestG15_ClientThatClosesGetsWhatIsOnItsWay(t *testing.T) {
 	})
 }
 
-// TestL4_EndDoesNotFollowProgress: a socket that ends by revocation, expiry or
-// logout is closed after Grace, even if the client is still taking bytes that
-// the upstream sent before.
+// TestL4_EndDoesNotFollowProgress checks that a socket that ends by revocation,
+// expiry or logout is closed after Grace, even if the client is still taking
+// bytes that the upstream sent before.
 func TestL4_EndDoesNotFollowProgress(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		w = w.withShortGrace()

@@ -47,9 +47,9 @@ func TestIdle(t *testing.T) {
 	})
 }
 
-// TestControlFramesDoNotPreventIdle: pongs of a browser and pings of an
-// upstream do not keep an idle socket open. Data of either side does, even in
-// the middle of a frame.
+// TestControlFramesDoNotPreventIdle checks that pongs of a browser and pings of
+// an upstream do not keep an idle socket open. Data of either side does, even
+// in the middle of a frame.
 func TestControlFramesDoNotPreventIdle(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		long := 1
@@ -80,8 +80,8 @@ func TestControlFramesDoNotPreventIdle(t *testing.T) {
 	})
 }
 
-// TestPing: a silent client gets a ping, and a client that does not answer is
-// disconnected.
+// TestPing checks that a silent client gets a ping, and a client that does not
+// answer is disconnected.
 func TestPing(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		start := time.Now()
@@ -103,7 +103,7 @@ func TestPing(t *testing.T) {
 	})
 }
 
-// TestPingWaitsForABoundary: a ping goes between two frames.
+// TestPingWaitsForABoundary checks that a ping goes between two frames.
 func TestPingWaitsForABoundary(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{Ping: w.unit()})
@@ -118,8 +118,8 @@ func TestPingWaitsForABoundary(t *testing.T) {
 	})
 }
 
-// TestP12ClientStalls: a client that reads nothing is cut, and the relay
-// buffers little for it.
+// TestP12ClientStalls checks that a client that reads nothing is cut, and the
+// relay buffers little for it.
 func TestP12ClientStalls(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{Stall: 4 * w.unit()})
@@ -133,7 +133,8 @@ func TestP12ClientStalls(t *testing.T) {
 	})
 }
 
-// TestUpstreamStalls: the client gets bad_gateway.
+// TestUpstreamStalls checks that the client gets bad_gateway if the upstream
+// stalls.
 func TestUpstreamStalls(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		start := time.Now()
@@ -147,7 +148,7 @@ func TestUpstreamStalls(t *testing.T) {
 	})
 }
 
-// TestSlowReaderDoesNotStall: a client that reads slowly is not cut.
+// TestSlowReaderDoesNotStall checks that a client that reads slowly is not cut.
 func TestSlowReaderDoesNotStall(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		if w.dialBack != nil && w.portable {
@@ -172,8 +173,8 @@ func TestSlowReaderDoesNotStall(t *testing.T) {
 	})
 }
 
-// TestP11CloseNeverAnswered: after a close frame or the end of a stream, the
-// tunnel is closed within Grace.
+// TestP11CloseNeverAnswered checks that after a close frame or the end of a
+// stream, the tunnel is closed within Grace.
 func TestP11CloseNeverAnswered(t *testing.T) {
 	for name, begin := range map[string]func(g *rig){
 		"close of the client":   func(g *rig) { g.client.send(fromClient(0x88, 2)) },
@@ -196,8 +197,9 @@ func TestP11CloseNeverAnswered(t *testing.T) {
 	}
 }
 
-// TestP11NobodyReads: both sides are blocked when the upstream ends its stream,
-// so no read and no write returns. The tunnel is still closed after Grace.
+// TestP11NobodyReads checks that a tunnel is closed after Grace even if both
+// sides are blocked when the upstream ends its stream, so that no read and no
+// write returns.
 func TestP11NobodyReads(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		g := newRig(t, transports[0], Pair{Stall: time.Hour})
