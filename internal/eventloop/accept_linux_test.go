@@ -25,8 +25,8 @@ func acceptClients(t *testing.T, g *Group, l net.Listener) (all chan *Conn, stop
 	return all, stop
 }
 
-// TestAccept: an accepted connection has the right addresses, and no client is
-// accepted after stop.
+// TestAccept checks that an accepted connection has the right addresses, and no
+// client is accepted after stop.
 func TestAccept(t *testing.T) {
 	g := newGroup(t, 2)
 	l := listen(t)
@@ -61,7 +61,7 @@ func TestAccept(t *testing.T) {
 	}
 }
 
-// TestAcceptV6: an accepted connection has the right IPv6 addresses.
+// TestAcceptV6 checks that an accepted connection has the right IPv6 addresses.
 func TestAcceptV6(t *testing.T) {
 	l, err := net.Listen("tcp", "[::1]:0")
 	if errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT) {
@@ -81,7 +81,7 @@ func TestAcceptV6(t *testing.T) {
 	}
 }
 
-// TestAddress: addresses are written as in the net package.
+// TestAddress checks that addresses are written as in the net package.
 func TestAddress(t *testing.T) {
 	v6 := unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: 0x5000} // 80, in network order
 	for want, addr := range map[string][16]byte{
@@ -110,8 +110,8 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// TestNoDescriptors: while no descriptor is left, no client is accepted, and
-// Failed is called once. Waiting clients are accepted later.
+// TestNoDescriptors checks that while no descriptor is left, no client is
+// accepted, and Failed is called once. Waiting clients are accepted later.
 func TestNoDescriptors(t *testing.T) {
 	g := newGroup(t, 1)
 	l := listen(t)
@@ -164,7 +164,7 @@ func TestNoDescriptors(t *testing.T) {
 	}
 }
 
-// TestAcceptWithoutDelay: accepted sockets have TCP_NODELAY.
+// TestAcceptWithoutDelay checks that accepted sockets have TCP_NODELAY.
 func TestAcceptWithoutDelay(t *testing.T) {
 	l := listen(t)
 	clients, stop := acceptClients(t, newGroup(t, 1), l)
@@ -177,7 +177,8 @@ func TestAcceptWithoutDelay(t *testing.T) {
 	}
 }
 
-// TestStopForgetsTheListener: the loop keeps no handler for a stopped listener.
+// TestStopForgetsTheListener checks that the loop keeps no handler for a
+// stopped listener.
 func TestStopForgetsTheListener(t *testing.T) {
 	g := newGroup(t, 1)
 	_, stop := acceptClients(t, g, listen(t))
@@ -206,7 +207,7 @@ func handlers(t *testing.T, l *Loop) int {
 	return receive(t, known)
 }
 
-// TestCloseStopsAccepting: a closed group keeps no listener.
+// TestCloseStopsAccepting checks that a closed group keeps no listener.
 func TestCloseStopsAccepting(t *testing.T) {
 	before := descriptors(t)
 	g := newGroup(t, 1)

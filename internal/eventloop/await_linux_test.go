@@ -56,7 +56,8 @@ func dialed(t *testing.T, l net.Listener) (near *Conn, far *net.TCPConn) {
 	return near, conn.(*net.TCPConn)
 }
 
-// TestAwait: a Receiver is called once, with the first bytes or an error.
+// TestAwait checks that a Receiver is called once, with the first bytes or an
+// error.
 func TestAwait(t *testing.T) {
 	g := newGroup(t, 1)
 	l := listen(t)
@@ -104,7 +105,8 @@ func TestAwait(t *testing.T) {
 	}
 }
 
-// TestAwaitNear: a wait uses the loop that watches the near connection.
+// TestAwaitNear checks that a wait uses the loop that watches the near
+// connection.
 func TestAwaitNear(t *testing.T) {
 	g := newGroup(t, 3)
 	l := listen(t)
@@ -136,7 +138,7 @@ func (p *countingReceiver) Received(data []byte, _ bool, err error) time.Duratio
 	return 0
 }
 
-// TestAwaitMore: a Receiver is called again while it asks for more.
+// TestAwaitMore checks that a Receiver is called again while it asks for more.
 func TestAwaitMore(t *testing.T) {
 	g := newGroup(t, 1)
 	l := listen(t)
@@ -170,8 +172,8 @@ func TestAwaitMore(t *testing.T) {
 	}
 }
 
-// TestWaitThatCannotBeWatched: epoll refuses a file, and the Receiver is called
-// at once.
+// TestWaitThatCannotBeWatched checks that the Receiver is called at once if
+// epoll refuses the descriptor, such as that of a file.
 func TestWaitThatCannotBeWatched(t *testing.T) {
 	g := newGroup(t, 1)
 	file, err := os.Create(filepath.Join(t.TempDir(), "file"))
@@ -192,8 +194,8 @@ func TestWaitThatCannotBeWatched(t *testing.T) {
 	}
 }
 
-// TestNoLoop: Await and Accept report false for connections and listeners that
-// a loop cannot watch.
+// TestNoLoop checks that Await and Accept report false for connections and
+// listeners that a loop cannot watch.
 func TestNoLoop(t *testing.T) {
 	portable, err := New(Options{Portable: true})
 	if err != nil {
@@ -233,8 +235,8 @@ func socketPair(t *testing.T) (near, far int32) {
 	return int32(fds[0]), int32(fds[1])
 }
 
-// TestWaitKeepsEvents: after the first bytes, a wait remembers the events that
-// the next handler needs, and no others.
+// TestWaitKeepsEvents checks that after the first bytes, a wait remembers the
+// events that the next handler needs, and no others.
 func TestWaitKeepsEvents(t *testing.T) {
 	const end = Readable | unix.EPOLLRDHUP
 	for name, tt := range map[string]struct {
@@ -280,7 +282,7 @@ func TestWaitKeepsEvents(t *testing.T) {
 	}
 }
 
-// TestLimitEndsInTime: a wait ends exactly at its limit.
+// TestLimitEndsInTime checks that a wait ends exactly at its limit.
 func TestLimitEndsInTime(t *testing.T) {
 	l := testLoop(t)
 	var told []error
@@ -298,8 +300,8 @@ func TestLimitEndsInTime(t *testing.T) {
 	}
 }
 
-// TestCanceled: Wait.Canceled is called until it returns true, and then the
-// Receiver at once.
+// TestCanceled checks that Wait.Canceled is called until it returns true, and
+// that the Receiver is then called at once.
 func TestCanceled(t *testing.T) {
 	l := testLoop(t)
 	var over bool
@@ -322,7 +324,8 @@ func TestCanceled(t *testing.T) {
 	}
 }
 
-// TestMoreTime: the time for more bytes starts when the first ones arrive.
+// TestMoreTime checks that the time for more bytes starts when the first ones
+// arrive.
 func TestMoreTime(t *testing.T) {
 	l := testLoop(t)
 	w := &wait{loop: l, until: time.Minute, receiver: &countingReceiver{want: 9, more: time.Hour}}

@@ -78,8 +78,8 @@ func waitFor(t *testing.T, fd int32) {
 	}
 }
 
-// TestWithoutWaiting: reads and writes that need not wait do not use the
-// runtime's poller.
+// TestWithoutWaiting checks that reads and writes that need not wait do not use
+// the runtime's poller.
 func TestWithoutWaiting(t *testing.T) {
 	c, far := pair(t)
 	if _, err := io.WriteString(far, "in"); err != nil {
@@ -114,7 +114,7 @@ func TestWithoutWaiting(t *testing.T) {
 	}
 }
 
-// TestReadWaits: a read waits for bytes.
+// TestReadWaits checks that a read waits for bytes.
 func TestReadWaits(t *testing.T) {
 	c, far := pair(t)
 	read := make(chan string, 1)
@@ -137,8 +137,8 @@ func TestReadWaits(t *testing.T) {
 	}
 }
 
-// TestLongWrite: bytes that exceed the buffers arrive whole, and two writes do
-// not mix.
+// TestLongWrite checks that bytes that exceed the buffers arrive whole, and two
+// writes do not mix.
 func TestLongWrite(t *testing.T) {
 	c, far := pair(t)
 	const size = 16 << 20
@@ -162,8 +162,9 @@ func TestLongWrite(t *testing.T) {
 	}
 }
 
-// TestDeadlines: deadlines apply before and after the runtime's poller is used,
-// in both directions, and their error is the one that net/http looks for.
+// TestDeadlines checks that deadlines apply before and after the runtime's
+// poller is used, in both directions, and their error is the one that net/http
+// looks for.
 func TestDeadlines(t *testing.T) {
 	isTimeout := func(err error) bool {
 		var timeout net.Error
@@ -205,7 +206,8 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// TestClosed: after Close everything fails, and a read in progress ends.
+// TestClosed checks that after Close everything fails, and a read in progress
+// ends.
 func TestClosed(t *testing.T) {
 	for _, waiting := range []bool{false, true} {
 		c, _ := pair(t)
@@ -238,7 +240,7 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// TestUnread: unread bytes are read again, before later ones.
+// TestUnread checks that unread bytes are read again, before later ones.
 func TestUnread(t *testing.T) {
 	c, far := pair(t)
 	c.Unread([]byte("cd"))
@@ -261,8 +263,8 @@ func TestUnread(t *testing.T) {
 	}
 }
 
-// TestDetach: the caller gets the socket, whether or not the runtime's poller
-// was used.
+// TestDetach checks that the caller gets the socket, whether or not the
+// runtime's poller was used.
 func TestDetach(t *testing.T) {
 	for _, waited := range []bool{false, true} {
 		c, far := pair(t)
@@ -292,8 +294,8 @@ func TestDetach(t *testing.T) {
 	}
 }
 
-// TestDetachWithoutDescriptors: a connection still works after detach found no
-// descriptor for the caller.
+// TestDetachWithoutDescriptors checks that a connection still works after
+// detach found no descriptor for the caller.
 func TestDetachWithoutDescriptors(t *testing.T) {
 	c, far := pair(t)
 	c.mu.Lock()
@@ -328,8 +330,8 @@ func TestDetachWithoutDescriptors(t *testing.T) {
 	_ = unix.Close(int(fd))
 }
 
-// TestWatched: a loop gets the events of a connection until a read or write has
-// to wait.
+// TestWatched checks that a loop gets the events of a connection until a read
+// or write has to wait.
 func TestWatched(t *testing.T) {
 	l := testLoop(t)
 	c, far := pair(t)
@@ -366,7 +368,7 @@ func TestWatched(t *testing.T) {
 	}
 }
 
-// TestShutdown: the reader of a connection gets EOF.
+// TestShutdown checks that the reader of a connection gets EOF after Shutdown.
 func TestShutdown(t *testing.T) {
 	for _, waited := range []bool{false, true} {
 		c, far := pair(t)
@@ -394,7 +396,7 @@ type lease struct{ atomic.Int64 }
 
 func (l *lease) Release() { l.Add(1) }
 
-// TestLease: a lease is released once, with the descriptor.
+// TestLease checks that a lease is released once, with the descriptor.
 func TestLease(t *testing.T) {
 	for _, waited := range []bool{false, true} {
 		c, _ := pair(t)
@@ -429,7 +431,7 @@ func (l connListener) Accept() (net.Conn, error) {
 	return connFrom(l.t, conn.(*net.TCPConn)), nil
 }
 
-// TestServesHTTP: net/http can serve Conns.
+// TestServesHTTP checks that net/http can serve Conns.
 func TestServesHTTP(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

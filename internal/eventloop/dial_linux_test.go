@@ -42,8 +42,8 @@ func busyServer(t *testing.T) netip.AddrPort {
 	return server
 }
 
-// TestDialWaits: Dial waits for a slow server until the timeout, or until the
-// context is canceled.
+// TestDialWaits checks that Dial waits for a slow server until the timeout, or
+// until the context is canceled.
 func TestDialWaits(t *testing.T) {
 	server := busyServer(t)
 	start := time.Now()
@@ -61,7 +61,7 @@ func TestDialWaits(t *testing.T) {
 	}
 }
 
-// TestDialV6: Dial works over IPv6.
+// TestDialV6 checks that Dial works over IPv6.
 func TestDialV6(t *testing.T) {
 	_, err := Dial(t.Context(), netip.MustParseAddrPort("[::1]:1"), time.Second)
 	if !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, unix.EADDRNOTAVAIL) && !errors.Is(err, unix.EAFNOSUPPORT) {

@@ -59,8 +59,8 @@ func inBackground(wait func() int) <-chan int {
 	return events
 }
 
-// TestWaitParked: a parked poller keeps no thread, and each time an event or
-// the timer wakes it, however often it has waited before.
+// TestWaitParked checks that a parked poller keeps no thread, and that an event
+// or the timer wakes it, however often it has waited before.
 func TestWaitParked(t *testing.T) {
 	p, wakeFD := testPoller(t)
 	for i := range 50 {
@@ -99,8 +99,8 @@ func TestWaitParked(t *testing.T) {
 	}
 }
 
-// TestWaitParkedWithManyEvents: events that exceed the space of one wait are
-// left for the next.
+// TestWaitParkedWithManyEvents checks that events that exceed the space of one
+// wait are left for the next.
 func TestWaitParkedWithManyEvents(t *testing.T) {
 	p, _ := testPoller(t)
 	const bells = len(p.events) + 10
@@ -122,8 +122,8 @@ func TestWaitParkedWithManyEvents(t *testing.T) {
 	}
 }
 
-// TestPollerTimer: the timer fires at the earliest time that it was set for,
-// and can be set again.
+// TestPollerTimer checks that the timer fires at the earliest time that it was
+// set for, and can be set again.
 func TestPollerTimer(t *testing.T) {
 	p, _ := testPoller(t)
 	epoch := p.epoch
@@ -141,7 +141,8 @@ func TestPollerTimer(t *testing.T) {
 	}
 }
 
-// TestPollerTimerInThePast: a timer that is set for the past fires at once.
+// TestPollerTimerInThePast checks that a timer that is set for the past fires
+// at once.
 func TestPollerTimerInThePast(t *testing.T) {
 	p, _ := testPoller(t)
 	p.epoch = time.Now()
@@ -155,15 +156,15 @@ func TestPollerTimerInThePast(t *testing.T) {
 	}
 }
 
-// TestCloseParkedLoop: Close ends a loop that is parked.
+// TestCloseParkedLoop checks that Close ends a loop that is parked.
 func TestCloseParkedLoop(t *testing.T) {
 	g := newGroup(t, 1)
 	waitUntilParked(t)
 	closeNow(t, g)
 }
 
-// TestWaitParkedWithoutGate: if Go's poller cannot be used, waitParked still
-// wakes up, but keeps its thread.
+// TestWaitParkedWithoutGate checks that if Go's poller cannot be used,
+// waitParked still wakes up, but keeps its thread.
 func TestWaitParkedWithoutGate(t *testing.T) {
 	for name, watching := range map[string]bool{"at first": false, "later": true} {
 		t.Run(name, func(t *testing.T) { testParkedWithoutGate(t, watching) })
@@ -197,8 +198,8 @@ func testParkedWithoutGate(t *testing.T, watching bool) {
 	}
 }
 
-// TestPollerTimerIsSetOnce: setTimer makes no system call for a time at or
-// after which the timer is already due.
+// TestPollerTimerIsSetOnce checks that setTimer makes no system call if the
+// timer is already due at that time or earlier.
 func TestPollerTimerIsSetOnce(t *testing.T) {
 	p, _ := testPoller(t)
 	for i, at := range []time.Duration{time.Hour, time.Hour, 2 * time.Hour} {
@@ -216,8 +217,8 @@ func TestPollerTimerIsSetOnce(t *testing.T) {
 	}
 }
 
-// TestGateStaysOpenForAWhile: epoll stays in gate for a thousand times as long
-// as adding it took.
+// TestGateStaysOpenForAWhile checks that epoll stays in gate for a thousand
+// times as long as adding it took.
 func TestGateStaysOpenForAWhile(t *testing.T) {
 	p, _ := testPoller(t)
 	if err := p.openGate(); err != nil {
@@ -232,7 +233,7 @@ func TestGateStaysOpenForAWhile(t *testing.T) {
 	}
 }
 
-// TestNoEventsAfterAnError: a wait that fails returns no events.
+// TestNoEventsAfterAnError checks that a wait that fails returns no events.
 func TestNoEventsAfterAnError(t *testing.T) {
 	p := &poller{epoll: -1}
 	if n := p.poll(); n != 0 {
@@ -240,7 +241,8 @@ func TestNoEventsAfterAnError(t *testing.T) {
 	}
 }
 
-// TestReleaseIncompletePoller: release closes the descriptors that are open.
+// TestReleaseIncompletePoller checks that release closes the descriptors that
+// are open.
 func TestReleaseIncompletePoller(t *testing.T) {
 	before := descriptors(t)
 	open := func() int {

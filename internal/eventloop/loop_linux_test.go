@@ -17,8 +17,8 @@ func (l *Loop) sleepsForever() bool {
 	return l.sleepsUntil.Load() == int64(never)
 }
 
-// TestLoopsByDefault: there is one loop for every two CPUs, and none of them
-// may block the only processor of the scheduler.
+// TestLoopsByDefault checks that there is one loop for every two CPUs, and none
+// of them may block the only processor of the scheduler.
 func TestLoopsByDefault(t *testing.T) {
 	before := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(before)
@@ -42,7 +42,7 @@ func TestLoopsByDefault(t *testing.T) {
 	}
 }
 
-// TestLoopsTakeTurns: sockets are spread over the loops.
+// TestLoopsTakeTurns checks that sockets are spread over the loops.
 func TestLoopsTakeTurns(t *testing.T) {
 	g := newGroup(t, 2)
 	if first, second, third := g.For(), g.For(), g.For(); first == second || first != third {
@@ -60,7 +60,8 @@ type wrapper struct {
 // NetConn returns the wrapped connection.
 func (o wrapper) NetConn() net.Conn { return o.conn }
 
-// TestFor: For returns the loop that watches a connection, if the group has it.
+// TestFor checks that For returns the loop that watches a connection, if the
+// group has it.
 func TestFor(t *testing.T) {
 	g := newGroup(t, 3)
 	c, _ := pair(t)
@@ -82,8 +83,8 @@ func TestFor(t *testing.T) {
 	}
 }
 
-// TestBlockingWaitEnds: a loop that has just been busy waits in waitBlocking,
-// and still wakes up for timers and at the end of blockingPeriod.
+// TestBlockingWaitEnds checks that a loop that has just been busy waits in
+// waitBlocking, and still wakes up for timers and at the end of blockingPeriod.
 func TestBlockingWaitEnds(t *testing.T) {
 	for name, tt := range map[string]struct{ due, want time.Duration }{
 		"nothing is due": {never, blockingPeriod},
@@ -109,8 +110,8 @@ func TestBlockingWaitEnds(t *testing.T) {
 	}
 }
 
-// TestLoopThatMayNotBlock: a loop with mayBlock false is parked even after an
-// event.
+// TestLoopThatMayNotBlock checks that a loop with mayBlock false is parked even
+// after an event.
 func TestLoopThatMayNotBlock(t *testing.T) {
 	l := testLoop(t)
 	l.mayBlock = false
@@ -123,8 +124,8 @@ func TestLoopThatMayNotBlock(t *testing.T) {
 	}
 }
 
-// TestIdleLoopIsParked: a loop that has been idle for blockingPeriod is parked
-// until a timer is due.
+// TestIdleLoopIsParked checks that a loop that has been idle for blockingPeriod
+// is parked until a timer is due.
 func TestIdleLoopIsParked(t *testing.T) {
 	l := testLoop(t)
 	l.now, l.lastEventAt = blockingPeriod, 0
@@ -160,9 +161,9 @@ func (l *Loop) wakeUps(t *testing.T) uint64 {
 	return binary.NativeEndian.Uint64(count[:])
 }
 
-// TestLoopIsWokenOnce: a loop is woken once until it has run the posted
-// functions, and only if it would sleep. Each wake-up adds one, because nothing
-// reads wakeFD.
+// TestLoopIsWokenOnce checks that a loop is woken once until it has run the
+// posted functions, and only if it would sleep. Each wake-up adds one, because
+// nothing reads wakeFD.
 func TestLoopIsWokenOnce(t *testing.T) {
 	l := testLoop(t)
 	soon := func() time.Duration { return time.Minute }
@@ -187,7 +188,7 @@ func TestLoopIsWokenOnce(t *testing.T) {
 	}
 }
 
-// TestIdleLoop: a loop is idle if it finds few events at once.
+// TestIdleLoop checks that a loop is idle if it finds few events at once.
 func TestIdleLoop(t *testing.T) {
 	for events, want := range map[int]bool{1: true, fewEvents: true, fewEvents + 1: false} {
 		g, err := New(Options{Portable: true})
@@ -219,8 +220,8 @@ func TestIdleLoop(t *testing.T) {
 	}
 }
 
-// TestSetHandler: a loop has an entry for each descriptor up to the highest
-// one, and no more.
+// TestSetHandler checks that a loop has an entry for each descriptor up to the
+// highest one, and no more.
 func TestSetHandler(t *testing.T) {
 	l := testLoop(t)
 	h := new(listener)
@@ -235,8 +236,8 @@ func TestSetHandler(t *testing.T) {
 	}
 }
 
-// TestNoWaitWithWorkLeft: a loop with work to do polls for events without
-// waiting.
+// TestNoWaitWithWorkLeft checks that a loop with work to do polls for events
+// without waiting.
 func TestNoWaitWithWorkLeft(t *testing.T) {
 	for name, leave := range map[string]func(l *Loop){
 		"another turn":       func(l *Loop) { l.turns = make([]turn, 1) },
@@ -258,8 +259,8 @@ func TestNoWaitWithWorkLeft(t *testing.T) {
 	}
 }
 
-// TestNewWithoutDescriptors: New fails if too few descriptors are left, and
-// keeps none.
+// TestNewWithoutDescriptors checks that New fails if too few descriptors are
+// left, and keeps none.
 func TestNewWithoutDescriptors(t *testing.T) {
 	for left := 0; ; left++ {
 		before := descriptors(t)
@@ -286,7 +287,7 @@ func TestNewWithoutDescriptors(t *testing.T) {
 	}
 }
 
-// TestPaused: a loop calls Paused until the pause ends.
+// TestPaused checks that a loop calls Paused until the pause ends.
 func TestPaused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
@@ -319,8 +320,8 @@ func (h *handler) Event(_ int32, e Events) {
 func (h *handler) Tick() { h.ticks++ }
 func (h *handler) Stop() { h.stops++ }
 
-// TestTurns: after Again, Event is called once, with no events. A call of Again
-// during that takes effect in the next round.
+// TestTurns checks that after Again, Event is called once, with no events. A
+// call of Again during this call takes effect in the next round.
 func TestTurns(t *testing.T) {
 	l := testLoop(t)
 	h := &handler{}
@@ -342,7 +343,8 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// TestRunTimers: timers that are due fire once each, and the others do not.
+// TestRunTimers checks that timers that are due fire once each, and the others
+// do not.
 func TestRunTimers(t *testing.T) {
 	l := testLoop(t)
 	l.now = time.Minute
@@ -363,8 +365,8 @@ func TestRunTimers(t *testing.T) {
 	}
 }
 
-// TestStop: when a loop ends, Stop is called once for each socket, and nothing
-// can be posted afterwards.
+// TestStop checks that when a loop ends, Stop is called once for each socket,
+// and nothing can be posted afterwards.
 func TestStop(t *testing.T) {
 	g := newGroup(t, 1)
 	l := g.loops[0]
@@ -389,7 +391,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// TestLastEventAt: a loop records when a handler last had an event.
+// TestLastEventAt checks that a loop records when a handler last had an event.
 func TestLastEventAt(t *testing.T) {
 	g := newGroup(t, 1)
 	l := g.loops[0]

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSocketRead: CanRead reports true while there may be more bytes.
+// TestSocketRead checks that CanRead reports true while there may be more
+// bytes.
 func TestSocketRead(t *testing.T) {
 	const hello = "hello"
 	for name, tt := range map[string]struct {
@@ -60,7 +61,7 @@ func TestSocketRead(t *testing.T) {
 	}
 }
 
-// TestSocketWrite: bytes and the end of the stream reach the peer.
+// TestSocketWrite checks that bytes and the end of the stream reach the peer.
 func TestSocketWrite(t *testing.T) {
 	near, far := socketPair(t)
 	s, peer := NewSocket(near), NewSocket(far)
@@ -87,9 +88,9 @@ func TestSocketWrite(t *testing.T) {
 	}
 }
 
-// TestBlock: Block makes one system call for a socket, after which epoll keeps
-// reporting when it becomes writable. It fails for a socket that epoll does not
-// watch.
+// TestBlock checks that Block makes one system call for a socket, after which
+// epoll keeps reporting when it becomes writable. It fails for a socket that
+// epoll does not watch.
 func TestBlock(t *testing.T) {
 	l := testLoop(t)
 	near, _ := socketPair(t)
@@ -128,8 +129,8 @@ func TestBlock(t *testing.T) {
 	}
 }
 
-// TestTake: a loop takes over an awaited socket with its recorded events, and
-// other sockets without any. GiveBack undoes it.
+// TestTake checks that a loop takes over an awaited socket with its recorded
+// events, and other sockets without any. GiveBack undoes it.
 func TestTake(t *testing.T) {
 	g := newGroup(t, 1)
 	l, other := g.loops[0], newGroup(t, 1).loops[0]
@@ -204,8 +205,8 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// TestTakeWhileTheLoopSleeps: events that a wait recorded before the loop went
-// to sleep reach the next handler.
+// TestTakeWhileTheLoopSleeps checks that events that a wait recorded before the
+// loop went to sleep reach the next handler.
 func TestTakeWhileTheLoopSleeps(t *testing.T) {
 	g := newGroup(t, 1)
 	l := g.loops[0]
@@ -249,8 +250,8 @@ func TestTakeWhileTheLoopSleeps(t *testing.T) {
 	}
 }
 
-// TestTakeNetConn: the descriptor of a connection of the net package is
-// duplicated, and the connection still works after GiveBack.
+// TestTakeNetConn checks that the descriptor of a connection of the net package
+// is duplicated, and the connection still works after GiveBack.
 func TestTakeNetConn(t *testing.T) {
 	l := testLoop(t)
 	listener := listen(t)
@@ -279,7 +280,8 @@ func TestTakeNetConn(t *testing.T) {
 	})
 }
 
-// TestIsSocket: connections with unread bytes or a wrapper are not sockets.
+// TestIsSocket checks that connections with unread bytes or a wrapper are not
+// sockets.
 func TestIsSocket(t *testing.T) {
 	c, _ := pair(t)
 	embeds := struct{ *Conn }{c}
@@ -294,7 +296,8 @@ func TestIsSocket(t *testing.T) {
 	}
 }
 
-// TestUnsent: Unsent counts bytes that the peer has not read or acknowledged.
+// TestUnsent checks that Unsent counts bytes that the peer has not read or
+// acknowledged.
 func TestUnsent(t *testing.T) {
 	near, _ := socketPair(t)
 	s := NewSocket(near)
@@ -312,7 +315,7 @@ func TestUnsent(t *testing.T) {
 	}
 }
 
-// TestDrop: Drop discards unread bytes, up to about the limit.
+// TestDrop checks that Drop discards unread bytes, up to about the limit.
 func TestDrop(t *testing.T) {
 	const piece = 8 << 10
 	for sent, left := range map[int]int{0: 0, 1: 0, piece: 0, 2 * piece: 0, 2*piece + 1: 1, 3 * piece: piece} {
@@ -328,8 +331,8 @@ func TestDrop(t *testing.T) {
 	}
 }
 
-// TestDropUnread: unread bytes are discarded, whatever the deadline is, and
-// later ones are not.
+// TestDropUnread checks that unread bytes are discarded, whatever the deadline
+// is, and later ones are not.
 func TestDropUnread(t *testing.T) {
 	l := listen(t)
 	defer l.Close()
@@ -385,8 +388,8 @@ func socketOf(t *testing.T, conn *net.TCPConn) Socket {
 	return NewSocket(fd)
 }
 
-// TestSizes holds the types that each tunnel has to the sizes in which Go
-// allocates memory.
+// TestSizes checks that a Socket and a Timer, which each tunnel has, stay
+// within sizes in which Go allocates memory.
 func TestSizes(t *testing.T) {
 	if unsafe.Sizeof(uintptr(0)) != 8 {
 		return

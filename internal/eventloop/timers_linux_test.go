@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestTimers: after any calls of set and remove, the first timer is the
-// earliest, and setting a timer again only moves it to an earlier time.
+// TestTimers checks that after any calls of set and remove, the first timer is
+// the earliest, and setting a timer again only moves it to an earlier time.
 func TestTimers(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))
 	all := make([]Timer, 50)
