@@ -61,8 +61,8 @@ func newPoolUntilEnd(t *testing.T, c Config) *Pool {
 
 func newChecks() *Checks { return &Checks{Logger: slog.New(slog.DiscardHandler)} }
 
-// TestHealthChecksAreShared: a thousand routes to one server send one check in
-// an interval.
+// TestHealthChecksAreShared checks that a thousand routes to one server send
+// one check in an interval.
 func TestHealthChecksAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, all := &watched{}, newChecks()
@@ -80,8 +80,8 @@ func TestHealthChecksAreShared(t *testing.T) {
 	})
 }
 
-// TestWhichHealthChecksAreShared: two pools share a check only if they reach
-// the same server in the same way and send it the same request.
+// TestWhichHealthChecksAreShared checks that two pools share a check only if
+// they reach the same server in the same way and send it the same request.
 func TestWhichHealthChecksAreShared(t *testing.T) {
 	trust := &tls.Config{MinVersion: tls.VersionTLS13}
 	secure := func(c *Config) { c.Addresses = []string{"https://server"} }
@@ -126,9 +126,9 @@ func TestWhichHealthChecksAreShared(t *testing.T) {
 	}
 }
 
-// TestLifetimeOfASharedHealthCheck: the result of a check applies to a pool
-// that is added later. The check runs until the last pool is closed, even if
-// Close is called twice, and not afterwards.
+// TestLifetimeOfASharedHealthCheck checks that the result of a check applies to
+// a pool that is added later. The check runs until the last pool is closed,
+// even if Close is called twice, and not afterwards.
 func TestLifetimeOfASharedHealthCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, all := &watched{}, newChecks()
@@ -166,8 +166,8 @@ func TestLifetimeOfASharedHealthCheck(t *testing.T) {
 	})
 }
 
-// TestFailedConnectionsAreShared: if one pool cannot connect, other pools with
-// the same check avoid the server too, until a check succeeds.
+// TestFailedConnectionsAreShared checks that if one pool cannot connect, other
+// pools with the same check avoid the server too, until a check succeeds.
 func TestFailedConnectionsAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, all := &watched{}, newChecks()
@@ -192,8 +192,8 @@ func TestFailedConnectionsAreShared(t *testing.T) {
 	})
 }
 
-// TestInterruptedHealthCheckIsNoFailure: a check that is interrupted because
-// its last pool is closed is not a failure.
+// TestInterruptedHealthCheckIsNoFailure checks that a check that is interrupted
+// because its last pool is closed is not a failure.
 func TestInterruptedHealthCheckIsNoFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// TestHealthChecksAreSpread: servers whose checks start together are checked at
-// different times, each at the right interval.
+// TestHealthChecksAreSpread checks that servers whose checks start together are
+// checked at different times, each at the right interval.
 func TestHealthChecksAreSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const pools, every = 1000, 10 * time.Second
@@ -53,7 +53,8 @@ func TestHealthChecksAreSpread(t *testing.T) {
 	})
 }
 
-// TestHealthOfAnAddressWithAZone: a server at a link-local address is checked.
+// TestHealthOfAnAddressWithAZone checks that a server at a link-local address
+// is checked.
 func TestHealthOfAnAddressWithAZone(t *testing.T) {
 	hosts := make(chan string, 1)
 	p, err := New(Config{

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// TestTooManyOpen: if this process cannot open more connections, the server is
-// not avoided, and the body is closed.
+// TestTooManyOpen checks that if this process cannot open more connections, the
+// server is not avoided, and the body is closed.
 func TestTooManyOpen(t *testing.T) {
 	for name, c := range map[string]Config{
 		"own limit":    {Dial: func(context.Context) (net.Conn, error) { return nil, limitOf(syscall.EMFILE) }},
@@ -62,7 +62,8 @@ func (b *closingBody) Close() error {
 	return nil
 }
 
-// TestReserve: each connection is reserved, and released once it is closed.
+// TestReserve checks that each connection is reserved, and released once it is
+// closed.
 func TestReserve(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer s.Close()

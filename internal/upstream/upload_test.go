@@ -25,8 +25,8 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestUploadsAreAnswered: a response arrives whole, whenever the server sends
-// it and whether or not it reads the body.
+// TestUploadsAreAnswered checks that a response arrives whole, whenever the
+// server sends it and whether or not it reads the body.
 func TestUploadsAreAnswered(t *testing.T) {
 	const size = 4 << 20
 	const head, body = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "hello"
@@ -127,8 +127,8 @@ func (b *countedBody) Close() error {
 	return nil
 }
 
-// TestBodiesAreClosed: each body is eventually closed, and the server that gets
-// it after another could not be reached gets all of it.
+// TestBodiesAreClosed checks that each body is eventually closed, and the
+// server that gets it after another could not be reached gets all of it.
 func TestBodiesAreClosed(t *testing.T) {
 	got := make(chan string, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -162,8 +162,8 @@ func TestBodiesAreClosed(t *testing.T) {
 	}
 }
 
-// TestStalledUploads: the pool gives up on a server that neither reads nor
-// answers, but not on one that has answered or whose client is slow.
+// TestStalledUploads checks that the pool gives up on a server that neither
+// reads nor answers, but not on one that has answered or whose client is slow.
 func TestStalledUploads(t *testing.T) {
 	const within = time.Minute
 	ask := func(t *testing.T, body io.Reader, serve func(net.Conn)) (*http.Response, error) {

@@ -142,8 +142,8 @@ func TestOpenOverUnixSocket(t *testing.T) {
 	_ = s.Close()
 }
 
-// TestR15_BadAnswers: an invalid response opens no socket, and the size of a
-// response is limited.
+// TestR15_BadAnswers checks that an invalid response opens no socket, and the
+// size of a response is limited.
 func TestR15_BadAnswers(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer string
@@ -172,8 +172,8 @@ func TestR15_BadAnswers(t *testing.T) {
 	}
 }
 
-// TestR15_Hang: the pool waits for a silent server until its timeout, or until
-// the client leaves.
+// TestR15_Hang checks that the pool waits for a silent server until its
+// timeout, or until the client leaves.
 func TestR15_Hang(t *testing.T) {
 	held := make(chan net.Conn, 4)
 	l := speak(t, "tcp", "127.0.0.1:0", func(conn net.Conn) { held <- conn })
@@ -200,7 +200,7 @@ func TestR15_Hang(t *testing.T) {
 	}
 }
 
-// TestUnrequestedUpgrade: a plain request is never upgraded.
+// TestUnrequestedUpgrade checks that a plain request is never upgraded.
 func TestUnrequestedUpgrade(t *testing.T) {
 	l := speak(t, "tcp", "127.0.0.1:0", answering(switching()))
 	if _, err := newPool(t, "http://"+l.Addr().String()).RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil)); !errors.Is(err, ErrAnswer) {
@@ -208,7 +208,8 @@ func TestUnrequestedUpgrade(t *testing.T) {
 	}
 }
 
-// A counting server counts its requests and the bytes of their bodies.
+// counting starts a server that counts its requests and the bytes of their
+// bodies.
 func counting(t *testing.T) (address string, requests, bytes *atomic.Int64) {
 	t.Helper()
 	requests, bytes = new(atomic.Int64), new(atomic.Int64)
@@ -221,8 +222,8 @@ func counting(t *testing.T) (address string, requests, bytes *atomic.Int64) {
 	return s.URL, requests, bytes
 }
 
-// TestFailOver: a server that cannot be reached is skipped, and no request or
-// body is lost.
+// TestFailOver checks that a server that cannot be reached is skipped, and no
+// request or body is lost.
 func TestFailOver(t *testing.T) {
 	a, na, bytesA := counting(t)
 	b, nb, bytesB := counting(t)
@@ -249,8 +250,9 @@ func TestFailOver(t *testing.T) {
 	}
 }
 
-// TestR15_EachServerIsDialedOnce: each server is dialed once for a request,
-// even if all fail: otherwise a client would wait twice as long as allowed.
+// TestR15_EachServerIsDialedOnce checks that each server is dialed once for a
+// request, even if all fail: otherwise a client would wait twice as long as
+// allowed.
 func TestR15_EachServerIsDialedOnce(t *testing.T) {
 	dials := 0
 	p := newPoolOf(t, Config{Addresses: []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}, Dial: func(context.Context) (net.Conn, error) {
@@ -264,8 +266,8 @@ func TestR15_EachServerIsDialedOnce(t *testing.T) {
 	}
 }
 
-// TestR15_AskNow: AskNow skips servers that cannot be reached, as Ask does, and
-// continues with the next.
+// TestR15_AskNow checks that AskNow skips servers that cannot be reached, as
+// Ask does, and continues with the next.
 func TestR15_AskNow(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") // the kernel completes connections that are never accepted
 	if err != nil {
@@ -288,8 +290,8 @@ func TestR15_AskNow(t *testing.T) {
 	}
 }
 
-// TestHealth: a server whose health check fails gets no requests until a check
-// succeeds.
+// TestHealth checks that a server whose health check fails gets no requests
+// until a check succeeds.
 func TestHealth(t *testing.T) {
 	var ill atomic.Bool
 	asked := make(chan struct{}, 100)

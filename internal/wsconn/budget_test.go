@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestBudget: the handler gets exactly the bytes that the budget allows. The
-// next byte ends the connection.
+// TestBudget checks that the handler gets exactly the bytes that the budget
+// allows. The next byte ends the connection.
 func TestBudget(t *testing.T) {
 	for _, size := range []int{1, 7, 100, 1000} { // sizes of the handler's reads
 		synctest.Test(t, func(t *testing.T) {
@@ -34,8 +34,8 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// TestBudgetLifted: bytes that arrive after the limit has ended do not count,
-// even if a read was waiting before.
+// TestBudgetLifted checks that bytes that arrive after the limit has ended do
+// not count, even if a read was waiting before.
 func TestBudgetLifted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)

@@ -118,8 +118,8 @@ func TestEndBetweenFrames(t *testing.T) {
 	})
 }
 
-// TestReadWhileThePeerIsDrained: a handler that reads during an end does not
-// wait for the peer to close the connection.
+// TestReadWhileThePeerIsDrained checks that a handler that reads during an end
+// does not wait for the peer to close the connection.
 func TestReadWhileThePeerIsDrained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(false)
@@ -138,8 +138,8 @@ func TestReadWhileThePeerIsDrained(t *testing.T) {
 	})
 }
 
-// TestHeld: nothing passes in either direction while the connection is held,
-// and nothing at all if it ends meanwhile.
+// TestHeld checks that nothing passes in either direction while the connection
+// is held, and nothing at all if it ends meanwhile.
 func TestHeld(t *testing.T) {
 	for _, ends := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -221,7 +221,8 @@ func TestEndOfAHandlerThatHangsInsideAFrame(t *testing.T) {
 	})
 }
 
-// TestEndOfAPeerThatDoesNotHangUp: the connection is closed after Grace (P11).
+// TestEndOfAPeerThatDoesNotHangUp checks that the connection is closed after
+// Grace (P11).
 func TestEndOfAPeerThatDoesNotHangUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(false)
@@ -235,9 +236,10 @@ func TestEndOfAPeerThatDoesNotHangUp(t *testing.T) {
 	})
 }
 
-// TestEndOfAPeerThatDoesNotRead: the handler is blocked in a write that holds
-// the lock, and the end must not wait for it. This test uses real time, because
-// the clock of a bubble stands still while a goroutine waits for a lock.
+// TestEndOfAPeerThatDoesNotRead checks that the end does not wait for a handler
+// that is blocked in a write and so holds the lock. This test uses real time,
+// because the clock of a bubble stands still while a goroutine waits for a
+// lock.
 func TestEndOfAPeerThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	server, client := net.Pipe()
@@ -316,8 +318,8 @@ func TestEndAfterTheHandlersOwnCloseFrame(t *testing.T) {
 	})
 }
 
-// TestEndInsideTheHandlersOwnCloseFrame: the handler finishes its close frame,
-// and no other follows.
+// TestEndInsideTheHandlersOwnCloseFrame checks that the handler finishes its
+// close frame, and no other follows.
 func TestEndInsideTheHandlersOwnCloseFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)
@@ -331,8 +333,8 @@ func TestEndInsideTheHandlersOwnCloseFrame(t *testing.T) {
 	})
 }
 
-// TestCloseWriteDoesNotHoldUpTheEnd: over TLS, CloseWrite waits for a write
-// that a slow peer blocks, and the end does not wait for CloseWrite.
+// TestCloseWriteDoesNotHoldUpTheEnd checks that over TLS, CloseWrite waits for
+// a write that a slow peer blocks, and the end does not wait for CloseWrite.
 func TestCloseWriteDoesNotHoldUpTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, client := net.Pipe()
@@ -361,8 +363,9 @@ type stuckHalf struct {
 
 func (s stuckHalf) CloseWrite() error { <-s.let; return nil }
 
-// TestAnswersAreBounded: a peer that does not read can block a response before
-// the upgrade for Grace at most. Later, writes of the handler have no deadline.
+// TestAnswersAreBounded checks that a peer that does not read can block a
+// response before the upgrade for Grace at most. Later, writes of the handler
+// have no deadline.
 func TestAnswersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, client := net.Pipe()
@@ -419,9 +422,9 @@ func TestTheHandlerClosesFirst(t *testing.T) {
 	})
 }
 
-// FuzzEnd: wherever in the handler's stream the end comes, and however the
-// handler splits its writes, the peer reads whole frames in order, one close
-// frame, and nothing more.
+// FuzzEnd checks that wherever in the handler's stream the end comes, and
+// however the handler splits its writes, the peer reads whole frames in order,
+// one close frame, and nothing more.
 func FuzzEnd(f *testing.F) {
 	f.Add([]byte{0, 10, 200}, uint16(3), uint8(7))
 	f.Add([]byte{255, 1}, uint16(0), uint8(1))

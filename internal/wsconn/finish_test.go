@@ -10,8 +10,8 @@ import (
 
 const refusal = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno"
 
-// TestFinishLingers: a peer that does not close the connection has half a
-// second to read a plain response. Bytes that it sends in this time are
+// TestFinishLingers checks that a peer that does not close the connection has
+// half a second to read a plain response. Bytes that it sends in this time are
 // discarded.
 func TestFinishLingers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -42,8 +42,8 @@ func TestFinishLingers(t *testing.T) {
 	})
 }
 
-// TestFinishOfAPeerThatHangsUp: Finish returns at once when the peer has closed
-// the connection.
+// TestFinishOfAPeerThatHangsUp checks that Finish returns at once when the peer
+// has closed the connection.
 func TestFinishOfAPeerThatHangsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)
@@ -57,8 +57,8 @@ func TestFinishOfAPeerThatHangsUp(t *testing.T) {
 	})
 }
 
-// TestFinishAfterTheEnd: Finish does not disturb a connection that is ending or
-// closed.
+// TestFinishAfterTheEnd checks that Finish does not disturb a connection that
+// is ending or closed.
 func TestFinishAfterTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(false)
@@ -74,9 +74,9 @@ func TestFinishAfterTheEnd(t *testing.T) {
 	})
 }
 
-// TestEndBeforeAnAnswer: a handler that has sent nothing learns of the end at
-// once, by its context and its reads. A response that it then sends arrives
-// whole, with nothing after it.
+// TestEndBeforeAnAnswer checks that a handler that has sent nothing learns of
+// the end at once, by its context and its reads. A response that it then sends
+// arrives whole, with nothing after it.
 func TestEndBeforeAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)
@@ -110,8 +110,8 @@ func TestEndBeforeAnAnswer(t *testing.T) {
 	})
 }
 
-// TestEndBeforeAnAnswerThatDoesNotEnd: the response is cut off when the
-// handler's time is over.
+// TestEndBeforeAnAnswerThatDoesNotEnd checks that the response is cut off when
+// the handler's time is over.
 func TestEndBeforeAnAnswerThatDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)
@@ -126,8 +126,8 @@ func TestEndBeforeAnAnswerThatDoesNotEnd(t *testing.T) {
 	})
 }
 
-// TestFinishBeforeTheEndHasBegun: Finish right after End still sends the close
-// frame.
+// TestFinishBeforeTheEndHasBegun checks that Finish right after End still sends
+// the close frame.
 func TestFinishBeforeTheEndHasBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)

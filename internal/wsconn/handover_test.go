@@ -20,8 +20,8 @@ func (h *heir) End(frame []byte, said func()) {
 	said()
 }
 
-// TestHandover: after Handover the connection belongs to the new owner, which
-// also gets the call of End.
+// TestHandover checks that after Handover the connection belongs to the new
+// owner, which also gets the call of End.
 func TestHandover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(false)
@@ -69,7 +69,8 @@ func TestHandover(t *testing.T) {
 	})
 }
 
-// TestHandoverTooLate: a connection that is ending is not handed over.
+// TestHandoverTooLate checks that a connection that is ending is not handed
+// over.
 func TestHandoverTooLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)

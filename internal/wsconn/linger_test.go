@@ -41,8 +41,8 @@ func closedOver(t *testing.T, sent []byte) (c *Conn, client net.Conn, closed cha
 	return c, client, closed
 }
 
-// TestG15_CloseOverUnreadInput: the client gets every byte that was sent
-// before the handler closed, and then the end.
+// TestG15_CloseOverUnreadInput checks that the client gets every byte that was
+// sent before the handler closed, and then the end.
 func TestG15_CloseOverUnreadInput(t *testing.T) {
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 	c, client, closed := closedOver(t, sent)
@@ -68,8 +68,8 @@ func TestG15_CloseOverUnreadInput(t *testing.T) {
 	}
 }
 
-// TestReadWhileItLingers: a handler that reads after Close does not wait for
-// the client.
+// TestReadWhileItLingers checks that a handler that reads after Close does not
+// wait for the client.
 func TestReadWhileItLingers(t *testing.T) {
 	c, client, closed := closedOver(t, make([]byte, 1<<20))
 	for begun := time.Now(); !c.lingers.Load(); time.Sleep(time.Millisecond) {
@@ -91,7 +91,8 @@ func TestReadWhileItLingers(t *testing.T) {
 	<-closed
 }
 
-// TestL4_EndCutsWhatLingers: End closes a lingering connection at once.
+// TestL4_EndCutsWhatLingers checks that End closes a lingering connection at
+// once.
 func TestL4_EndCutsWhatLingers(t *testing.T) {
 	c, client, closed := closedOver(t, make([]byte, 1<<16))
 	if _, err := io.ReadFull(client, make([]byte, 1<<10)); err != nil {
@@ -109,8 +110,8 @@ func TestL4_EndCutsWhatLingers(t *testing.T) {
 	}
 }
 
-// TestCloseAfterReset: a connection that the peer has reset is closed at once,
-// without checking how much is unsent.
+// TestCloseAfterReset checks that a connection that the peer has reset is
+// closed at once, without checking how much is unsent.
 func TestCloseAfterReset(t *testing.T) {
 	for _, cause := range []error{syscall.ECONNRESET, io.EOF} {
 		conn := &failing{cause: &net.OpError{Op: "read", Err: cause}}

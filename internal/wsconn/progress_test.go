@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestG15_ProgressAtTheLimit: 1 KiB a second is enough, and one byte less is
-// not. Bytes taken before the first check do not count.
+// TestG15_ProgressAtTheLimit checks that 1 KiB a second is enough, and one byte
+// less is not. Bytes taken before the first check do not count.
 func TestG15_ProgressAtTheLimit(t *testing.T) {
 	const before = 1 << 20
 	for rate, want := range map[int64]bool{1024: true, 1023: false, 0: false} {

@@ -11,8 +11,8 @@ import (
 
 const chosen = "\r\nSec-WebSocket-Protocol: bearer"
 
-// FuzzChoice: however the response header is split, all bytes of the handler
-// arrive, and only a 101 without a subprotocol gets one more field.
+// FuzzChoice checks that however the response header is split, all bytes of the
+// handler arrive, and only a 101 without a subprotocol gets one more field.
 func FuzzChoice(f *testing.F) {
 	for _, s := range []string{
 		"", "\r\n\r\n", switching + "\r\n\r\nabc", switching + "x\r\nA: b\r\n\r\n\r\n\r\n", switching + "x\r\nsec-websocket-protocol : b\r\n\r\nabc",
@@ -55,8 +55,8 @@ func FuzzChoice(f *testing.F) {
 	})
 }
 
-// TestChoiceWhileEnding: a socket that ends while the handler writes the
-// response header gets all of it, with the subprotocol, and then the close
+// TestChoiceWhileEnding checks that a socket that ends while the handler writes
+// the response header gets all of it, with the subprotocol, and then the close
 // frame.
 func TestChoiceWhileEnding(t *testing.T) {
 	client, server := net.Pipe()
