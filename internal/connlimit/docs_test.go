@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestDescriptorsPage: docs/operations.md describes how the descriptors are
-// shared.
+// TestDescriptorsPage checks that docs/operations.md describes how the
+// descriptors are shared.
 func TestDescriptorsPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {

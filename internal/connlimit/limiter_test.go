@@ -36,8 +36,9 @@ func TestWithin(t *testing.T) {
 	}
 }
 
-// TestEnter: the connection that has waited longest is evicted, of the same
-// address first. A busy one is not, and a few more are let in to get an answer.
+// TestEnter checks that the connection that has waited longest is evicted,
+// first one of the same address. Busy connections are not evicted, and a few
+// more are accepted to get an error response.
 func TestEnter(t *testing.T) {
 	l := New(Limits{Connections: 4, PerAddress: 3, Upstreams: 10, Excess: 2}, nil)
 	enter := func(from string, want bool) *Place {
@@ -92,7 +93,8 @@ func TestEnter(t *testing.T) {
 	}
 }
 
-// TestUpgrade: the last eighth of the connections may not become sockets.
+// TestUpgrade checks that the last eighth of the connections may not become
+// sockets.
 func TestUpgrade(t *testing.T) {
 	l := New(Limits{Connections: 16, PerAddress: 8, Upstreams: 9, Excess: 1}, nil)
 	var places []*Place
@@ -128,8 +130,8 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// TestReports: refusals are reported at most every ten seconds, with their
-// number.
+// TestReports checks that refusals are reported at most every ten seconds, with
+// their number.
 func TestReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reports []int
@@ -149,8 +151,8 @@ func TestReports(t *testing.T) {
 	})
 }
 
-// TestCounts: after any sequence of calls, no limit is exceeded, and all counts
-// return to zero.
+// TestCounts checks that after any sequence of calls, no limit is exceeded, and
+// all counts return to zero.
 func TestCounts(t *testing.T) {
 	limits := Limits{Connections: 12, PerAddress: 5, Upstreams: 8, Excess: 3}
 	for seed := range uint64(200) {
@@ -199,7 +201,7 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// TestNil: a nil limiter has no limits.
+// TestNil checks that a nil limiter has no limits.
 func TestNil(t *testing.T) {
 	p, ok := (*Limiter)(nil).Enter(addr("192.0.2.1:1"))
 	p.Wait(func() { t.Error("evicted") })
@@ -209,8 +211,8 @@ func TestNil(t *testing.T) {
 	p.Release()
 }
 
-// TestListener: connections hold a slot until they are closed. Those without a
-// slot are closed at once.
+// TestListener checks that connections hold a place until they are closed.
+// Those without a place are closed at once.
 func TestListener(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		address := "127.0.0.1:0"
@@ -259,8 +261,8 @@ func TestListener(t *testing.T) {
 	}
 }
 
-// TestBound: clients that only connect to the operators' address cannot keep
-// operators out.
+// TestBound checks that clients that only connect to the operators' address
+// cannot keep operators out.
 func TestBound(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -50,8 +50,9 @@ func dial(t *testing.T, l net.Listener, first string) net.Conn {
 
 const header = "PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n"
 
-// TestProxied: no connection waits for another's header. After its own header,
-// a connection has the client's address and returns every following byte.
+// TestProxied checks that no connection waits for another's header. After its
+// own header, a connection has the client's address and returns every following
+// byte.
 func TestProxied(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
@@ -95,8 +96,8 @@ func TestProxied(t *testing.T) {
 	}
 }
 
-// TestProxiedRefused: a connection without a header is closed, and so is one of
-// a peer that may not send a header.
+// TestProxiedRefused checks that a connection without a header is closed, and
+// so is one of a peer that may not send a header.
 func TestProxiedRefused(t *testing.T) {
 	strangers := proxyproto.Rules{Timeout: time.Minute, Trusted: func(net.Addr) bool { return false }}
 	for name, tt := range map[string]struct {
@@ -134,8 +135,8 @@ func TestProxiedRefused(t *testing.T) {
 	}
 }
 
-// TestProxiedClosed: after Close, Accept returns, and connections whose header
-// is incomplete are closed.
+// TestProxiedClosed checks that after Close, Accept returns, and connections
+// whose header is incomplete are closed.
 func TestProxiedClosed(t *testing.T) {
 	limiter := New(Limits{Connections: 2, PerAddress: 2}, nil)
 	l, _ := proxied(t, limiter, "tcp", "127.0.0.1:0", proxyproto.Rules{Timeout: time.Minute})

@@ -16,8 +16,8 @@ func behindProxy(l Limits) *Limiter {
 
 const proxy = "10.0.0.1:1"
 
-// A source is the address in a PROXY header, or "" for a connection of the
-// proxy itself.
+// source returns the source address of a PROXY header. client is "" for a
+// connection of the proxy itself.
 func source(client string) netip.AddrPort {
 	if client == "" {
 		return netip.AddrPort{}
@@ -33,8 +33,8 @@ func prefix(address string) netip.Prefix {
 	return p
 }
 
-// TestExempt: a proxy may have as many connections as the total limit, and each
-// of its clients as many sockets as the limit per address.
+// TestExempt checks that a proxy may have as many connections as the total
+// limit, and each of its clients as many sockets as the limit per address.
 func TestExempt(t *testing.T) {
 	l := behindProxy(Limits{Connections: 32, PerAddress: 8, Upstreams: 32, Excess: 1})
 	var places []*Place
@@ -83,8 +83,8 @@ func TestExempt(t *testing.T) {
 	isEmpty(t, l)
 }
 
-// TestBegin: a proxy's connection counts for a client while it carries a
-// request of the client.
+// TestBegin checks that a proxy's connection is counted for a client while it
+// carries a request of that client.
 func TestBegin(t *testing.T) {
 	l := behindProxy(Limits{Connections: 32, PerAddress: 2, Upstreams: 32, Excess: 1})
 	var places []*Place
@@ -128,7 +128,8 @@ func TestBegin(t *testing.T) {
 	none.End()
 }
 
-// TestMove: a connection whose client was determined counts for the client.
+// TestMove checks that a connection is counted for the client that the proxy
+// named.
 func TestMove(t *testing.T) {
 	l := behindProxy(Limits{Connections: 32, PerAddress: 2, Upstreams: 32, Excess: 2})
 	enter := func(client string, want bool) *Place {
@@ -164,7 +165,7 @@ func TestMove(t *testing.T) {
 		t.Error("a connection that waits is not moved")
 	}
 	defer enter("192.0.2.3:2", true).Release()
-	defer enter("192.0.2.3:3", true).Release() // uses the slot of moved
+	defer enter("192.0.2.3:3", true).Release() // uses the place of moved
 	if !evicted || moved.Move(source("192.0.2.4:1")) {
 		t.Error("the connection is not waiting, or was moved after its eviction")
 	}
@@ -180,8 +181,8 @@ func TestMove(t *testing.T) {
 	}
 }
 
-// TestPlacesAddUp: after any sequence of calls, all counts are zero once all
-// connections are closed.
+// TestPlacesAddUp checks that after any sequence of calls, all counts are zero
+// once all connections are closed.
 func TestPlacesAddUp(t *testing.T) {
 	for range 200 {
 		l := behindProxy(Limits{Connections: 6, PerAddress: 2, Upstreams: 4, Excess: 2})
@@ -236,8 +237,9 @@ func isEmpty(t *testing.T, l *Limiter) {
 	}
 }
 
-// TestUpgradeUndone: a connection of a proxy that did not become a socket
-// counts for the proxy again, and may become the socket of another client.
+// TestUpgradeUndone checks that a connection of a proxy that did not become a
+// socket is counted for the proxy again, and may become the socket of another
+// client.
 func TestUpgradeUndone(t *testing.T) {
 	l := behindProxy(Limits{Connections: 32, PerAddress: 1, Upstreams: 1, Excess: 1})
 	p, _ := l.Enter(addr(proxy))
@@ -272,8 +274,8 @@ func TestUpgradeUndone(t *testing.T) {
 	}
 }
 
-// TestStreams: requests that share a connection count toward the limit of their
-// client, and all counts return to zero.
+// TestStreams checks that requests that share a connection count toward the
+// limit of their client, and all counts return to zero.
 func TestStreams(t *testing.T) {
 	l := behindProxy(Limits{Connections: 32, PerAddress: 2, Upstreams: 32, Excess: 1})
 	ada, bob := prefix("192.0.2.1"), prefix("192.0.2.2")

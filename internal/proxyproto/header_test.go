@@ -188,7 +188,8 @@ func TestHostileHeaders(t *testing.T) {
 	}
 }
 
-// TestReadEnds: a connection that ends within its header is an error.
+// TestReadEnds checks that a connection that ends within its header is an
+// error.
 func TestReadEnds(t *testing.T) {
 	for in, want := range map[string]error{"": io.EOF, "PROXY": io.ErrUnexpectedEOF, "GET / HTTP/1.1": errMalformed, signature: io.ErrUnexpectedEOF} {
 		if _, err := Read(strings.NewReader(in)); !errors.Is(err, want) {
@@ -197,9 +198,9 @@ func TestReadEnds(t *testing.T) {
 	}
 }
 
-// FuzzParse: no input causes a panic, the result does not depend on the bytes
-// after the header, Read agrees and reads no more, and a library for proxies
-// agrees.
+// FuzzParse checks that no input causes a panic, the result does not depend on
+// the bytes after the header, Read agrees and reads no more, and a library for
+// proxies agrees.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n",

@@ -44,7 +44,8 @@ func sameAddr(a, b net.Addr) bool {
 	return ok && also && x.IP.Equal(y.IP) && x.Port == y.Port
 }
 
-// TestHeadersOfAnotherLibrary: headers written by go-proxyproto can be parsed.
+// TestHeadersOfAnotherLibrary checks that headers written by go-proxyproto can
+// be parsed.
 func TestHeadersOfAnotherLibrary(t *testing.T) {
 	for _, version := range []byte{1, 2} {
 		for _, addrs := range [][2]string{{client, server}, {"[2001:db8::1]:56324", "[2001:db8::2]:443"}} {

@@ -131,8 +131,8 @@ func TestCheckerOfAServer(t *testing.T) {
 	}
 }
 
-// TestCheckerControlRate: a client may send a hundred control frames a second
-// without end, and a hundred at once after a silence.
+// TestCheckerControlRate checks that a client may send a hundred control frames
+// a second without end, and a hundred at once after a silence.
 func TestCheckerControlRate(t *testing.T) {
 	c := Checker{Client: true}
 	ping := masks(0x89, 0)
@@ -150,8 +150,8 @@ func TestCheckerControlRate(t *testing.T) {
 	}
 }
 
-// TestP10_CloseInPieces: however a close frame is split, it is checked before
-// its last byte passes.
+// TestP10_CloseInPieces checks that however a close frame is split, it is
+// checked before its last byte passes.
 func TestP10_CloseInPieces(t *testing.T) {
 	for _, tc := range []struct {
 		frame []byte
@@ -282,9 +282,9 @@ func wellFormed(s []byte, c Checker) (pass int, fault *Fault) {
 	return at, nil
 }
 
-// FuzzChecker: for any stream, however it is split, the Checker returns the
-// same fault as wellFormed and passes the same bytes. A Tracker of the passed
-// bytes is at a boundary whenever the Checker is.
+// FuzzChecker checks that for any stream, however it is split, the Checker
+// returns the same fault as wellFormed and passes the same bytes. A Tracker of
+// the passed bytes is at a boundary whenever the Checker is.
 func FuzzChecker(f *testing.F) {
 	for _, seed := range [][]byte{
 		masks(0x81, 5), append(masks(0x01, 5), masks(0x80, 300)...), masks(0xC1, 5), frame(2, false, 130),
@@ -319,7 +319,7 @@ func FuzzChecker(f *testing.F) {
 			}
 		}
 		if wantFault != nil && want < len(stream) && stream[want] == 0x88 && passed > want && passed < want+2+4+maxControl {
-			passed = want // a close frame in pieces: its last piece never passes, which the fault shows
+			passed = want // a close frame in pieces: the first ones passed before the last one was found invalid
 		}
 		if passed != want || fault != wantFault {
 			t.Fatalf("passed %d bytes, %v; want %d, %v", passed, fault, want, wantFault)
@@ -352,8 +352,8 @@ func withoutPongs(s []byte) (rest []byte) {
 	return rest
 }
 
-// FuzzSkipPongs: for any frames in any pieces, exactly the pongs are dropped,
-// and the passed bytes end at a boundary whenever the Checker says so.
+// FuzzSkipPongs checks that for any frames in any pieces, exactly the pongs are
+// dropped, and the passed bytes end at a boundary whenever the Checker says so.
 func FuzzSkipPongs(f *testing.F) {
 	f.Add([]byte{0x8A, 4, 0x82, 200, 0x8A, 0, 0x8A, 125, 0x89, 3, 0x8A, 1}, uint8(0))
 	f.Add([]byte{0x01, 9, 0x8A, 125, 0x80, 9, 0x8A, 0}, uint8(6))

@@ -98,8 +98,8 @@ func TestTrackerLength63(t *testing.T) { // P5: a length that exceeds any memory
 	}
 }
 
-// FuzzTracker: however a stream of frames is split into writes, the Tracker is
-// at a boundary exactly between frames, and ToBoundary returns it.
+// FuzzTracker checks that however a stream of frames is split into writes, the
+// Tracker is at a boundary exactly between frames, and ToBoundary returns it.
 func FuzzTracker(f *testing.F) {
 	f.Add([]byte{0, 5, 200}, uint8(3), uint8(1))
 	f.Add([]byte{255, 130, 7, 8}, uint8(1), uint8(2))
