@@ -71,9 +71,9 @@ func mustIndex(t *testing.T, c Config) *Index {
 	return x
 }
 
-// TestIndexHoldsWhatTheLogCannotTake: if the log cannot take a revocation for
-// any reason, this node still refuses the token at once, and reports that the
-// revocation is not durable.
+// TestIndexHoldsWhatTheLogCannotTake checks that if the log cannot take a
+// revocation for any reason, this node still refuses the token at once, and
+// reports that the revocation is not durable.
 func TestIndexHoldsWhatTheLogCannotTake(t *testing.T) {
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -105,8 +105,8 @@ func TestIndexHoldsWhatTheLogCannotTake(t *testing.T) {
 	}
 }
 
-// TestIndexWritesWhatItHolds: once the log accepts revocations again, it gets
-// all held ones, and both the start and the end are logged.
+// TestIndexWritesWhatItHolds checks that once the log accepts revocations
+// again, it gets all held ones, and both the start and the end are logged.
 func TestIndexWritesWhatItHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kept := memory.New(store.Limits{})
@@ -144,8 +144,8 @@ func TestIndexWritesWhatItHolds(t *testing.T) {
 	})
 }
 
-// TestIndexWritesWhatFits: a full log gets as many revocations as fit, that of
-// everything first.
+// TestIndexWritesWhatFits checks that a full log gets as many revocations as
+// fit, first the one that revokes everything.
 func TestIndexWritesWhatFits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := memory.New(store.Limits{Revocations: 3})
@@ -173,8 +173,9 @@ func TestIndexWritesWhatFits(t *testing.T) {
 	})
 }
 
-// TestIndexHoldsEverythingFirst: held revocations are written with that of
-// everything first, and without those that it covers.
+// TestIndexHoldsEverythingFirst checks that held revocations are written
+// starting with the one that revokes everything, and without those that it
+// covers.
 func TestIndexHoldsEverythingFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kept := memory.New(store.Limits{})
@@ -205,8 +206,8 @@ func TestIndexHoldsEverythingFirst(t *testing.T) {
 	})
 }
 
-// TestIndexHoldsNoMoreThanItMay: beyond the limit, a revocation that the log
-// does not accept is refused, with an error that says so.
+// TestIndexHoldsNoMoreThanItMay checks that beyond the limit, a revocation that
+// the log does not accept is refused, with an error that says so.
 func TestIndexHoldsNoMoreThanItMay(t *testing.T) {
 	log := &failing{Revocations: memory.New(store.Limits{}), fault: errDisk}
 	x := mustIndex(t, Config{Log: log, MaxHeld: 2})
@@ -236,8 +237,8 @@ func TestIndexHoldsNoMoreThanItMay(t *testing.T) {
 	}
 }
 
-// TestIndexKeepsRoom: revocations in the log do not count toward the limit of
-// held ones.
+// TestIndexKeepsRoom checks that revocations in the log do not count toward the
+// limit of held ones.
 func TestIndexKeepsRoom(t *testing.T) {
 	log := &failing{Revocations: memory.New(store.Limits{})}
 	x := mustIndex(t, Config{Log: log, MaxHeld: 2})
@@ -254,8 +255,8 @@ func TestIndexKeepsRoom(t *testing.T) {
 	}
 }
 
-// TestFlushWritesWhatFits: a nearly full log gets as many revocations as fit,
-// one by one, and the rest is reported.
+// TestFlushWritesWhatFits checks that a nearly full log gets as many
+// revocations as fit, one by one, and the rest is reported.
 func TestFlushWritesWhatFits(t *testing.T) {
 	kept := memory.New(store.Limits{Revocations: 3})
 	log := &failing{Revocations: kept, fault: errDisk}
@@ -280,8 +281,9 @@ func TestFlushWritesWhatFits(t *testing.T) {
 	}
 }
 
-// TestIndexWritesSmallerBatches: a failing log gets half as many revocations
-// each time, at growing intervals, and twice as many once it works again.
+// TestIndexWritesSmallerBatches checks that a failing log gets half as many
+// revocations each time, at growing intervals, and twice as many once it works
+// again.
 func TestIndexWritesSmallerBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &failing{Revocations: memory.New(store.Limits{}), fault: errDisk}
@@ -324,8 +326,8 @@ func TestIndexWritesSmallerBatches(t *testing.T) {
 	})
 }
 
-// TestUsage: a log without a limit is never full. The warning comes at the
-// level that the pages and the example configuration give.
+// TestUsage checks that a log without a limit is never full. The warning comes
+// at the level that the pages and the example configuration give.
 func TestUsage(t *testing.T) {
 	for name, sentence := range map[string]string{
 		"docs/sessions.md":             fmt.Sprintf("entries, and the server logs a warning at %d %%", warnAt),
@@ -351,8 +353,8 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// TestIndexWarnsOfAFullLog: the warning is logged once each time that the log
-// reaches 80 percent.
+// TestIndexWarnsOfAFullLog checks that the warning is logged once each time
+// that the log reaches 80 percent.
 func TestIndexWarnsOfAFullLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, lines := memory.New(store.Limits{Revocations: 10}), &logLines{}
@@ -401,8 +403,8 @@ func (o *overfillable) Overfill(ctx context.Context, revocations ...store.Revoca
 	return o.Revoke(ctx, revocations...)
 }
 
-// TestFlushOverfills: revocations that a full log refused are written when the
-// process ends, and its limit applies until then.
+// TestFlushOverfills checks that revocations that a full log refused are
+// written when the process ends, and its limit applies until then.
 func TestFlushOverfills(t *testing.T) {
 	kept := memory.New(store.Limits{})
 	log := &overfillable{failing: &failing{Revocations: kept, fault: store.ErrFull}}

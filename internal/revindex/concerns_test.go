@@ -83,8 +83,9 @@ func TestConcerns(t *testing.T) {
 	}
 }
 
-// TestConcernsWithClocksAhead: the verifier's leeway is subtracted from an iat,
-// but not from the start time in a sid. This survives a store.
+// TestConcernsWithClocksAhead checks that the verifier's leeway is subtracted
+// from an iat, but not from the start time in a sid. The claims are decoded
+// from their stored form, which keeps the leeway.
 func TestConcernsWithClocksAhead(t *testing.T) {
 	cut := time.Date(2026, 1, 2, 3, 4, 5, 500e6, time.UTC)
 	second := cut.Truncate(time.Second)
@@ -121,8 +122,8 @@ func TestConcernsWithClocksAhead(t *testing.T) {
 	}
 }
 
-// FuzzCovers: a revocation that covers another one concerns each token that the
-// other concerns.
+// FuzzCovers checks that a revocation that covers another one concerns each
+// token that the other concerns.
 func FuzzCovers(f *testing.F) {
 	for _, sid := range []string{"s", "", "00000000-03e8-7000-8000-000000000000", "00000000-07d0-7000-8000-000000000000"} {
 		for target := byte(store.TargetToken); target < byte(targets); target++ {

@@ -38,8 +38,8 @@ func startIndex(t *testing.T, c Config) *Index {
 	return x
 }
 
-// TestIndexReadsALongLogAtOnce: many pages are read without a pause, and
-// nothing is logged.
+// TestIndexReadsALongLogAtOnce checks that many pages are read without a pause,
+// and nothing is logged.
 func TestIndexReadsALongLogAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, lines := memory.New(store.Limits{}), &logLines{}
@@ -141,7 +141,8 @@ func TestIndexFollows(t *testing.T) {
 	})
 }
 
-// TestIndexTargets: the index answers as each revocation would.
+// TestIndexTargets checks that a revocation of each target revokes exactly the
+// tokens that it concerns.
 func TestIndexTargets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
@@ -174,8 +175,8 @@ func TestIndexTargets(t *testing.T) {
 	})
 }
 
-// TestIndexForgets: an entry is kept until it expires, even if its expiry was
-// extended, and is then removed.
+// TestIndexForgets checks that an entry is kept until it expires, even if its
+// expiry was extended, and is then removed.
 func TestIndexForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := memory.New(store.Limits{})
@@ -206,9 +207,9 @@ func TestIndexForgets(t *testing.T) {
 	})
 }
 
-// TestIndexReportsItsLastContact: contact is at most a second old while the
-// store answers, does not advance while it fails or hangs, and recovers soon
-// afterwards.
+// TestIndexReportsItsLastContact checks that contact is at most a second old
+// while the store answers, does not advance while it fails or hangs, and
+// recovers soon afterwards.
 func TestIndexReportsItsLastContact(t *testing.T) {
 	for name, fault := range map[string]func(*broken, bool){
 		"fails": func(b *broken, on bool) {
@@ -254,8 +255,8 @@ func TestIndexReportsItsLastContact(t *testing.T) {
 	}
 }
 
-// TestIndexIsNotReadyWithoutAStore: an index is not ready before the first full
-// read.
+// TestIndexIsNotReadyWithoutAStore checks that an index is not ready before the
+// first full read.
 func TestIndexIsNotReadyWithoutAStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &broken{Revocations: memory.New(store.Limits{})}
@@ -287,8 +288,8 @@ func (s *swap) Read(ctx context.Context, c store.Cursor) (store.Page, error) {
 }
 func (s *swap) Wait(ctx context.Context, c store.Cursor) error { return s.Load().Wait(ctx, c) }
 
-// TestIndexReadsAnotherLogAnew: after a reset, the index has the entries of the
-// new log, and keeps those of the old one.
+// TestIndexReadsAnotherLogAnew checks that after a reset, the index has the
+// entries of the new log, and keeps those of the old one.
 func TestIndexReadsAnotherLogAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &swap{}

@@ -15,8 +15,9 @@ import (
 	"wsauth/token"
 )
 
-// TestIndexRevokes: a revocation by the index is written to the log, and is in
-// effect and notified at once, even if the index does not follow the log.
+// TestIndexRevokes checks that a revocation by the index is written to the log,
+// and is in effect and notified at once, even if the index does not follow the
+// log.
 func TestIndexRevokes(t *testing.T) {
 	log := memory.New(store.Limits{})
 	told := map[string]int{}
@@ -48,7 +49,8 @@ func TestIndexRevokes(t *testing.T) {
 	}
 }
 
-// TestIndexRevokeInvalid: a revocation that no log accepts has no effect.
+// TestIndexRevokeInvalid checks that a revocation that no log accepts has no
+// effect.
 func TestIndexRevokeInvalid(t *testing.T) {
 	x, err := New(Config{Log: memory.New(store.Limits{}), OnRevoke: func(r store.Revocation) { t.Errorf("notified of %v", r) }})
 	if err != nil {
@@ -62,8 +64,8 @@ func TestIndexRevokeInvalid(t *testing.T) {
 	}
 }
 
-// TestIndexRevokeWaits: Revoke does not return while Run still notifies of the
-// same revocation, except when called by OnRevoke.
+// TestIndexRevokeWaits checks that Revoke does not return nil while Run still
+// notifies of the same revocation.
 func TestIndexRevokeWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := memory.New(store.Limits{})
@@ -94,9 +96,9 @@ func TestIndexRevokeWaits(t *testing.T) {
 	})
 }
 
-// TestIndexCallsOnRevokeOnce: OnRevoke is called once for each revocation,
-// before Revoke returns, even if Run and many calls of Revoke learn of it at
-// the same time.
+// TestIndexCallsOnRevokeOnce checks that OnRevoke is called once for each
+// revocation, before Revoke returns, even if Run and many calls of Revoke learn
+// of it at the same time.
 func TestIndexCallsOnRevokeOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex

@@ -13,8 +13,8 @@ import (
 	"wsauth/token"
 )
 
-// TestSetRefilters: when enough entries were removed, the filter is rebuilt
-// with exactly the entries of the set.
+// TestSetRefilters checks that when enough entries were removed, the filter is
+// rebuilt with exactly the entries of the set.
 func TestSetRefilters(t *testing.T) {
 	now := time.Now()
 	s := newSet()
@@ -53,8 +53,8 @@ func TestSetRefilters(t *testing.T) {
 	}
 }
 
-// TestSweepKeepsWhatWasExtended: a revocation that was added again with a later
-// expiry is kept until then, even after earlier sweeps.
+// TestSweepKeepsWhatWasExtended checks that a revocation that was added again
+// with a later expiry is kept until then, even after earlier sweeps.
 func TestSweepKeepsWhatWasExtended(t *testing.T) {
 	now := time.Now()
 	s := newSet()
@@ -75,8 +75,8 @@ func TestSweepKeepsWhatWasExtended(t *testing.T) {
 	}
 }
 
-// TestFilterIsRarelyWrong: the filter contains every added name, and few
-// others.
+// TestFilterIsRarelyWrong checks that the filter contains every added name, and
+// few others.
 func TestFilterIsRarelyWrong(t *testing.T) {
 	f := newFilter()
 	const n = 100_000
@@ -104,8 +104,8 @@ func TestFilterIsRarelyWrong(t *testing.T) {
 	}
 }
 
-// TestIndexAnswersDuringRevoke: concurrent readers see a revocation once
-// Revoke has returned.
+// TestIndexAnswersDuringRevoke checks that concurrent readers see a revocation
+// once Revoke has returned.
 func TestIndexAnswersDuringRevoke(t *testing.T) {
 	x, err := New(Config{Log: memory.New(store.Limits{})})
 	if err != nil {
