@@ -53,8 +53,8 @@ func byMessage(r slog.Record) Class {
 	return Ordinary
 }
 
-// TestReaderStops: callers do not wait for the reader, the queue is bounded,
-// and a flood of one class leaves room for the others. When the reader
+// TestReaderStops checks that callers do not wait for the reader, the queue is
+// bounded, and a flood of one class leaves room for the others. When the reader
 // continues, the log reports how many lines were lost.
 func TestReaderStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -87,8 +87,8 @@ func TestReaderStops(t *testing.T) {
 	})
 }
 
-// TestClassSpace: each class has exactly the space that docs/operations.md
-// gives, however full the others are.
+// TestClassSpace checks that each class has exactly the space that
+// docs/operations.md gives, however full the others are.
 func TestClassSpace(t *testing.T) {
 	page, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
@@ -150,8 +150,8 @@ func (d *disk) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// TestWriterFails: lines that the writer does not accept are counted as
-// dropped. A partly written line does not run into the next one.
+// TestWriterFails checks that lines that the writer does not accept are counted
+// as dropped. A partly written line does not run into the next one.
 func TestWriterFails(t *testing.T) {
 	for name, room := range map[string]int{"nothing": 0, "a whole line": len("msg=first\n"), "half a line": len("msg=first\nmsg=ref")} {
 		t.Run(name, func(t *testing.T) {
@@ -205,7 +205,8 @@ func untimed(w io.Writer) slog.Handler {
 	}})
 }
 
-// TestCloseIsBounded: Close returns even if the reader never continues.
+// TestCloseIsBounded checks that Close returns even if the reader never
+// continues.
 func TestCloseIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipe{stopped: make(chan struct{})}
@@ -227,8 +228,8 @@ func TestCloseIsBounded(t *testing.T) {
 	})
 }
 
-// TestCloseWaitsForTheReport: a pending report of refusals is written before
-// the log closes.
+// TestCloseWaitsForTheReport checks that a pending report of refusals is
+// written before the log closes.
 func TestCloseWaitsForTheReport(t *testing.T) {
 	begun, proceed := make(chan struct{}), make(chan struct{})
 	var reported atomic.Uint64
@@ -256,8 +257,8 @@ func TestCloseWaitsForTheReport(t *testing.T) {
 	}
 }
 
-// TestG14_RefusalsPerSecondAreBounded: refusals beyond the limit are counted,
-// in the metrics or, for those without a metric, in one line.
+// TestG14_RefusalsPerSecondAreBounded checks that refusals beyond the limit are
+// counted, in the metrics or, for those without a metric, in one line.
 func TestG14_RefusalsPerSecondAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipe{}
@@ -288,8 +289,8 @@ func TestG14_RefusalsPerSecondAreBounded(t *testing.T) {
 	})
 }
 
-// TestLinesAreWhole: lines of many goroutines do not mix, and those of each
-// goroutine stay in order.
+// TestLinesAreWhole checks that lines of many goroutines do not mix, and those
+// of each goroutine stay in order.
 func TestLinesAreWhole(t *testing.T) {
 	p := &pipe{}
 	h := New(Config{Writer: p, Format: text})

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// policy trusts 10.0.0.0/8, fd00::/8 and Unix sockets.
+// policy returns a Policy that trusts 10.0.0.0/8, fd00::/8 and Unix sockets.
 func policy(t testing.TB, source Source) *Policy {
 	t.Helper()
 	trusted, err := ParseNetworks([]string{"10.0.0.0/8", "fd00::/8", "unix"})
@@ -183,8 +183,8 @@ func check(t *testing.T, p *Policy, r *http.Request, addr, origin string) {
 	}
 }
 
-// TestHostAndPortNeedTheirSettings: fields that choose the route are read only
-// if configured.
+// TestHostAndPortNeedTheirSettings checks that fields that choose the route are
+// read only if configured.
 func TestHostAndPortNeedTheirSettings(t *testing.T) {
 	r := request(proxy, "X-Forwarded-Host: app.example", "X-Forwarded-Port: 8443", "Forwarded: for=192.0.2.1;host=app.example")
 	for _, source := range []Source{XForwardedFor, Forwarded} {
@@ -201,8 +201,8 @@ func TestHostAndPortNeedTheirSettings(t *testing.T) {
 	}
 }
 
-// TestSchemeOfTheProxy: the scheme that a proxy reports takes precedence over
-// that of its own connection.
+// TestSchemeOfTheProxy checks that the scheme that a proxy reports takes
+// precedence over that of its own connection.
 func TestSchemeOfTheProxy(t *testing.T) {
 	for fields, want := range map[string]string{"X-Forwarded-Proto: http": "http", "X-Forwarded-Proto: https": "https", "X-Forwarded-For: 192.0.2.1": "https"} {
 		r := request(proxy, fields)
@@ -213,8 +213,8 @@ func TestSchemeOfTheProxy(t *testing.T) {
 	}
 }
 
-// TestFixedScheme: a fixed scheme overrides what a proxy reports, and does not
-// apply to clients that connect directly.
+// TestFixedScheme checks that a fixed scheme overrides what a proxy reports,
+// and does not apply to clients that connect directly.
 func TestFixedScheme(t *testing.T) {
 	for _, source := range []Source{XForwardedFor, Forwarded} {
 		for scheme, host := range map[string]string{"https": "app.example", "http": "app.example:443"} {
@@ -243,8 +243,8 @@ func TestFixedScheme(t *testing.T) {
 	}
 }
 
-// TestUnixPeer: peers on Unix sockets have no address, and are trusted by the
-// name "unix".
+// TestUnixPeer checks that peers on Unix sockets, which have no address, are
+// trusted only by the name "unix".
 func TestUnixPeer(t *testing.T) {
 	r := request("@", "X-Forwarded-For: 192.0.2.1")
 	p := policy(t, XForwardedFor)
@@ -262,8 +262,9 @@ func TestUnixPeer(t *testing.T) {
 	}
 }
 
-// TestProxyProtocolReadsNoFields: the address of the request is then the
-// client's, which may be in a trusted network.
+// TestProxyProtocolReadsNoFields checks that no fields are read with the PROXY
+// protocol. The request then has the client's address, which may be in a
+// trusted network.
 func TestProxyProtocolReadsNoFields(t *testing.T) {
 	r := request(proxy, "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: evil.example", "Forwarded: for=192.0.2.1;proto=https")
 	if c, proxied := policy(t, ProxyProtocol).Client(r); proxied || c != direct(r) {
@@ -282,9 +283,9 @@ func TestWithAndScheme(t *testing.T) {
 	}
 }
 
-// FuzzClient: fields that a client sends before its proxy adds its own, in the
-// same line or another, have no effect, and the result is safe for logs and
-// URLs.
+// FuzzClient checks that fields that a client sends before its proxy adds its
+// own, in the same line or another, have no effect, and the result is safe for
+// logs and URLs.
 func FuzzClient(f *testing.F) {
 	for _, seed := range []string{"", "127.0.0.1", "10.0.0.2, ", `for="`, `for="10.0.0.2`, `for=10.0.0.2;x="\`, "unknown", "10.0.0.2,,", "[::1]:80", "fe80::1%x", "https", `for=a;proto=https;host=b`} {
 		f.Add(seed, seed, seed, true)
@@ -332,8 +333,8 @@ func withField(r *http.Request, name string, lines ...string) *http.Request {
 	return r
 }
 
-// FuzzElement: parsing the members of a valid field from the right gives the
-// same result as parsing from the left.
+// FuzzElement checks that parsing the members of a valid field from the right
+// gives the same result as parsing from the left.
 func FuzzElement(f *testing.F) {
 	f.Add(`for=192.0.2.1, for="a,b";x="\"", proto=https`)
 	f.Add(`for="a\\",for="\,"`)

@@ -39,9 +39,9 @@ func TestReaches(t *testing.T) {
 	}
 }
 
-// TestReachesByOwnAddresses: a listener on all addresses is reached by the
-// addresses of the interfaces, by the machine's name, and by names in the hosts
-// file.
+// TestReachesByOwnAddresses checks that a listener on all addresses is reached
+// by the addresses of the interfaces, by the machine's name, and by names in
+// the hosts file.
 func TestReachesByOwnAddresses(t *testing.T) {
 	own := []string{"[::1%25lo]"}
 	for _, ip := range ownAddresses() {
@@ -80,7 +80,7 @@ func TestReachesByOwnAddresses(t *testing.T) {
 	}
 }
 
-// TestCheckListen: an address to listen on must have a valid host.
+// TestCheckListen checks that an address to listen on must have a valid host.
 func TestCheckListen(t *testing.T) {
 	for _, good := range []string{
 		":8000", "0.0.0.0:8000", "127.0.0.1:0", "[::1]:8000", "[::]:8000", "[fe80::1%eth0]:8000", "[::ffff:1.2.3.4]:80", "localhost:8000",
@@ -104,7 +104,8 @@ func TestCheckListen(t *testing.T) {
 	}
 }
 
-// TestCollide: two listeners need two addresses.
+// TestCollide checks which addresses two listeners cannot have at the same
+// time.
 func TestCollide(t *testing.T) {
 	for _, c := range []struct {
 		a, b string
@@ -133,7 +134,8 @@ func TestCollide(t *testing.T) {
 	}
 }
 
-// TestCheckUpstreamHost: an upstream must have a valid host or socket path.
+// TestCheckUpstreamHost checks that an upstream must have a valid host or
+// socket path.
 func TestCheckUpstreamHost(t *testing.T) {
 	for _, good := range []string{
 		"http://a_b:80", "http://X.example", "https://[fe80::1%25eth0]:80", "http://x:", "http://x:080", "http://app-1.web.:80", "http://127.0.0.1/",
@@ -154,8 +156,8 @@ func TestCheckUpstreamHost(t *testing.T) {
 	}
 }
 
-// TestReachesThroughLinks: every path of a socket is recognized, even before
-// the socket exists.
+// TestReachesThroughLinks checks that every path of a socket is recognized,
+// even before the socket exists.
 func TestReachesThroughLinks(t *testing.T) {
 	folder := t.TempDir()
 	real, linked := filepath.Join(folder, "run"), filepath.Join(folder, "var-run")
@@ -182,8 +184,8 @@ func TestReachesThroughLinks(t *testing.T) {
 	}
 }
 
-// TestCheckASCII: a non-ASCII host is refused, and the error names the form
-// that clients send.
+// TestCheckASCII checks that a non-ASCII host is refused, and the error names
+// the form that clients send.
 func TestCheckASCII(t *testing.T) {
 	for host, want := range map[string]string{
 		"*.münchen.example": "*.xn--mnchen-3ya.example",
@@ -218,8 +220,8 @@ func TestCheckPattern(t *testing.T) {
 	}
 }
 
-// TestServersInAllSpellings: each group has the spellings of one server, and
-// different groups are different servers.
+// TestServersInAllSpellings checks that Server returns the same address for all
+// spellings in a group, and different addresses for different groups.
 func TestServersInAllSpellings(t *testing.T) {
 	groups := [][]string{
 		{"http://127.0.0.1:9000", "http://localhost:9000", "http://LOCALHOST:9000/", "http://[::1]:9000", "http://[::ffff:127.0.0.1]:9000", "http://127.0.0.2:9000", "http://0.0.0.0:9000", "http://[::]:9000", "https://127.0.0.1:9000", "http://localhost.:09000", "http://app.localhost:9000"},

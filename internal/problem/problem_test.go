@@ -55,7 +55,7 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// TestRetryAfter: a delay is rounded up to whole seconds.
+// TestRetryAfter checks that a delay is rounded up to whole seconds.
 func TestRetryAfter(t *testing.T) {
 	for wait, want := range map[time.Duration]string{
 		0: "", -time.Second: "", time.Nanosecond: "1", time.Second: "1", time.Second + 1: "2", time.Minute: "60",
@@ -68,8 +68,8 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestNewMux: an endpoint answers its method, and HEAD if that is GET. Any
-// other path or spelling is 404, without a redirect.
+// TestNewMux checks that an endpoint answers its method, and HEAD if that is
+// GET. Any other path or spelling is 404, without a redirect.
 func TestNewMux(t *testing.T) {
 	ok := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { WriteJSON(w, r.PathValue("id")) })
 	mux := NewMux([]Endpoint{{Method: "GET", Path: "/a/{id}", Handler: ok}, {Method: "POST", Path: "/b", Handler: ok}}, func(w http.ResponseWriter, _ *http.Request, d Document) {

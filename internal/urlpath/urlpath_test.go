@@ -28,7 +28,8 @@ func TestCanonical(t *testing.T) {
 	}
 }
 
-// The length is that of the decoded path, in any spelling.
+// TestCanonicalLength checks that the limit applies to the length of the
+// decoded path, in any spelling.
 func TestCanonicalLength(t *testing.T) {
 	for _, c := range []struct {
 		part string
@@ -105,8 +106,9 @@ func TestHasDots(t *testing.T) {
 	}
 }
 
-// FuzzCanonical: a canonical path is its own canonical form, decodes to the
-// same bytes as the path unless that has dots, and net/url sends it unchanged.
+// FuzzCanonical checks that a canonical path is its own canonical form, decodes
+// to the same bytes as the path unless that has dots, and net/url sends it
+// unchanged.
 func FuzzCanonical(f *testing.F) {
 	for _, v := range vectors(f) {
 		f.Add(v.Path)
@@ -138,7 +140,7 @@ func FuzzCanonical(f *testing.F) {
 	})
 }
 
-// TestClean: the result does not depend on a leading slash.
+// TestClean checks that the result does not depend on a leading slash.
 func TestClean(t *testing.T) {
 	for p, want := range map[string]string{
 		"": "/", "/": "/", "//": "/", "a": "/a", "/a": "/a", "//a": "/a", "/a/": "/a/", "a/": "/a/", "/a//b": "/a/b",
