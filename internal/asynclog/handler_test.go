@@ -258,7 +258,7 @@ func TestCloseWaitsForTheReport(t *testing.T) {
 }
 
 // TestG14_RefusalsPerSecondAreBounded checks that refusals beyond the limit are
-// counted, in the metrics or, for those without a metric, in one line.
+// counted, both in total and in one log line per second.
 func TestG14_RefusalsPerSecondAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipe{}

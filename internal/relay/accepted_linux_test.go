@@ -274,8 +274,8 @@ func TestConnectionsOfAnotherLoop(t *testing.T) {
 	}
 }
 
-// TestSleepingLoop checks that Carry does not wake a sleeping loop, and the
-// tunnel still works in time.
+// TestSleepingLoop checks that a tunnel that is added while the loop sleeps
+// works in time.
 func TestSleepingLoop(t *testing.T) {
 	w := transports[3]
 	for name, does := range map[string]struct {

@@ -166,7 +166,8 @@ func TestHalfClose(t *testing.T) {
 	})
 }
 
-// TestClientLost checks that the upstream is cut without waiting for Grace.
+// TestClientLost checks that the upstream of a lost client is cut without
+// waiting for Grace.
 func TestClientLost(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		w = w.withShortGrace()

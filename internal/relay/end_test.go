@@ -110,7 +110,7 @@ func TestEndInsideTheUpstreamsFrame(t *testing.T) {
 func TestEndInsideAFrameThatIsNeverFinished(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		if !w.pipe {
-			w.grace = 4 * time.Second // a busy machine reads the end before it is over
+			w.grace = 4 * time.Second // so that a busy machine reads the end of the stream before Grace is over
 		}
 		g := newRig(t, w, Pair{})
 		f := fromUpstream(0x82, 300)

@@ -45,7 +45,7 @@ const windowProbe = 300 * time.Millisecond
 func TestG15_ClosingKeepsWhatIsOnItsWay(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		if w.pipe {
-			return // a pipe has no buffer of a kernel
+			return // a pipe has no kernel buffer
 		}
 		r := newRelay(t, Grace, eventloop.Options{Loops: 1, Portable: w.portable})
 		g := rigOf(t, r, w, Pair{})
@@ -61,7 +61,7 @@ func TestG15_ClosingKeepsWhatIsOnItsWay(t *testing.T) {
 			g.client.send(frame)
 			sent += len(frame)
 		}
-		g.client.send(bytes.Repeat(fromClient(0x82, 1<<14), 4)) // more than the upstream takes of it at the end
+		g.client.send(bytes.Repeat(fromClient(0x82, 1<<14), 4)) // more than the upstream takes at the end
 		until(t, "the relay's kernel has it", func() bool { return wsconn.Unsent(g.client.Conn) == 0 })
 
 		var all []byte

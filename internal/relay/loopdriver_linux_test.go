@@ -241,7 +241,7 @@ func TestTurnEnds(t *testing.T) {
 		d := g.driver.(*loopDriver)
 		l := d.loop
 		large := l.Buffer
-		l.Buffer = large[:eventloop.Headroom+len(frame)] // for one frame a read
+		l.Buffer = large[:eventloop.Headroom+len(frame)] // one frame per read
 		defer func() { l.Buffer = large }()
 		g.client.send(all)
 		if !within(patience, func() bool { return wsconn.Unsent(g.client.Conn) == 0 }) {

@@ -13,7 +13,7 @@ import (
 // them, because the client does not read. It returns the bytes sent.
 func (g *rig) fill() (sent []byte) {
 	g.t.Helper()
-	const many, calm = 96 << 10, 60 // longer than TCP takes to probe a full window
+	const many, calm = 96 << 10, 60 // many bytes; calm checks, which take longer than TCP takes to probe a full window
 	frame := fromUpstream(0x82, 1<<12)
 	for before, same := 0, 0; same < calm; {
 		n := wsconn.Unsent(g.upstream.Conn)
