@@ -124,7 +124,7 @@ func TestProxiedRefused(t *testing.T) {
 			}
 			for begun := time.Now(); ; time.Sleep(time.Millisecond) {
 				open, _ := limiter.Usage()
-				if open == 0 { // which the limiter learns after the client
+				if open == 0 { // the limiter learns of it after the client does
 					break
 				}
 				if time.Since(begun) > time.Minute {

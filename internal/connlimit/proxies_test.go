@@ -149,7 +149,7 @@ func TestMove(t *testing.T) {
 	for range 3 {
 		defer enter("", true).Release() // a connection of the proxy itself
 	}
-	for i := range 3 { // of clients at its address
+	for i := range 3 { // of clients at the proxy's address
 		defer enter(proxy, i < 2).Release()
 	}
 	var evicted bool

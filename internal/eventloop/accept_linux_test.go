@@ -142,7 +142,7 @@ func TestNoDescriptors(t *testing.T) {
 				t.Errorf("told of %v", failed)
 			}
 			again := make(chan bool)
-			g.loops[0].Post(func() { // as after a pause, and another
+			g.loops[0].Post(func() { // as after two more pauses
 				for _, h := range g.loops[0].handlers {
 					if l, ok := h.(*listener); ok {
 						for range 2 {

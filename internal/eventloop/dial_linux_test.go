@@ -61,7 +61,8 @@ func TestDialWaits(t *testing.T) {
 	}
 }
 
-// TestDialV6 checks that Dial works over IPv6.
+// TestDialV6 checks that Dial tries an IPv6 address: the connection is refused,
+// because nothing listens there.
 func TestDialV6(t *testing.T) {
 	_, err := Dial(t.Context(), netip.MustParseAddrPort("[::1]:1"), time.Second)
 	if !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, unix.EADDRNOTAVAIL) && !errors.Is(err, unix.EAFNOSUPPORT) {

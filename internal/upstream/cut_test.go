@@ -14,8 +14,8 @@ import (
 
 var errGone = errors.New("the client has left")
 
-// inPipe opens a socket to serve over a pipe, and cancels its context after
-// some time.
+// inPipe opens a socket over a pipe whose other end runs serve. It cancels the
+// context of Open after waits.
 func inPipe(t *testing.T, waits time.Duration, serve func(net.Conn)) (*Socket, context.CancelCauseFunc, error) {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -55,7 +55,8 @@ func newPoolOf(t *testing.T, c Config) *Pool {
 	return p
 }
 
-// speak serves connections with serve, on the network and address of l.
+// speak listens on an address, and serves its connections with serve, one after
+// the other.
 func speak(t *testing.T, network, address string, serve func(net.Conn)) net.Listener {
 	t.Helper()
 	l, err := net.Listen(network, address)
@@ -80,7 +81,8 @@ func speak(t *testing.T, network, address string, serve func(net.Conn)) net.List
 	return l
 }
 
-// answering reads a request's header, writes text and closes the connection.
+// answering returns a function that reads a request's header, writes text and
+// closes the connection.
 func answering(text string) func(net.Conn) {
 	return func(conn net.Conn) {
 		defer conn.Close()

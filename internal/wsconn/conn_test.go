@@ -333,8 +333,8 @@ func TestEndInsideTheHandlersOwnCloseFrame(t *testing.T) {
 	})
 }
 
-// TestCloseWriteDoesNotHoldUpTheEnd checks that over TLS, CloseWrite waits for
-// a write that a slow peer blocks, and the end does not wait for CloseWrite.
+// TestCloseWriteDoesNotHoldUpTheEnd checks that the end does not wait for
+// CloseWrite, which over TLS waits for a write that a slow peer blocks.
 func TestCloseWriteDoesNotHoldUpTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, client := net.Pipe()
