@@ -60,11 +60,11 @@ func TestEnter(t *testing.T) {
 	wait(enter("[2001:db8::2]:2", true), "second")
 	busy := enter("[2001:db8::3]:3", true) // of the same /64
 	other := enter("192.0.2.1:1", true)
-	wait(enter("[2001:db8::4]:4", true), "third") // // both limits are reached
+	wait(enter("[2001:db8::4]:4", true), "third") // both limits are reached
 	if len(evicted) != 1 || evicted[0] != "first" {
 		t.Fatalf("evicted: %q", evicted)
 	}
-	wait(enter("[::ffff:192.0.2.1]:2", true), "fourth") // // only the limit of all connections is reached
+	wait(enter("[::ffff:192.0.2.1]:2", true), "fourth") // only the limit of all connections is reached
 	wait(enter("192.0.2.1:3", true), "fifth")
 	wait(enter("192.0.2.1:4", true), "sixth")
 	if len(evicted) != 4 || evicted[1] != "second" || evicted[2] != "third" || evicted[3] != "fourth" {

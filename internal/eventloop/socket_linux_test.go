@@ -20,8 +20,8 @@ func TestSocketRead(t *testing.T) {
 		ends     bool
 		events   Events
 		reads    []int // bytes, with a buffer of five
-		err      error // of the last
-		readable bool  // after it
+		err      error // of the last read
+		readable bool  // after the last read
 	}{
 		"nothing":         {"", false, Readable, []int{0}, ErrNotReady, false},
 		"a little":        {hello[:3], false, Readable, []int{3}, nil, false},
@@ -280,8 +280,8 @@ func TestTakeNetConn(t *testing.T) {
 	})
 }
 
-// TestIsSocket checks that connections with unread bytes or a wrapper are not
-// sockets.
+// TestIsSocket checks that connections with unread bytes and wrapped
+// connections are not sockets.
 func TestIsSocket(t *testing.T) {
 	c, _ := pair(t)
 	embeds := struct{ *Conn }{c}

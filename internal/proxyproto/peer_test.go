@@ -10,14 +10,15 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// compare parses with another library a header that was parsed as h.
+// compare parses data with another library, and compares the result with h, the
+// header of n bytes that Parse returned.
 func compare(t *testing.T, data []byte, h Header, n int) {
 	t.Helper()
 	in := bufio.NewReaderSize(bytes.NewReader(data), 1<<17)
 	theirs, err := proxyproto.Read(in)
 	if err != nil {
-		// The other library is stricter about parts to ignore: the protocol and the
-		// addresses of LOCAL and UNSPEC.
+		// The other library is stricter about parts that must be ignored: the
+		// protocol and the addresses of LOCAL and UNSPEC.
 		if data[0] == signature[0] && !h.Source.IsValid() {
 			return
 		}

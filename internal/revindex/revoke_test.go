@@ -38,7 +38,8 @@ func TestIndexRevokes(t *testing.T) {
 	if !x.Revoked(&token.Claims{ID: "a"}) || !x.Revoked(&token.Claims{ID: "b"}) || x.Len() != 2 {
 		t.Errorf("the index holds %d", x.Len())
 	}
-	// The times of the second call are later, so each is notified again, once.
+	// If the times of the second call are later, OnRevoke is called for each
+	// once more.
 	for _, id := range []string{"a", "b"} {
 		if told[id] < 1 || told[id] > 2 {
 			t.Errorf("notified of %s %d times", id, told[id])

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// closedOver makes a handler write much and close, while the client reads
-// slowly and keeps sending.
+// closedOver returns a Conn whose handler writes sent and closes it, without
+// reading what the client has sent.
 func closedOver(t *testing.T, sent []byte) (c *Conn, client net.Conn, closed chan struct{}) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -10,7 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// head returns a frame header with a length in 0, 2 or 8 bytes and a mask.
+// head returns a frame header whose length takes extended more bytes: 0, 2 or
+// 8. It has a masking key if mask is set.
 func head(first byte, mask bool, size uint64, extended int) []byte {
 	b := []byte{first, 0}
 	switch extended {
@@ -32,7 +33,7 @@ func head(first byte, mask bool, size uint64, extended int) []byte {
 	return b
 }
 
-// masks returns a client's frame of n bytes.
+// masks returns a client's frame with a payload of n bytes.
 func masks(first byte, n int) []byte {
 	extended := 0
 	switch {

@@ -64,8 +64,8 @@ func TestReadText(t *testing.T) {
 	}
 }
 
-// FuzzReadText checks that the bytes read were allowed by the rules, and no
-// memory is allocated for bytes that do not arrive.
+// FuzzReadText checks that ReadText returns a message only if the first frame
+// breaks no rule, and never more bytes than arrived.
 func FuzzReadText(f *testing.F) {
 	f.Add(clientFrame(fin|opText, "hello"))
 	f.Add(join(clientFrame(opText, "he"), clientFrame(fin|opPing, ""), clientFrame(fin, "llo")))
