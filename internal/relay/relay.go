@@ -22,9 +22,9 @@ import (
 )
 
 // Grace bounds how long a tunnel may take to end after the first close frame,
-// end of a stream or call of End. After a normal end, a side that still takes
-// data gets more, up to wsconn.MaxGrace. The upstream has half of it to finish
-// its frame, and both sides have all of it to hang up.
+// end of a stream or call of End. The upstream has half of Grace to finish its
+// frame, and both sides have all of it to hang up. After a normal end, a side
+// that still takes data gets more time, up to wsconn.MaxGrace.
 const Grace = 5 * time.Second
 
 // defaultStall is the default of [Pair.Stall].

@@ -250,8 +250,8 @@ func (r *Response) opens() {
 }
 
 // Refuse declares that w opens a socket, if at all, only to close it with a
-// reason. The Owner is not notified that it opens. It does nothing if w does
-// not wrap a Response.
+// reason. The Owner is not notified that it opens. Refuse does nothing if w
+// does not wrap a Response.
 func Refuse(w http.ResponseWriter) {
 	for {
 		switch at := w.(type) {
