@@ -14,7 +14,7 @@ import (
 	"wsauth/internal/await"
 )
 
-// Limits for the length of a new password. The server refuses longer ones.
+// Limits for the length of a new password. The server refuses longer passwords.
 const (
 	minPassword = 8    // characters
 	maxPassword = 1024 // bytes

@@ -22,8 +22,8 @@ type configCheckCmd struct {
 	File string `arg:"" env:"WSAUTH_CONFIG" help:"The file."`
 }
 
-// Run validates the file as a server does when it starts with it, without
-// flags and environment.
+// Run validates the file as a server does at startup, but ignores flags and the
+// environment.
 func (c *configCheckCmd) Run() error {
 	d, err := config.Read(c.File)
 	if err != nil {

@@ -25,7 +25,8 @@ func (dataCheckCmd) Help() string {
 	return `Reads all of store.db without changing it, and verifies the checksum of each record and of all records together. A running server did this when it started, and locks the file: stop it first, or check a copy of the folder that was made while it was stopped. Exit status: 0 if no error was found, 1 if the store is damaged or cannot be read, 2 if a running server uses it.`
 }
 
-// statusInUse tells scripts to stop the server, which locks the store.
+// statusInUse is the exit status if a server has locked the store. It tells
+// scripts to stop the server first.
 const statusInUse = 2
 
 // A checkedStore is the JSON output of a check.

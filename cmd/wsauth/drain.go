@@ -22,7 +22,7 @@ func (drainCmd) Help() string {
 	return `/readyz answers 503, new sockets are refused, and open sockets are closed one after the other with code 1012, so that their clients reconnect to other servers. Plain requests are still answered. This cannot be undone: stop the server afterwards. Orchestrators run it before SIGTERM.`
 }
 
-// Validate checks what kong does not.
+// Validate checks the range of --within.
 func (c *drainCmd) Validate() error {
 	if c.Within != 0 && (c.Within < time.Second || c.Within > time.Hour || c.Within%time.Second != 0) {
 		return fmt.Errorf("--within=%s: must be whole seconds, from 1s to 1h", c.Within)

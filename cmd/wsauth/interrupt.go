@@ -16,10 +16,9 @@ import (
 // called stopsItself. This is sufficient to restore the terminal.
 const interruptGrace = 200 * time.Millisecond
 
-// An interruption is the reaction to SIGINT, SIGTERM or SIGHUP, which end a
-// command. A command that waits for a terminal or a pipe cannot be woken, so
-// the process ends without waiting for it, unless the command called
-// stopsItself.
+// An interruption handles SIGINT, SIGTERM and SIGHUP, which end a command. A
+// command that waits for a terminal or a pipe cannot be woken, so the process
+// ends without waiting for it, unless the command called stopsItself.
 type interruption struct {
 	signals chan os.Signal // signals that end the command
 	// SIGHUP ends the command unless it reloads. It has a channel of its own,
@@ -50,7 +49,7 @@ func hangups(ctx context.Context) <-chan os.Signal {
 	return received
 }
 
-// endsAt makes another signal end the command that runs in ctx.
+// endsAt makes an additional signal end the command that runs in ctx.
 func endsAt(ctx context.Context, another os.Signal) {
 	if i, ok := ctx.Value(interruptionKey{}).(*interruption); ok && ctx.Err() == nil {
 		signal.Notify(i.signals, another)
@@ -58,9 +57,9 @@ func endsAt(ctx context.Context, another os.Signal) {
 }
 
 // runUntilSignal runs a command with a context that is canceled at the first
-// signal. If a signal has ended the command, it returns the exit status;
-// otherwise 0 and the error of the command. A second signal ends the process
-// immediately.
+// signal. If a signal has ended the command, it returns the exit status.
+// Otherwise it returns 0 and the error of the command. A second signal ends the
+// process immediately.
 func runUntilSignal(run func(context.Context) error) (status int, err error) {
 	i := &interruption{signals: make(chan os.Signal, 1), hangups: make(chan os.Signal, 1)}
 	ctx, stop := context.WithCancel(context.WithValue(context.Background(), interruptionKey{}, i))
@@ -91,7 +90,7 @@ func runUntilSignal(run func(context.Context) error) (status int, err error) {
 		return 0, err
 	}
 	if number, ok := received.(syscall.Signal); ok {
-		// As shells report a process that a signal ended.
+		// The status that shells report for a process ended by a signal.
 		return 128 + int(number), nil
 	}
 	return 1, nil
@@ -110,8 +109,8 @@ func (i *interruption) wait(done <-chan error) (err error, ended bool) { //nolin
 	return <-done, true
 }
 
-// printInterrupted explains why a command printed nothing. On a terminal, ^C
-// is already in the line.
+// printInterrupted explains why a command printed nothing. On a terminal, it
+// first ends the line that contains ^C.
 func printInterrupted(to io.Writer) {
 	if isTerminal(os.Stderr) {
 		fmt.Fprintln(to)

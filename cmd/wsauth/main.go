@@ -61,8 +61,8 @@ func main() {
 	command.FatalIfErrorf(errtext.Plain(err))
 }
 
-// dropEmpty removes our empty variables from the environment: Compose files
-// and systemd units pass on variables without a value as empty ones.
+// dropEmpty removes the empty WSAUTH_ variables from the environment, because
+// Compose files and systemd units pass variables without a value as empty.
 func dropEmpty() {
 	for _, variable := range os.Environ() {
 		if name, value, _ := strings.Cut(variable, "="); value == "" && strings.HasPrefix(name, "WSAUTH_") {
@@ -94,7 +94,7 @@ func (versionCmd) Run() error {
 	return nil
 }
 
-// version returns the version for other outputs.
+// version returns the output of "wsauth version".
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -32,7 +32,7 @@ func (revokeCmd) Help() string {
 	return `The running server closes the sockets immediately with code 3000, and stores the revocation before it answers. A revocation cannot be undone. Users can log in again: to lock a user out, first remove the name from the user file.`
 }
 
-// Validate checks what kong does not.
+// Validate checks --before.
 func (c *revokeCmd) Validate() error {
 	if c.Before == "" {
 		return nil

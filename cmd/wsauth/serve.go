@@ -111,7 +111,8 @@ func (c *serveCmd) Run(ctx context.Context, flags *kong.Context) error {
 	if err != nil {
 		return printErrors(c.Config, err)
 	}
-	// Until here, files were read that may be pipes.
+	// server.New may read files that are pipes. Until it returns, a signal must
+	// end the process.
 	stopsItself(ctx)
 	return s.Run(ctx, hangups(ctx))
 }

@@ -77,8 +77,8 @@ func (l listed) row() string {
 	return fmt.Sprintf("%s\t%s\t%d\t%s\t%s\t%s\t%s", cell(l.Sub), cell(id), l.Sockets, moment(l.Started), moment(l.Used), cell(l.Remote), cell(l.Agent))
 }
 
-// merge returns the sessions of the store, and those with open sockets that
-// are not among them.
+// merge returns the stored sessions, followed by the sessions with open sockets
+// that are not stored.
 func merge(sessions []adminapi.Session, stored []adminapi.StoredSession) []row {
 	var all []row
 	isStored := map[string]bool{}

@@ -28,7 +28,8 @@ func hideInput(f *os.File) (restore func() error, err error) {
 	if err := unix.IoctlSetTermios(fd, setTermios, &hidden); err != nil {
 		return nil, fmt.Errorf("hide the password: %w", err)
 	}
-	// If the shell continued, it would show what is typed here later.
+	// If Ctrl-Z returned to the shell, the shell would switch the echo on, and
+	// would show what is typed here later.
 	signal.Ignore(unix.SIGTSTP)
 	return func() error {
 		signal.Reset(unix.SIGTSTP)

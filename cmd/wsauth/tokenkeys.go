@@ -99,7 +99,7 @@ func openRing(path string) (*keyring.Ring, error) {
 	return ring, nil
 }
 
-// noKeys adds to the error of a missing folder of keys how to create it.
+// noKeys adds advice to the error of a missing key folder: how to create it.
 func noKeys(path string, err error) error {
 	if errors.Is(err, os.ErrNotExist) && !isFolder(path) {
 		return fmt.Errorf("%w; create it with: wsauth keys generate --keys=%s", err, path)
@@ -169,7 +169,7 @@ func isKeySet(data []byte) bool {
 	return json.Unmarshal(data, &set) == nil && set.Keys != nil
 }
 
-// keyNames lists the keys of a source for a person.
+// keyNames returns a readable list of the keys of a source.
 func keyNames(ctx context.Context, keys token.KeySource) string {
 	set, err := keys.KeySet(ctx, "")
 	if err != nil {

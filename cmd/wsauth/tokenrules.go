@@ -142,8 +142,8 @@ func (r tokenRules) source(path string, log *slog.Logger) (token.KeySource, erro
 	return keys, nil
 }
 
-// mayBeSet reports whether a configuration that was not specified may make the
-// server accept more.
+// mayBeSet reports whether the server may accept more than these flags say,
+// because its configuration was not specified.
 func (r tokenRules) mayBeSet() bool { return r.ofServer() && r.Config == "" }
 
 // nameConfig is a hint to specify the configuration of the server.

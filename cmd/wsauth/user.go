@@ -46,7 +46,7 @@ type userAddCmd struct {
 }
 
 // Run writes the file. It reads the file before asking for the password and
-// again afterwards, because that may take minutes.
+// again afterwards, because the user may take minutes to type it.
 func (c *userAddCmd) Run(ctx context.Context) error {
 	if _, err := usersOrNone(password.ReadFile(c.File)); err != nil {
 		return err
@@ -144,7 +144,7 @@ func indexOf(users []password.User, name string) int {
 	return slices.IndexFunc(users, func(u password.User) bool { return u.Name == name })
 }
 
-// newUser asks for a password.
+// newUser asks for a password and returns the user with its hash.
 func newUser(ctx context.Context, name string) (password.User, error) {
 	if err := password.CheckName(name); err != nil {
 		return password.User{}, err
