@@ -10,8 +10,8 @@ import (
 )
 
 // CORS configures which pages of other origins may read the responses of a
-// route. In a file it may also be the word upstream, which is then the only
-// origin.
+// route. In a file, the word upstream may replace the mapping. It is then the
+// only origin.
 type CORS struct {
 	Origins     CORSOrigins   `yaml:"origins"`
 	Credentials bool          `yaml:"credentials"`

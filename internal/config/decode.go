@@ -33,7 +33,7 @@ var (
 	sizeType     = reflect.TypeFor[Size]()
 )
 
-// value decodes n into v. Keys that n does not have keep their value in v.
+// value decodes n into v. Keys that n lacks keep their value in v.
 func (d *decoder) value(key string, n *node, v reflect.Value, tag reflect.StructTag) {
 	if n.kind == refused {
 		return
@@ -60,7 +60,7 @@ func (d *decoder) value(key string, n *node, v reflect.Value, tag reflect.Struct
 	case v.Kind() == reflect.Struct:
 		d.structure(key, n, v)
 	default:
-		// The tests decode every key.
+		// Unreachable: the tests decode every key.
 		panic("config: no value of the type " + v.Type().String())
 	}
 	if _, positive := tag.Lookup("positive"); positive && v.IsZero() && !d.faults.concern(key) {
@@ -133,9 +133,9 @@ func (d *decoder) list(key string, n *node, v reflect.Value) {
 	v.Set(all)
 }
 
-// notA reports that n is not a collection as wanted. A missing value is an
-// error and does not mean an empty collection: a list whose items were all
-// removed, such as scopes, must not grant access by accident.
+// notA reports that n is not the wanted collection. A missing value is an error
+// and does not mean an empty collection: a list whose items were all removed,
+// such as scopes, must not grant access by accident.
 func (d *decoder) notA(wanted, empty, key string, n *node) {
 	if n.kind == none {
 		d.fault(key, n.line, "has no value: write %s for none, or remove the line to use the default", empty)
@@ -144,7 +144,7 @@ func (d *decoder) notA(wanted, empty, key string, n *node) {
 	d.fault(key, n.line, "must be %s; found %s", wanted, n.kind)
 }
 
-// mapping replaces v by the pairs of n, with arbitrary keys.
+// mapping replaces v by the pairs of n, whose keys are arbitrary.
 func (d *decoder) mapping(key string, n *node, v reflect.Value) {
 	if n.kind != mapping {
 		d.notA("a mapping, such as {a: b}", "{}", key, n)

@@ -75,8 +75,8 @@ func Parse(file string, text []byte) *Document {
 }
 
 // Override declares that the value of a key comes from another source, such as
-// "--addr". Faults of the value then name the source, and faults of the value
-// in the file are dropped.
+// "--addr". Faults of the value then name the source. Faults of the value in
+// the file are dropped.
 func (d *Document) Override(key, source string) {
 	d.sources[key] = source
 	var kept Faults
@@ -99,8 +99,8 @@ func (d *Document) fault(key, format string, args ...any) Fault {
 // defaultSource maps a key whose default depends on another key to that key.
 var defaultSource = map[string]string{"refresh_ttl": "access_ttl", "session_ttl": "refresh_ttl"}
 
-// line returns the line of a key, or of the key that contains it or that its
-// default depends on.
+// line returns the line of a key. If the key is not in the file, it returns the
+// line of the key that contains it or that its default depends on, or 1.
 func (d *Document) line(key string) int {
 	for at := key; at != ""; at = parent(at) {
 		if line := d.lines[at]; line > 0 {
@@ -113,8 +113,9 @@ func (d *Document) line(key string) int {
 	return 1
 }
 
-// source returns the source of the value of a key, if it is not from the file;
-// or of the key that contains it or that its default depends on.
+// source returns the source of the value of a key if the file does not set it,
+// or else "". If the key has no source, it returns that of the key that
+// contains it or that its default depends on.
 func (d *Document) source(key string) string {
 	for at := key; at != ""; at = parent(at) {
 		if s := d.sources[at]; s != "" {

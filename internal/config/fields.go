@@ -9,8 +9,8 @@ import (
 	"wsauth/internal/gateway/fault"
 )
 
-// fieldGroups are the fields of gateway.Config whose fields are keys of their
-// own.
+// fieldGroups matches the fields of gateway.Config that only group other
+// fields: each field of the group has its own key.
 var fieldGroups = regexp.MustCompile(`^(Tokens|Limits|Login|Front)\.`)
 
 // fieldKeys maps the fields of gateway.Config, proxy.Route and nested types to

@@ -33,8 +33,8 @@ func (b *build) checkFiles() {
 	}
 }
 
-// A trust identifies which upstream servers a route trusts. Equal ones share a
-// *tls.Config, so that the gateway recognizes an unchanged route.
+// A trust identifies which upstream servers a route trusts. Equal trusts share
+// a *tls.Config, so that the gateway recognizes an unchanged route.
 type trust struct {
 	ca       [sha256.Size]byte // hash of the file; zero for the system's roots
 	server   string

@@ -31,7 +31,7 @@ type Maker struct {
 	// Logger is used by the gateway. Default: none.
 	Logger *slog.Logger
 
-	// Files enables the check of the files of users and certificates, for a
+	// Files enables checks of the user file and the certificate files, for a
 	// server that is about to start.
 	Files bool
 
@@ -155,7 +155,7 @@ func (b *build) checkGateway(c gateway.Config) {
 	}
 }
 
-// checkServer checks the settings that are not the gateway's.
+// checkServer checks the settings that the gateway does not check.
 func (b *build) checkServer() {
 	s := &b.Settings
 	b.checkAddress("listen", s.Listen)

@@ -97,8 +97,9 @@ func readNodes(source []byte) (root *node, faults Faults) {
 	return root, r.faults
 }
 
-// unreadable returns why source must not be passed to the parser, which would
-// take too long, and the line of the reason. why is empty if it may be passed.
+// unreadable returns why source must not be passed to the parser, for example
+// because parsing would take too long, and the line of the cause. why is empty
+// if source may be parsed.
 func unreadable(source []byte) (line int, why string) {
 	if len(source) > maxBytes {
 		return 1, fmt.Sprintf("the file is longer than %d KiB", maxBytes>>10)
@@ -131,8 +132,8 @@ func unreadable(source []byte) (line int, why string) {
 	return 0, ""
 }
 
-// quoted matches the parts of the file that the parser quotes. They may be
-// confidential.
+// quoted matches the parts of the file that errors of the parser quote. They
+// may be confidential.
 var quoted = regexp.MustCompile(`"[^"]{2,}"`)
 
 // syntax reports a syntax error.
@@ -151,7 +152,7 @@ func (r *reading) fault(line int, format string, args ...any) {
 	r.faults = append(r.faults, Fault{Line: r.inside(line), Text: fmt.Sprintf(format, args...)})
 }
 
-// inside returns the nearest line that exists in the file.
+// inside returns line, or the nearest line that exists in the file.
 func (r *reading) inside(line int) int { return min(max(line, 1), r.lines) }
 
 func lineOf(n ast.Node) int {

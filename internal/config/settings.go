@@ -14,9 +14,9 @@ import (
 // Settings is the content of a file. The fields correspond to the keys in
 // their tags, which docs/configuration.md describes.
 //
-// The tag "file" marks the name of a file, which is relative to the folder of
-// the configuration. "off" allows the word [Off] instead. "enum" lists the
-// valid words. "positive" excludes zero.
+// The tag "file" marks file names, which are relative to the folder of the
+// configuration. "off" allows the word [Off] instead of a file. "enum" lists
+// the valid words. "positive" excludes zero.
 type Settings struct {
 	Listen                        string        `yaml:"listen"`
 	TLS                           TLS           `yaml:"tls"`

@@ -11,8 +11,8 @@ import (
 const (
 	pollInterval = 250 * time.Millisecond
 
-	// quietPolls is the number of polls without a change that end a change in
-	// place.
+	// quietPolls is the number of polls without another change after which a
+	// change in place is reported.
 	quietPolls = 4
 
 	// unsurePolls is the number of polls for which the kernel may be late to
@@ -23,7 +23,7 @@ const (
 	maxLinks = 40
 )
 
-// A Change is how a watched file has changed.
+// A Change describes how a watched file has changed.
 type Change int
 
 const (
@@ -123,7 +123,7 @@ func (w *Watcher) Run(ctx context.Context, changed func(Change)) {
 }
 
 // takeSnapshot returns the state of a clean path. info is nil if there is no
-// file, which may be the case for a moment while an editor writes it.
+// file. While an editor writes the file, it may be missing for a moment.
 func takeSnapshot(path string) snapshot {
 	l := snapshot{final: path}
 	for len(l.links) < maxLinks {

@@ -29,7 +29,7 @@ func newPin(l snapshot) pin {
 
 func (p pin) release() {
 	if p >= 0 {
-		// Errors do not matter, since it was not read.
+		// Errors do not matter: the descriptor was never read.
 		_ = syscall.Close(int(p))
 	}
 }
@@ -51,7 +51,8 @@ type arrival struct {
 	name string
 }
 
-// newArrivals returns nil if the system has reached its limit.
+// newArrivals starts inotify. It returns nil if the system has reached its
+// limit.
 func newArrivals() *arrivals {
 	fd, err := syscall.InotifyInit1(syscall.IN_CLOEXEC | syscall.IN_NONBLOCK)
 	if err != nil {
@@ -75,7 +76,7 @@ func (a *arrivals) watch(paths ...string) {
 	a.dirs, a.names = map[string]int32{}, map[arrival]bool{}
 	for _, path := range paths {
 		dir := filepath.Dir(path)
-		// A write after a rename makes it a change in place.
+		// A write to a renamed file is a change in place.
 		const events = syscall.IN_MOVED_TO | syscall.IN_CREATE | syscall.IN_MODIFY | syscall.IN_ONLYDIR
 		watch, err := syscall.InotifyAddWatch(a.fd, dir, events)
 		if err != nil {
