@@ -75,8 +75,8 @@ func (f *configFile) part(settings config.Settings, g routeUpdater) *part {
 }
 
 // reload applies the current content of the file. If there is any error,
-// nothing changes. If the file was not read on request, reload does nothing if
-// its content is the same.
+// nothing changes. If the content is the same, reload does nothing, unless the
+// request is explicit.
 func (f *configFile) reload(ctx context.Context, r reloadRequest) (done adminapi.Reloaded) {
 	const unchanged = "the configuration is unchanged"
 	before := f.text

@@ -40,7 +40,7 @@ func DataFolder(named string) (string, error) {
 }
 
 // DefaultDataFolder returns the data folder of a server that does not set one,
-// or "" if it must.
+// or "" if there is no default.
 func DefaultDataFolder() string {
 	dir, err := DataFolder("")
 	if err != nil {
@@ -189,8 +189,8 @@ func openStore(dir string, limits config.Store, keys string, acceptLost bool) (*
 }
 
 // damageError returns an error that says how to repair a damaged store. No
-// repair restores the latest revocations; [recorder.checkLost] detects that if
-// there is a record of the store.
+// repair restores the latest revocations. [recorder.checkLost] detects that
+// they are lost, if there is a record of the store.
 func damageError(path string, damage *bolt.DamageError, records recordFiles, acceptLost bool) error {
 	after := "the next start then revokes everything that started before it, because revocations are lost either way"
 	switch {
@@ -202,7 +202,7 @@ func damageError(path string, damage *bolt.DamageError, records recordFiles, acc
 	return fmt.Errorf("%s is damaged (%s): restore a copy that passes wsauth data check, or move the file away to start with an empty store; %s", path, damage.What, after)
 }
 
-// A StoreState is the result of [CheckStore].
+// A StoreState is the state of a store, as found by [CheckStore].
 type StoreState string
 
 // The states of a store.
@@ -213,7 +213,7 @@ const (
 	StoreInUse   StoreState = "in_use" // by a server, which has checked it
 )
 
-// A StoreCheck is what CheckStore found out about a store.
+// A StoreCheck is the result of [CheckStore].
 type StoreCheck struct {
 	File   string
 	State  StoreState

@@ -30,7 +30,7 @@ func (s *Server) listen(ctx context.Context) error {
 	if s.listener != nil {
 		address = s.listener.Addr().String()
 		if text := s.settings.PlainHTTP(address); text != "" && s.settings.PlainHTTP(s.settings.Listen) == "" && s.listener.Addr().Network() == "tcp" {
-			// The settings have another address.
+			// The warnings about the settings do not cover this address.
 			s.log.Warn("insecure", "setting", text)
 		}
 	} else if s.listener, err = listenAt(ctx, address); err != nil {
@@ -63,8 +63,8 @@ func listenAt(ctx context.Context, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// hasDemoUser reports whether the demonstration's user may log in, whose
-// password is well known.
+// hasDemoUser reports whether the demonstration's user may log in. Its password
+// is public.
 func (s *Server) hasDemoUser() bool {
 	return s.settings.Users == "" && (len(s.settings.Routes) == 0 || s.settings.InsecureDemoUser)
 }

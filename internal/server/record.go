@@ -27,8 +27,8 @@ const (
 	recordInterval = 10 * time.Second
 )
 
-// recordFiles are the two files of which one records the position of the
-// revocation log.
+// recordFiles holds the two possible paths of the file that records the
+// position of the revocation log.
 //
 // The file is in the key folder, because keys whose tokens were revoked must
 // not be used with a store that has lost the revocations. If the key folder is

@@ -1,5 +1,5 @@
-// Package server is what "wsauth serve" runs. It reads the configuration,
-// opens everything that a gateway needs, and serves it until it is stopped.
+// Package server implements "wsauth serve". It reads the configuration, opens
+// everything that a gateway needs, and serves it until it is stopped.
 //
 //	server.go      New and Run: the order in which things start and stop
 //	configfile.go  reads the configuration, and applies a changed one
@@ -36,8 +36,8 @@ type Config struct {
 	// File is the configuration file. Empty: none.
 	File string
 
-	// Override changes the settings of File, or the defaults without one. It
-	// is called each time the file was read. Required.
+	// Override changes the settings of File, or the defaults without one. It is
+	// called each time the configuration is read. Required.
 	Override func(*config.Document)
 
 	// Providers returns identity providers that replace those of File, if
@@ -72,8 +72,8 @@ type Server struct {
 }
 
 // New reads and validates the configuration. The error is a [config.Faults] if
-// the settings have errors. The files that the configuration names are read
-// for validation, which does not end with ctx if one of them is a pipe.
+// the settings have errors. To validate them, New also reads the files that
+// they name. If one of these is a pipe, New may still block after ctx is done.
 func New(ctx context.Context, c Config) (s *Server, err error) {
 	file := newConfigFile(c)
 	document, err := file.read(ctx)
@@ -106,9 +106,9 @@ func New(ctx context.Context, c Config) (s *Server, err error) {
 	}, nil
 }
 
-// Run opens what the server needs and serves until ctx is done. It then closes
-// all sockets, and what it opened. It reads its files again whenever it
-// receives from hangups. Run must be called once.
+// Run opens everything that the server needs, and serves until ctx is done. It
+// then closes all sockets, and everything that it opened. It reads its files
+// again whenever it receives from hangups. Run must be called once.
 func (s *Server) Run(ctx context.Context, hangups <-chan os.Signal) (err error) {
 	defer s.flushLog()
 	defer func() { err = errors.Join(err, s.close()) }()
@@ -128,8 +128,8 @@ func (s *Server) Run(ctx context.Context, hangups <-chan os.Signal) (err error) 
 	return s.serve(ctx)
 }
 
-// serve serves clients until ctx is done. Sockets that had to be cut after the
-// setting drain are not an error.
+// serve serves clients until ctx is done. It returns no error if sockets were
+// cut because they had not closed within the time set by drain.
 func (s *Server) serve(ctx context.Context) error {
 	s.served = true
 	err := s.gateway.Serve(ctx, s.listener)
@@ -148,7 +148,7 @@ func (s *Server) onClose(stop func()) {
 	})
 }
 
-// close undoes what was opened, in reverse order.
+// close calls the closers in reverse order.
 func (s *Server) close() (err error) {
 	for i := len(s.closers) - 1; i >= 0; i-- {
 		err = errors.Join(err, s.closers[i]())

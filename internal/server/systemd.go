@@ -80,9 +80,9 @@ func notifyStopping(ctx context.Context, log *slog.Logger, drain time.Duration) 
 	}
 }
 
-// keepAlive sends watchdog notifications to the service manager, at the
-// interval that it requires, until stop is called. Before each, it calls the
-// gateway: if that hangs, no notification is sent.
+// keepAlive sends watchdog notifications to the service manager, at a third of
+// the interval that it requires, until stop is called. Before each, it calls
+// the gateway. If that call hangs, no notification is sent.
 func keepAlive(g *gateway.Gateway, log *slog.Logger) (stop func()) {
 	every, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || every == 0 {

@@ -154,9 +154,10 @@ func (u *userFile) reload(ctx context.Context, g *gateway.Gateway, r reloadReque
 	return done
 }
 
-// finish ends the sessions of outdated users, and then saves the current
-// users, so that the next run of the server finds those whose sessions it
-// could not end. It reports whether some are left.
+// finish ends the sessions of outdated users. When all have ended, it saves the
+// current users. Until then the saved users are the old ones, so that the next
+// run of the server finds those who are outdated. finish reports whether it
+// must be called again.
 func (u *userFile) finish(ctx context.Context, g *gateway.Gateway) (again bool) {
 	u.outdated = slices.DeleteFunc(u.outdated, func(name string) bool {
 		err := u.endUser(ctx, g, name)
