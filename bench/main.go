@@ -38,8 +38,8 @@ import (
 	"strings"
 )
 
-// figures are in the order in which "all" measures them. The first ones, of
-// the guard, need nothing but Go, and are measured by default.
+// figures lists the measurements in the order of "all". The first ones, of the
+// guard, need nothing but Go, and are the default.
 var figures = []struct {
 	name    string
 	measure func() error

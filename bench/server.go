@@ -218,7 +218,8 @@ func (c *child) ask(what string) (usage, error) {
 	return u, err
 }
 
-// settle waits until the number of goroutines is what it was at first.
+// settle waits until no more than the given number of goroutines run, or at
+// most ten seconds.
 func (c *child) settle(goroutines int) (usage, error) {
 	deadline := time.Now().Add(10 * time.Second)
 	for {

@@ -32,7 +32,7 @@ type Revocations struct {
 	Pending int `json:"pending"`
 }
 
-// Open is how much is open.
+// Open counts the open sockets and requests, and their sessions and users.
 type Open struct {
 	Sockets  int `json:"sockets"`
 	Requests int `json:"requests"` // plain requests that have taken longer than a second
@@ -126,8 +126,8 @@ type Revoke struct {
 	Session    *string `json:"session,omitzero"`    // a sid
 	User       *string `json:"user,omitzero"`       // a sub: the sessions started until Before
 	Everything *bool   `json:"everything,omitzero"` // true: all sessions started until Before
-	// Before goes with User and Everything: a time in RFC 3339, not in the
-	// future. Default: now.
+	// Before is only for User and Everything: a time in RFC 3339 that is not in
+	// the future. Default: now.
 	Before *string `json:"before,omitzero"`
 }
 

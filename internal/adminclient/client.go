@@ -116,7 +116,7 @@ func (c *Client) StoredSessions(ctx context.Context, user string) ([]adminapi.St
 	return stored.Sessions, err
 }
 
-// Revoke revokes what order says, and returns what has ended.
+// Revoke sends a request to revoke, and returns what has ended.
 func (c *Client) Revoke(ctx context.Context, order adminapi.Revoke) (adminapi.Revoked, error) {
 	var done adminapi.Revoked
 	err := c.post(ctx, "/v1/revoke", order, &done)

@@ -79,8 +79,8 @@ func (p *Provider) KeysURL() string { return p.issuer + JWKS }
 // Transport returns a transport that reaches the provider.
 func (p *Provider) Transport() http.RoundTripper { return p.transport }
 
-// Fetches returns the number of requests for a path, without those while the
-// provider was down.
+// Fetches returns the number of requests for a path. Those while the provider
+// was down are not counted.
 func (p *Provider) Fetches(path string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -103,7 +103,7 @@ func (p *Provider) Down() {
 	p.hangUp()
 }
 
-// Up ends Down.
+// Up undoes Down.
 func (p *Provider) Up() { p.down.Store(false) }
 
 // Answer makes h answer requests for a path, or restores the normal answer if h

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Sign signs a token with the provider's newest key. header is added to alg
-// and kid, claims to iss; a nil value removes a member.
+// Sign signs a token with the provider's newest key. header is added to alg and
+// kid, and claims to iss. A nil value removes a member.
 func (p *Provider) Sign(header, claims map[string]any) string {
 	p.t.Helper()
 	p.mu.Lock()
@@ -37,8 +37,8 @@ func (p *Provider) SignWith(kid string, header, claims map[string]any) string {
 }
 
 // AccessToken signs an access token of RFC 9068 for the audiences chat and
-// account. changes are made to its claims, and to typ of its header; a nil
-// value removes a member.
+// account. changes apply to its claims, and to typ of its header. A nil value
+// removes a member.
 func (p *Provider) AccessToken(subject, session string, changes map[string]any) string {
 	p.t.Helper()
 	now := time.Now().Unix()

@@ -97,8 +97,8 @@ func Printable(text string) string {
 }
 
 // Escape escapes characters that control a terminal or change the direction of
-// text, in the form of JSON, so that JSON stays equivalent. Bytes that are not
-// UTF-8 become U+FFFD.
+// text. It uses the escapes of JSON, so that JSON keeps its meaning. Bytes that
+// are not UTF-8 become U+FFFD.
 func Escape(text string) string {
 	var b strings.Builder
 	for _, r := range text {

@@ -71,7 +71,7 @@ func (f *Folder) Has(name string) bool {
 // Read returns the content of the file called name.
 //
 // It refuses files that are not regular, that another user owns, that the group
-// or others can access, that are empty or longer than [MaxBytes]. The error
+// or others can access, or that are empty or longer than [MaxBytes]. The error
 // says how to fix this. For mounted volumes there are two exceptions: name may
 // be a symbolic link to a file in the same folder or below, and a file of root
 // may be readable by a group. Errors never contain the content.
@@ -99,7 +99,7 @@ func (f *Folder) Read(name string) ([]byte, error) {
 	return readAll(file, path)
 }
 
-// at puts the whole path into an error about a file in a folder.
+// at replaces the path in an error about a file in a folder by the whole path.
 func at(path string, err error) error {
 	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // as package os returns it
 		return &fs.PathError{Op: "open", Path: path, Err: e.Err}

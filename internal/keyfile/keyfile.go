@@ -41,8 +41,8 @@ func Create(path string, data []byte) error { return write(path, data, os.Link) 
 // is on disk before it gets the name.
 func Replace(path string, data []byte) error { return write(path, data, os.Rename) }
 
-// write writes data to a temporary file beside path, syncs it, and calls put
-// to give it its name.
+// write writes data to a temporary file in the folder of path, syncs it, and
+// calls put to give it its name.
 func write(path string, data []byte, put func(tmp, path string) error) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600, O_EXCL
 	if err != nil {
@@ -59,9 +59,10 @@ func write(path string, data []byte, put func(tmp, path string) error) error {
 	return nil
 }
 
-// ReadFile reads a file outside a folder of keys. Symbolic links may lead to
-// it, as programs that renew certificates create them. The folders of path and
-// of the target must satisfy [OpenFolder], and the file [Folder.Read].
+// ReadFile reads a file outside a key folder. path may contain symbolic links,
+// such as those that programs for renewing certificates create. The folders of
+// path and of its target must satisfy [OpenFolder], and the target must satisfy
+// [Folder.Read].
 func ReadFile(path string) ([]byte, error) {
 	named, err := OpenFolder(filepath.Dir(path))
 	if err != nil {

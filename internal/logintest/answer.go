@@ -28,8 +28,8 @@ func (a Answer) Decode(t *testing.T) map[string]any {
 	return v
 }
 
-// WantProblem checks that the answer is a problem document with a reason, and
-// with detail in its detail.
+// WantProblem checks that the answer is a problem document with this status and
+// reason, and that its detail contains detail.
 func (a Answer) WantProblem(t *testing.T, status int, reason, detail string) {
 	t.Helper()
 	if a.StatusCode != status {

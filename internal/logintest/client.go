@@ -73,7 +73,7 @@ func (c *Client) Call(method, path, body string, headers ...string) Answer {
 	return a
 }
 
-// Send is Call for any body. It compares nothing.
+// Send is like Call, but sends any body and does not check the answer.
 func (c *Client) Send(method, path string, body io.Reader, headers ...string) Answer {
 	c.T.Helper()
 	req, err := http.NewRequest(method, c.URL+path, body)
@@ -215,7 +215,7 @@ func (c *Client) WantClose(conn *websocket.Conn, code websocket.StatusCode, reas
 	}
 }
 
-// WantEcho sends a message, which must come back.
+// WantEcho checks that the server echoes a message.
 func (c *Client) WantEcho(conn *websocket.Conn, message string) {
 	c.T.Helper()
 	c.Write(conn, message)

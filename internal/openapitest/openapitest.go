@@ -22,7 +22,7 @@ func init() {
 	}
 }
 
-// A Document is an OpenAPI document that was found valid.
+// A Document is a valid OpenAPI document.
 type Document struct{ *openapi3.T }
 
 // Parse parses a document and validates it.
@@ -46,8 +46,8 @@ func Read(name string) func() (Document, error) {
 	})
 }
 
-// anywhere are the statuses that every path may answer with. The document does
-// not repeat them for each.
+// anywhere lists the statuses that every path may answer with. The document
+// does not repeat them for each.
 var anywhere = map[int]bool{
 	http.StatusMethodNotAllowed:            true,
 	http.StatusRequestURITooLong:           true,

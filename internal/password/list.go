@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxName is the maximum length of a user name in bytes. That of a token's
-// subject is the same.
+// maxName is the maximum length of a user name in bytes, as for the subject of
+// a token.
 const maxName = 256
 
 // maxFaults is the maximum number of faults that parseList reports.
@@ -135,7 +135,7 @@ func (l *List) Users() []User { return slices.Clone(l.users) }
 
 // Find returns the hash of a user. If the name is unknown, it returns false and
 // the hash of another user, which the caller must verify as well. The choice
-// depends on the name. So the response times for unknown names are distributed
+// depends on the name, so the response times for unknown names are distributed
 // like those for known ones, and stay the same for each name, even if the
 // hashes in the file differ in cost.
 func (l *List) Find(name string) (Hash, bool) {

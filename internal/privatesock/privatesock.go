@@ -97,7 +97,7 @@ func cannotBind(path, made string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// noAbstract rewrites a path that begins with @, which would otherwise name an
+// noAbstract rewrites a path that begins with @. Otherwise it would name an
 // abstract socket, which every user can open.
 func noAbstract(path string) string {
 	if strings.HasPrefix(path, "@") {

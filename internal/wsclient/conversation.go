@@ -168,7 +168,7 @@ func (v *conversation) late() error {
 // close closes the socket normally. err is the reason, or nil if the work is
 // done.
 func (v *conversation) close(err error) *End {
-	// A server that does not answer has had enough time.
+	// An error does not matter: the server has had enough time to answer.
 	_ = v.socket.conn.Close(websocket.StatusNormalClosure, "")
 	return &End{By: ByClient, Code: codeNormal, Err: err}
 }

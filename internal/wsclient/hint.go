@@ -54,7 +54,7 @@ func unreachable(what string, u *url.URL, err error) error {
 	return &Failure{worded{what + " " + u.Host + ": " + text, err}, hint}
 }
 
-// worded is an error with another text.
+// worded replaces the text of an error.
 type worded struct {
 	text string
 	error
@@ -63,8 +63,9 @@ type worded struct {
 func (w worded) Error() string { return w.text }
 func (w worded) Unwrap() error { return w.error }
 
-// How net/http describes a response that is not HTTP, and how that begins if
-// the server expects TLS: with an alert (RFC 8446 §5.1).
+// The start of the error of net/http for a response that is not HTTP, and the
+// start of the response that it quotes if the server expects TLS, which is an
+// alert (RFC 8446 §5.1).
 const (
 	malformed = "malformed HTTP "
 	tlsAlert  = `"\x15\x03`
@@ -142,8 +143,8 @@ func throughProxy(resp *http.Response) string {
 	return "the answer came through the proxy " + inspect.Printable(proxy.Host) + " (HTTP_PROXY), or from it"
 }
 
-// isForTLS reports whether a server that expects TLS on its port has answered
-// a plain request, with the texts of Go, nginx, Apache and others.
+// isForTLS reports whether a response says that a plain request reached a port
+// that expects TLS, in the words of Go, nginx, Apache and others.
 func isForTLS(status int, body []byte) bool {
 	if status != http.StatusBadRequest && status != http.StatusUpgradeRequired && status != 497 {
 		return false

@@ -130,8 +130,8 @@ func (r *Reporter) renewalFailed(err error, last bool) error {
 
 func (r *Reporter) loggedOut() error { return r.tell(event{Event: "logged_out"}, "logged out") }
 
-// ended reports how the socket was closed. If that is not normal, the text is
-// the error of the command, which is printed anyway.
+// ended reports how the socket was closed. It prints text only after a normal
+// closure: otherwise the text is the error of the command.
 func (r *Reporter) ended(e *End) error {
 	means, advice := e.explain()
 	text := ""
@@ -141,14 +141,12 @@ func (r *Reporter) ended(e *End) error {
 	return r.tell(event{Event: "closed", By: e.By, Code: e.Code, Reason: e.Reason, Text: means, Advice: string(advice)}, text)
 }
 
-// refused reports a refusal in JSON only, because the text is the error of the
-// command.
+// refused reports a refusal in JSON only: the text is the error of the command.
 func (r *Reporter) refused(e *Refusal) error {
 	return r.tell(event{Event: "refused", Step: e.Step, Status: e.Status, Reason: e.Reason, Text: e.Text, Advice: string(e.Advice), Wait: e.RetryAfter, Hint: e.Hint}, "")
 }
 
-// failed reports a failure in JSON only, because the text is the error of the
-// command.
+// failed reports a failure in JSON only: the text is the error of the command.
 func (r *Reporter) failed(err error) error {
 	e := event{Event: "failed", Text: err.Error()}
 	if f, ok := errors.AsType[*Failure](err); ok {

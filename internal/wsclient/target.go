@@ -145,9 +145,9 @@ func listOf(schemes []string) string {
 	return strings.Join(schemes[:last], "://, ") + ":// or " + schemes[last] + "://"
 }
 
-// inBrackets returns an address with its IPv6 host put in brackets, without
-// user and query, if the brackets are missing. For other addresses it returns
-// "". scheme is used if the address has none.
+// inBrackets returns an address with the missing brackets of its IPv6 host,
+// without user and query. If no brackets are missing, it returns "". scheme is
+// used if the address has none.
 func inBrackets(scheme, front string) string {
 	if begins, rest, found := strings.Cut(front, "://"); found {
 		scheme, front = begins, rest

@@ -41,8 +41,8 @@ func (l *Log) Take() string {
 	return l.text.String()
 }
 
-// WaitFor waits until the log contains text: servers write much of it after
-// their clients have seen the event.
+// WaitFor waits until the log contains text. Servers often log an event after
+// their clients have seen it.
 func (l *Log) WaitFor(t testing.TB, text string) {
 	t.Helper()
 	l.Wait(t, text, func(log string) bool { return strings.Contains(log, text) })

@@ -9,16 +9,15 @@ import (
 )
 
 // Pipes is a listener whose connections are pipes in memory, for servers in a
-// synctest bubble: in one, reading from the network counts as being busy, and
-// time would stand still.
+// synctest bubble. A goroutine that reads from the network is not durably
+// blocked there, so time would not advance.
 type Pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
 	close  sync.Once
 }
 
-// NewPipes returns a listener. A server must Accept from it: dialing waits for
-// that.
+// NewPipes returns a listener. Dialing waits until a server accepts.
 func NewPipes() *Pipes { return &Pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
 
 // Dial connects to the server from an address, which may be "". Like TCP

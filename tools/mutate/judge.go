@@ -161,9 +161,9 @@ func (j *judge) cover(t *test, plain program) error {
 	return lines.Err()
 }
 
-// reaching returns the tests that reach a change: its own block or, if it is in
-// none, as a case is, any block of its function. All tests reach a change
-// outside of functions.
+// reaching returns the tests that reach a change, that is, its block. If the
+// change is in no block, as a case is, any block of its function will do. All
+// tests reach a change outside of functions.
 func (j *judge) reaching(c change) []*test {
 	if c.function == nil {
 		return j.tests

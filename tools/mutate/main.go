@@ -8,7 +8,7 @@
 // packages whose tests are run, by default PACKAGE alone.
 //
 // All chosen changes are compiled into one test program, and the environment
-// variable MUTANT switches one of them on. The compiler gets them by an
+// variable MUTANT switches one of them on. The compiler reads them from an
 // overlay, so no file of the project changes. Coverage says which tests reach a
 // change; the fastest run first, and the first failure ends it. A failure or a
 // time-out counts only if it happens twice. A test that takes five times as
