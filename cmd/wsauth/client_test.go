@@ -35,10 +35,10 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.text }
 
-// clientCmd makes a script command of a method. The first argument names the
-// client, unless it is omitted. With "!" the server must refuse the request.
-// The last argument is then the expected status, or the code of a close frame;
-// the default is 401.
+// clientCmd returns a script command that calls a method. The first argument
+// names the client, unless it is omitted. With "!" the server must refuse the
+// request. The last argument is then the expected status, or the code of a
+// close frame. The default is 401.
 func clientCmd(method func(c *client, ctx context.Context, args []string) error) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, fails bool, args []string) {
 		s := theServer(ts)

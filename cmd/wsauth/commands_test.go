@@ -128,8 +128,8 @@ func wordsOf(line string) []string {
 	return words
 }
 
-// TestShownCommandsParse: every command of this program in the pages, the help,
-// messages and units is valid, with its flags.
+// TestShownCommandsParse checks that every command of this program in the
+// pages, the help, messages and units is valid, with its flags.
 func TestShownCommandsParse(t *testing.T) {
 	for _, name := range os.Environ() {
 		if name, _, _ := strings.Cut(name, "="); strings.HasPrefix(name, "WSAUTH_") {
@@ -185,8 +185,8 @@ func isName(t *testing.T, words []string) bool {
 	return true
 }
 
-// TestShownFlagsExist: every flag and environment variable on a page exists in
-// this program, or in another program on that page.
+// TestShownFlagsExist checks that every flag and environment variable on a page
+// exists in this program, or in another program on that page.
 func TestShownFlagsExist(t *testing.T) {
 	parser, err := kong.New(&cli{})
 	if err != nil {
@@ -233,8 +233,8 @@ func TestShownFlagsExist(t *testing.T) {
 	}
 }
 
-// TestOperatorCommandsHaveJSON: all commands that ask the running server have
-// --json, as docs/admin.md says.
+// TestOperatorCommandsHaveJSON checks that all commands that query the running
+// server have --json, as docs/admin.md says.
 func TestOperatorCommandsHaveJSON(t *testing.T) {
 	page, err := os.ReadFile("../../docs/admin.md")
 	if err != nil {

@@ -29,7 +29,8 @@ func sayHello(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// The command itself detects whether its output is a terminal.
+// TestConnectEscapesForATerminal checks that the command detects whether its
+// output is a terminal.
 func TestConnectEscapesForATerminal(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(sayHello))
 	defer server.Close()
@@ -52,7 +53,8 @@ func TestConnectEscapesForATerminal(t *testing.T) {
 	}
 }
 
-// An untrusted certificate is refused with advice, and both flags work.
+// TestConnectOverTLS checks that an untrusted certificate is refused with
+// advice, and that both flags work.
 func TestConnectOverTLS(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(sayHello))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)

@@ -56,7 +56,8 @@ func secretless(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 }
 
-// Every flag on the page about the command exists.
+// TestConnectPageNamesFlags checks that every flag on the page about the
+// command exists.
 func TestConnectPageNamesFlags(t *testing.T) {
 	page, err := os.ReadFile("../../docs/connect.md")
 	if err != nil {

@@ -104,9 +104,9 @@ func (c *child) works(metrics string) error {
 	return failed
 }
 
-// TestG13_Descriptors: however many connections clients open, operators and
-// logins get through, the store can be written, open sockets continue, and no
-// refusal blames the upstream.
+// TestG13_Descriptors checks that however many connections clients open,
+// operators and logins get through, the store can be written, open sockets
+// continue, and no refusal blames the upstream.
 func TestG13_Descriptors(t *testing.T) {
 	c := startScarce(t, fmt.Sprintf("insecure_demo_user: true\nmax_sockets: 0\nmetrics: {listen: '127.0.0.1:0'}\nroutes: [{path: /, upstream: '%s'}]\n", echoServer(t)))
 	if err := c.login(t.Context(), []string{"test", "test"}); err != nil {

@@ -20,8 +20,8 @@ import (
 // names of packages before the fault, and system calls.
 var packageNames = regexp.MustCompile(`\b(dial|lookup|connect): |dial (tcp|unix)|(^|: |error=")(net/http|net/url|time|x509|gateway|password|keyfile|keyring|idp|token|store/bolt|filelock|jwks|certfile): |\b(Config|Options)\.|\b(open|lstat|stat|statat|openat|read|mkdir) [^ ]+: `)
 
-// TestErrorsForPeople: the error of a command is one clear sentence with
-// advice, and names no package.
+// TestErrorsForPeople checks that the error of a command is one clear sentence
+// with advice, and names no package.
 func TestErrorsForPeople(t *testing.T) {
 	dir := t.TempDir()
 	taken, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed below

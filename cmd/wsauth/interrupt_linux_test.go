@@ -76,8 +76,8 @@ func (w *waiting) wantEnd(number syscall.Signal) {
 
 var endSignals = map[string]syscall.Signal{"SIGINT": syscall.SIGINT, "SIGTERM": syscall.SIGTERM, "SIGHUP": syscall.SIGHUP}
 
-// TestSignalsEndWhatWaitsForAPipe: a command that waits for standard input or a
-// named pipe ends at the first signal.
+// TestSignalsEndWhatWaitsForAPipe checks that a command that waits for standard
+// input or a named pipe ends at the first signal.
 func TestSignalsEndWhatWaitsForAPipe(t *testing.T) {
 	const pipe = "PIPE" // replaced by the path of a named pipe
 	for _, args := range [][]string{
@@ -144,8 +144,9 @@ func TestSignalsEndWhatWaitsForAPipe(t *testing.T) {
 	}
 }
 
-// TestSignalsEndWhatWaitsForATerminal: a command that waits for a terminal ends
-// at the first signal, including Ctrl-C, and the terminal echoes again.
+// TestSignalsEndWhatWaitsForATerminal checks that a command that waits for a
+// terminal ends at the first signal, including Ctrl-C, and that the terminal
+// echoes again.
 func TestSignalsEndWhatWaitsForATerminal(t *testing.T) {
 	for _, c := range []struct {
 		args   []string
@@ -232,8 +233,8 @@ func showsInput(t *testing.T, terminal *os.File) bool {
 	return state.Lflag&unix.ECHO != 0
 }
 
-// TestSignalsLetAServerStop: a server that has read its files shuts down
-// normally, with status 0, even if a later read of a pipe hangs.
+// TestSignalsLetAServerStop checks that a server that has read its files shuts
+// down normally, with status 0, even if a later read of a pipe hangs.
 func TestSignalsLetAServerStop(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "wsauth.yaml")

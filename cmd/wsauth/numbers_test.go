@@ -19,8 +19,8 @@ import (
 	"wsauth/token/keyring"
 )
 
-// TestDefaultsInHelp: without flags, "wsauth serve" behaves as with an empty
-// file, so the defaults in its help are those of the configuration.
+// TestDefaultsInHelp checks that the defaults in the help of "wsauth serve" are
+// those of the configuration: without flags, it behaves as with an empty file.
 func TestDefaultsInHelp(t *testing.T) {
 	for _, name := range os.Environ() {
 		if name, _, _ := strings.Cut(name, "="); strings.HasPrefix(name, "WSAUTH_") {
@@ -54,8 +54,8 @@ func TestDefaultsInHelp(t *testing.T) {
 	}
 }
 
-// TestBoundsInHelp: a bound in the help of "wsauth serve" is that of the key in
-// docs/configuration.md, which another test checks.
+// TestBoundsInHelp checks that each bound in the help of "wsauth serve" is that
+// of the key in docs/configuration.md, which another test checks.
 func TestBoundsInHelp(t *testing.T) {
 	page, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {
@@ -83,7 +83,8 @@ func TestBoundsInHelp(t *testing.T) {
 	}
 }
 
-// TestNumbersInHelp: the numbers in help texts are those of the program.
+// TestNumbersInHelp checks that the numbers in help texts are those of the
+// program.
 func TestNumbersInHelp(t *testing.T) {
 	for file, sentences := range map[string][]string{
 		"tokenrules.go": {fmt.Sprintf("at most 1m (default: none; %v for iat and nbf of a server's own tokens)", store.ClockStep)},

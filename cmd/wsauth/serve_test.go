@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The page about the configuration has the variable and the key of every flag,
-// and no other flags.
+// TestPageHasEveryFlag checks that the page about the configuration has the
+// variable and the key of every flag, and no other flags.
 func TestPageHasEveryFlag(t *testing.T) {
 	page, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {

@@ -61,8 +61,8 @@ func service(t *testing.T, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// The service manager is notified when the server is ready, alive, reloading
-// and stopping.
+// TestNotify checks that the service manager is notified when the server is
+// ready, alive, reloading and stopping.
 func TestNotify(t *testing.T) {
 	m := newManager(t)
 	cmd := service(t, "wsauth", "serve", "--addr=127.0.0.1:0", "--config=wsauth.yaml", "--drain=40s")
@@ -94,8 +94,8 @@ func TestNotify(t *testing.T) {
 	}
 }
 
-// The server uses the socket of the service manager. A client that connected
-// before the server started is served.
+// TestSocketActivation checks that the server uses the socket of the service
+// manager, and serves a client that connected before the server started.
 func TestSocketActivation(t *testing.T) {
 	activate := testenv.NeedProgram(t, "systemd-socket-activate")
 	free, err := net.Listen("tcp", "127.0.0.1:0")

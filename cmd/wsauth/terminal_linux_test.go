@@ -33,7 +33,8 @@ func TestTerminalDoesNotShowAPassword(t *testing.T) {
 	}
 }
 
-// isTerminal distinguishes a terminal from other devices.
+// TestIsTerminal checks that isTerminal distinguishes a terminal from other
+// devices.
 func TestIsTerminal(t *testing.T) {
 	if terminal, _ := openTerminal(t); !isTerminal(terminal) {
 		t.Error("a terminal is none")

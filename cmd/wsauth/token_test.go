@@ -10,9 +10,10 @@ import (
 	"wsauth/token"
 )
 
-// L6: a token of "wsauth token issue" that was issued in the second of a
-// revocation is revoked if it was issued before it, and valid if it was issued
-// after it, although both have the same iat.
+// TestL6_IssuedInTheSecondOfARevocation checks tokens of "wsauth token issue"
+// that were issued in the same second as a revocation. Those issued before it
+// are revoked, and those issued after it are valid, although they have the same
+// iat.
 func TestL6_IssuedInTheSecondOfARevocation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key, err := token.GenerateKey(token.HS256)

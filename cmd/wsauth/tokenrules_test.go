@@ -17,9 +17,9 @@ import (
 	"wsauth/token"
 )
 
-// TestVerifyAsTheServerDoes: with --data, the server's own tokens are verified
-// by its rules: its clock may have been set back since it issued them. Tokens
-// of other keys get no such leeway.
+// TestVerifyAsTheServerDoes checks that with --data, the server's own tokens
+// are verified by its rules: its clock may have been set back since it issued
+// them. Tokens of other keys get no such leeway.
 func TestVerifyAsTheServerDoes(t *testing.T) {
 	const secret = "a secret of tests, 32 bytes or more"
 	data := t.TempDir()
@@ -73,8 +73,9 @@ func TestVerifyAsTheServerDoes(t *testing.T) {
 	}
 }
 
-// TestVerifyByConfiguration: with --config, tokens are verified by the server's
-// settings, including those of its providers, and with the keys that it names.
+// TestVerifyByConfiguration checks that with --config, tokens are verified by
+// the server's settings, including those of its providers, and with the keys
+// that it names.
 func TestVerifyByConfiguration(t *testing.T) {
 	const secret = "a secret of tests, 32 bytes or more"
 	dir := t.TempDir()

@@ -156,9 +156,9 @@ func openSocket(t *testing.T, c *child) {
 	c.conn = conn
 }
 
-// TestG13_LogThatNobodyReads: a full pipe blocks nothing. Sockets, health
-// checks, logins and the operators' commands work. When the log is read again,
-// it has all audit lines, and the number of others that were lost.
+// TestG13_LogThatNobodyReads checks that a full pipe blocks nothing: sockets,
+// health checks, logins and the operators' commands work. When the log is read
+// again, it has all audit lines, and the number of lines that were lost.
 func TestG13_LogThatNobodyReads(t *testing.T) {
 	c := startChild(t, fmt.Sprintf("insecure_demo_user: true\nlog: {access: true, refusals_per_second: 0}\nroutes: [{path: /, upstream: '%s', refusal: close}]\n", echoServer(t)), "wsauth")
 	openSocket(t, c)
@@ -186,8 +186,8 @@ func TestG13_LogThatNobodyReads(t *testing.T) {
 	}
 }
 
-// TestG13_LogWhoseReaderIsGone: the server continues when the log's reader has
-// ended. Lines are dropped and counted.
+// TestG13_LogWhoseReaderIsGone checks that the server continues when the log's
+// reader has ended. Lines are dropped and counted.
 func TestG13_LogWhoseReaderIsGone(t *testing.T) {
 	c := startChild(t, fmt.Sprintf("insecure_demo_user: true\nmetrics: {listen: '127.0.0.1:0'}\nroutes: [{path: /, upstream: '%s'}]\n", echoServer(t)), "wsauth")
 	openSocket(t, c)
@@ -219,7 +219,8 @@ func TestG13_LogWhoseReaderIsGone(t *testing.T) {
 	}
 }
 
-// TestG13_EndWithALogThatNobodyReads: the server still stops soon.
+// TestG13_EndWithALogThatNobodyReads checks that the server still stops within
+// seconds.
 func TestG13_EndWithALogThatNobodyReads(t *testing.T) {
 	c := startChild(t, "log: {refusals_per_second: 0}\nroutes: [{path: /, upstream: 'http://127.0.0.1:1'}]\n", "wsauth")
 	c.refused(2000)
@@ -239,8 +240,8 @@ func TestG13_EndWithALogThatNobodyReads(t *testing.T) {
 	}
 }
 
-// TestG14_Refusals: by default, 100 refusals are logged per second, and one
-// line counts the others.
+// TestG14_Refusals checks that by default, 100 refusals are logged per second,
+// and that one line counts the others.
 func TestG14_Refusals(t *testing.T) {
 	c := startChild(t, "routes: [{path: /, upstream: 'http://127.0.0.1:1'}]\n", "wsauth")
 	lines := make(chan int)
