@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The socket's path is relative to the folder of the file, unless the socket is
-// off.
+// TestAdminSocketMayBeOff checks that the socket's path is relative to the
+// folder of the file, unless the socket is off.
 func TestAdminSocketMayBeOff(t *testing.T) {
 	for text, want := range map[string]string{
 		"off":          Off,
@@ -57,7 +57,8 @@ func TestAdminHost(t *testing.T) {
 	}
 }
 
-// The token file is checked before a server starts.
+// TestAdminTokenFileIsRead checks that the token file is checked before a
+// server starts.
 func TestAdminTokenFileIsRead(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "wsauth.yaml")

@@ -92,8 +92,8 @@ func withKey(key, value string) string {
 	return text
 }
 
-// TestPageBounds: a value at a bound in docs/configuration.md is accepted, and
-// the next one beyond it is an error of that key.
+// TestPageBounds checks that a value at a bound in docs/configuration.md is
+// accepted, and that the next one beyond it is an error of that key.
 func TestPageBounds(t *testing.T) {
 	bounds := boundsOf(t)
 	if len(bounds) < 17 {

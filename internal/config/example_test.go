@@ -37,7 +37,7 @@ func allKeys(t reflect.Type, prefix string) (keys []string) {
 	return keys
 }
 
-// The example sets the defaults.
+// TestExampleHasTheDefaults checks that the example sets the defaults.
 func TestExampleHasTheDefaults(t *testing.T) {
 	d := Parse("example.yaml", []byte(Example()))
 	if _, err := (&Maker{}).Make(d); err != nil {
@@ -63,8 +63,8 @@ func whole(t *testing.T) string {
 	return text
 }
 
-// With all commented settings enabled, the example has every key, and is valid
-// except for keys that exclude each other.
+// TestExampleHasEveryKey checks that with all commented settings enabled, the
+// example has every key, and is valid except for keys that exclude each other.
 func TestExampleHasEveryKey(t *testing.T) {
 	d := Parse("example.yaml", []byte(whole(t)))
 	for _, f := range d.faults {
@@ -92,7 +92,8 @@ func TestExampleHasEveryKey(t *testing.T) {
 	}
 }
 
-// The settings of the example's route are the defaults of a route.
+// TestExampleRouteHasTheDefaults checks that the settings of the example's
+// route are the defaults of a route.
 func TestExampleRouteHasTheDefaults(t *testing.T) {
 	shown := Parse("example.yaml", []byte(whole(t))).Settings
 	plain := Parse("plain.yaml", []byte("routes: [{path: /ws, upstream: 'http://127.0.0.1:9000'}]\n")).Settings.Routes[0]
@@ -123,8 +124,8 @@ func TestExampleRouteHasTheDefaults(t *testing.T) {
 // A docRow is a row of the page: a key and its default.
 var docRow = regexp.MustCompile("(?m)^\\| `([a-z][^`]+)` \\|(.*?)\\| .+ \\|$")
 
-// The page about the configuration has every key with its default, and no other
-// key.
+// TestPageHasEveryKey checks that the page about the configuration has every
+// key with its default, and no other key.
 func TestPageHasEveryKey(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "configuration.md"))
 	if err != nil {

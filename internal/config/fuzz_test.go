@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// For any text, nothing panics, every error has a line of the file and is
-// itself one line, and parsing again gives the same result. A text without an
-// error yields settings that a gateway accepts.
+// FuzzParse checks that for any text, nothing panics, every error has a line of
+// the file and is itself one line, and parsing again gives the same result. A
+// text without an error must yield settings that a gateway accepts.
 func FuzzParse(f *testing.F) {
 	files, err := filepath.Glob("testdata/faulty/*.yaml")
 	if err != nil || len(files) == 0 {

@@ -53,8 +53,8 @@ func faultsOf(t *testing.T, text string) []string {
 // text".
 var wanted = regexp.MustCompile(`#! (.*)$`)
 
-// The files of faulty state the errors of each line. All of them are found at
-// once, and no others.
+// TestEveryErrorHasItsLine checks that the errors that the files of faulty
+// state for each line are found all at once, and no others.
 func TestEveryErrorHasItsLine(t *testing.T) {
 	files, err := filepath.Glob("testdata/faulty/*.yaml")
 	if err != nil || len(files) == 0 {
@@ -89,8 +89,8 @@ func TestEveryErrorHasItsLine(t *testing.T) {
 	}
 }
 
-// Errors do not repeat a value written in the wrong place, nor passwords in
-// URLs.
+// TestFaultsShowNoSecrets checks that errors repeat neither a value written in
+// the wrong place nor passwords in URLs.
 func TestFaultsShowNoSecrets(t *testing.T) {
 	const secret = "hunter2-canary"
 	for _, text := range []string{
@@ -113,7 +113,8 @@ func TestFaultsShowNoSecrets(t *testing.T) {
 	}
 }
 
-// An error caused by an override names the override.
+// TestFaultsOfOverrides checks that an error caused by an override names the
+// override.
 func TestFaultsOfOverrides(t *testing.T) {
 	d := Parse("f.yaml", []byte("access_ttl: 1h\nlisten: [x]\nmax_sockets: 3\n"))
 	d.Settings.Listen = "127.0.0.1:0"
@@ -205,8 +206,8 @@ routes:
 	}
 }
 
-// TestDefaultsAreThoseOfTheGateway: a file with only the required settings, and
-// an empty one, get the gateway's own defaults.
+// TestDefaultsAreThoseOfTheGateway checks that an empty file, and one with only
+// the required settings, get the gateway's own defaults.
 func TestDefaultsAreThoseOfTheGateway(t *testing.T) {
 	key, err := token.GenerateKey(token.ES256)
 	if err != nil {
@@ -251,7 +252,8 @@ func TestDefaultsAreThoseOfTheGateway(t *testing.T) {
 	}
 }
 
-// Every field of a route is a key, so that its faults have a line.
+// TestEveryFieldHasAKey checks that every field of a route is a key, so that
+// its faults have a line.
 func TestEveryFieldHasAKey(t *testing.T) {
 	keys := strings.Join(allKeys(reflect.TypeFor[Settings](), ""), " ") + " "
 	for _, typ := range []reflect.Type{reflect.TypeFor[proxy.Route](), reflect.TypeFor[proxy.RouteLimits](), reflect.TypeFor[proxy.Health]()} {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Input that would keep the parser busy for long is refused first, with its
-// line.
+// TestUnreadable checks that input that would keep the parser busy for long is
+// refused first, with its line.
 func TestUnreadable(t *testing.T) {
 	for name, c := range map[string]struct {
 		text string

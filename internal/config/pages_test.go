@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Each YAML block of the README and of the pages is a whole configuration. The
-// files that it names need not exist.
+// TestPagesHaveNoFault checks that each YAML block of the README and of the
+// pages is a complete configuration. The files that it names need not exist.
 func TestPagesHaveNoFault(t *testing.T) {
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil || len(pages) == 0 {

@@ -47,8 +47,8 @@ func (w *watched) rename(text string) {
 	w.do(os.Rename(w.path("next"), w.path("f.yaml")))
 }
 
-// TestWatcher: only a rename onto the path, or another target of a link on the
-// way, is reported at once as a change.
+// TestWatcher checks that only a rename onto the path, or a new target of a
+// link in the path, is reported at once as a change.
 func TestWatcher(t *testing.T) {
 	type step = func(w *watched)
 	stop := func(d time.Duration) step { return func(*watched) { time.Sleep(d) } }
