@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// TestNumbersInPages: the times in the documentation are those of the program.
+// TestNumbersInPages checks that the times in the documentation are those of
+// the program.
 func TestNumbersInPages(t *testing.T) {
 	inSeconds := func(d time.Duration) string { return fmt.Sprintf("%v s", d.Seconds()) }
 	for page, sentences := range map[string][]string{

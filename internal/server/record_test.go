@@ -12,8 +12,9 @@ import (
 	"wsauth/store/bolt"
 )
 
-// TestRecordWithoutKeyFolder: if the key folder cannot be written to, such as
-// a mounted secret, the position of the log is recorded in the data folder.
+// TestRecordWithoutKeyFolder checks that if the key folder cannot be written
+// to, as with a mounted secret, the position of the log is recorded in the data
+// folder.
 func TestRecordWithoutKeyFolder(t *testing.T) {
 	type folders struct{ keys, data string }
 	open := func(t *testing.T, in folders) *bolt.Store {
@@ -65,8 +66,8 @@ func TestRecordWithoutKeyFolder(t *testing.T) {
 			db, record := filepath.Join(in.data, storeName), filepath.Join(in.data, recordName)
 			run := run
 			if beside := filepath.Join(t.TempDir(), recordName); stale != "" {
-				// Root may write everywhere, so the file is moved to where it would
-				// otherwise be written.
+				// The test may run as root, who can write to any key folder. So
+				// the file is moved to where it would otherwise be written.
 				in.keys = filepath.Dir(beside)
 				writable := run
 				run = func(t *testing.T, in folders, revoke string) bool {

@@ -37,8 +37,8 @@ func newServer(t *testing.T, change func(*config.Settings)) *Server {
 	return s
 }
 
-// Run closes everything that it opened, whether it is stopped or fails.
-// TestMain detects remaining goroutines.
+// TestRunCloses checks that Run closes everything that it opened, whether it is
+// stopped or fails. TestMain detects remaining goroutines.
 func TestRunCloses(t *testing.T) {
 	s := newServer(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -93,8 +93,8 @@ func wantClosed(t *testing.T, s *Server) {
 	}
 }
 
-// A server does not let the demo user, whose password is public, log in from
-// other machines.
+// TestDemoUserIsLocal checks that a server does not let the demo user, whose
+// password is public, log in from other machines.
 func TestDemoUserIsLocal(t *testing.T) {
 	for want, change := range map[string]func(*config.Settings){
 		"other machines can reach 0.0.0.0:0": func(c *config.Settings) { c.Listen = "0.0.0.0:0" },

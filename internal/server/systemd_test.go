@@ -32,9 +32,9 @@ func pending(t *testing.T, conn *net.UnixConn) string {
 	return string(message[:max(n, 0)])
 }
 
-// TestNotifyStopping: the service manager is notified before the process can
-// exit, however fast the server stops. It is not notified of a server that
-// stops because of an error.
+// TestNotifyStopping checks that the service manager is notified before the
+// process can exit, however fast the server stops. It is not notified of a
+// server that stops because of an error.
 func TestNotifyStopping(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
