@@ -69,7 +69,8 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
-// A session that the client started is ended if no socket opens.
+// TestLogoutAfterARefusal checks that a session that the client started is
+// ended if no socket opens.
 func TestLogoutAfterARefusal(t *testing.T) {
 	handlers := logins("900")
 	bearers := make(chan string, 1)
@@ -93,8 +94,9 @@ func TestLogoutAfterARefusal(t *testing.T) {
 	}
 }
 
-// If the access token has expired, the refresh token logs out. A session that
-// the server does not have need not be ended.
+// TestLogoutWithAnExpiredAccessToken checks that the refresh token logs out if
+// the access token has expired. A session that the server does not have need
+// not be ended.
 func TestLogoutWithAnExpiredAccessToken(t *testing.T) {
 	var got string
 	r := newRig(t, map[string]http.HandlerFunc{"POST /auth/logout": func(w http.ResponseWriter, r *http.Request) {
@@ -112,8 +114,8 @@ func TestLogoutWithAnExpiredAccessToken(t *testing.T) {
 	}
 }
 
-// TestAnswersOfProxies: the response of a proxy says nothing about the session.
-// A renewal is tried again, and a logout fails.
+// TestAnswersOfProxies checks that the response of a proxy says nothing about
+// the session: a renewal is tried again, and a logout fails.
 func TestAnswersOfProxies(t *testing.T) {
 	for name, c := range map[string]struct {
 		status     int
@@ -187,9 +189,10 @@ func TestAddHeader(t *testing.T) {
 	}
 }
 
-// A refresh without a response is repeated with the same key, within the call
-// and in the next; the one after it has another. net/http itself repeats
-// requests with a key, so the number is not checked.
+// TestRefreshRepeatsItsKey checks that a refresh without a response is repeated
+// with the same key, within the call and in the next call. The refresh after it
+// has another key. net/http itself repeats requests with a key, so the number
+// of requests is not checked.
 func TestRefreshRepeatsItsKey(t *testing.T) {
 	handlers := logins("900")
 	renew := handlers["POST /auth/refresh"]

@@ -20,7 +20,8 @@ var advices = map[string]wsauth.Advice{
 	"`wait`":    wsauth.AdviceWait,
 }
 
-// This client explains a close code as the page about close codes does.
+// TestAdviceIsThatOfTheDocumentation checks that this client explains a close
+// code as the page about close codes does.
 func TestAdviceIsThatOfTheDocumentation(t *testing.T) {
 	page, err := os.ReadFile("../../docs/close-codes.md")
 	if err != nil {
@@ -57,15 +58,16 @@ func TestAdviceIsThatOfTheDocumentation(t *testing.T) {
 	}
 }
 
-// A reason is explained only with its own code.
+// TestReasonOfAnotherCode checks that a reason is explained only with its own
+// code.
 func TestReasonOfAnotherCode(t *testing.T) {
 	if means, advice := explain(3003, "token_expired"); means != "" || advice != wsauth.AdviceStop {
 		t.Errorf("%q, %q", means, advice)
 	}
 }
 
-// The status of a refused request and the close code of a refused socket are
-// explained alike.
+// TestAdviceOfStatus checks that the status of a refused request and the close
+// code of a refused socket are explained alike.
 func TestAdviceOfStatus(t *testing.T) {
 	for _, reason := range wsauth.Reasons() {
 		o := reason.Outcome()

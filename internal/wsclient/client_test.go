@@ -96,8 +96,8 @@ func TestCloseWithoutACodeIsNormal(t *testing.T) {
 	}
 }
 
-// A server that echoes blocks until the client reads, so the client must read
-// while it writes.
+// TestEchoOfMuchInput checks that the client reads while it writes, because a
+// server that echoes blocks until the client reads.
 func TestEchoOfMuchInput(t *testing.T) {
 	r := newRig(t, map[string]http.HandlerFunc{"/ws": onSocket(func(ctx context.Context, conn *websocket.Conn) {
 		for {
@@ -131,7 +131,8 @@ func TestEchoOfMuchInput(t *testing.T) {
 	}
 }
 
-// stay is a socket that stays open until the client closes it, and reports how.
+// stay returns a handler that keeps a socket open until the client closes it,
+// and reports how it was closed.
 func stay(ends chan<- error) http.HandlerFunc {
 	return onSocket(func(ctx context.Context, conn *websocket.Conn) {
 		_, _, err := conn.Read(ctx)
@@ -196,7 +197,8 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// A credential that a server repeats is not printed.
+// TestR6_RepeatedSecrets checks that a credential that a server repeats is not
+// printed.
 func TestR6_RepeatedSecrets(t *testing.T) {
 	handlers := logins("900")
 	handlers["/ws"] = func(w http.ResponseWriter, r *http.Request) {
@@ -275,7 +277,8 @@ func TestFirstMessageWithoutAnAnswer(t *testing.T) {
 	}
 }
 
-// A server may accept the first message without answering it.
+// TestFirstMessageOfAnApplication checks that a server may accept the first
+// message without answering it.
 func TestFirstMessageOfAnApplication(t *testing.T) {
 	for reply, want := range map[string]string{
 		"welcome": "welcome\nmore\n",

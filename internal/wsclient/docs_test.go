@@ -11,8 +11,8 @@ import (
 	"wsauth"
 )
 
-// The page about the command shows the errors unchanged, and names exactly the
-// members of the events.
+// TestConnectPage checks that the page about the command shows the errors
+// unchanged, and names exactly the members of the events.
 func TestConnectPage(t *testing.T) {
 	text, err := os.ReadFile("../../docs/connect.md")
 	if err != nil {
@@ -56,7 +56,7 @@ func TestConnectPage(t *testing.T) {
 	}
 }
 
-// TestRenewalInPages: the pages give the times of a renewal.
+// TestRenewalInPages checks that the pages state the times of a renewal.
 func TestRenewalInPages(t *testing.T) {
 	for page, sentence := range map[string]string{
 		"connect.md":     "after a random 50 to 80 % of its time",

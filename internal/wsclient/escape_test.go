@@ -32,8 +32,8 @@ func TestEscape(t *testing.T) {
 	}
 }
 
-// Output for a terminal has no control sequences, whether it comes from a
-// message, a reason or a member of a problem document.
+// FuzzPrinted checks that output for a terminal has no control sequences,
+// whether it comes from a message, a reason or a member of a problem document.
 func FuzzPrinted(f *testing.F) {
 	for _, seed := range []string{"hello", "\x1b[31mred\x1b[0m", "a\r\nb\tc", "\u202e\u2066\x85", "\xff\xfe\x9b", "\x1b]52;c;AAAA\x07", "{\"a\":\"\x7f\"}"} {
 		f.Add(seed, true)

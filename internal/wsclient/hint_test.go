@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// TestAnswersToAHandshake: a response that opens no socket is explained, with
-// possible causes.
+// TestAnswersToAHandshake checks that a response that opens no socket is
+// explained, with possible causes.
 func TestAnswersToAHandshake(t *testing.T) {
 	redirect := func(status int, to string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Location", to); w.WriteHeader(status) }
@@ -75,8 +75,8 @@ func TestAnswersToAHandshake(t *testing.T) {
 	}
 }
 
-// TestNoCredentialHint: a client that sent a credential gets no advice to send
-// one.
+// TestNoCredentialHint checks that a client that sent a credential gets no
+// advice to send one.
 func TestNoCredentialHint(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"token":  func(c *Config) { c.Token, c.Via = "secretsecret", Via{InHeader, "Authorization"} },
@@ -116,8 +116,8 @@ func listenRaw(t *testing.T, reply string) string {
 	return l.Addr().String()
 }
 
-// TestServersThatCannotBeReached: an error of the connection is explained, for
-// a login and for a handshake.
+// TestServersThatCannotBeReached checks that an error of the connection is
+// explained, for a login and for a handshake.
 func TestServersThatCannotBeReached(t *testing.T) {
 	gone := listenRaw(t, "")
 	closed, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
@@ -162,7 +162,7 @@ func TestServersThatCannotBeReached(t *testing.T) {
 	}
 }
 
-// TestHintsOfDialErrors: the errors that a test cannot cause.
+// TestHintsOfDialErrors checks the hints for errors that a test cannot cause.
 func TestHintsOfDialErrors(t *testing.T) {
 	u := &url.URL{Scheme: "https", Host: "app.example"}
 	for want, err := range map[string]error{
@@ -177,9 +177,9 @@ func TestHintsOfDialErrors(t *testing.T) {
 	}
 }
 
-// TestBasicTogetherWithALogin: HTTP Basic credentials for a proxy in front are
-// sent with each request that has no token in the same field, and never
-// together with one.
+// TestBasicTogetherWithALogin checks that HTTP Basic credentials for a proxy in
+// front are sent with each request that has no token in the same field, and
+// never together with a token.
 func TestBasicTogetherWithALogin(t *testing.T) {
 	seen := map[string][]string{}
 	record := func(next http.HandlerFunc) http.HandlerFunc {
@@ -236,7 +236,8 @@ func TestBasicTogetherWithALogin(t *testing.T) {
 	})
 }
 
-// TestProxyRefuses: the response of a proxy is distinguished from the server's.
+// TestProxyRefuses checks that the response of a proxy is distinguished from
+// the server's.
 func TestProxyRefuses(t *testing.T) {
 	proxy := &url.URL{Scheme: "http", Host: "proxy.example:3128", User: url.UserPassword("ada", "secretsecret")}
 	if err := onProxyConnect(t.Context(), proxy, nil, &http.Response{StatusCode: 200}); err != nil {

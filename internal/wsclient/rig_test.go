@@ -81,7 +81,7 @@ func (r *rig) wantEnd(err error, by Side, code int, text string) {
 	}
 }
 
-// onSocket is a handler that accepts a socket, and returns when f does.
+// onSocket returns a handler that accepts a socket, and returns when f does.
 func onSocket(f func(ctx context.Context, conn *websocket.Conn)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		conn, err := websocket.Accept(w, r, nil)

@@ -46,8 +46,8 @@ func TestParseTarget(t *testing.T) {
 	}
 }
 
-// TestAddressesAsPeopleTypeThem: an address without a scheme or with another
-// one is refused with the right spelling, which shows no secret.
+// TestAddressesAsPeopleTypeThem checks that an address without a scheme or with
+// a wrong one is refused with the right spelling, which shows no secret.
 func TestAddressesAsPeopleTypeThem(t *testing.T) {
 	const secret = "secretsecret"
 	for address, want := range map[string]string{

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The ticket is for the path as the handshake sends it, not for its decoded
-// form.
+// TestTicketIsForThePathThatIsSent checks that the ticket is for the path as
+// the handshake sends it, not for its decoded form.
 func TestTicketIsForThePathThatIsSent(t *testing.T) {
 	for path, want := range map[string]string{
 		"/ws":       `"/ws"`,

@@ -12,8 +12,8 @@ import (
 
 const testToken = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
 
-// The extractors of the library read what this client sends, and no other
-// extractor does.
+// TestViaIsReadByTheLibrary checks that the matching extractor of the library
+// reads what this client sends, and that no other extractor does.
 func TestViaIsReadByTheLibrary(t *testing.T) {
 	for via, extractor := range map[string]wsauth.Extractor{
 		"header":               wsauth.Header{},
