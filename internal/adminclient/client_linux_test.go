@@ -13,7 +13,8 @@ import (
 	"wsauth/internal/testenv"
 )
 
-// Another user cannot open the socket, and the error says so.
+// TestSocketOfAnotherUser checks that another user cannot open the socket, and
+// that the error says so.
 func TestSocketOfAnotherUser(t *testing.T) {
 	if os.Getenv("WSAUTH_ASK") != "" {
 		_, err := NewSocket(os.Getenv("WSAUTH_ASK")).Status(t.Context())

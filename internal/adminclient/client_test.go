@@ -31,7 +31,7 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, nil
 }
 
-// All pages of a list are read, one after another.
+// TestAllPages checks that all pages of a list are read, one after another.
 func TestAllPages(t *testing.T) {
 	a := &answers{bodies: []string{
 		`{"sessions":[{"sid":"s1"}],"next":"r.1"}`, `{"sessions":[{"sid":"s2"}],"next":"r.2"}`, `{"sessions":[{"sid":"s3"}]}`,
@@ -48,7 +48,8 @@ func TestAllPages(t *testing.T) {
 	}
 }
 
-// The server may be another program, or send too large a response.
+// TestUnexpectedAnswers checks the errors if the server is another program, or
+// sends too large a response.
 func TestUnexpectedAnswers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		status int
@@ -78,7 +79,8 @@ func TestUnexpectedAnswers(t *testing.T) {
 	}
 }
 
-// A request to a server that hangs fails after a time limit.
+// TestTimeout checks that a request to a server that hangs fails after a time
+// limit.
 func TestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
@@ -93,7 +95,8 @@ func TestTimeout(t *testing.T) {
 	})
 }
 
-// AwaitDrained returns when no socket is open, or at its limit.
+// TestAwaitDrained checks that AwaitDrained returns when no socket is open, or
+// at its limit.
 func TestAwaitDrained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &answers{bodies: []string{`{"open":{"sockets":2}}`, `{"open":{"sockets":1}}`, `{"open":{"sockets":0}}`}}
@@ -114,7 +117,7 @@ func TestAwaitDrained(t *testing.T) {
 	})
 }
 
-// The token is sent only to this machine or over TLS.
+// TestNewPort checks that the token is sent only to this machine or over TLS.
 func TestNewPort(t *testing.T) {
 	for address, ok := range map[string]bool{
 		"http://127.0.0.1:9091": true, "http://[::1]:9091/": true, "http://localhost:9091": true, "https://gateway.example": true,
