@@ -88,8 +88,8 @@ func TestS2_ReadFileRefuses(t *testing.T) {
 	}
 }
 
-// A link to the file of users stays a link, and its target keeps its mode,
-// owner and group.
+// TestWriteFileFollowsLinks checks that a link to the user file stays a link,
+// and that its target keeps its mode, owner and group.
 func TestWriteFileFollowsLinks(t *testing.T) {
 	dir := t.TempDir()
 	file, link := filepath.Join(dir, "users"), filepath.Join(dir, "link")

@@ -56,8 +56,8 @@ func TestParseListNamesTheLine(t *testing.T) {
 	}
 }
 
-// R3: an unknown name takes as long as some known name, and always as long as
-// the same one.
+// TestR3_UnknownNamesCostWhatKnownOnesDo checks that an unknown name takes as
+// long as some known name, and that the same name always takes the same time.
 func TestR3_UnknownNamesCostWhatKnownOnesDo(t *testing.T) {
 	slow, err := New("secret")
 	if err != nil {
@@ -113,7 +113,8 @@ func TestChanged(t *testing.T) {
 	}
 }
 
-// A list that was parsed is written and parsed again unchanged.
+// FuzzParseList checks that a list that was parsed is written and parsed again
+// unchanged.
 func FuzzParseList(f *testing.F) {
 	for _, seed := range []string{"anna:" + cheap(f), "# x\r\n\r\nanna:" + bcryptOf(f, "secret") + "\nbert:" + cheap(f) + "\n", "a:b:c", ":", "\n"} {
 		f.Add([]byte(seed))

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// cheap is a hash of "secret" that takes little time to check.
+// cheap returns a hash of "secret" that takes little time to check.
 func cheap(t testing.TB) string {
 	t.Helper()
 	text, err := argon2id.CreateHash("secret", &argon2id.Params{Memory: minMemory, Iterations: 1, Parallelism: 1, SaltLength: 8, KeyLength: 16})
@@ -105,9 +105,9 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// TestBoundsOfAHash: a hash may use at most the memory that docs/security.md
-// gives. A hash with exactly that much is accepted, and one with more is
-// refused, also in a file of users.
+// TestBoundsOfAHash checks that a hash may use at most the memory that
+// docs/security.md states. A hash with exactly that much is accepted. One with
+// more is refused, also in a user file.
 func TestBoundsOfAHash(t *testing.T) {
 	page, err := os.ReadFile("../../docs/security.md")
 	if err != nil {
@@ -156,7 +156,8 @@ func TestR6_HashesDoNotPrint(t *testing.T) {
 	}
 }
 
-// An accepted hash has a bounded cost, and is written as it was read.
+// FuzzParse checks that an accepted hash has a bounded cost, and is written as
+// it was read.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{cheap(f), bcryptOf(f, "secret"), "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b+dWRWJTmaaJObG", "$2y$14$", "$argon2id$", "$argon2id$v=1", ""} {
 		f.Add(seed)

@@ -17,7 +17,8 @@ import (
 	"wsauth/internal/filelock"
 )
 
-// Many concurrent changes are all kept, under any name of the file.
+// TestUpdateFileLosesNothing checks that many concurrent changes are all kept,
+// whichever name of the file they use.
 func TestUpdateFileLosesNothing(t *testing.T) {
 	dir := t.TempDir()
 	path, link := filepath.Join(dir, "users"), filepath.Join(dir, "link")
@@ -67,7 +68,8 @@ func TestUpdateFileLosesNothing(t *testing.T) {
 	}
 }
 
-// A change that fails changes nothing, and neither does one that is refused.
+// TestUpdateFileThatFails checks that a change that fails or is refused changes
+// nothing.
 func TestUpdateFileThatFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
 	list, err := parseList([]byte("anna:" + cheap(t)))
