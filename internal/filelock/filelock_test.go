@@ -26,8 +26,7 @@ func mustLock(t *testing.T, path string) (unlock func()) {
 	return unlock
 }
 
-// TestLockExcludes: many goroutines lock and unlock, and only one at a time
-// holds the lock.
+// TestLockExcludes checks that only one goroutine at a time holds the lock.
 func TestLockExcludes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	var inside, entered atomic.Int64
@@ -96,7 +95,8 @@ func TestLockGivesUp(t *testing.T) {
 	})
 }
 
-// TestUnlockAgain: a second Unlock does not release the next holder's lock.
+// TestUnlockAgain checks that a second call of unlock does not release the next
+// holder's lock.
 func TestUnlockAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	unlock := mustLock(t, path)

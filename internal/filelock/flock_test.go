@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// A file that is not a lock stays unchanged.
+// TestLockRefusesOtherFiles checks that a file that is not a lock stays
+// unchanged.
 func TestLockRefusesOtherFiles(t *testing.T) {
 	dir := t.TempDir()
 	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
@@ -36,8 +37,8 @@ func TestLockRefusesOtherFiles(t *testing.T) {
 
 const childEnv = "FILELOCK_TEST_CHILD"
 
-// TestLockOfAKilledProgram: the lock is free at once, although its file still
-// exists.
+// TestLockOfAKilledProgram checks that the lock of a killed program is free at
+// once, although its file still exists.
 func TestLockOfAKilledProgram(t *testing.T) {
 	if path := os.Getenv(childEnv); path != "" {
 		mustLock(t, path)
