@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestMutate judges every change of a small package: each kind of change, and
-// each outcome.
+// TestMutate checks the verdict on every change of a small package: each kind
+// of change, and each outcome.
 func TestMutate(t *testing.T) {
 	p := write(t, map[string]string{
 		"a.go": `package m
@@ -127,7 +127,8 @@ func TestForce(t *testing.T) {
 	}
 }
 
-// TestVerdicts reads a file of verdicts of a run that was interrupted.
+// TestVerdicts checks that a file of verdicts of an interrupted run can be
+// read.
 func TestVerdicts(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "verdicts")
 	a := change{file: &source{path: "a.go"}, old: "1", new: "2"}
