@@ -46,8 +46,8 @@ func put(t *testing.T, path string, data []byte) {
 	}
 }
 
-// TestReload: a pair is loaded completely or not at all, and errors never show
-// the key.
+// TestReload checks that a pair is loaded completely or not at all, and that
+// errors never show the key.
 func TestReload(t *testing.T) {
 	dir := t.TempDir()
 	first := write(t, dir)

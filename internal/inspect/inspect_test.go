@@ -94,8 +94,8 @@ func TestEscape(t *testing.T) {
 	}
 }
 
-// FuzzWrite: for any text, the output is bounded, has no control sequences, and
-// does not contain the token.
+// FuzzWrite checks that for any text, the output is bounded, has no control
+// sequences, and does not contain the token.
 func FuzzWrite(f *testing.F) {
 	f.Add(raw(`{"alg":"HS256","kid":"a"}`, `{"sub":"a\u202e","exp":1e9,"sub":"b"}`))
 	f.Add("Bearer a.b.c.d.e")

@@ -50,8 +50,8 @@ func read(t *testing.T, dir, name string) ([]byte, error) {
 	return f.Read(name)
 }
 
-// A secret mounted by an orchestrator is a link to a link to a folder, which is
-// replaced as a whole.
+// TestFolderReads checks reads of a secret that an orchestrator mounted: it is
+// a link to a link to a folder, which is replaced as a whole.
 func TestFolderReads(t *testing.T) {
 	dir := files(t, "..2026/", "", "..2026/a.pem", secret, "..data", "->..2026", "a.pem", "->..data/a.pem", "b.jwk", secret)
 	f, err := OpenFolder(dir)
@@ -173,8 +173,8 @@ func TestCreateAndReplace(t *testing.T) {
 	}
 }
 
-// Programs that renew certificates keep the files in one folder, and links to
-// the newest in another.
+// TestReadFile checks files as programs that renew certificates keep them: the
+// files are in one folder, and links to the newest ones in another.
 func TestReadFile(t *testing.T) {
 	dir := files(t, "archive/", "", "archive/key1.pem", secret, "live/", "", "live/key.pem", "->../archive/key1.pem", "plain.pem", secret)
 	for _, name := range []string{"live/key.pem", "plain.pem", "archive/key1.pem"} {
