@@ -28,37 +28,37 @@ func TestMain(m *testing.M) {
 // TestScripts runs the scripts, which drive the real command. In addition to
 // testscript's own commands, they may use:
 //
-//	start ARGS…        run "wsauth ARGS…" until it listens; sets $URL and $ADDR.
-//	                   The variables that $EMPTY names are set to nothing
-//	signal NAME        send it TERM, INT, HUP or KILL
-//	saw TEXT           wait until its log holds TEXT
-//	ended CODE         wait until it has ended, with that exit code, or -1 by a signal; its log is then in the file "log"
-//	login C USER PASS  log in as the client C. With "!" this and what follows
-//	                   must be refused, with 401, or with the status, or the
-//	                   code of a close frame, that is the last argument
+//	start ARGS…        run "wsauth ARGS…" until it listens, and set $URL and $ADDR.
+//	                   The variables named in $EMPTY are set, but empty
+//	signal NAME        send the server TERM, INT, HUP or KILL
+//	saw TEXT           wait until the log of the server contains TEXT
+//	ended CODE         wait until the server has ended, and check its exit code, which is -1 after a signal. The file "log" then has its log
+//	login C USER PASS  log in as the client C. With "!", the server must refuse
+//	                   this command or one of the following. The last argument
+//	                   is then the HTTP status or close code; default: 401
 //	refresh C          exchange the refresh token of C
 //	logout C           end the session of C
 //	everywhere C       end every session of the user of C
-//	bearer C FILE      have the client C use the access token in a file
+//	bearer C FILE      make the client C use the access token in a file
 //	socket [C]         open a socket with the access token of C, or of a new login as test
-//	echoed C           have a message come back on that socket
+//	echoed C           check that the server echoes a message on that socket
 //	closed [C] CODE REASON
 //	                   read the close frame of that socket
 //	get [C] PATH STATUS
-//	                   ask for a page with the access token of C, or without one
+//	                   request a page with the access token of C, or without a token
 //	metrics TEXT       check that the server's metrics contain TEXT
 //	ids C              set $JTI and $SID to those of the access token of C
 //	operators          set $ADMIN to the URL of the port for operators
 //	backend            start a server for the gateway, at $BACKEND
-//	readme             write README.md, and its file as wsauth.yaml
+//	readme             write README.md, and its configuration as wsauth.yaml
 //	certificate NAME   make NAME.crt and NAME.key, which clients trust
-//	shows NAME         check that the server has that certificate
+//	shows NAME         check that the server uses NAME.crt
 //	mode FILE MODE     check the permissions of a file
-//	cutoff FILE N      leave the first N bytes of a file
-//	oldformat FILE     make a store one of the format without checksums
+//	cutoff FILE N      truncate a file to its first N bytes
+//	oldformat FILE     convert a store to the format without checksums
 //	exits CODE ARGS…   run "wsauth ARGS…", and check its exit code
-//	jsonlines FILE E…  check that the file has the events E as JSON, one a line; stdout is what was printed last
-//	secretless         check that what was printed last holds no token and no ticket
+//	jsonlines FILE E…  check that the file has the events E as JSON, one per line; the file stdout is the last output
+//	secretless         check that the last output contains no token and no ticket
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",

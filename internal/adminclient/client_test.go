@@ -48,8 +48,8 @@ func TestAllPages(t *testing.T) {
 	}
 }
 
-// TestUnexpectedAnswers checks the errors if the server is another program, or
-// sends too large a response.
+// TestUnexpectedAnswers checks the errors for answers of other programs, for
+// answers that are too long, and for refusals.
 func TestUnexpectedAnswers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		status int

@@ -53,8 +53,9 @@ func faultsOf(t *testing.T, text string) []string {
 // text".
 var wanted = regexp.MustCompile(`#! (.*)$`)
 
-// TestEveryErrorHasItsLine checks that the errors that the files of faulty
-// state for each line are found all at once, and no others.
+// TestEveryErrorHasItsLine checks that the errors of each file in
+// testdata/faulty are those that its comments state, on the same lines. All are
+// found at once.
 func TestEveryErrorHasItsLine(t *testing.T) {
 	files, err := filepath.Glob("testdata/faulty/*.yaml")
 	if err != nil || len(files) == 0 {

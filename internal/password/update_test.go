@@ -18,7 +18,7 @@ import (
 )
 
 // TestUpdateFileLosesNothing checks that many concurrent changes are all kept,
-// whichever name of the file they use.
+// whether they use the path of the file or a link to it.
 func TestUpdateFileLosesNothing(t *testing.T) {
 	dir := t.TempDir()
 	path, link := filepath.Join(dir, "users"), filepath.Join(dir, "link")

@@ -277,8 +277,9 @@ func TestFirstMessageWithoutAnAnswer(t *testing.T) {
 	}
 }
 
-// TestFirstMessageOfAnApplication checks that a server may accept the first
-// message without answering it.
+// TestFirstMessageOfAnApplication checks that a server may accept the token
+// without answering it. The first message of its application is then printed
+// like any other.
 func TestFirstMessageOfAnApplication(t *testing.T) {
 	for reply, want := range map[string]string{
 		"welcome": "welcome\nmore\n",

@@ -127,8 +127,8 @@ func TestForce(t *testing.T) {
 	}
 }
 
-// TestVerdicts checks that a file of verdicts of an interrupted run can be
-// read.
+// TestVerdicts checks that the verdicts of an interrupted run are read again,
+// and which changes the next run judges.
 func TestVerdicts(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "verdicts")
 	a := change{file: &source{path: "a.go"}, old: "1", new: "2"}
