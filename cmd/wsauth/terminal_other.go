@@ -10,8 +10,8 @@ import (
 // errNoTerminal means that the input is not a terminal.
 var errNoTerminal = errors.New("no terminal")
 
-// hideInput is not supported: the password is read as a line of standard
-// input, and the terminal shows it.
+// hideInput returns errNoTerminal, because this system is not supported. The
+// password is then read as a line of standard input, and the terminal shows it.
 func hideInput(*os.File) (restore func() error, err error) { return nil, errNoTerminal }
 
 // isTerminal reports whether f may be a terminal.

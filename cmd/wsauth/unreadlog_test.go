@@ -19,7 +19,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// echoServer is a backend that echoes messages.
+// echoServer starts a backend that echoes messages, and returns its URL.
 func echoServer(t *testing.T) string {
 	t.Helper()
 	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

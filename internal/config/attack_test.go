@@ -30,9 +30,10 @@ import (
 	"wsauth/token"
 )
 
-// TestPagesHoldAgainstAttacks serves every combination of the routes in the
-// README, the pages and the example, in front of servers that serve any path as
-// a page and as a socket, and attacks it without a token.
+// TestPagesHoldAgainstAttacks checks that no path bypasses a route shown in the
+// README, the pages or the example. It serves every combination of these
+// routes, in front of servers that serve any path as a page and as a socket,
+// and attacks it without a token.
 func TestPagesHoldAgainstAttacks(t *testing.T) {
 	shown := map[string][]proxy.Route{"example": routesOf(Parse("example.yaml", []byte(whole(t))))}
 	pages, err := filepath.Glob("../../docs/*.md")

@@ -22,7 +22,8 @@ import (
 // do. The number of lines is unchanged.
 func Of(err error) string { return words(err, true) }
 
-// Cause is like [Of] without the advice, for callers that add their own.
+// Cause returns the text of [Of] without the advice, for callers that add their
+// own.
 func Cause(err error) string { return words(err, false) }
 
 func words(err error, withCure bool) string {

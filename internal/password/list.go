@@ -135,8 +135,8 @@ func (l *List) Users() []User { return slices.Clone(l.users) }
 
 // Find returns the hash of a user. If the name is unknown, it returns false and
 // the hash of another user, which the caller must verify as well. The choice
-// depends on the name, so the response times for unknown names are distributed
-// like those for known ones, and stay the same for each name, even if the
+// depends on the name. So the response times for unknown names are distributed
+// like those for known ones. They also stay the same for each name, even if the
 // hashes in the file differ in cost.
 func (l *List) Find(name string) (Hash, bool) {
 	if i, ok := l.byName[name]; ok {

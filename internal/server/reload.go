@@ -38,7 +38,7 @@ type part struct {
 	// whether it must be called again. It may be nil.
 	finish func(context.Context) (again bool)
 
-	warned bool // a change in place was logged, and not read since
+	warned bool // a change in place was logged and has not been read
 }
 
 // A reloadRequest is the reason why files are read again.

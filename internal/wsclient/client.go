@@ -50,12 +50,11 @@ func stripCredentials(h http.Header) {
 	wsauth.Cookies{}.Strip(&http.Request{Header: h, URL: &url.URL{}})
 }
 
-// Run opens the socket and returns when it is closed. It returns nil after a
-// normal closure, an [*End] if the server closed the socket for a reason or
-// the connection broke, a [*Refusal] if the server refused a request, and
-// another error if something else failed. When ctx is done, the socket is
-// closed with code 1000. If Run began a session, it ends it, unless
-// KeepSession is set.
+// Run opens the socket and returns when it is closed. After a normal closure,
+// it returns nil. The error is an [*End] if the server closed the socket for a
+// reason or the connection broke, and a [*Refusal] if the server refused a
+// request. When ctx is done, the socket is closed with code 1000. If Run began
+// a session, it ends it, unless KeepSession is set.
 func (c *Client) Run(ctx context.Context) error {
 	defer c.http.CloseIdleConnections()
 	err := c.safe(c.run(ctx))

@@ -31,7 +31,7 @@ func (p *Pipes) Dial(from string) net.Conn {
 	return conn
 }
 
-// DialContext is Dial with the signature that an http.Transport needs.
+// DialContext is like Dial, but has the signature that an http.Transport needs.
 func (p *Pipes) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
 	return p.dial(ctx, "")
 }
