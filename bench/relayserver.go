@@ -13,7 +13,7 @@ import (
 
 // serveRelay runs a proxy that consists only of the relay: it forwards both
 // sides of the handshake unchanged. It has one loop, as nginx has one worker.
-// With more of either, each would have less to do at once.
+// With more loops or workers, each would have less to do at once.
 func serveRelay(upstream string) error {
 	_, issuer, err := newKeys()
 	if err != nil {

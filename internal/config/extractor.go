@@ -7,8 +7,8 @@ import (
 	"wsauth"
 )
 
-// An Extractor configures one extractor of a route. In a file it is the name
-// of a kind, or a mapping of the name to its options.
+// An Extractor configures one extractor of a route. In a file, it is the name
+// of a kind, or a mapping of that name to the options.
 type Extractor struct {
 	Kind    string
 	Options extractorOptions

@@ -74,8 +74,8 @@ func (o *OneOrMore) read(d *decoder, key string, n *node) {
 	}
 }
 
-// Origins is a list of origins. In a file it may also be the word any, which
-// is then the only entry.
+// Origins is a list of origins. In a file, the word any may replace the list.
+// It is then the only entry.
 type Origins []string
 
 // anyOrigin is the word for all origins.

@@ -207,8 +207,8 @@ routes:
 	}
 }
 
-// TestDefaultsAreThoseOfTheGateway checks that an empty file, and one with only
-// the required settings, get the gateway's own defaults.
+// TestDefaultsAreThoseOfTheGateway checks that an empty file, and a file with
+// only the required settings, get the gateway's own defaults.
 func TestDefaultsAreThoseOfTheGateway(t *testing.T) {
 	key, err := token.GenerateKey(token.ES256)
 	if err != nil {

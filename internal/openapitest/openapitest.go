@@ -15,7 +15,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 )
 
-// The bodies of pages have no schema.
+// init registers a decoder for the bodies of pages, which have no schema.
 func init() {
 	for _, name := range []string{"text/html", "text/javascript", "text/css", "image/svg+xml"} {
 		openapi3filter.RegisterBodyDecoder(name, openapi3filter.FileBodyDecoder)

@@ -65,8 +65,8 @@ func notifyReloading(log *slog.Logger) (done func()) {
 }
 
 // notifyStopping tells the service manager, when ctx is done, that the server
-// is stopping and how long that may take. If ctx is done, stop waits for this
-// notification.
+// is stopping and how long that may take. If ctx is already done, stop waits
+// until the manager has been told.
 func notifyStopping(ctx context.Context, log *slog.Logger, drain time.Duration) (stop func()) {
 	notified := make(chan struct{})
 	cancel := context.AfterFunc(ctx, func() {

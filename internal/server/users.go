@@ -80,7 +80,7 @@ func endOutdated(ctx context.Context, g *gateway.Gateway, users *userFile, seen 
 		log.Warn("the next start will treat these users as changed, because the store could not record the end of their sessions")
 		return nil
 	}
-	// The file is written last: if the process is killed before, the next run
+	// The file is written last. If the process is killed before, the next run
 	// finds the same changes and ends the sessions again.
 	if users == nil {
 		err = os.Remove(seen)
