@@ -20,8 +20,8 @@ import (
 	"wsauth/internal/testenv"
 )
 
-// otherName resolves to this machine, but browsers do not treat it as local:
-// over plain HTTP such a page is not a secure context.
+// otherName resolves to this machine, but browsers do not treat it as local.
+// Over plain HTTP, a page at this name is not in a secure context.
 const otherName = "wsauth.example"
 
 // stopBrowser stops the browser, if it runs.
@@ -68,14 +68,15 @@ func needBrowser(t *testing.T) context.Context {
 	return ctx
 }
 
-// A tab is one tab of the browser, with its own cookies.
+// A tab is one tab of the browser. Tabs share cookies only if newWindow opened
+// one from the other.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
 }
 
-// newTab opens a tab until the test ends. The test fails if a page has an
-// uncaught exception, or violates its Content-Security-Policy.
+// newTab opens a tab, and closes it when the test ends. The test fails if a
+// page throws an uncaught exception or violates its Content-Security-Policy.
 func newTab(t *testing.T) *tab {
 	t.Helper()
 	return startTab(needBrowser(t), t, chromedp.WithNewBrowserContext())
@@ -107,7 +108,7 @@ func startTab(parent context.Context, t *testing.T, options ...chromedp.ContextO
 	return &tab{t, ctx}
 }
 
-// do runs steps, each within the patience of the test.
+// do runs steps. It fails the test if they take longer than patience.
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
@@ -145,7 +146,7 @@ func (b *tab) prefer(scheme string) {
 	})
 }
 
-// click clicks the element of a CSS selector, once it is visible.
+// click waits until the element of a CSS selector is visible, and clicks it.
 func (b *tab) click(selector string) {
 	b.t.Helper()
 	b.do(chromedp.Click(chromedp.CSS(selector), visible))
@@ -167,7 +168,7 @@ func (b *tab) set(selector, value string) {
 	b.do(chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Evaluate[chromedp.Void](assign))
 }
 
-// text returns the visible text of an element, once it is visible.
+// text waits until an element is visible, and returns its visible text.
 func (b *tab) text(selector string) string {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
@@ -191,9 +192,9 @@ func run[T any](b *tab, expression string) T {
 	return v
 }
 
-// until waits until an expression is truthy, and returns it. chromedp.Poll
-// makes a function from a string, which a page's Content-Security-Policy
-// forbids.
+// until waits until an expression is truthy, and returns its value. It does not
+// use chromedp.Poll, which compiles a string in the page: a page's
+// Content-Security-Policy forbids that.
 func until[T any](b *tab, expression string) T {
 	b.t.Helper()
 	return run[T](b, fmt.Sprintf(`new Promise((done, fail) => {
@@ -203,8 +204,8 @@ func until[T any](b *tab, expression string) T {
 	})`, expression, strconv.Quote("never: "+expression), patience.Milliseconds()))
 }
 
-// An end is what a page observes of a socket: its close event, and the messages
-// before it.
+// An end describes the end of a socket as its page observes it: the close
+// event, and the messages before it.
 type end struct {
 	Code     int      `json:"code"`
 	Reason   string   `json:"reason"`
@@ -224,8 +225,8 @@ func (b *tab) dial(url string) end {
 	})`, strconv.Quote(url)))
 }
 
-// watchSockets makes the page record the addresses and ends of the sockets that
-// it opens from now on, for sockets and lastEnd.
+// watchSockets makes the page record the address and the end of each socket
+// that it opens from now on. sockets and lastEnd read the record.
 func (b *tab) watchSockets() {
 	b.t.Helper()
 	b.do(chromedp.Evaluate[chromedp.Void](`window.sockets = [];

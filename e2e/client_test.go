@@ -9,7 +9,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// The browser client, as the server's own page uses it.
+// The tests in this file check the browser client within the server's own page.
 
 // openPage logs in and opens the page's socket after watchSockets.
 func openPage(t *testing.T, server *program, way string) *tab {
@@ -22,18 +22,20 @@ func openPage(t *testing.T, server *program, way string) *tab {
 	return page
 }
 
-// happened returns how often the page's record contains an entry.
+// happened returns an expression for how many entries of the page's timeline
+// begin with text.
 func happened(text string) string {
 	return fmt.Sprintf(`[...document.querySelectorAll("#timeline li div")].filter((e) => e.textContent.startsWith(%q)).length`, text)
 }
 
-// dispatch dispatches an event to the page's window or document.
+// dispatch evaluates an expression that dispatches an event or changes the
+// page, and ignores its value.
 func dispatch(b *tab, expression string) {
 	b.t.Helper()
 	b.do(chromedp.Evaluate[chromedp.Void](expression))
 }
 
-// onLine makes the browser report whether there is a network.
+// onLine returns an expression that makes the page see a network, or none.
 func onLine(is bool) string {
 	return fmt.Sprintf(`Object.defineProperty(navigator, "onLine", { value: %v, configurable: true })`, is)
 }
@@ -46,8 +48,8 @@ const (
 	loggedOut  = `document.querySelector("#socket-state").textContent === "Logged out"`
 )
 
-// A socket is opened with a ticket, with or without cookies. No access or
-// refresh token is ever in an address.
+// TestClientAddress checks that the page opens a socket with a ticket, with or
+// without cookies, and puts no access or refresh token into the address.
 func TestClientAddress(t *testing.T) {
 	server := startServer(t)
 	for _, way := range ways {
@@ -61,7 +63,8 @@ func TestClientAddress(t *testing.T) {
 	}
 }
 
-// A socket outlives many access tokens without reconnecting.
+// TestClientRenewsTheSocket checks that a socket outlives many access tokens
+// without reconnecting.
 func TestClientRenewsTheSocket(t *testing.T) {
 	server := startServer(t, "--access-ttl", "3s")
 	for _, way := range ways {
@@ -81,7 +84,8 @@ func TestClientRenewsTheSocket(t *testing.T) {
 	}
 }
 
-// The client reconnects after the server was restarted.
+// TestClientAfterARestart checks that the client reconnects after a restart of
+// the server.
 func TestClientAfterARestart(t *testing.T) {
 	for _, end := range []struct {
 		name string
@@ -113,11 +117,12 @@ func TestClientAfterARestart(t *testing.T) {
 	}
 }
 
-// When the network is back, the client refreshes before it reconnects.
+// TestClientBackOnline checks that the client refreshes before it reconnects
+// when the network is back.
 func TestClientBackOnline(t *testing.T) {
 	server := startServer(t)
 	page := openPage(t, server, "token")
-	dispatch(page, onLine(false)) // so that it does not reconnect before
+	dispatch(page, onLine(false)) // so that the client does not reconnect yet
 	server.kill(t)
 	until[bool](page, comingBack)
 	server.again(t)
@@ -128,8 +133,8 @@ func TestClientBackOnline(t *testing.T) {
 	wantRefreshFirst(page, begun)
 }
 
-// After an hour of sleep, a computer does not reconnect with its old
-// token.
+// TestClientAfterASleep checks that the client refreshes before it reconnects
+// after the computer has slept for an hour.
 func TestClientAfterASleep(t *testing.T) {
 	server := startServer(t)
 	for _, way := range ways {
@@ -147,8 +152,8 @@ func TestClientAfterASleep(t *testing.T) {
 	}
 }
 
-// wantRefreshFirst fails the test unless the page refreshed once before any
-// other request. It ignores the first requests.
+// wantRefreshFirst fails the test unless the page requested a refresh, and no
+// ticket before it. It ignores the requests before the index first.
 func wantRefreshFirst(b *tab, first int) {
 	b.t.Helper()
 	got := b.requests()[first:]
@@ -158,8 +163,8 @@ func wantRefreshFirst(b *tab, first int) {
 	}
 }
 
-// A session that is over ends in one state, and the client sends no
-// more requests.
+// TestClientAfterTheSessionEnded checks that the page reports the end of its
+// session once, and that the client then stops sending requests.
 func TestClientAfterTheSessionEnded(t *testing.T) {
 	server := startServer(t)
 	for _, way := range ways {
@@ -191,15 +196,15 @@ func TestClientAfterTheSessionEnded(t *testing.T) {
 			page.text("#session-user")
 			openSocket(page, "good")
 			until[bool](page, socketOpen)
-			if n := page.count("/auth/refresh"); n != 1 { // a late request would be visible by now
+			if n := page.count("/auth/refresh"); n != 1 { // a late request would have been counted by now
 				t.Errorf("%d refreshes in the end, want 1: %q", n, page.requests())
 			}
 		})
 	}
 }
 
-// After 3003 the client does not reconnect on its own. Otherwise the two
-// windows would evict each other forever.
+// TestClientStops checks that the client does not reconnect on its own after
+// close code 3003. Otherwise two windows would evict each other forever.
 func TestClientStops(t *testing.T) {
 	server := startServer(t, "--max-sockets", "1")
 	page := openPage(t, server, "token")
@@ -218,8 +223,9 @@ func TestClientStops(t *testing.T) {
 	}
 }
 
-// Two windows with the same cookies refresh at the same moment, repeatedly:
-// both stay logged in, and their sockets open.
+// TestClientInTwoWindows checks that two windows with the same cookies can
+// refresh at the same moment, several times. Both stay logged in, and their
+// sockets stay open.
 func TestClientInTwoWindows(t *testing.T) {
 	server := startServer(t)
 	page := openPage(t, server, "cookie")
@@ -251,8 +257,9 @@ func TestClientInTwoWindows(t *testing.T) {
 	until[bool](page, `document.querySelector("#sessions li").textContent.includes("2 open sockets")`)
 }
 
-// The server asks for the password on the open socket, and continues when it
-// gets it.
+// TestClientStepUp checks that the page asks for the password when the server
+// requires a fresh token on the open socket. A wrong password does not end the
+// session.
 func TestClientStepUp(t *testing.T) {
 	server := startServer(t)
 	for _, way := range ways {

@@ -16,8 +16,8 @@ import (
 	"wsauth/internal/urlpath"
 )
 
-// roomsPage is a page with the client module, which runs the expressions of a
-// test.
+// roomsPage is a page that loads the client module and logs in. Tests evaluate
+// expressions in it.
 const roomsPage = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>rooms</title>
 <script type="module">
 const base = location.pathname.startsWith("/app/") ? "/app/auth" : "/auth";
@@ -45,7 +45,7 @@ window.ready = true;
 </script>`
 
 // startRooms starts a gateway in front of a server whose sockets send their
-// path, unless it is silent, and returns its address.
+// path as the first message, unless the path ends in /silent.
 func startRooms(t *testing.T) *program {
 	t.Helper()
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -77,9 +77,9 @@ routes:
 	return startGateway(t, file)
 }
 
-// The browser normalizes the path of a URL, and the ticket is for the result:
-// any path opens a socket, unless the gateway refuses the path for every
-// request.
+// TestClientPaths checks that a socket opens at every path, except those that
+// the gateway refuses for every request. The ticket is for the path as the
+// browser normalizes it.
 func TestClientPaths(t *testing.T) {
 	text, err := os.ReadFile("../internal/urlpath/testdata/paths.json")
 	if err != nil {
@@ -125,7 +125,8 @@ func TestClientPaths(t *testing.T) {
 	}
 }
 
-// A proxy serves the site below a prefix, which it strips.
+// TestClientBelowAPrefix checks paths behind a proxy that serves the site below
+// a prefix and strips it.
 func TestClientBelowAPrefix(t *testing.T) {
 	server := startRooms(t)
 	at, err := url.Parse(server.url)
@@ -152,7 +153,9 @@ func TestClientBelowAPrefix(t *testing.T) {
 	}
 }
 
-// React's StrictMode mounts a component, unmounts it and mounts it again.
+// TestClientClosesAtOnce checks that a socket that is closed right after
+// connect opens no connection. React's StrictMode causes this: it mounts a
+// component, unmounts it and mounts it again.
 func TestClientClosesAtOnce(t *testing.T) {
 	server := startRooms(t)
 	page := newTab(t)
@@ -171,7 +174,7 @@ all.push(connect("/silent", session));`)
 	if got := run[int](page, "ended"); got != 1000 {
 		t.Errorf("the connection ended with %d", got)
 	}
-	// During the handshake: the browser fails it, and no socket is left.
+	// A close during the handshake makes the browser abort it.
 	dispatch(page, `
 window.third = connect("/silent", session);
 const born = WebSocket;

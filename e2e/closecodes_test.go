@@ -8,9 +8,8 @@ import (
 	"wsauth"
 )
 
-// The page explains every reason of a guard separately, whether it comes in a
-// close frame or in the refusal of a ticket, and offers the actions that the
-// guard advises.
+// TestPageHasWordsForEveryReason checks that the page explains each reason of a
+// guard with a text of its own, and offers the action that the guard advises.
 func TestPageHasWordsForEveryReason(t *testing.T) {
 	server := startServer(t)
 	page := newTab(t)

@@ -15,6 +15,8 @@ func send(b *tab) end {
 	return b.lastEnd()
 }
 
+// TestCookieExample checks the cookie example in a browser: before the login,
+// after it, and with an altered or missing CSRF value.
 func TestCookieExample(t *testing.T) {
 	server := start(t, "cookie", "-addr", "127.0.0.1:0")
 	page := newTab(t)
@@ -50,6 +52,8 @@ func TestCookieExample(t *testing.T) {
 	}
 }
 
+// TestCookieExampleWithoutCSRF checks that the example sets no cookies that the
+// page can read, and that its socket opens, without CSRF protection.
 func TestCookieExampleWithoutCSRF(t *testing.T) {
 	server := start(t, "cookie", "-addr", "127.0.0.1:0", "-csrf=false", "-check", "refresh")
 	page := newTab(t)
@@ -61,6 +65,8 @@ func TestCookieExampleWithoutCSRF(t *testing.T) {
 	wantLogin(t, send(page), refreshClaims)
 }
 
+// TestCookieExampleOptional checks that with -check optional, the socket opens
+// without a login and with one.
 func TestCookieExampleOptional(t *testing.T) {
 	server := start(t, "cookie", "-addr", "127.0.0.1:0", "-check", "optional")
 	page := newTab(t)

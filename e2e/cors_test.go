@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// startAPI starts the server behind the gateway: it echoes at /ws, and
-// elsewhere returns the user and the request.
+// startAPI starts the server behind the gateway. It echoes messages at /ws. At
+// other paths, it responds with the method, the path and the user.
 func startAPI(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -38,7 +38,7 @@ func startAPI(t *testing.T) string {
 	return server.URL
 }
 
-// startForPages starts a gateway that lets pages of one origin read answers.
+// startForPages starts a gateway that lets pages of one origin read responses.
 func startForPages(t *testing.T, origin string, credentials bool) *program {
 	t.Helper()
 	file := strings.NewReplacer("API", startAPI(t), "ORIGIN", origin, "CREDENTIALS", strconv.FormatBool(credentials)).Replace(`
@@ -58,8 +58,8 @@ routes:
 	return startGateway(t, file)
 }
 
-// An answer is what a page can read of a response. Status is 0 if the browser
-// blocks it.
+// An answer is the part of a response that a page can read. Status is 0 if the
+// browser blocks the response.
 type answer struct {
 	Status int    `json:"status"`
 	Body   string `json:"body"`
@@ -74,14 +74,14 @@ func (b *tab) fetch(url, init string) answer {
 // isolated is the answer that a page gets if it may not read the response.
 var isolated = answer{Body: "TypeError"}
 
-// TestPageOfAnotherOrigin: a page of an allowed origin loads the module from
-// the gateway, logs in, reads answers and refusals of the routes that allow it,
-// and opens a socket. A page of a third origin can only read the published
-// keys.
+// TestPageOfAnotherOrigin checks pages of other origins. A page of the allowed
+// origin loads the module from the gateway, logs in and opens a socket. On the
+// routes that allow its origin, it can read responses, refusals included. A
+// page of a third origin can read only the published keys.
 func TestPageOfAnotherOrigin(t *testing.T) {
 	needBrowser(t)
 	site, third := otherSite(t), otherSite(t)
-	site = strings.Replace(site, "127.0.0.1", "localhost", 1) // another site too, so no cookies are sent
+	site = strings.Replace(site, "127.0.0.1", "localhost", 1) // also another site, so the browser sends no cookies
 	server := startForPages(t, site, false)
 	page := newTab(t)
 	page.open(site)
@@ -109,13 +109,13 @@ func TestPageOfAnotherOrigin(t *testing.T) {
 	}{
 		{"/api/x", with("GET", ""), answer{200, "GET /api/x by ada"}},
 		{"/api/x", with("PUT", `, "Content-Type": "application/json"`), answer{200, "PUT /api/x by ada"}},
-		{"/api/x", with("DELETE", ""), isolated},                    // a method that is not listed
-		{"/api/x", with("GET", `, "X-Other": "1"`), isolated},       // a header that is not listed
-		{"/api/x", `{credentials: "include"}`, isolated},            // credentials are off
-		{"/closed", with("GET", ""), isolated},                      // no cors
+		{"/api/x", with("DELETE", ""), isolated},                    // the method is not listed
+		{"/api/x", with("GET", `, "X-Other": "1"`), isolated},       // the header is not listed
+		{"/api/x", `{credentials: "include"}`, isolated},            // credentials are not allowed
+		{"/closed", with("GET", ""), isolated},                      // the route has no cors
 		{"/auth/login", `{}`, answer{Status: 405}},                  // a refusal
 		{"/auth/session", with("GET", ""), answer{Status: 200}},     // the claims
-		{"/auth/session", with("GET", `, "X-Other": ""`), isolated}, // the login's headers are fixed
+		{"/auth/session", with("GET", `, "X-Other": ""`), isolated}, // the headers of these endpoints are fixed
 		{"/.well-known/jwks.json", `{}`, answer{Status: 200}},
 	} {
 		got := page.fetch(server.url+c.path, c.init)
@@ -150,9 +150,9 @@ func TestPageOfAnotherOrigin(t *testing.T) {
 	}
 }
 
-// TestPageOfAnotherOriginWithCookies: with credentials, the login's cookies are
-// sent from another origin of the same site. Without the CSRF value they change
-// nothing.
+// TestPageOfAnotherOriginWithCookies checks that with credentials, a page of
+// another origin of the same site can use the cookies of its login. Without the
+// CSRF value, its requests change nothing.
 func TestPageOfAnotherOriginWithCookies(t *testing.T) {
 	needBrowser(t)
 	site := otherSite(t)
@@ -172,7 +172,7 @@ func TestPageOfAnotherOriginWithCookies(t *testing.T) {
 	})()`, strconv.Quote(server.url)))
 	until[bool](page, `heard.includes("hello ada")`)
 
-	// The value of the signed token, as the login has answered it.
+	// The CSRF value is a claim of the signed token.
 	csrf := run[string](page, fmt.Sprintf(`fetch(%s + "/auth/session", {credentials: "include"}).then((r) => r.json()).then((claims) => claims.csrf)`, strconv.Quote(server.url)))
 	for _, c := range []struct {
 		path, init, want string

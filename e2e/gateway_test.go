@@ -13,8 +13,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// chatPage is a page of a server without authentication. It only has the
-// address of the client module.
+// chatPage is a page of a server without authentication. It imports the client
+// module from the gateway.
 const chatPage = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>chat</title>
 <script type="module">
 import { connect, Session } from "/auth/client/wsauth.js";
@@ -31,7 +31,8 @@ window.start = async (password) => {
 };
 </script>`
 
-// startChat serves chatPage, and an echo that greets the user named in X-User.
+// startChat starts a server that serves chatPage. At /ws, it greets the user
+// named in X-User and echoes messages.
 func startChat(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -56,9 +57,9 @@ func startChat(t *testing.T) string {
 	return server.URL
 }
 
-// TestGatewayInABrowser: the configuration of the README in front of such a
-// server. A page logs in, its socket outlives access tokens, and a logout from
-// elsewhere closes it.
+// TestGatewayInABrowser checks the configuration of the README in front of a
+// server without authentication. A page logs in, its socket outlives access
+// tokens, and `wsauth revoke` closes it.
 func TestGatewayInABrowser(t *testing.T) {
 	backend := startChat(t)
 	file := strings.ReplaceAll(`
@@ -84,7 +85,7 @@ routes:
 	}
 	run[bool](page, `(socket.send("one"), true)`)
 	until[bool](page, `heard.includes("one")`)
-	until[bool](page, `heard.filter((h) => h === "renewed").length >= 2`) // each within 80 % of 6 s
+	until[bool](page, `heard.filter((h) => h === "renewed").length >= 2`) // each renewal is due after at most 80 % of 6 s
 	run[bool](page, `(socket.send("two"), true)`)
 	until[bool](page, `heard.includes("two")`)
 
@@ -99,7 +100,7 @@ routes:
 	}
 }
 
-// dataOf returns the data folder that a server was started with.
+// dataOf returns the --data folder of a server.
 func dataOf(p *program) string {
 	i := slices.Index(p.cmd.Args, "--data")
 	return p.cmd.Args[i+1]

@@ -6,7 +6,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// On a phone the page never needs horizontal scrolling.
+// TestPageFitsAPhone checks that the page needs no horizontal scrolling on a
+// phone.
 func TestPageFitsAPhone(t *testing.T) {
 	const width = 390
 	server := startServer(t)
@@ -35,9 +36,9 @@ func TestPageFitsAPhone(t *testing.T) {
 	fits("the page after the end")
 }
 
-// faint returns the visible texts with a contrast below 4.5 to 1 (WCAG 2,
-// success criterion 1.4.3, but without its exceptions for large text and
-// disabled controls).
+// faint is an expression for the visible texts whose contrast is below 4.5 to 1
+// (WCAG 2, success criterion 1.4.3). It makes no exceptions for large text and
+// disabled controls.
 const faint = `(() => {
 	const numbers = (color) => {
 		if (!/^rgba?\(/.test(color)) throw new Error("a color that this cannot read: " + color);
@@ -66,7 +67,8 @@ const faint = `(() => {
 	return texts.map(([e, style, text]) => [contrast(e, style), text]).filter(([c]) => c < 4.5).map(([c, text]) => c.toFixed(2) + ": " + text);
 })()`
 
-// All texts of the page have enough contrast, in light and dark mode.
+// TestPageIsReadable checks that all texts of the page have enough contrast, in
+// light and in dark mode.
 func TestPageIsReadable(t *testing.T) {
 	server := startServer(t)
 	for _, scheme := range []string{"light", "dark"} {

@@ -1,5 +1,5 @@
-// Package e2e builds and runs the programs, and tests them with a real browser:
-// only a browser shows what a page learns about a WebSocket.
+// Package e2e builds and runs the programs, and tests them in a real browser.
+// Only a browser shows how much a page learns about its WebSockets.
 package e2e
 
 import (
@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// patience bounds every wait of these tests: for a program, for the browser,
-// for a condition of a page.
+// patience is the longest wait for a program, for the browser or for a
+// condition of a page.
 const patience = 15 * time.Second
 
-// scratch holds the programs and the browser's profile.
+// scratch is the folder of the built programs and the browser's profile.
 var scratch string
 
 func TestMain(m *testing.M) {

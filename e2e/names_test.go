@@ -13,8 +13,8 @@ var controls = map[string]bool{
 	"button": true, "checkbox": true, "combobox": true, "link": true, "radio": true, "searchbox": true, "slider": true, "textbox": true,
 }
 
-// Every control of every page has an accessible name, as the browser itself
-// computes it.
+// TestControlsHaveNames checks that every control of every page has an
+// accessible name, as the browser itself computes it.
 func TestControlsHaveNames(t *testing.T) {
 	serve := startServer(t)
 	query := start(t, "query", "-addr", "127.0.0.1:0")
@@ -54,8 +54,8 @@ func TestControlsHaveNames(t *testing.T) {
 	})
 }
 
-// wantNames fails the test for each control without a name, and counts the
-// controls.
+// wantNames fails the test for each control without a name. It returns the
+// number of controls.
 func wantNames(b *tab) int {
 	b.t.Helper()
 	tree, err := chromedp.Call(b.ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})

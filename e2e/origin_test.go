@@ -10,7 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// noSocket is the end that a page sees if the handshake is refused in HTTP.
+// noSocket is the end that a page observes if the server refuses the handshake
+// with an HTTP response.
 var noSocket = end{Code: 1006, Messages: []string{}}
 
 // otherSite serves a page of another origin: the same host with another port.
@@ -25,6 +26,8 @@ func otherSite(t *testing.T) string {
 	return server.URL
 }
 
+// TestForeignPageGetsNoSocket checks that a page of another origin opens no
+// socket, neither with a ticket nor with cookies and the CSRF value.
 func TestForeignPageGetsNoSocket(t *testing.T) {
 	server := startServer(t)
 	other := otherSite(t)
@@ -58,8 +61,8 @@ func TestForeignPageGetsNoSocket(t *testing.T) {
 	await(t, server.output, regexp.MustCompile(`reason=origin_not_allowed(?s:.*)reason=origin_not_allowed`))
 }
 
-// newTicket is the expression by which a page that is logged in by cookies gets
-// a ticket.
+// newTicket is an expression for a new ticket. The page must be logged in by
+// cookies.
 const newTicket = `fetch("/auth/ticket", {
 	method: "POST",
 	headers: {"Content-Type": "application/json", "X-CSRF-Token": document.cookie.match(/csrf_access_token=([^;]*)/)[1]},

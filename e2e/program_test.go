@@ -27,22 +27,23 @@ var build = sync.OnceValue(func() error {
 	return nil
 })
 
-// A program is one of ours that is running.
+// A program is a running program of this project.
 type program struct {
-	url    string // its address, without a path
+	url    string // without a path
 	output *wstest.Log
 	cmd    *exec.Cmd
 	ended  chan error // receives the result once
-	told   bool       // to stop
+	told   bool       // whether it was told to stop
 
 	killed, stopped bool
 }
 
-// address matches the address at which a program says that it listens.
+// address matches the address in the line that a program prints when it
+// listens.
 var address = regexp.MustCompile(`listening.*?(http://127\.0\.0\.1:[0-9]+)`)
 
-// start runs a program until the end of the test, when it must stop cleanly.
-// The test needs the browser.
+// start runs a program until the test ends. The program must then stop cleanly.
+// start skips the test if there is no browser.
 func start(t *testing.T, name string, args ...string) *program {
 	t.Helper()
 	needBrowser(t)
@@ -61,14 +62,14 @@ func start(t *testing.T, name string, args ...string) *program {
 	return p
 }
 
-// startServer runs "wsauth serve" with its own key.
+// startServer runs "wsauth serve" with a data folder of its own.
 func startServer(t *testing.T, args ...string) *program {
 	t.Helper()
 	return start(t, "wsauth", append([]string{"serve", "--addr", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data")}, args...)...)
 }
 
-// startGateway runs "wsauth serve" with a configuration. Its user file is
-// users.txt, with the user ada.
+// startGateway runs "wsauth serve" with a configuration. The user file beside
+// the configuration is users.txt, and has the user ada.
 func startGateway(t *testing.T, config string) *program {
 	t.Helper()
 	if err := build(); err != nil {
@@ -87,8 +88,8 @@ func startGateway(t *testing.T, config string) *program {
 	return startServer(t, "--config", file)
 }
 
-// again starts a server like this one, which has ended, at the same address and
-// with the same data.
+// again stops the program, unless that was done, and starts it again at the
+// same address with the same data.
 func (p *program) again(t *testing.T) *program {
 	t.Helper()
 	p.stop(t)
@@ -97,8 +98,8 @@ func (p *program) again(t *testing.T) *program {
 	return start(t, filepath.Base(p.cmd.Path), args...)
 }
 
-// terminate sends the program one SIGTERM: a second signal would end it at
-// once.
+// terminate sends SIGTERM to the program, only once: a second signal would end
+// it at once.
 func (p *program) terminate(t *testing.T) {
 	t.Helper()
 	if p.told {
@@ -110,7 +111,7 @@ func (p *program) terminate(t *testing.T) {
 	}
 }
 
-// kill kills the program, as a power failure would.
+// kill kills the program without a warning, as a power failure would.
 func (p *program) kill(t *testing.T) {
 	t.Helper()
 	p.told, p.killed = true, true
@@ -119,8 +120,8 @@ func (p *program) kill(t *testing.T) {
 	}
 }
 
-// stop terminates the program unless that was done, and kills it after a while.
-// It may be called again.
+// stop terminates the program unless that was done, and kills it if it does not
+// end in time. Further calls do nothing.
 func (p *program) stop(t *testing.T) {
 	if p.stopped {
 		return

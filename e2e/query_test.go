@@ -38,11 +38,11 @@ type tokens struct {
 
 var testUser = map[string]string{"username": "test", "password": "test"}
 
-// listed is an expression for the messages that the examples' pages show.
+// listed is an expression for the messages that the pages of the examples show.
 const listed = `[...document.querySelectorAll("#messages li")].map((li) => li.textContent)`
 
-// wantLogin fails the test unless the socket behaved as the seed's does at a
-// login: two messages, the second with the claims, and a normal end.
+// wantLogin fails the test unless the socket sent the two messages of a login,
+// the second with the claims, and closed normally.
 func wantLogin(t *testing.T, e end, claims map[string]any) {
 	t.Helper()
 	const told = "Here your decoded token: "
@@ -63,7 +63,7 @@ func wantLogin(t *testing.T, e end, claims map[string]any) {
 	}
 }
 
-// refused is the end of a socket that sent an error and closed.
+// refused returns the end of a socket that sent an error and closed.
 func refused(text string, code int, reason string) end {
 	return end{Code: code, Reason: reason, Opened: true, Messages: []string{text}}
 }
@@ -73,6 +73,8 @@ var (
 	refreshClaims = map[string]any{"sub": "test", "type": "refresh"}
 )
 
+// TestQueryExample checks the query example in a browser: each value of -check
+// with several tokens.
 func TestQueryExample(t *testing.T) {
 	const accessOnly, refreshOnly = "Only access tokens are allowed", "Only refresh tokens are allowed"
 	const missing = "Missing access token from Query or Path"
@@ -140,7 +142,8 @@ func TestQueryExample(t *testing.T) {
 	}
 }
 
-// On the API page, the token of a login opens the socket, without copying it.
+// TestQueryExampleAPIPage checks that the API page passes the token of a login
+// to the socket, so that nobody has to copy it.
 func TestQueryExampleAPIPage(t *testing.T) {
 	server := start(t, "query", "-addr", "127.0.0.1:0")
 	page := newTab(t)

@@ -9,7 +9,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// ways are the values of the page's choice of how to send the token.
+// ways are the two ways in which the page can send its token.
 var ways = []string{"token", "cookie"}
 
 // logIn logs the test user in on the server's page.
@@ -54,6 +54,8 @@ func wantEnd(b *tab, code, reason, title string) {
 	}
 }
 
+// TestServeEcho checks that a socket of the page echoes messages, with each way
+// of sending the token.
 func TestServeEcho(t *testing.T) {
 	server := startServer(t)
 	for _, way := range ways {
@@ -107,7 +109,8 @@ func TestServeRefusals(t *testing.T) {
 	}
 }
 
-// A socket that is not renewed ends with its token, and the page can reopen it.
+// TestServeExpiry checks that a socket that is not renewed ends with its token,
+// and that the page can reopen it.
 func TestServeExpiry(t *testing.T) {
 	server := startServer(t, "--access-ttl", "3s")
 	for _, way := range ways {
@@ -135,7 +138,8 @@ func TestServeWrongPassword(t *testing.T) {
 	}
 }
 
-// After a logout, the ticket that the page had opens no socket.
+// TestServeLogout checks that a ticket opens no socket after the logout of its
+// session.
 func TestServeLogout(t *testing.T) {
 	server := startServer(t)
 	page := newTab(t)
@@ -148,7 +152,8 @@ func TestServeLogout(t *testing.T) {
 	}
 }
 
-// The API page logs in and then requests the session, with its own forms.
+// TestServeAPIPage checks that the forms of the API page can log in and request
+// the session.
 func TestServeAPIPage(t *testing.T) {
 	server := startServer(t)
 	page := newTab(t)
@@ -166,7 +171,7 @@ func TestServeAPIPage(t *testing.T) {
 	}
 }
 
-// The page can be used without a mouse.
+// TestServeByKeyboard checks that the page can be used without a mouse.
 func TestServeByKeyboard(t *testing.T) {
 	server := startServer(t)
 	page := newTab(t)
@@ -184,7 +189,7 @@ func TestServeByKeyboard(t *testing.T) {
 	}
 }
 
-// tabTo presses the tab key until the element with that id has the focus.
+// tabTo presses the tab key until the element with the ID has the focus.
 func tabTo(b *tab, id string) {
 	b.t.Helper()
 	const most = 40
@@ -197,8 +202,9 @@ func tabTo(b *tab, id string) {
 	b.t.Fatalf("the tab key does not reach #%s", id)
 }
 
-// Cookies are not bound to ports, so the server also gets those of another
-// program on this machine.
+// TestServeAfterCookiesOfAnotherProgram checks that cookies of another program
+// on the same host do no harm. Cookies are not bound to ports, so the browser
+// sends them too.
 func TestServeAfterCookiesOfAnotherProgram(t *testing.T) {
 	server := startServer(t)
 	other := start(t, "cookie", "-addr", "127.0.0.1:0")
@@ -213,8 +219,9 @@ func TestServeAfterCookiesOfAnotherProgram(t *testing.T) {
 	until[bool](page, socketOpen)
 }
 
-// Over plain HTTP to another machine, a browser keeps no cookie and the page
-// cannot use the clipboard. The page says so, and tokens work.
+// TestServeWithoutHTTPS checks the page over plain HTTP from another machine,
+// where the browser stores no cookies and offers no clipboard. The page reports
+// this, and login by token works.
 func TestServeWithoutHTTPS(t *testing.T) {
 	server := startServer(t)
 	server.url = strings.Replace(server.url, "127.0.0.1", otherName, 1)
@@ -240,7 +247,8 @@ func TestServeWithoutHTTPS(t *testing.T) {
 	}
 }
 
-// On the API page a bearer token takes precedence over the browser's cookies.
+// TestServeAPIPageWithCookiesToo checks that on the API page, a bearer token
+// takes precedence over the browser's cookies.
 func TestServeAPIPageWithCookiesToo(t *testing.T) {
 	server := startServer(t)
 	var login tokens
@@ -267,8 +275,9 @@ func TestServeAPIPageWithCookiesToo(t *testing.T) {
 	}
 }
 
-// A handshake that is refused in HTTP, for example behind a proxy that the
-// server does not know, does not make the page retry forever.
+// TestServeRefusedHandshake checks that the page does not retry forever if
+// handshakes are refused with an HTTP response. This happens, for example,
+// behind a proxy that the server does not know.
 func TestServeRefusedHandshake(t *testing.T) {
 	server := startServer(t, "--origin", "https://app.example")
 	page := newTab(t)

@@ -5,14 +5,15 @@ import (
 	"testing"
 )
 
-// mayAnswer makes answers work in each page that the tab opens from now on.
+// mayAnswer makes answers take effect in each page that the tab opens from now
+// on.
 func (b *tab) mayAnswer() {
 	b.t.Helper()
 	b.prepare(`{ const real = window.fetch; window.answers = {}; window.fetch = (url, init) => window.answers[url]?.() ?? real(url, init) }`)
 }
 
-// answers replaces the server's response to path by the value of an expression,
-// from now on.
+// answers replaces the server's responses to requests for path, from now on.
+// expression returns the promise of a response.
 func (b *tab) answers(path, expression string) {
 	b.t.Helper()
 	dispatch(b, fmt.Sprintf("window.answers[%q] = () => %s", path, expression))
@@ -23,8 +24,8 @@ const (
 	noAnswer = `new Promise(() => {})`
 )
 
-// wantSessionOver fails the test unless the page shows that the session has
-// ended, also for the socket, and disables its controls.
+// wantSessionOver fails the test unless the page shows that the session and its
+// socket have ended, and disables the controls of the socket.
 func wantSessionOver(b *tab) {
 	b.t.Helper()
 	until[bool](b, loggedOut)
@@ -40,8 +41,9 @@ func wantSessionOver(b *tab) {
 	}
 }
 
-// If a page learns that its session is over before the server ends its socket,
-// it shows the socket as ended, and does not reconnect.
+// TestSessionEndsBeforeItsSocket checks a page that learns that its session is
+// over before the server ends its socket. The page shows the socket as ended,
+// and does not reconnect.
 func TestSessionEndsBeforeItsSocket(t *testing.T) {
 	server := startServer(t)
 	for _, way := range ways {
@@ -83,7 +85,8 @@ func TestSessionEndsBeforeItsSocket(t *testing.T) {
 		page.answers("/auth/refresh", refuses)
 		page.click("#refresh-button")
 		wantSessionOver(page)
-		// The end of the socket, or of a faster attempt to reconnect.
+		// The page shows the end of the socket or, if an attempt to reconnect
+		// has already failed, the end of the attempt.
 		if page.text("#end-title") == "The connection broke" {
 			wantEnd(page, "1006", "", "The connection broke")
 		} else {

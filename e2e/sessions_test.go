@@ -8,8 +8,9 @@ import (
 
 const sessionCount = `document.querySelectorAll("#sessions li").length`
 
-// One window ends the session of another, whose socket closes at once and shows
-// why.
+// TestSessionsRevokeOne checks that one window can end the session of another.
+// The socket of the other window closes at once, and the window shows the
+// reason.
 func TestSessionsRevokeOne(t *testing.T) {
 	server := startServer(t)
 	for _, way := range ways {
@@ -37,14 +38,15 @@ func TestSessionsRevokeOne(t *testing.T) {
 				t.Errorf("the page does not show how many sockets it closed: %s", got)
 			}
 
-			page.click("#sessions .current button") // and then its own
+			page.click("#sessions .current button") // end the window's own session
 			wantEnd(page, "3000", "session_ended", "The session has ended")
 			until[bool](page, loginForm)
 		})
 	}
 }
 
-// All sessions of a user end at once, and a login right afterwards works.
+// TestSessionsLogOutEverywhere checks that all sessions of a user end at once,
+// and that a login right afterwards works.
 func TestSessionsLogOutEverywhere(t *testing.T) {
 	server := startServer(t)
 	page := openPage(t, server, "cookie")
@@ -61,8 +63,8 @@ func TestSessionsLogOutEverywhere(t *testing.T) {
 	until[bool](page, sessionCount+" === 1")
 }
 
-// A logout in one window applies to every window with the same cookies; so does
-// a login.
+// TestSessionsOfOneBrowser checks that a logout or a login in one window also
+// applies to the other windows with the same cookies.
 func TestSessionsOfOneBrowser(t *testing.T) {
 	server := startServer(t)
 	page := openPage(t, server, "cookie")
@@ -86,8 +88,8 @@ func TestSessionsOfOneBrowser(t *testing.T) {
 	}
 }
 
-// Two sessions in one browser, with cookies and with tokens, are separate:
-// changes of one do not affect the other.
+// TestSessionsOfTwoKinds checks that two sessions in one browser, one with
+// cookies and one with tokens, do not affect each other.
 func TestSessionsOfTwoKinds(t *testing.T) {
 	for i, way := range ways {
 		t.Run(way+" logs out first", func(t *testing.T) {
@@ -143,8 +145,8 @@ func TestSessionsOfTwoKinds(t *testing.T) {
 	}
 }
 
-// A visible page shows changes from elsewhere within five seconds, and a hidden
-// page sends no requests.
+// TestSessionListIsUpdated checks that a visible page shows changes by other
+// devices within five seconds, and that a hidden page sends no requests.
 func TestSessionListIsUpdated(t *testing.T) {
 	server := startServer(t)
 	page := newTab(t)
