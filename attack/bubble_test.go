@@ -26,14 +26,14 @@ import (
 type bubble struct {
 	*target
 	pipes     *wstest.Pipes
-	sessions  chan *wsauth.Socket // of new sockets; open receives from it
-	onRequest func(*http.Request) // called first by the handler, unless nil
+	sessions  chan *wsauth.Socket // receives each new socket; open reads it
+	onRequest func(*http.Request) // unless nil, the handler calls it first
 	messages  chan string         // messages that the application got: "alice: hello"
 }
 
-// newBubble serves a guard with the handler that handle returns. The returned
-// function stops it, and must not have to wait for sockets. A configuration
-// without a Verifier gets one that trusts the keyring.
+// newBubble serves a guard with the handler that handle returns. If the
+// configuration has no Verifier, it sets one that trusts the keyring. stop
+// shuts the guard and the server down, without a time limit.
 func newBubble(t *testing.T, config wsauth.Config, handle func(*bubble) http.HandlerFunc) (x *bubble, stop func()) {
 	t.Helper()
 	x = &bubble{
@@ -82,8 +82,9 @@ func inBubble(t *testing.T, config func() wsauth.Config, f func(t *testing.T, x 
 // withLog returns a configuration with a log of revocations in memory.
 func withLog() wsauth.Config { return wsauth.Config{Revocations: memory.New(store.Limits{})} }
 
-// ask sends a request on a new connection, from an address that may be empty.
-// The connection has no deadline afterwards.
+// ask sends a request on a new connection and reads the answer. from is the
+// address of the client, and may be empty. Afterwards, the connection has no
+// deadline.
 func (x *bubble) ask(t *testing.T, from, raw string) *answer {
 	t.Helper()
 	a := ask(t, x.pipes.Dial(from), raw)
@@ -91,7 +92,7 @@ func (x *bubble) ask(t *testing.T, from, raw string) *answer {
 	return a
 }
 
-// A client is the client's end of a socket. It reads in the background.
+// A client is the client's end of a socket that reads in the background.
 type client struct {
 	session *wsauth.Socket
 	opened  time.Time
@@ -161,11 +162,11 @@ func (c *client) wantOpen(t *testing.T) {
 	}
 }
 
-// A peer is the client's end of a socket that the test reads and writes.
+// A peer is the client's end of a socket. The test itself reads and writes.
 type peer struct {
 	*wstest.Client
 	opened time.Time
-	taken  atomic.Int64 // bytes that the server has read after the handshake
+	taken  atomic.Int64 // bytes sent after the handshake that the server has read
 }
 
 // dialSocket opens a socket from an address. It fails the test if the handshake
@@ -184,7 +185,8 @@ func socketOf(t *testing.T, a *answer) *peer {
 	return &peer{Client: &wstest.Client{Conn: a.conn, In: a.in}, opened: time.Now()}
 }
 
-// send sends raw bytes in the background, as far as the server reads them.
+// send writes raw bytes in the background, and counts those that the server
+// reads.
 func (c *peer) send(raw []byte) {
 	go func() {
 		n, _ := c.Conn.Write(raw)

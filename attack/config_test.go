@@ -20,7 +20,7 @@ func TestConfig(t *testing.T) {
 	var nilCookies *wsauth.Cookies
 	for name, c := range map[string]struct {
 		config wsauth.Config
-		faults []string // parts of the error; none if the configuration is good
+		faults []string // parts of the error; none if the configuration is valid
 	}{
 		"least":               {wsauth.Config{Verifier: verifier}, nil},
 		"all":                 {at(wsauth.Header{Name: "X-Token", NoScheme: true}, wsauth.Cookies{}, wsauth.Query{Name: "t"}, wsauth.PathValue{Name: "t"}), nil},

@@ -13,7 +13,7 @@ func with(title string, changes ...string) wstest.Vector {
 	return forged(title, signed(claims(changes...)))
 }
 
-// hostileDates makes tokens with bad dates: J23, J24 and J26.
+// hostileDates makes tokens with invalid dates: J23, J24 and J26.
 func hostileDates() []wstest.Vector {
 	now := time.Now().Unix()
 	var all []wstest.Vector
@@ -62,8 +62,8 @@ func hostileParties() []wstest.Vector {
 	return all
 }
 
-// hostileSubjects makes tokens with bad names, J21, J29 and J30, and with
-// names that would become a line of a header or a log (R8).
+// hostileSubjects makes tokens with invalid subjects, J21, J29 and J30, and
+// with claims that contain a header line (R8).
 func hostileSubjects() []wstest.Vector {
 	var all []wstest.Vector
 	for name, sub := range map[string]string{
@@ -114,8 +114,8 @@ func hostilePayloads() []wstest.Vector {
 	return append(all, forged("J32/header", compact(head("HS256", "hs", `,"x":`+deepHeader), claims(), signHS)))
 }
 
-// large makes tokens that the reader refuses for their length, before it
-// decodes any part of them.
+// large makes tokens that are refused for their length, before any part of them
+// is decoded.
 func large() []wstest.Vector {
 	members := strings.Builder{}
 	for i := range 100_000 {
@@ -138,7 +138,7 @@ func large() []wstest.Vector {
 	}
 }
 
-// good makes the token vectors that must be accepted. Without them the
+// good makes the token vectors that must be accepted. Without them, the
 // refusals would prove nothing.
 func good() []wstest.Vector {
 	now := time.Now().Unix()

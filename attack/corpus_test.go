@@ -108,8 +108,8 @@ func wrongAlgorithm() []wstest.Vector {
 	)
 }
 
-// headers makes tokens with forbidden header parameters. Their signatures are
-// valid where an attacker could make a valid one.
+// headers makes tokens with forbidden header parameters. The signature is valid
+// if an attacker could have made it valid.
 func headers() []wstest.Vector {
 	const evil = "https://attacker.example/keys"
 	var all []wstest.Vector
@@ -142,7 +142,7 @@ func headers() []wstest.Vector {
 		"J14/zip": `,"zip":"DEF"`, "J14/enc": `,"enc":"A256GCM"`, "J14/p2c": `,"enc":"A256GCM","p2c":2147483647,"p2s":"AAAA"`,
 		"J35/cty": `,"cty":"JWT"`,
 	} {
-		if !strings.HasPrefix(name, "J8/") { // a good signature counts, whatever else the header says
+		if !strings.HasPrefix(name, "J8/") { // with a good signature, a token with a J8 header is valid
 			all = append(all, forged(name+"_signed", compact(head("HS256", "hs", more), claims(), signHS)))
 		}
 		all = append(all,
@@ -179,7 +179,8 @@ func selfSigned(key *rsa.PrivateKey) []byte {
 	return must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
 }
 
-// segments cuts and joins a good token in other ways: J12 to J15 and J17.
+// segments makes tokens with missing, additional or altered segments: J12 to
+// J15 and J17.
 func segments() []wstest.Vector {
 	good := signed(claims())
 	parts := strings.Split(good, ".")
@@ -207,9 +208,9 @@ func segments() []wstest.Vector {
 		forged("J15/general", fmt.Sprintf(`{"payload":%q,"signatures":[{"protected":%q,"signature":%q}]}`, p, h, s)),
 		forged("J15/unprotected", fmt.Sprintf(`{"payload":%q,"header":{"alg":"none"},"signature":""}`, p)),
 	}
-	for i, part := range parts { // J17: bits that base64 leaves unused
+	for i, part := range parts { // J17: set bits that base64url leaves unused
 		if len(part)%4 == 0 {
-			continue // none here
+			continue // this segment has no unused bits
 		}
 		changed := []string{h, p, s}
 		changed[i] = part[:len(part)-1] + string(nextChar(part[len(part)-1]))
@@ -222,7 +223,7 @@ func segments() []wstest.Vector {
 			continue
 		}
 		changed := payload[:len(payload)-1] + string(nextChar(payload[len(payload)-1]))
-		input := h + "." + changed // signed over the text as it is sent
+		input := h + "." + changed // the signature covers the text as sent
 		all = append(all, forged("J17/signed_payload_"+pad, input+"."+b64(signHS(input))))
 	}
 	return all
@@ -236,7 +237,8 @@ func nextChar(c byte) byte {
 }
 
 // alphabet makes tokens with bytes that a lenient reader skips or confuses with
-// others, in and around each segment, covered by the signature or not (J16).
+// others (J16). The bytes are in and around each segment, and are covered by
+// the signature or not.
 func alphabet() []wstest.Vector {
 	var all []wstest.Vector
 	input := b64(head("HS256", "hs", "")) + "." + b64(claims())
@@ -315,7 +317,7 @@ func ed25519Signatures() []wstest.Vector {
 }
 
 // pssSignatures makes tokens whose PSS salt is not as long as the hash (J20).
-// crypto/rsa makes no empty salt, so signUnsalted does.
+// crypto/rsa cannot sign with an empty salt, so signUnsalted does.
 func pssSignatures() []wstest.Vector {
 	header := head("PS256", "ps", "")
 	return []wstest.Vector{

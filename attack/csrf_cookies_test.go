@@ -14,8 +14,8 @@ import (
 	"wsauth/token"
 )
 
-// TestCookiePrefix checks that cookies are Secure and have a prefix everywhere
-// except on the developer's own machine (C4).
+// TestCookiePrefix checks that cookies are Secure and have a prefix, except on
+// the developer's own machine (C4).
 func TestCookiePrefix(t *testing.T) {
 	made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
 	overTLS := func(r *http.Request) { r.TLS = &tls.ConnectionState{} }
@@ -137,8 +137,8 @@ func TestCookieAttributes(t *testing.T) {
 	}
 }
 
-// TestOversizedTokensSetNoCookies checks that a token that does not fit in a
-// cookie sets no cookie, not even those of a valid token before it.
+// TestOversizedTokensSetNoCookies checks that if one of two tokens does not fit
+// in a cookie or is of a wrong kind, neither of them sets a cookie.
 func TestOversizedTokensSetNoCookies(t *testing.T) {
 	const prefixed = "__Host-access_token_cookie"
 	made := func(typ token.Type, csrf string, size int) *token.Token {
@@ -171,8 +171,8 @@ func TestOversizedTokensSetNoCookies(t *testing.T) {
 	}
 }
 
-// TestR12_OtherCookiesAreUnchanged checks that Strip leaves the cookies of
-// other applications as they were, however they are written.
+// TestR12_OtherCookiesAreUnchanged checks that Strip does not change the
+// cookies of other applications, however they are written.
 func TestR12_OtherCookiesAreUnchanged(t *testing.T) {
 	for _, c := range []struct{ sent, want []string }{
 		{[]string{`a="1;2";;  b=2 ;c; `}, []string{`a="1;2";;  b=2 ;c; `}},

@@ -15,8 +15,8 @@ func cookieTarget(t *testing.T, c wsauth.Cookies) *target {
 	return newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{c}, Origins: []string{origin}})
 }
 
-// TestCrossSiteOrigins sends handshakes of other origins with a valid cookie
-// and CSRF value: C1 to C11, C16 and C18.
+// TestCrossSiteOrigins checks that handshakes of other origins are refused even
+// with a valid cookie and CSRF value: C1 to C11, C16 and C18.
 func TestCrossSiteOrigins(t *testing.T) {
 	alice := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
 	jar, value := cookie(alice.Raw), csrf(alice.Claims.CSRF)
@@ -48,7 +48,8 @@ func TestCrossSiteOrigins(t *testing.T) {
 	})
 }
 
-// TestOwnOrigin checks the default: only the request's own origin is allowed.
+// TestOwnOrigin checks that by default, only the request's own origin is
+// allowed.
 func TestOwnOrigin(t *testing.T) {
 	tok := access(t)
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0)})
@@ -87,8 +88,8 @@ func TestOwnOrigin(t *testing.T) {
 	anyone.wantRefusals(t, []refusalCase{{"C3/insecure_any_origin", upgrade("/access", bearer(tok), "Origin: http://evil.example"), ""}})
 }
 
-// TestDoubleSubmit sends bad CSRF values with a good cookie: C12 to C15 and
-// C17.
+// TestDoubleSubmit checks that a valid cookie is refused with an invalid CSRF
+// value: C12 to C15 and C17.
 func TestDoubleSubmit(t *testing.T) {
 	options := token.Options{CSRF: true, SessionID: "one"}
 	alice := issue(t, token.TypeAccess, "alice", options)

@@ -24,17 +24,17 @@ import (
 	"wsauth/token"
 )
 
-// A carrier is a part of a request that can carry a token.
+// A carrier is a part of a request that can contain a token.
 type carrier struct {
 	name   string
 	config func(*wsauth.Config)
 
-	// request puts the token into a handshake or, if not, a plain request.
+	// request returns a handshake, or else a plain request, with the token.
 	request func(tok string, handshake bool) string
 
-	// status returns the status of the answer to a hostile token: 401 if the
-	// guard reads it, 400 if the carrier cannot hold such bytes, and 0 if they
-	// would change the request.
+	// status returns the expected status for a hostile token: 401 if the guard
+	// reads it, and 400 if the carrier cannot contain such bytes. It is 0 if
+	// the bytes would change the request, so that there is nothing to test.
 	status func(tok string) int
 }
 
@@ -45,7 +45,7 @@ func carry(path string, handshake bool, lines ...string) string {
 	return plain("GET", path, lines...)
 }
 
-// controls holds bytes that net/http refuses in headers.
+// controls contains the bytes that net/http refuses in headers.
 const controls = "\x00\r\n"
 
 var carriers = []carrier{
@@ -56,7 +56,7 @@ var carriers = []carrier{
 		status: func(tok string) int {
 			switch {
 			case strings.TrimRight(tok, " \t\r\n") != tok:
-				return 0 // white space at the end of a line is not part of the value
+				return 0 // white space at the end of a line does not belong to the value
 			case strings.ContainsAny(tok, controls+" \t,"):
 				return 400
 			}
@@ -89,7 +89,7 @@ var carriers = []carrier{
 		status: func(tok string) int {
 			switch {
 			case tok == "..":
-				return 0 // another path
+				return 0 // the request would have another path
 			case url.PathEscape(tok) != tok:
 				return 400
 			}
@@ -105,7 +105,7 @@ func carrierConfig(t testing.TB, p carrier) wsauth.Config {
 	return c
 }
 
-// trap returns a URL, and fails the test if the guard connects to it.
+// trap returns a URL. The test fails if the guard connects to it.
 func trap(t *testing.T) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -139,8 +139,8 @@ func pieces(tok string) []string {
 
 var update = flag.Bool("update", false, "write testdata/tokens anew")
 
-// TestTokenVectors sends every token vector in every carrier, in a handshake
-// and in a plain request.
+// TestTokenVectors checks the answer to every token vector, in every carrier,
+// in a handshake and in a plain request.
 func TestTokenVectors(t *testing.T) {
 	if *update {
 		synctest.Test(t, func(t *testing.T) { writeVectors(t, corpus()) })
@@ -173,7 +173,7 @@ func TestTokenVectors(t *testing.T) {
 						}
 						a.conn.Close()
 					}
-					if spent := time.Since(started); spent != 0 { // J6: no key ID was executed
+					if spent := time.Since(started); spent != 0 { // J6: no command in a key ID was executed
 						t.Errorf("the answers took %s, want no time", spent)
 					}
 				})
@@ -192,8 +192,8 @@ func wantNoneOf(t *testing.T, seen string, secrets ...string) {
 	}
 }
 
-// TestTokenVectorsByClose sends the vectors that must be refused to a guard
-// that refuses by a close frame.
+// TestTokenVectorsByClose checks that a guard that refuses by a close frame
+// refuses the same vectors.
 func TestTokenVectorsByClose(t *testing.T) {
 	p := carriers[2]
 	for _, v := range slices.Concat(wstest.Vectors(t, "testdata/tokens"), large()) {
@@ -218,8 +218,8 @@ func TestTokenVectorsByClose(t *testing.T) {
 	}
 }
 
-// TestKeyURL sends tokens that point to the attacker's key (J8). The guard must
-// not connect to its URL.
+// TestKeyURL checks that the guard does not connect to the attacker's URL if a
+// token points to a key there (J8).
 func TestKeyURL(t *testing.T) {
 	evil := trap(t)
 	for _, p := range carriers {
@@ -233,7 +233,8 @@ func TestKeyURL(t *testing.T) {
 	}
 }
 
-// TestSubstitution sends tokens of one kind where another is required (J34).
+// TestSubstitution checks that a token of one kind is refused where another
+// kind is required (J34).
 func TestSubstitution(t *testing.T) {
 	x := newTarget(t, carrierConfig(t, carriers[0]))
 	kinds := map[string]string{
@@ -276,8 +277,8 @@ func twin(signature string) string {
 	return signature[:32] + fixed(s.Sub(elliptic.P256().Params().N, s))
 }
 
-// TestTwinSignature checks that revoking a token also revokes the one with its
-// twin signature, since the revocation names the jti (J18).
+// TestTwinSignature checks that revoking a token also revokes the token with
+// the twin of its signature, since the revocation names the jti (J18).
 func TestTwinSignature(t *testing.T) {
 	revoked := func(_ context.Context, c *token.Claims) (bool, error) { return c.ID == "the-id", nil }
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Denylist: revoked})
@@ -290,8 +291,8 @@ func TestTwinSignature(t *testing.T) {
 	}
 }
 
-// TestCost bounds the memory and the time that a hostile token costs, however
-// long it is.
+// TestCost checks that a hostile token costs a bounded amount of memory and
+// time, however long it is.
 func TestCost(t *testing.T) {
 	for _, p := range carriers {
 		guard, err := wsauth.New(carrierConfig(t, p))
@@ -331,13 +332,13 @@ func TestCost(t *testing.T) {
 	}
 }
 
-// maxTime is the most time for one token. The largest takes 5 ms; the race
-// detector makes that longer.
+// maxTime is the most time that a check may take. The largest token takes 5 ms,
+// and more with the race detector.
 const maxTime = 25 * time.Millisecond
 
-// cost returns how many bytes f allocates once its pools are filled, and how
-// long it takes. It returns the minimum of several runs, since other work can
-// only add to it, and tries more often on a busy machine.
+// cost returns how many bytes f allocates, once its pools are filled, and how
+// long it takes. Both are the minimum of several runs, since other work can
+// only add to them. On a busy machine, it makes more runs.
 func cost(f func()) (bytes uint64, spent time.Duration) {
 	var before, after runtime.MemStats
 	bytes, spent = math.MaxUint64, math.MaxInt64

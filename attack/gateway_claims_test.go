@@ -20,8 +20,8 @@ import (
 	"wsauth/token"
 )
 
-// newGatewayWithProvider serves a gateway that trusts a provider, whose users
-// get a namespace and only the roles of a Keycloak realm.
+// newGatewayWithProvider serves a gateway that trusts a provider. The
+// provider's users get a namespace, and only the roles of a Keycloak realm.
 func newGatewayWithProvider(t *testing.T, p *idptest.Provider, route proxy.Route) *proxied {
 	t.Helper()
 	provider := must(idp.New(idp.Config{
@@ -47,8 +47,8 @@ func payload(t *testing.T, raw string) (claims map[string]any) {
 	return claims
 }
 
-// backendHeader returns the header of the only request that reached the
-// backend.
+// backendHeader returns the header of the request that reached the backend,
+// which must be the only one.
 func (x *proxied) backendHeader(t *testing.T, how string) http.Header {
 	t.Helper()
 	seen := x.takeRequests()
@@ -58,8 +58,8 @@ func (x *proxied) backendHeader(t *testing.T, how string) http.Header {
 	return request(t, seen[0]).Header
 }
 
-// TestG4_RulesSeeTheNamespace checks that a rule that names a user, a session
-// or a token means one with the namespace.
+// TestG4_RulesSeeTheNamespace checks that a rule matches a user, a session or a
+// token of a provider only by a name with the namespace.
 func TestG4_RulesSeeTheNamespace(t *testing.T) {
 	p := idptest.New(t)
 	for _, c := range []struct {
@@ -93,8 +93,8 @@ func TestG4_RulesSeeTheNamespace(t *testing.T) {
 	}
 }
 
-// TestG4_OwnTokensHaveNoNamespace checks that rules use names of the gateway's
-// own tokens unchanged.
+// TestG4_OwnTokensHaveNoNamespace checks that rules match the names in the
+// gateway's own tokens unchanged.
 func TestG4_OwnTokensHaveNoNamespace(t *testing.T) {
 	x := newGatewayWithProvider(t, idptest.New(t), proxy.Route{Path: "/", Claims: map[string][]string{"sub": {"ada"}}})
 	x.forwarded(t, plain("GET", "/x", bearer(gatewayToken(t))))
@@ -149,9 +149,9 @@ func TestG4_DownstreamSeesTheNamespace(t *testing.T) {
 	}
 }
 
-// TestG5_RolesAndScopesOnlyAsMapped sends tokens whose profile finds no roles
-// and no scopes. Rules, headers and assertions then have none, whatever other
-// claims the tokens have.
+// TestG5_RolesAndScopesOnlyAsMapped checks that rules, headers and assertions
+// have no roles and scopes if the provider's profile finds none in the token.
+// Other claims of the token change nothing.
 func TestG5_RolesAndScopesOnlyAsMapped(t *testing.T) {
 	p := idptest.New(t)
 	behind := func(change func(*proxy.Route)) *proxied {
@@ -170,7 +170,7 @@ func TestG5_RolesAndScopesOnlyAsMapped(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		mapped  map[string]any
-		refused bool // the claims are malformed
+		refused bool // the token is refused, because the claims are malformed
 	}{
 		{"absent", nil, false},
 		{"null", map[string]any{"realm_access": realm(nil), "scope": nil}, false},
@@ -209,7 +209,8 @@ func TestG5_RolesAndScopesOnlyAsMapped(t *testing.T) {
 		})
 	}
 
-	// The roles and scopes that the profile finds are used.
+	// The rest of the test checks that the roles and scopes that the profile
+	// finds are used.
 	raw := plain("GET", "/x", bearer(p.AccessToken("ada", "s", map[string]any{
 		"realm_access": realm([]string{"admin", "ops"}), "scope": "read admin", "roles": []string{"no"},
 	})))
@@ -236,15 +237,15 @@ func TestG5_ScopesWithSpaces(t *testing.T) {
 }
 
 // TestG5_OwnTokens checks that the claims of the gateway's own tokens are used
-// unchanged, as these have no profile.
+// unchanged. These tokens have no profile.
 func TestG5_OwnTokens(t *testing.T) {
 	x := newGatewayWithProvider(t, idptest.New(t), proxy.Route{Path: "/", Headers: map[string]string{"X-Roles": "roles"}, Scopes: []string{"a", "b"}})
 	raw := gatewayTokenWith(t, map[string]any{"roles": []string{"x", "y"}, "scope": "a", "scp": []string{"b"}})
 	wantLines(t, x.forwarded(t, plain("GET", "/x", bearer(raw))), "X-Roles: x,y\r\n")
 }
 
-// TestG6_Lists sends a token with a list whose entry contains a comma. A
-// backend gets it only in a form that it cannot misread.
+// TestG6_Lists checks a token with a list whose entry contains a comma. A
+// backend gets such a list only in a form that it cannot misread.
 func TestG6_Lists(t *testing.T) {
 	tok := bearer(gatewayTokenWith(t, map[string]any{"groups": []string{"staff,admin"}}))
 	route := proxy.Route{Path: "/", Headers: map[string]string{"X-Groups": "groups"}}

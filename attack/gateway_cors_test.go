@@ -34,8 +34,8 @@ func allowedOrigin(a *answer) string {
 	return strings.Join(a.Header["Access-Control-Allow-Origin"], " + ")
 }
 
-// TestCORSVectors sends origins that resemble those of a policy. Their pages
-// can read no answer, and their preflights are refused.
+// TestCORSVectors checks that pages cannot read answers if their origin only
+// resembles one of a policy. Their preflights are refused.
 func TestCORSVectors(t *testing.T) {
 	route := proxy.Route{Path: "/", Public: true, CORS: &proxy.CORS{Origins: []string{
 		origin, "http://localhost:5173", "https://xn--mnchen-3ya.example", "https://*.shop.example", "https://*.ports.example:8443",
@@ -68,7 +68,7 @@ func TestCORSVectors(t *testing.T) {
 	}
 }
 
-// TestC18_TwoOrigins sends two Origin fields. Such a request belongs to no
+// TestC18_TwoOrigins checks that a request with two Origin fields belongs to no
 // page and is not a preflight.
 func TestC18_TwoOrigins(t *testing.T) {
 	x := newGateway(t, proxy.Route{Path: "/", CORS: ourPolicy()})
@@ -85,9 +85,9 @@ func TestC18_TwoOrigins(t *testing.T) {
 	}
 }
 
-// TestG10_EscapedOwnPath sends paths that only some servers treat as one of the
-// gateway's own. The policy of the gateway's own paths must not apply to the
-// backend.
+// TestG10_EscapedOwnPath checks paths that only some servers treat as one of
+// the gateway's own. If the gateway's policy for its own paths allows the
+// preflight, the request must not reach the backend.
 func TestG10_EscapedOwnPath(t *testing.T) {
 	x := newGatewayOf(t, gateway.Config{
 		AuthCORS: &proxy.CORS{Origins: []string{origin}, Credentials: true},
@@ -107,8 +107,8 @@ func TestG10_EscapedOwnPath(t *testing.T) {
 	}
 }
 
-// TestG10_UpgradesVary checks that requests for another protocol get the
-// policy of their path, even if they are refused before they reach a route.
+// TestG10_UpgradesVary checks that requests to upgrade to another protocol get
+// the policy of their path, even if they are refused before they reach a route.
 func TestG10_UpgradesVary(t *testing.T) {
 	x := newGatewayOf(t, gateway.Config{
 		AuthCORS: ourPolicy(),
@@ -151,8 +151,9 @@ func TestG10_UpgradesVary(t *testing.T) {
 	}
 }
 
-// TestG10_AnswerToForwardedPreflight checks that the gateway forwards only the
-// CORS fields of an upstream's answer to a preflight, which has no credentials.
+// TestG10_AnswerToForwardedPreflight checks that of an upstream's answer to a
+// preflight, the gateway forwards only the CORS fields. Such an answer allows
+// no credentials.
 func TestG10_AnswerToForwardedPreflight(t *testing.T) {
 	config := gateway.Config{Routes: []proxy.Route{{Path: "/", CORS: &proxy.CORS{Upstream: true}}}}
 	inBothProtocols(t, config, func(w http.ResponseWriter, r *http.Request) {
@@ -196,7 +197,7 @@ func TestG10_AnswerToForwardedPreflight(t *testing.T) {
 	})
 }
 
-// TestG10_Trailers checks that an upstream cannot send fields of CORS in a
+// TestG10_Trailers checks that an upstream cannot send CORS fields in a
 // trailer.
 func TestG10_Trailers(t *testing.T) {
 	config := gateway.Config{Routes: []proxy.Route{{Path: "/", Public: true, CORS: ourPolicy()}}}
@@ -228,8 +229,8 @@ func TestG10_Trailers(t *testing.T) {
 	})
 }
 
-// TestG10_ConnectionNamesCORS checks that an upstream cannot remove fields of
-// the policy by naming them in Connection.
+// TestG10_ConnectionNamesCORS checks that an upstream cannot remove the
+// gateway's CORS fields by naming them in Connection.
 func TestG10_ConnectionNamesCORS(t *testing.T) {
 	config := gateway.Config{Routes: []proxy.Route{{Path: "/", Public: true, Sockets: true, AnyOrigin: true, CORS: ourPolicy()}}}
 	x := newGatewayOf(t, config, func(w http.ResponseWriter, _ *http.Request) {
@@ -247,8 +248,8 @@ func TestG10_ConnectionNamesCORS(t *testing.T) {
 	}
 }
 
-// TestG10_PreflightsOfOtherRoutes checks that a route whose upstream answers
-// preflights forwards none that another route must refuse.
+// TestG10_PreflightsOfOtherRoutes checks routes whose upstreams answer
+// preflights. They forward no preflight that another route must refuse.
 func TestG10_PreflightsOfOtherRoutes(t *testing.T) {
 	upstreams := &proxy.CORS{Upstream: true}
 	x := newGateway(t,

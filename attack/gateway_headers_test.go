@@ -22,8 +22,8 @@ func wantLines(t *testing.T, seen string, lines ...string) {
 	}
 }
 
-// TestR9_SpoofedIdentity sends forged identity headers, in every spelling, to a
-// guarded and a public route.
+// TestR9_SpoofedIdentity checks that identity headers of a client do not reach
+// the backend, in any spelling, on a guarded and a public route.
 func TestR9_SpoofedIdentity(t *testing.T) {
 	x := newGateway(t)
 	spoofs := []string{bearer(gatewayToken(t)), "X-User: mallory", "X_User: mallory", "x-user: mallory", "X.User: mallory", "x_USER: mallory"}
@@ -34,8 +34,8 @@ func TestR9_SpoofedIdentity(t *testing.T) {
 	}
 }
 
-// TestR10_ConnectionNamesIdentity names the gateway's headers in Connection,
-// which makes proxies remove them.
+// TestR10_ConnectionNamesIdentity checks that a client cannot remove the
+// gateway's headers by naming them in Connection.
 func TestR10_ConnectionNamesIdentity(t *testing.T) {
 	x := newGateway(t)
 	tok := bearer(gatewayToken(t))
@@ -44,8 +44,8 @@ func TestR10_ConnectionNamesIdentity(t *testing.T) {
 	wantLines(t, x.forwarded(t, socket), "X-User: ada\r\n", "X-Forwarded-Host: app.example\r\n")
 }
 
-// TestR11_Forwarded sends forwarding headers. Only the gateway's own may reach
-// the backend.
+// TestR11_Forwarded checks that only the gateway's own forwarding headers reach
+// the backend, and none of a client.
 func TestR11_Forwarded(t *testing.T) {
 	x := newGateway(t)
 	lines := []string{bearer(gatewayToken(t))}
@@ -71,7 +71,7 @@ func TestR11_Forwarded(t *testing.T) {
 
 // TestR12_LoginCookies checks that login cookies, which browsers send with
 // every request, never reach a backend, wherever its route reads credentials.
-// Other cookies, and a CSRF header that is not the gateway's, must reach it.
+// Other cookies reach it, and so does a CSRF header that is not the gateway's.
 func TestR12_LoginCookies(t *testing.T) {
 	for name, extractors := range map[string][]wsauth.Extractor{
 		"header": {wsauth.Header{}}, "ticket": {wsauth.Ticket{}, wsauth.Header{}}, "first_message": {wsauth.FirstMessage{}, wsauth.Header{}}, "default": nil,
@@ -94,8 +94,8 @@ func TestR12_LoginCookies(t *testing.T) {
 						t.Errorf("the backend gets\n%s", seen)
 					}
 					wantLines(t, seen, "Cookie: a=1;")
-					// The default extractors read cookies, so there the field
-					// is ours.
+					// The default extractors read cookies. With them, the CSRF
+					// header is the gateway's.
 					if theirs := strings.Contains(seen, "X-Csrf-Token: theirs"); theirs == (guarded && extractors == nil) {
 						t.Errorf("the backend gets X-CSRF-Token: %v", theirs)
 					}
@@ -105,9 +105,9 @@ func TestR12_LoginCookies(t *testing.T) {
 	}
 }
 
-// TestG7_ForwardingHeadersOfUntrustedPeers sends headers of proxies from a peer
-// that is not a trusted proxy. They must have no effect, and the log must say
-// once which setting may be missing.
+// TestG7_ForwardingHeadersOfUntrustedPeers checks that forwarding headers have
+// no effect if the peer is not a trusted proxy. The log must name the setting
+// that may be missing, once.
 func TestG7_ForwardingHeadersOfUntrustedPeers(t *testing.T) {
 	lines := []string{
 		"X-Forwarded-For: 127.0.0.1, 10.0.0.1", "X-Real-Ip: 127.0.0.1", "Forwarded: for=127.0.0.1;proto=http;host=evil.example", "X-Forwarded-Host: evil.example",

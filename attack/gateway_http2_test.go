@@ -30,8 +30,8 @@ func TestH14_ExtendedCONNECT(t *testing.T) {
 	}
 }
 
-// extendedConnect asks for a socket by an extended CONNECT, which must reset
-// its stream.
+// extendedConnect requests a socket by an extended CONNECT. The gateway must
+// reset the stream.
 func (x *proxied) extendedConnect(t *testing.T) {
 	t.Helper()
 	config := x.client.Transport.(*http.Transport).TLSClientConfig.Clone()
@@ -71,7 +71,8 @@ func (x *proxied) extendedConnect(t *testing.T) {
 	}
 }
 
-// appendLiteral appends a string of HPACK as it is (RFC 7541 section 5.2).
+// appendLiteral appends a string literal of HPACK, without Huffman coding (RFC
+// 7541 section 5.2).
 func appendLiteral(b []byte, s string) []byte {
 	if len(s) < 127 {
 		return append(append(b, byte(len(s))), s...)

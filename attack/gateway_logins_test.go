@@ -18,7 +18,7 @@ type browser struct {
 	cookies, csrf, refreshCSRF string
 }
 
-// logIn logs in the user of the demonstration with cookies.
+// logIn logs in the demo user with cookies.
 func (x *proxied) logIn(t *testing.T) browser {
 	t.Helper()
 	a := x.do(t, "POST", "/auth/login", `{"username":"test","password":"test","cookies":true}`, asJSON)
@@ -44,8 +44,8 @@ func wantReason(t *testing.T, a *answer, status int, reason string) {
 	}
 }
 
-// TestC17_RequestsOfOtherSites sends requests of other sites to every endpoint
-// that changes something.
+// TestC17_RequestsOfOtherSites checks that every endpoint that changes
+// something refuses requests of other sites.
 func TestC17_RequestsOfOtherSites(t *testing.T) {
 	x := newGatewayOverTLS(t, gateway.Config{}, respond)
 	alice := x.logIn(t)
@@ -57,7 +57,7 @@ func TestC17_RequestsOfOtherSites(t *testing.T) {
 		"POST /auth/logout":             alice.csrf,
 		"POST /auth/logout-everywhere":  alice.csrf,
 		"DELETE /auth/sessions/{sid}":   alice.csrf,
-		"POST /auth/backchannel-logout": "", // for providers, without cookies
+		"POST /auth/backchannel-logout": "", // providers send these, without cookies
 		"POST /auth/events":             "",
 	}
 	for _, endpoint := range endpoints(t) {
@@ -80,8 +80,8 @@ func TestC17_RequestsOfOtherSites(t *testing.T) {
 	}
 }
 
-// TestC13_C15_CSRFOfAnotherLogin sends the CSRF value of an earlier login of
-// the same user.
+// TestC13_C15_CSRFOfAnotherLogin checks that the CSRF value of an earlier login
+// of the same user is refused.
 func TestC13_C15_CSRFOfAnotherLogin(t *testing.T) {
 	x := newGatewayOverTLS(t, gateway.Config{}, respond)
 	before, now := x.logIn(t), x.logIn(t)
@@ -96,7 +96,8 @@ func TestC13_C15_CSRFOfAnotherLogin(t *testing.T) {
 	}
 }
 
-// TestT1_TwoCredentialsOfAUser sends a token and the cookies of a login.
+// TestT1_TwoCredentialsOfAUser checks that a token is refused together with the
+// cookies of a login, even of the same user.
 func TestT1_TwoCredentialsOfAUser(t *testing.T) {
 	x := newGatewayOverTLS(t, gateway.Config{}, respond)
 	alice, tok := x.logIn(t), bearer(gatewayToken(t))
@@ -106,7 +107,7 @@ func TestT1_TwoCredentialsOfAUser(t *testing.T) {
 	wantReason(t, ask(t, x.dialTLS(t), raw), http.StatusBadRequest, "invalid_request")
 }
 
-// TestT5_TokensInURLs sends access tokens in the query.
+// TestT5_TokensInURLs checks that access tokens in the query are refused.
 func TestT5_TokensInURLs(t *testing.T) {
 	x := newGateway(t)
 	tok := gatewayToken(t)
@@ -119,8 +120,8 @@ func TestT5_TokensInURLs(t *testing.T) {
 	}
 }
 
-// TestR6_NoAnswerRepeatsTheQuery sends a secret in the query of paths that a
-// server may redirect. A redirect would repeat the query.
+// TestR6_NoAnswerRepeatsTheQuery checks that no answer repeats a secret in the
+// query. A redirect of a path to its clean form would repeat it.
 func TestR6_NoAnswerRepeatsTheQuery(t *testing.T) {
 	const canary = "CANARY"
 	x := newGatewayOf(t, gateway.Config{Routes: []proxy.Route{{Path: "/ws"}}}, respond)
@@ -137,7 +138,7 @@ func TestR6_NoAnswerRepeatsTheQuery(t *testing.T) {
 	}
 }
 
-// TestT11_LongHeads sends request headers that are too long.
+// TestT11_LongHeads checks that request headers that are too long are refused.
 func TestT11_LongHeads(t *testing.T) {
 	x := newGateway(t)
 	for name, c := range map[string]struct {
@@ -162,8 +163,8 @@ func TestT11_LongHeads(t *testing.T) {
 	}
 }
 
-// TestR5_NamesCannotForgeLines logs in with a name that contains a line of the
-// log.
+// TestR5_NamesCannotForgeLines checks that a user name that contains a log line
+// does not forge one.
 func TestR5_NamesCannotForgeLines(t *testing.T) {
 	x := newGateway(t)
 	name := "a\nlevel=INFO msg=\"logged in\" user=root\r\x1b[31m\u202e" + strings.Repeat("x", 200)
@@ -179,8 +180,8 @@ func TestR5_NamesCannotForgeLines(t *testing.T) {
 	}
 }
 
-// endpoints returns the endpoints of logins that openapi.json lists, except
-// those that only read, as "POST /auth/login".
+// endpoints returns the login endpoints in openapi.json that change something,
+// as "POST /auth/login".
 func endpoints(t *testing.T) (all []string) {
 	t.Helper()
 	text, err := os.ReadFile("../internal/gateway/demo/web/openapi.json")

@@ -15,10 +15,10 @@ import (
 	"wsauth/internal/wstest"
 )
 
-// A slowBackend serves requests on command.
+// A slowBackend is a backend that serves requests only when the test says so.
 type slowBackend struct {
 	arrived chan struct{} // receives a value for each request
-	answer  chan struct{} // closed to serve them
+	answer  chan struct{} // closed to answer all requests
 }
 
 func newSlowBackend() *slowBackend {
@@ -44,8 +44,8 @@ func (b *slowBackend) await(t *testing.T) {
 	}
 }
 
-// answerLater serves requests after the gateway has started to check whether
-// the client is still connected, which it does after a second.
+// answerLater answers the requests after 1.5 s. The gateway begins after a
+// second to check whether the client is still connected.
 func (b *slowBackend) answerLater() {
 	time.AfterFunc(3*time.Second/2, func() { close(b.answer) })
 }
@@ -55,9 +55,9 @@ func byMessage(timeout time.Duration) proxy.Route {
 	return proxy.Route{Path: "/", Extractors: []wsauth.Extractor{wsauth.FirstMessage{Timeout: timeout}}}
 }
 
-// TestP3_MoreWithTheFirstMessage sends data before the reply to the first
-// message. However the network splits the data, it must reach the backend after
-// authentication, and never before.
+// TestP3_MoreWithTheFirstMessage checks that data that a client sends before
+// the reply to its first message reaches the backend only after authentication,
+// however the network splits it.
 func TestP3_MoreWithTheFirstMessage(t *testing.T) {
 	more := slices.Concat(wstest.Frame(0x81, "one"), wstest.Frame(0x81, "two"))
 	for name, send := range map[string]func(t *testing.T, w io.Writer, first []byte, b *slowBackend){
@@ -96,8 +96,8 @@ func TestP3_MoreWithTheFirstMessage(t *testing.T) {
 	}
 }
 
-// TestFirstMessageThroughAGateway checks how a socket is closed if the client
-// sends no first message, or one with which it cannot be opened.
+// TestFirstMessageThroughAGateway checks the close code if the client sends no
+// first message, or one that does not open the socket.
 func TestFirstMessageThroughAGateway(t *testing.T) {
 	down := byMessage(0)
 	down.Path, down.Upstreams = "/down", []string{"http://127.0.0.1:1"}
@@ -118,7 +118,7 @@ func TestFirstMessageThroughAGateway(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			conn := x.socket(t, c.path)
-			_, _ = conn.Conn.Write(c.frame) // a long one may find the socket closed
+			_, _ = conn.Conn.Write(c.frame) // the gateway may close the socket before it has read a long frame
 			if code, reason, err := conn.ReadClose(); code != c.code || reason != c.reason {
 				t.Errorf("closed with %d %q, %v, want %d %q", code, reason, err, c.code, c.reason)
 			}
@@ -129,8 +129,8 @@ func TestFirstMessageThroughAGateway(t *testing.T) {
 	}
 }
 
-// TestT10_FirstMessageSelectsNoToken offers a token as a subprotocol to a route
-// that reads no tokens there. The gateway must not select it.
+// TestT10_FirstMessageSelectsNoToken checks that the gateway does not select a
+// token that a client offers as a subprotocol. The route reads no tokens there.
 func TestT10_FirstMessageSelectsNoToken(t *testing.T) {
 	x := newGateway(t, byMessage(0))
 	for _, offer := range []string{"eyJhIjoxfQ.e30.AA, chat", strings.Repeat("x", 65) + ", chat", "chat, eyJhIjoxfQ.e30.AA"} {
@@ -141,8 +141,8 @@ func TestT10_FirstMessageSelectsNoToken(t *testing.T) {
 	}
 }
 
-// TestH9_DataBehindTheHandshake sends a second request together with a
-// handshake.
+// TestH9_DataBehindTheHandshake checks that a second request sent together with
+// a handshake is not served.
 func TestH9_DataBehindTheHandshake(t *testing.T) {
 	x := newGateway(t)
 	raw := upgrade("/chat", bearer(gatewayToken(t)))
@@ -150,8 +150,8 @@ func TestH9_DataBehindTheHandshake(t *testing.T) {
 	x.forwarded(t, raw)
 }
 
-// TestH9_DataWhileDialing sends a frame while the gateway waits for its
-// upstream. The gateway must discard it.
+// TestH9_DataWhileDialing checks that the gateway discards a frame that the
+// client sends while the gateway waits for its upstream.
 func TestH9_DataWhileDialing(t *testing.T) {
 	b := newSlowBackend()
 	x := newGatewayOf(t, gateway.Config{}, b.serve)

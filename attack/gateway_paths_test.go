@@ -8,8 +8,8 @@ import (
 	"wsauth/internal/wstest"
 )
 
-// TestPathVectors sends paths that two servers may interpret differently to a
-// gateway with a guarded route beside a public one.
+// TestPathVectors checks paths that two servers may interpret differently, on a
+// gateway with a guarded and a public route.
 func TestPathVectors(t *testing.T) {
 	x := newGateway(t, proxy.Route{Path: "/", Public: true}, proxy.Route{Path: "/admin/"}, proxy.Route{Path: "/admin"})
 	requests := map[string]int{
@@ -30,8 +30,8 @@ func TestPathVectors(t *testing.T) {
 	}
 }
 
-// TestR13_LooseReadings sends paths in ways that only a lenient backend
-// understands: in another letter case, or with an escaped query or fragment.
+// TestR13_LooseReadings checks paths that only a lenient backend treats as a
+// guarded one: in another letter case, or with an escaped query or fragment.
 func TestR13_LooseReadings(t *testing.T) {
 	x := newGateway(t,
 		proxy.Route{Path: "/", Public: true}, proxy.Route{Path: "/ws"}, proxy.Route{Path: "/Admin/"}, proxy.Route{Path: "/chat"},
@@ -53,7 +53,7 @@ func TestR13_LooseReadings(t *testing.T) {
 	x.wantStatus(t, requests)
 }
 
-// TestR13_HostileHosts sends hosts that a backend may confuse with the guarded
+// TestR13_HostileHosts checks hosts that a backend may confuse with the guarded
 // one.
 func TestR13_HostileHosts(t *testing.T) {
 	x := newGateway(t, proxy.Route{Path: "/", Public: true}, proxy.Route{Host: "app.example", Path: "/"})
@@ -74,7 +74,8 @@ func TestR13_HostileHosts(t *testing.T) {
 	x.wantStatus(t, requests)
 }
 
-// TestR14_Methods sends methods that only proxies and debuggers need.
+// TestR14_Methods checks that methods that only proxies and debuggers need are
+// refused.
 func TestR14_Methods(t *testing.T) {
 	newGateway(t).wantStatus(t, map[string]int{plain("TRACE", "/public/a"): 405, plain("CONNECT", "/public/a"): 405, plain("CONNECT", "example.com:443"): 405})
 }

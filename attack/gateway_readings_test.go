@@ -11,10 +11,10 @@ import (
 	"wsauth/internal/wstest"
 )
 
-// TestR13_LenientPathVectors sends paths that servers may interpret differently
-// to a gateway whose routes all have the same rules, or whose route allows such
-// paths. Paths of real applications arrive unchanged. Paths that may lead
-// elsewhere are refused.
+// TestR13_LenientPathVectors checks paths that servers may interpret
+// differently. The gateway's routes all have the same rules, or the route
+// allows such paths. Paths of real applications arrive unchanged, and paths
+// that may lead elsewhere are refused.
 func TestR13_LenientPathVectors(t *testing.T) {
 	vectors := wstest.Vectors(t, "testdata/lenientpaths")
 	for name, c := range map[string]struct {
@@ -35,7 +35,7 @@ func TestR13_LenientPathVectors(t *testing.T) {
 			for _, v := range vectors {
 				raw := plain("GET", v.Text, tok)
 				if v.Expect == "" {
-					want := must(url.ParseRequestURI(v.Text)).RequestURI() // with the escapes that the client omits
+					want := must(url.ParseRequestURI(v.Text)).RequestURI() // escapes the characters that the client has not escaped
 					if got := request(t, x.forwarded(t, raw)).RequestURI; got != want {
 						t.Errorf("%s: the backend gets %s", v, got)
 					}
@@ -47,9 +47,9 @@ func TestR13_LenientPathVectors(t *testing.T) {
 	}
 }
 
-// TestR13_ReadingsBesideOtherRules sends the same paths of real applications
-// to hosts whose routes have different rules. They are refused, and the answer
-// names the setting that allows them.
+// TestR13_ReadingsBesideOtherRules checks that the same paths of real
+// applications are refused if the routes of the host have different rules. The
+// answer names the setting that allows them.
 func TestR13_ReadingsBesideOtherRules(t *testing.T) {
 	for name, routes := range map[string][]proxy.Route{
 		"public":        {{Path: "/", Public: true}, {Path: "/app/"}},
@@ -83,7 +83,8 @@ func TestR13_ReadingsBesideOtherRules(t *testing.T) {
 	}
 }
 
-// TestR13_ReadingsOfSockets opens sockets at paths of real applications.
+// TestR13_ReadingsOfSockets checks that sockets open at paths of real
+// applications.
 func TestR13_ReadingsOfSockets(t *testing.T) {
 	x := newGateway(t, proxy.Route{Path: "/app/"})
 	for _, path := range []string{"/app/room%2Fone", "/app/room;x=1", "/app/a//b"} {
@@ -92,8 +93,8 @@ func TestR13_ReadingsOfSockets(t *testing.T) {
 	}
 }
 
-// TestR13_EscapedSlashes sends an escaped slash beside a character that is not
-// allowed in paths. net/url then decodes the slash.
+// TestR13_EscapedSlashes checks paths with an escaped slash and a character
+// that is not allowed in paths. net/url decodes the slash of such a path.
 func TestR13_EscapedSlashes(t *testing.T) {
 	x := newGateway(t)
 	for _, path := range []string{

@@ -15,7 +15,7 @@ import (
 	"wsauth/internal/gateway/proxy"
 )
 
-// dialTLS opens a connection with TLS that uses HTTP/1.1.
+// dialTLS opens a TLS connection for HTTP/1.1.
 func (x *proxied) dialTLS(t *testing.T) *tls.Conn {
 	t.Helper()
 	config := x.client.Transport.(*http.Transport).TLSClientConfig.Clone()
@@ -25,9 +25,9 @@ func (x *proxied) dialTLS(t *testing.T) *tls.Conn {
 	return conn
 }
 
-// TestG15_SlowReadersGetEverything opens a socket to an upstream that sends
-// much data and a close frame, and disconnects at once. A client that reads
-// slowly and sends pongs gets every byte and the close frame.
+// TestG15_SlowReadersGetEverything checks that a client that reads slowly, but
+// sends pongs, gets every byte and the close frame. Its upstream sends much
+// data and a close frame, and disconnects at once.
 func TestG15_SlowReadersGetEverything(t *testing.T) {
 	const frameSize, frames, pause, piece = 50_000, 240, 10 * time.Millisecond, 60_000 // 12 MB at 6 MB/s, more than kernels hold
 	frame := append([]byte{0x82, 126}, binary.BigEndian.AppendUint16(nil, frameSize)...)
@@ -76,7 +76,7 @@ func TestG15_SlowReadersGetEverything(t *testing.T) {
 					time.Sleep(pause)
 				}
 			}
-			whole := bytes.ReplaceAll(got.Bytes(), []byte{0x89, 0}, nil) // the gateway's pings
+			whole := bytes.ReplaceAll(got.Bytes(), []byte{0x89, 0}, nil) // without the gateway's pings
 			if !bytes.Equal(whole, stream) {
 				t.Errorf("%d bytes came, want %d", len(whole), len(stream))
 			}

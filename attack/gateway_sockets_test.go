@@ -10,11 +10,12 @@ import (
 	"wsauth"
 )
 
-// A socketRequest asks for a socket, in the usual or in an unusual way.
+// A socketRequest is a request for a socket, in the usual or in an unusual
+// form.
 type socketRequest struct {
 	name string
 	raw  string
-	want wsauth.Reason // of the refusal by a public route without sockets
+	want wsauth.Reason // the refusal of a public route without sockets
 }
 
 // socketRequests returns requests that a server behind a gateway may treat as
@@ -26,7 +27,7 @@ func socketRequests(path string, lines ...string) []socketRequest {
 	return []socketRequest{
 		{"usual", good, notAllowed},
 		{"capitals", with("Upgrade: websocket", "UPGRADE: WebSocket"), notAllowed},
-		{"long_header_first", with("Upgrade: ", "X-First: "+strings.Repeat("x", 9000)+"\r\nUpgrade: "), notAllowed}, // read by net/http
+		{"long_header_first", with("Upgrade: ", "X-First: "+strings.Repeat("x", 9000)+"\r\nUpgrade: "), notAllowed}, // net/http reads a handshake of this length
 		{"list", with("websocket", "websocket, h2c"), bad},
 		{"list_reversed", with("websocket", "h2c, websocket"), bad},
 		{"two_lines", with("Upgrade: ", "Upgrade: h2c\r\nUpgrade: "), bad},
@@ -37,8 +38,8 @@ func socketRequests(path string, lines ...string) []socketRequest {
 	}
 }
 
-// pagesBesideSocket returns a common set of routes: public pages and a guarded
-// socket, at one backend.
+// pagesBesideSocket returns a common configuration: public pages and a guarded
+// socket on one backend.
 func pagesBesideSocket(change func(pages *proxy.Route)) []proxy.Route {
 	pages := proxy.Route{Path: "/", Public: true}
 	if change != nil {
@@ -47,8 +48,9 @@ func pagesBesideSocket(change func(pages *proxy.Route)) []proxy.Route {
 	return []proxy.Route{pages, {Path: "/ws"}}
 }
 
-// TestG1_PublicRouteWithoutSockets checks that a backend that opens sockets at
-// every path gets no handshake that bypasses the guard of its one guarded path.
+// TestG1_PublicRouteWithoutSockets checks a backend that opens sockets at every
+// path. Only its guarded path gets handshakes: none bypasses the guard through
+// the public route.
 func TestG1_PublicRouteWithoutSockets(t *testing.T) {
 	x := newGateway(t, pagesBesideSocket(nil)...)
 	tok := gatewayToken(t)
@@ -61,7 +63,7 @@ func TestG1_PublicRouteWithoutSockets(t *testing.T) {
 	}
 	x.wantSuccess(t, x.send(t, upgrade("/ws", bearer(tok))))
 	x.wantNoSocket(t, "the guarded socket", upgrade("/ws"), wsauth.TokenMissing)
-	// An offer of h2c is not forwarded; the request is a plain one.
+	// The gateway does not forward an offer of h2c. The request is a plain one.
 	for _, offer := range []string{"Upgrade: h2c", "Upgrade: H2C"} {
 		a := x.send(t, plain("GET", "/x", offer, "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAAQAAP__"))
 		seen := strings.Join(x.takeRequests(), "")
@@ -87,8 +89,9 @@ func (x *proxied) wantNoSocket(t *testing.T, name, raw string, want wsauth.Reaso
 	}
 }
 
-// TestG1_PublicRouteWithSockets checks that such a route opens sockets for
-// correct handshakes of its own pages only, and leaves the guarded path alone.
+// TestG1_PublicRouteWithSockets checks that a public route with sockets opens
+// them only for correct handshakes of its own pages. The guarded path stays
+// guarded.
 func TestG1_PublicRouteWithSockets(t *testing.T) {
 	x := newGateway(t, pagesBesideSocket(func(pages *proxy.Route) { pages.Sockets = true })...)
 	x.wantSuccess(t, x.send(t, upgrade("/x")))
@@ -102,8 +105,8 @@ func TestG1_PublicRouteWithSockets(t *testing.T) {
 	x.wantNoSocket(t, "the guarded socket", upgrade("/ws"), wsauth.TokenMissing)
 }
 
-// TestG1_RefusalByClose checks that pages can learn the reason from a close
-// frame.
+// TestG1_RefusalByClose checks that a close frame tells pages the reason of a
+// refusal.
 func TestG1_RefusalByClose(t *testing.T) {
 	x := newGateway(t, pagesBesideSocket(func(pages *proxy.Route) { pages.Refusal = wsauth.RefuseClose })...)
 	if code, reason := x.send(t, upgrade("/x")).closeFrame(t); code != 3003 || reason != "sockets_not_allowed" {

@@ -23,8 +23,8 @@ import (
 	"wsauth/token"
 )
 
-// A proxied is a gateway on loopback and the backend behind it. Its
-// takeRequests returns the requests that have reached the backend.
+// A proxied is a gateway on loopback with the backend behind it. takeRequests
+// returns the requests that have reached the backend.
 type proxied struct {
 	*target
 	gateway *gateway.Gateway
@@ -32,16 +32,16 @@ type proxied struct {
 	client  *http.Client // over HTTP/2 if the gateway has a certificate
 }
 
-// newGateway serves a gateway whose routes lead to a backend. Without routes,
+// newGateway serves a gateway whose routes lead to one backend. Without routes,
 // the gateway guards / and leaves /public/ open.
 func newGateway(t *testing.T, routes ...proxy.Route) *proxied {
 	t.Helper()
 	return newGatewayOf(t, gateway.Config{Routes: routes}, respond)
 }
 
-// newGatewayOf serves a gateway with the configuration c, and sets its keys,
-// its routes and their upstreams unless they are set. The backend records each
-// request and calls serve.
+// newGatewayOf serves a gateway with the configuration c. It sets the keys, the
+// routes and their upstreams where c leaves them empty. The backend records
+// each request and calls serve.
 func newGatewayOf(t *testing.T, c gateway.Config, serve http.HandlerFunc) *proxied {
 	t.Helper()
 	x := &proxied{target: &target{log: new(wstest.Log)}}

@@ -17,7 +17,7 @@ import (
 // isTwin reports whether two paths differ only in a final slash.
 func isTwin(a, b string) bool { return a == b+"/" || b == a+"/" }
 
-// lookalikes returns paths that some servers treat as the given one, except its
+// lookalikes returns paths that some servers treat as equal to path, except its
 // twin.
 func lookalikes(path string) []string {
 	bare := strings.TrimSuffix(path, "/")
@@ -40,15 +40,15 @@ func lookalikes(path string) []string {
 	return all
 }
 
-// TestTwins sends the twin of a guarded path, which differs from it only in a
-// final slash, and its lookalikes. The twin is redirected, the lookalikes are
-// refused, and neither reaches the backend by a weaker rule.
+// TestTwins checks the twin of a guarded path, which differs from it only in a
+// final slash, and its lookalikes. The gateway redirects the twin and refuses
+// the lookalikes. Neither reaches the backend by a weaker rule.
 func TestTwins(t *testing.T) {
 	strict := map[string][]string{"role": {"admin"}}
 	for name, c := range map[string]struct {
 		routes  []proxy.Route
 		guarded string // path of the route that must not be bypassed
-		host    string // or app.example
+		host    string // "" is app.example
 	}{
 		"prefix":                      {[]proxy.Route{{Path: "/", Public: true}, {Path: "/admin/"}}, "/admin/", ""},
 		"exact":                       {[]proxy.Route{{Path: "/", Public: true}, {Path: "/admin"}}, "/admin", ""},
@@ -86,8 +86,8 @@ func TestTwins(t *testing.T) {
 	}
 }
 
-// wantRedirected checks that the twin of a path is redirected to it, and opens
-// no socket. The requests have the form that to returns, with header lines.
+// wantRedirected checks that the twin of a path is redirected to the path, and
+// opens no socket. It sends requests with the header lines, as changed by to.
 func (x *proxied) wantRedirected(t *testing.T, path string, to func(string) string, lines []string) {
 	t.Helper()
 	twin := path + "/"
@@ -110,8 +110,8 @@ func (x *proxied) wantRedirected(t *testing.T, path string, to func(string) stri
 	}
 }
 
-// wantLookalikesRefused checks that lookalikes of a path are refused. The
-// requests have the form that to returns, with header lines.
+// wantLookalikesRefused checks that lookalikes of a path are refused. It sends
+// requests with the header lines, as changed by to.
 func (x *proxied) wantLookalikesRefused(t *testing.T, routes []proxy.Route, path string, to func(string) string, lines []string) {
 	t.Helper()
 	own := slices.IndexFunc(routes, func(r proxy.Route) bool { return (&url.URL{Path: r.Path}).EscapedPath() == path })
@@ -119,7 +119,7 @@ func (x *proxied) wantLookalikesRefused(t *testing.T, routes []proxy.Route, path
 	for _, p := range lookalikes(route) {
 		u := must(url.ParseRequestURI(p))
 		if u.Path == route || strings.HasSuffix(route, "/") && strings.HasPrefix(u.Path, route) || isTwin(u.Path, route) && u.RawPath == "" {
-			continue // the route itself, a path below it, or its twin
+			continue // this is the route itself, a path below it, or its twin
 		}
 		if a := x.send(t, to(plain("GET", p, lines...))); a.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s: status %d, want 400", p, a.StatusCode)
@@ -130,7 +130,7 @@ func (x *proxied) wantLookalikesRefused(t *testing.T, routes []proxy.Route, path
 	}
 }
 
-// TestTwinsOverHTTP2 sends twins and lookalikes over HTTP/2.
+// TestTwinsOverHTTP2 checks twins and lookalikes over HTTP/2.
 func TestTwinsOverHTTP2(t *testing.T) {
 	x := newGatewayOverTLS(t, gateway.Config{Routes: []proxy.Route{{Path: "/", Public: true}, {Path: "/admin/"}}}, respond)
 	for path, want := range map[string]int{"/admin": 307, "/admin?x=1": 307, "/Admin": 400, "/admin%3f": 400, "/%25%37%33ecret": 400} {
@@ -143,8 +143,8 @@ func TestTwinsOverHTTP2(t *testing.T) {
 	}
 }
 
-// TestTwinsThatAreRoutes sends paths of routes that are twins of each other.
-// Each has its own rule, and lookalikes are still refused.
+// TestTwinsThatAreRoutes checks two routes whose paths are twins. Each has its
+// own rule, and lookalikes are still refused.
 func TestTwinsThatAreRoutes(t *testing.T) {
 	x := newGateway(t,
 		proxy.Route{Path: "/", Public: true}, proxy.Route{Path: "/admin", Public: true}, proxy.Route{Path: "/admin/"},
@@ -157,8 +157,8 @@ func TestTwinsThatAreRoutes(t *testing.T) {
 	}
 }
 
-// TestTwinsWithoutProtection sends twins of paths that need no protection: they
-// have no route, or a public one.
+// TestTwinsWithoutProtection checks twins of paths that need no protection,
+// because they have no route or a public one.
 func TestTwinsWithoutProtection(t *testing.T) {
 	x := newGateway(t, proxy.Route{Path: "/a/"}, proxy.Route{Path: "/b/", Public: true}, proxy.Route{Path: "/b/c/", Public: true})
 	for path, want := range map[string]int{"/a": 404, "/A/": 404, "/b": 404, "/b/c": 200, "/b/C": 200, "/b/C%3f": 200} {

@@ -17,7 +17,7 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// answering returns a backend that writes raw answers.
+// answering returns a backend that writes the raw bytes of its answers.
 func answering(answer func(*http.Request) string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		conn, buffered, err := http.NewResponseController(w).Hijack()
@@ -26,7 +26,7 @@ func answering(answer func(*http.Request) string) http.HandlerFunc {
 		}
 		defer conn.Close()
 		_, _ = io.WriteString(conn, answer(r))
-		_, _ = io.Copy(io.Discard, buffered) // until the gateway disconnects
+		_, _ = io.Copy(io.Discard, buffered) // wait until the gateway disconnects
 	}
 }
 
@@ -37,7 +37,8 @@ func success(body string, lines ...string) func(*http.Request) string {
 	}
 }
 
-// switching returns an answer that opens a socket, with more header lines.
+// switching returns an answer that opens a socket, with additional header
+// lines.
 func switching(lines ...string) func(*http.Request) string {
 	return func(r *http.Request) string {
 		return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
@@ -56,8 +57,8 @@ func TestR15_SwitchWithALength(t *testing.T) {
 }
 
 // TestO7_UpstreamsSetNoLoginCookies checks that an upstream cannot set the
-// cookies of the gateway's login with any kind of answer. Without a login, all
-// cookies are the upstream's.
+// cookies of the gateway's login, with any kind of answer. If the gateway has
+// no login, the upstream may set all cookies.
 func TestO7_UpstreamsSetNoLoginCookies(t *testing.T) {
 	set := []string{
 		"Set-Cookie: theirs=1; Path=/", "Set-Cookie: __Host-access_token_cookie=x; Secure; Path=/", "Set-Cookie: access_token_cookie=x",
@@ -101,8 +102,8 @@ func TestG1_UnrequestedSockets(t *testing.T) {
 	}
 }
 
-// TestH9_RestOfABody checks that if an upstream answers early, the gateway does
-// not treat the rest of the body as the next request.
+// TestH9_RestOfABody checks that after an early answer of the upstream, the
+// gateway does not treat the rest of the body as the next request.
 func TestH9_RestOfABody(t *testing.T) {
 	for name, c := range map[string]struct {
 		lines []string
@@ -113,7 +114,7 @@ func TestH9_RestOfABody(t *testing.T) {
 		"expect":  {[]string{"Content-Length: 100", "Expect: 100-continue"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // each waits until the gateway closes the connection
+			t.Parallel() // each subtest waits until the gateway closes the connection
 			x := newGatewayOf(t, gateway.Config{}, answering(success("hi", "Content-Length: 2")))
 			conn := dial(t, x.addr)
 			started := time.Now()
@@ -140,7 +141,7 @@ func TestH9_RestOfABody(t *testing.T) {
 }
 
 // TestL4_EventsOfAnySpelling checks that event streams end with the session,
-// however their content type is spelled: browsers accept any spelling.
+// however their content type is spelled. Browsers accept any spelling.
 func TestL4_EventsOfAnySpelling(t *testing.T) {
 	for _, kind := range []string{
 		"text/event-stream", "Text/Event-Stream ; charset=utf-8", "text/event-stream; charset=utf-8; charset=x", "text/event-stream;;", "text/event-stream; =",
