@@ -13,7 +13,8 @@ import (
 	"wsauth/token"
 )
 
-// A draft is a valid request until a fault changes it.
+// A draft is a request before it is written. It is valid until a fault changes
+// it.
 type draft struct {
 	absent        bool
 	cut           bool // the token has only two segments
@@ -35,7 +36,7 @@ func (d *draft) token() string {
 	return tok
 }
 
-// A fault makes a draft invalid. The request is then refused with the reason
+// A fault makes a draft invalid. The request must be refused with the reason
 // and the text.
 type fault struct {
 	name, text string
@@ -66,7 +67,7 @@ func tokenFaults() []fault {
 	}
 }
 
-// TestOrder checks that a request with two faults is refused for the one that
+// TestOrder checks that a request with two faults is refused for the fault that
 // is checked first, with its text.
 func TestOrder(t *testing.T) {
 	revoked := func(_ context.Context, c *token.Claims) (bool, error) { return c.ID == "revoked", nil }
@@ -131,8 +132,8 @@ func wantError(t *testing.T, err error, reason wsauth.Reason, text string) {
 	}
 }
 
-// TestTexts checks the texts that TestOrder does not check, and where each
-// extractor looks.
+// TestTexts checks the texts that TestOrder does not check, and the places in
+// which each extractor looks.
 func TestTexts(t *testing.T) {
 	access, refresh := signed(claims()), signed(claims("type", `"refresh"`))
 	header, query, path := wsauth.Header{}, wsauth.Query{Name: "token"}, wsauth.PathValue{Name: "token"}
@@ -193,8 +194,8 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-// TestHooks checks that Denylist precedes Authorize, and that a token is
-// refused if either of them fails.
+// TestHooks checks that Denylist is called before Authorize, and that a token
+// is refused if either of them fails.
 func TestHooks(t *testing.T) {
 	broken := errors.New("the store's own words")
 	allow := func(*http.Request, *token.Claims) error { return nil }

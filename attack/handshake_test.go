@@ -16,7 +16,7 @@ import (
 	"wsauth/internal/wstest"
 )
 
-// altered returns a good handshake in which one text is replaced.
+// altered returns a good handshake with one text replaced.
 func altered(t *testing.T, tok, old, new string) string {
 	t.Helper()
 	raw := upgrade("/access", bearer(tok))
@@ -97,7 +97,7 @@ func TestHandshake(t *testing.T) {
 		{"H12/host_twice", hostly, hostly + "Host: evil.example\r\n", "net/http"},
 		{"H12/host_with_path", hostly, "Host: app.example/x\r\n", "net/http"},
 		// net/http accepts these. The guard must treat them like the usual
-		// spelling.
+		// form.
 		{"H8/bare_lf", up, "Upgrade: websocket\n", good},
 		{"H8/bare_lf_version", version, "Sec-WebSocket-Version: 8\n", wsauth.VersionNotSupported},
 		{"H8/folded_token", "Bearer " + tok, "Bearer\r\n " + tok, good},
@@ -153,8 +153,8 @@ func TestMalformedHandshakeGetsNoSocket(t *testing.T) {
 	})
 }
 
-// TestPipelined sends more bytes in the packet of a handshake. They are treated
-// neither as a request nor as a frame (H9).
+// TestPipelined checks that further bytes in the packet of a handshake are
+// treated neither as a request nor as a frame (H9).
 func TestPipelined(t *testing.T) {
 	tok := access(t)
 	second := plain("GET", "/access", bearer(tok))
@@ -194,8 +194,8 @@ func TestPipelined(t *testing.T) {
 	}
 }
 
-// TestHTTP2 checks that HTTP/2 opens no sockets: it has no Upgrade, and its
-// CONNECT is refused (H14).
+// TestHTTP2 checks that no socket opens over HTTP/2 (H14). HTTP/2 has no
+// Upgrade, and its CONNECT is refused.
 func TestHTTP2(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0)})
 	if err != nil {
@@ -233,7 +233,7 @@ func TestHTTP2(t *testing.T) {
 			}
 		})
 	}
-	t.Run("H14/upgrade_fields", func(t *testing.T) { // net/http admits none of them
+	t.Run("H14/upgrade_fields", func(t *testing.T) { // net/http refuses these fields
 		r := request(t, upgrade("/access", bearer(tok)))
 		r.Proto, r.ProtoMajor, r.ProtoMinor, r.TLS = "HTTP/2.0", 2, 0, &tls.ConnectionState{}
 		if _, err := guard.Check(r, wsauth.Access); reasonOf(err) != wsauth.InvalidHandshake {
@@ -242,8 +242,8 @@ func TestHTTP2(t *testing.T) {
 	})
 }
 
-// TestOracle checks that all invalid tokens get the same answer, except those
-// with a valid signature (H15).
+// TestOracle checks that all tokens without a valid signature get the same
+// answer (H15). Only the answer to a token with a valid signature may differ.
 func TestOracle(t *testing.T) {
 	payloads := map[string]string{
 		"known": claims(), "unknown": claims("sub", `"nobody"`), "expired": claims("exp", "1000000000"), "other_audience": claims("aud", `"x"`),
@@ -264,9 +264,9 @@ func TestOracle(t *testing.T) {
 	}
 }
 
-// TestSlowHeads sends headers byte by byte (H10). If the server has timeouts,
-// which a guard cannot set, such connections are closed after five seconds and
-// delay no others.
+// TestSlowHeads checks connections whose headers arrive byte by byte (H10).
+// With timeouts, which the server must set and a guard cannot, they are closed
+// after five seconds and delay no others.
 func TestSlowHeads(t *testing.T) {
 	const slow = 5000
 	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0)})
@@ -304,7 +304,7 @@ func TestSlowHeads(t *testing.T) {
 			t.Errorf("H10/others: status %d after %s", a.StatusCode, time.Since(started))
 		}
 		for range slow {
-			if after := <-cut; after < 5*time.Second || after > 6*time.Second { // net/http lingers half a second
+			if after := <-cut; after < 5*time.Second || after > 6*time.Second { // net/http waits half a second before it closes
 				t.Errorf("H10/slow: cut after %s", after)
 			}
 		}

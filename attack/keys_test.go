@@ -23,15 +23,15 @@ import (
 	"wsauth/token"
 )
 
-// The issuer and the audience of the tests' tokens.
+// The issuer and the audience of the tokens in tests.
 const (
 	testIssuer   = "https://issuer.example"
 	testAudience = "https://api.example"
 )
 
-// A keyring has a key of each kind. The verifier of the guard trusts them. The
-// attacker has the public keys, and the private keys where a test needs a valid
-// signature on an invalid token.
+// A keyring contains a key of each kind. The guard's verifier trusts them.
+// Attackers have the public keys. If a test needs a valid signature on an
+// invalid token, it uses a private key.
 type keyring struct {
 	secret []byte
 	rsa    *rsa.PrivateKey
@@ -157,14 +157,14 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// compact signs any header and payload.
+// compact returns a token with any header and payload, signed by sign.
 func compact(header, payload string, sign signer) string {
 	signed := b64(header) + "." + b64(payload)
 	return signed + "." + b64(sign(signed))
 }
 
-// head returns a header with an algorithm and, unless it is empty, a kid. more
-// is appended; it begins with a comma.
+// head returns a header with an algorithm, and with a kid unless kid is empty.
+// more is appended and must begin with a comma, unless it is empty.
 func head(alg, kid, more string) string {
 	if kid != "" {
 		more = fmt.Sprintf(`,"kid":%q`, kid) + more
@@ -172,8 +172,8 @@ func head(alg, kid, more string) string {
 	return fmt.Sprintf(`{"alg":%q,"typ":"JWT"%s}`, alg, more)
 }
 
-// claims returns the payload of a good access token with changes: pairs of a
-// name and its JSON. Empty JSON removes the claim.
+// claims returns the payload of a good access token with changes. The changes
+// are pairs of a name and a value in JSON; an empty value removes the claim.
 func claims(changes ...string) string {
 	now := time.Now().Unix()
 	names := []string{"sub", "iss", "aud", "iat", "nbf", "exp", "jti", "sid", "type", "fresh"}
@@ -197,7 +197,7 @@ func claims(changes ...string) string {
 	return "{" + strings.Join(members, ",") + "}"
 }
 
-// signed returns a token with a good signature by the secret.
+// signed returns a token with the payload and a good HS256 signature.
 func signed(payload string) string { return compact(head("HS256", "hs", ""), payload, signHS) }
 
 // publicForms returns the encodings of a public key, each of which an attacker

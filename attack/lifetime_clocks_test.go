@@ -13,7 +13,7 @@ import (
 )
 
 // dated issues an access token for alice by a clock that is ahead of ours. If
-// sid is empty, the token has no such claim.
+// sid is empty, the token has no sid claim.
 func dated(ahead time.Duration, sid string, more ...string) string {
 	theirs := time.Now().Add(ahead).Unix()
 	changes := append([]string{"sub", `"alice"`, "iat", fmt.Sprint(theirs), "nbf", fmt.Sprint(theirs), "exp", fmt.Sprint(theirs + 15*60)}, more...)
@@ -23,7 +23,8 @@ func dated(ahead time.Duration, sid string, more ...string) string {
 	return signed(claims(changes...))
 }
 
-// withClocks returns a configuration like withLog, with the leeways of c.
+// withClocks returns a configuration like that of withLog, with the leeways of
+// c.
 func withClocks(t *testing.T, c token.VerifierConfig) func() wsauth.Config {
 	t.Helper()
 	c.Keys, c.Issuer, c.Audience = keys().set, testIssuer, []string{testAudience}
@@ -43,9 +44,9 @@ func sidAhead(t *testing.T, ahead time.Duration) string {
 	return hex[:8] + "-" + hex[8:] + "-7abc-8def-0123456789ab"
 }
 
-// TestCutOffWithClocksAhead checks that a cut-off ends every open socket and
-// every token issued so far, even if the issuer's clock is ahead by the leeway,
-// and nothing that starts later by more than the leeway.
+// TestCutOffWithClocksAhead checks that a cut-off ends all open sockets and all
+// tokens issued so far, even if the issuer's clock is ahead by the leeway.
+// Sockets and tokens that start later by more than the leeway are not affected.
 func TestCutOffWithClocksAhead(t *testing.T) {
 	const leeway = 20 * time.Second
 	for name, verifier := range map[string]token.VerifierConfig{
@@ -56,7 +57,7 @@ func TestCutOffWithClocksAhead(t *testing.T) {
 				inBubble(t, withClocks(t, verifier), func(t *testing.T, x *bubble) {
 					tokens := []string{
 						dated(0, ""), dated(leeway, ""), dated(leeway, "s1"), dated(15*time.Second, "00000000-0000-4000-8000-000000000000"),
-						dated(leeway, sidAhead(t, leeway+time.Minute)), // a sid that is newer than its token
+						dated(leeway, sidAhead(t, leeway+time.Minute)), // the sid is newer than the token
 					}
 					var clients []*client
 					for _, raw := range tokens {
@@ -130,7 +131,7 @@ func TestCutOffAndFirstMessages(t *testing.T) {
 		authenticate(first)
 		time.Sleep(time.Second)
 		cut := store.Revocation{Target: store.TargetSubject, ID: "alice", Before: time.Now(), Expires: inAnHour()}
-		time.Sleep(time.Millisecond) // another node has revoked, and this one does not know yet
+		time.Sleep(time.Millisecond) // another node has revoked, but this one has not read it yet
 		authenticate(second)
 		if n, err := x.guard.Revoke(t.Context(), cut); n != 1 || err != nil {
 			t.Errorf("%d sockets ended, %v", n, err)
@@ -140,9 +141,9 @@ func TestCutOffAndFirstMessages(t *testing.T) {
 	})
 }
 
-// TestRenewalAfterTheClockWasSetBack checks that a token renews a socket if the
-// clock was set back within the leeway before the token was issued. A token
-// that starts or expires earlier does not.
+// TestRenewalAfterTheClockWasSetBack checks that a token renews a socket even
+// if, before the token was issued, the clock was set back by up to the leeway.
+// A token that starts or expires earlier does not.
 func TestRenewalAfterTheClockWasSetBack(t *testing.T) {
 	const leeway = 5 * time.Second
 	for name, c := range map[string]struct {

@@ -16,14 +16,14 @@ import (
 )
 
 // TestRenewal checks that a token renews a socket if it is of the same session,
-// not older, and has no fewer rights. Any other token ends the socket: L2, L3
-// and P13.
+// is not older, and has no fewer rights. Any other token ends the socket: L2,
+// L3 and P13.
 func TestRenewal(t *testing.T) {
 	const life = 15 * time.Minute
 	type offer struct {
 		path string                    // of the socket; default: /access
-		old  token.Options             // of the token that opened it
-		make func(t *testing.T) string // the new one, made a minute later
+		old  token.Options             // of the token that opens the socket
+		make func(t *testing.T) string // makes the new token, a minute later
 		want wsauth.Reason             // "" if it is renewed
 		text string                    // of the error
 	}
@@ -93,7 +93,7 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// renewal returns a function that makes a token of a session.
+// renewal returns a function that issues a token of a session.
 func renewal(subject, sid string, o token.Options) func(*testing.T) string {
 	return func(t *testing.T) string { return login(t, subject, sid, o).Raw }
 }
@@ -115,8 +115,8 @@ func notAGuest(claims *token.Claims) error {
 	return nil
 }
 
-// TestRenewalOlder renews a socket with a token that was issued before the
-// socket's token, but expires later (L3).
+// TestRenewalOlder checks that a token that was issued before the socket's
+// token renews nothing, even if it expires later (L3).
 func TestRenewalOlder(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
 		older := login(t, "alice", "s1", token.Options{TTL: time.Hour})
@@ -158,8 +158,8 @@ func TestRenewalRevoked(t *testing.T) {
 	})
 }
 
-// TestRevokeDuringARenewal revokes the new token of a socket between its check
-// and its registration (L5).
+// TestRevokeDuringARenewal checks that the socket ends if its new token is
+// revoked between the check and the registration of the renewal (L5).
 func TestRevokeDuringARenewal(t *testing.T) {
 	var guard *wsauth.Guard
 	var second *token.Token
@@ -182,12 +182,13 @@ func TestRevokeDuringARenewal(t *testing.T) {
 	})
 }
 
-// TestRenewalFlood renews a socket as often as possible (P14).
+// TestRenewalFlood checks that a client that renews a socket too often is
+// refused (P14).
 func TestRenewalFlood(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
 		socket := x.openWith(t, login(t, "alice", "s1", token.Options{}))
 		renew := func() error { return socket.session.Renew(t.Context(), login(t, "alice", "s1", token.Options{}).Raw) }
-		for range 60 { // one a second is allowed
+		for range 60 { // one renewal per second is allowed
 			if err := renew(); err != nil {
 				t.Fatal(err)
 			}
@@ -205,8 +206,8 @@ func TestRenewalFlood(t *testing.T) {
 	})
 }
 
-// TestGuardRenew checks that a refresh over HTTP renews those sockets of its
-// session for which the new token suffices, and no others.
+// TestGuardRenew checks that a refresh over HTTP renews the sockets of its
+// session whose requirement the new token meets, and no others.
 func TestGuardRenew(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
 		old := login(t, "alice", "s1", token.Options{Fresh: true})
@@ -244,7 +245,7 @@ func TestGuardRenew(t *testing.T) {
 	})
 }
 
-// TestRequireFresh checks that a step-up on an open socket waits for a fresh
+// TestRequireFresh checks that RequireFresh on an open socket waits for a fresh
 // token of the same session, and no longer than its context.
 func TestRequireFresh(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
@@ -303,8 +304,8 @@ func (v *slowVerifier) Verify(ctx context.Context, raw string) (*token.Claims, e
 	return v.Verifier.Verify(ctx, raw)
 }
 
-// TestSlowRenewalDelaysNoOther checks that a renewal that blocks delays neither
-// another renewal, nor RequireFresh, nor the end of the socket.
+// TestSlowRenewalDelaysNoOther checks that a renewal that blocks delays no
+// other renewal, no RequireFresh, and not the end of the socket.
 func TestSlowRenewalDelaysNoOther(t *testing.T) {
 	v := &slowVerifier{}
 	inBubble(t, func() wsauth.Config {
@@ -338,8 +339,8 @@ func TestSlowRenewalDelaysNoOther(t *testing.T) {
 	})
 }
 
-// TestRenewalAtTheLastMoment checks that a socket does not end with its old
-// token after a successful renewal.
+// TestRenewalAtTheLastMoment checks that after a successful renewal, the expiry
+// of the old token no longer ends the socket.
 func TestRenewalAtTheLastMoment(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
 		socket := x.openWith(t, login(t, "alice", "s1", token.Options{TTL: time.Minute}))
@@ -366,9 +367,9 @@ func TestRenewalAtTheLastMoment(t *testing.T) {
 }
 
 // TestAuthorizeGetsItsOwnRequest checks that the handler may change its request
-// while a renewal calls Authorize. Authorize gets the same method, host, path
-// and address as at the handshake, and nothing else. The race detector must
-// report nothing.
+// while a renewal calls Authorize: the race detector must report nothing. At
+// the renewal, Authorize gets the method, host, path and address of the
+// handshake, and nothing else of it.
 func TestAuthorizeGetsItsOwnRequest(t *testing.T) {
 	type summary struct{ method, host, path, remote, query, header string }
 	var calls []summary
@@ -430,8 +431,8 @@ func TestAuthorizeAtARenewal(t *testing.T) {
 	})
 }
 
-// A namedVerifier uses the text of a token as its issuer, like an application's
-// verifier that trusts several issuers.
+// A namedVerifier uses the text of a token as its issuer. It acts like an
+// application's verifier that trusts several issuers.
 type namedVerifier struct{}
 
 func (namedVerifier) Verify(_ context.Context, raw string) (*token.Claims, error) {
@@ -439,8 +440,8 @@ func (namedVerifier) Verify(_ context.Context, raw string) (*token.Claims, error
 	return &token.Claims{Issuer: raw, Subject: "alice", SessionID: "s1", Type: token.TypeAccess, IssuedAt: now, ExpiresAt: now.Add(time.Hour)}, nil
 }
 
-// TestRenewalOfAnotherIssuer checks that the same subject of two issuers is not
-// the same user (P13).
+// TestRenewalOfAnotherIssuer checks that two issuers with the same subject mean
+// different users (P13).
 func TestRenewalOfAnotherIssuer(t *testing.T) {
 	inBubble(t, func() wsauth.Config { return wsauth.Config{Verifier: namedVerifier{}} }, func(t *testing.T, x *bubble) {
 		socket := x.open(t, "/access", bearer("https://a.example"))

@@ -25,7 +25,7 @@ import (
 )
 
 // TestRevocation checks that each kind of revocation ends the right sockets,
-// returns their number, and refuses their tokens afterwards (L4).
+// returns their number, and makes their tokens invalid (L4).
 func TestRevocation(t *testing.T) {
 	for name, c := range map[string]struct {
 		revoke func(tok *token.Claims) store.Revocation
@@ -89,8 +89,8 @@ func TestRevocation(t *testing.T) {
 	}
 }
 
-// TestRevocationByOthers checks that the guard follows a log that other nodes
-// write.
+// TestRevocationByOthers checks that the guard follows its log, which other
+// nodes write too.
 func TestRevocationByOthers(t *testing.T) {
 	newLog := func() *memory.Store { return memory.New(store.Limits{}) }
 	var log *memory.Store
@@ -106,6 +106,7 @@ func TestRevocationByOthers(t *testing.T) {
 	})
 }
 
+// TestRevokeWithoutALog checks that Revoke fails if no log is configured.
 func TestRevokeWithoutALog(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0)})
 	if err != nil {
@@ -117,7 +118,7 @@ func TestRevokeWithoutALog(t *testing.T) {
 }
 
 // TestLogoutEverywhere checks that revoking a subject ends the sessions that
-// started before, and not a login later in the same second (L6).
+// started before, but not a login later in the same second (L6).
 func TestLogoutEverywhere(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
 		before := login(t, "alice", store.NewSessionID(), token.Options{})
@@ -144,7 +145,7 @@ func TestLogoutEverywhere(t *testing.T) {
 	})
 }
 
-// A pipeWriter is a response on a pipe that a client reads.
+// A pipeWriter is a response writer for a pipe that the client reads.
 type pipeWriter struct {
 	http.ResponseWriter
 	conn net.Conn
@@ -154,8 +155,8 @@ func (w pipeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.conn, bufio.NewReadWriter(bufio.NewReader(w.conn), bufio.NewWriter(w.conn)), nil
 }
 
-// handshake runs one handshake without a network. It returns what the client
-// has read, once the socket is closed.
+// handshake runs one handshake without a network. When the connection is
+// closed, it returns what the client has read.
 func handshake(t *testing.T, h http.Handler, raw string) string {
 	t.Helper()
 	server, client := net.Pipe()
@@ -186,9 +187,9 @@ func switched(w http.ResponseWriter, r *http.Request) {
 	conn.Close()
 }
 
-// TestRevokeDuringTheHandshake checks that no revocation leaves a socket of its
-// token open (L5), neither one between the check and the registration, nor any
-// of 10,000 at random times.
+// TestRevokeDuringTheHandshake checks that no revocation during a handshake
+// leaves a socket of its token open (L5). It revokes once between the check and
+// the registration, and 10,000 times at random moments.
 func TestRevokeDuringTheHandshake(t *testing.T) {
 	var guard *wsauth.Guard
 	revoke := func(claims *token.Claims) {
@@ -251,8 +252,8 @@ func TestRevokeDuringTheHandshake(t *testing.T) {
 	}
 }
 
-// TestAfterShutdown checks that a guard that no longer follows its log admits
-// no requests, plain ones included.
+// TestAfterShutdown checks that a guard that has shut down, and so no longer
+// follows its log, admits no requests, not even plain ones.
 func TestAfterShutdown(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
 		good := access(t)
@@ -284,8 +285,9 @@ func (d *silentLog) Wait(ctx context.Context, after store.Cursor) error {
 	return d.Store.Wait(ctx, after)
 }
 
-// TestStoreLost checks that a guard without its store relies on what it knows
-// for the configured time, then fails closed, and recovers with the store.
+// TestStoreLost checks a guard that loses its store. For the configured time,
+// it relies on the revocations that it has read. Then it fails closed, until
+// the store is back.
 func TestStoreLost(t *testing.T) {
 	var log *silentLog
 	inBubble(t, func() wsauth.Config {
@@ -322,8 +324,8 @@ func TestStoreLost(t *testing.T) {
 	})
 }
 
-// TestStoreAbsent checks that a guard that never reached its store refuses
-// within a second.
+// TestStoreAbsent checks that a guard that has never reached its store refuses
+// requests within a second.
 func TestStoreAbsent(t *testing.T) {
 	inBubble(t, func() wsauth.Config {
 		log := &silentLog{Store: memory.New(store.Limits{})}

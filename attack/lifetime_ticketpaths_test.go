@@ -17,7 +17,8 @@ import (
 
 type pathVector struct{ Path, Canonical string }
 
-// pathVectors returns the paths that the browser module tests too.
+// pathVectors returns the path vectors that the tests of the browser module
+// also use.
 func pathVectors(t testing.TB) (all []pathVector) {
 	t.Helper()
 	text, err := os.ReadFile("../internal/urlpath/testdata/paths.json")
@@ -30,8 +31,8 @@ func pathVectors(t testing.TB) (all []pathVector) {
 	return all
 }
 
-// handshakeAt returns the handshake of a page for a path. It escapes spaces
-// and control characters, which a request line cannot hold.
+// handshakeAt returns a page's handshake for a path. It escapes spaces and
+// control characters, which are not allowed in a request line.
 func handshakeAt(t testing.TB, path, ticket string) *http.Request {
 	t.Helper()
 	path = strings.NewReplacer(" ", "%20", "\n", "%0A", "\t", "%09", "\x7f", "%7F").Replace(path)
@@ -42,8 +43,8 @@ func handshakeAt(t testing.TB, path, ticket string) *http.Request {
 	return r
 }
 
-// TestTicketPaths checks that a ticket opens its path in any spelling, and no
-// other. An escaped slash is not a slash.
+// TestTicketPaths checks that a ticket opens its path, however the path is
+// spelled, and no other path. An escaped slash is not a slash.
 func TestTicketPaths(t *testing.T) {
 	g, err := wsauth.New(ticketConfig(t))
 	if err != nil {
@@ -63,8 +64,8 @@ func TestTicketPaths(t *testing.T) {
 		if !opens(v.Path, v.Canonical) {
 			t.Errorf("%q does not open %q", v.Path, v.Canonical)
 		}
-		// Some paths cannot be requested: net/http refuses a percent sign that
-		// begins no escape, and browsers remove dots.
+		// Some paths cannot be requested. net/http refuses a percent sign that
+		// does not begin an escape, and browsers resolve dot segments.
 		if _, err := url.PathUnescape(v.Path); err == nil && !urlpath.HasDots(v.Path) && !opens(v.Canonical, v.Path) {
 			t.Errorf("%q does not open %q", v.Canonical, v.Path)
 		}

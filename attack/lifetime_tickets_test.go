@@ -19,7 +19,7 @@ import (
 
 const otherOrigin = "https://other.example"
 
-// ticketConfig returns a configuration that reads tickets and headers.
+// ticketConfig returns a configuration with extractors for tickets and headers.
 func ticketConfig(t testing.TB) wsauth.Config {
 	t.Helper()
 	return wsauth.Config{
@@ -40,13 +40,13 @@ func ticket(t testing.TB, g *wsauth.Guard, c *token.Claims, path string) string 
 	return text
 }
 
-// byTicket returns a handshake of that page with a ticket.
+// byTicket returns a handshake of the same page with a ticket.
 func byTicket(path, text string) string { return upgrade(path+"?ticket="+text, fromOurs) }
 
-// TestTicketUse checks how tickets are refused, and whether a refusal uses them
-// up: T2, T4, T6, L9, L11, J34 and codes of C. A refusal before the store is
-// asked must leave the ticket unused: otherwise a page of another origin could
-// destroy tickets that it cannot use.
+// TestTicketUse checks how invalid uses of a ticket are refused, and whether
+// the refusal uses the ticket up: T2, T4, T6, L9, L11, J34 and codes of family
+// C. A refusal before the store is asked must leave the ticket unused.
+// Otherwise a page of another origin could destroy tickets that it cannot use.
 func TestTicketUse(t *testing.T) {
 	x := newTarget(t, ticketConfig(t))
 	alice := issue(t, token.TypeAccess, "alice", token.Options{})
@@ -171,7 +171,7 @@ func TestTicketUse(t *testing.T) {
 	})
 }
 
-// TestTicketByClose checks the refusal of used tickets by a close frame (L9,
+// TestTicketByClose checks that a used ticket is refused by a close frame (L9,
 // R6).
 func TestTicketByClose(t *testing.T) {
 	c := ticketConfig(t)
@@ -196,8 +196,8 @@ func TestTicketByClose(t *testing.T) {
 	}
 }
 
-// TestTicketKinds checks that a ticket opens exactly the sockets that its token
-// would open (J34).
+// TestTicketKinds checks that a ticket opens the same sockets as its token, and
+// no others (J34).
 func TestTicketKinds(t *testing.T) {
 	x := newTarget(t, ticketConfig(t))
 	for kind, parent := range map[string]*token.Token{
@@ -222,8 +222,8 @@ func TestTicketKinds(t *testing.T) {
 	}
 }
 
-// TestTicketExpiry checks that a ticket expires after 30 seconds, or with its
-// token, to the nanosecond (L11).
+// TestTicketExpiry checks, to the nanosecond, that a ticket expires after 30
+// seconds or with its token (L11).
 func TestTicketExpiry(t *testing.T) {
 	for name, c := range map[string]struct {
 		ttl, leeway, after time.Duration
@@ -315,9 +315,10 @@ func TestTicketOfRevokedParent(t *testing.T) {
 	}
 }
 
-// TestTicketWithoutOrigin checks that a ticket issued without an Origin opens
-// sockets without one and, if AllowedOrigins is set, sockets with any allowed
-// Origin. A ticket issued with an Origin opens only sockets with that Origin.
+// TestTicketWithoutOrigin checks tickets that were issued without an Origin.
+// Such a ticket opens sockets without an Origin. If AllowedOrigins is set, it
+// also opens sockets with any allowed Origin. A ticket issued with an Origin
+// opens only sockets with the same Origin.
 func TestTicketWithoutOrigin(t *testing.T) {
 	const other = "https://other.example"
 	alice := issue(t, token.TypeAccess, "alice", token.Options{}).Claims
@@ -422,8 +423,8 @@ func TestTicketStoreFails(t *testing.T) {
 
 // TestTicketBesideCookies checks that a ticket takes precedence over cookies,
 // since a page cannot stop the browser from sending them. The cookies then need
-// no CSRF value, and the handler does not see them. Any other credential beside
-// a ticket is refused.
+// no CSRF value, and the handler does not see them. A ticket with any other
+// credential is refused.
 func TestTicketBesideCookies(t *testing.T) {
 	for name, order := range map[string][]wsauth.Extractor{
 		"ticket first":  {wsauth.Ticket{}, wsauth.Cookies{}, wsauth.Header{}},
@@ -448,7 +449,7 @@ func TestTicketBesideCookies(t *testing.T) {
 			x.wantRefusal(t, open(bearer(alice.Raw)), wsauth.InvalidRequest)
 			x.wantRefusal(t, open(cookie(bob.Raw), bearer(alice.Raw)), wsauth.InvalidRequest)
 			x.wantRefusal(t, x.send(t, upgrade("/access?ticket=wst_AAAA", cookie(bob.Raw), fromOurs)), wsauth.TokenInvalid)
-			// If the parameter is not a ticket but belongs to the application,
+			// This parameter is not a ticket and belongs to the application, so
 			// the cookie needs its CSRF value.
 			x.wantRefusal(t, x.send(t, upgrade("/access?ticket=ST-1-AAAA", cookie(bob.Raw), fromOurs)), wsauth.CSRFMismatch)
 			seen = x.wantSuccess(t, x.send(t, upgrade("/access?ticket=ST-1-AAAA", cookie(bob.Raw), csrf(bob.Claims.CSRF), fromOurs)))

@@ -17,8 +17,8 @@ import (
 	"wsauth/token"
 )
 
-// TestFirstMessage authenticates with each form of first message and each
-// library. Afterwards the client may send any messages.
+// TestFirstMessage checks authentication with each form of first message and
+// each library. Afterwards the client may send any message.
 func TestFirstMessage(t *testing.T) {
 	for library := range firstMessageHandlers {
 		for name, c := range map[string]struct {
@@ -82,8 +82,8 @@ func TestFirstMessage(t *testing.T) {
 }
 
 // TestFirstMessageTimeout checks that a socket without authentication is closed
-// in time, whatever the client sends (P1), and its connection five seconds
-// later, whatever the client does (P11, P12).
+// in time, whatever the client sends (P1). Its connection is closed five
+// seconds later, whatever the client does (P11, P12).
 func TestFirstMessageTimeout(t *testing.T) {
 	every := func(d time.Duration, first, raw []byte) func(*peer) {
 		return func(c *peer) {
@@ -122,7 +122,7 @@ func TestFirstMessageTimeout(t *testing.T) {
 					if d := time.Since(c.opened); code != 3008 || reason != "auth_timeout" || d != want {
 						t.Errorf("closed with %d %q, %v after %v", code, reason, err, d)
 					}
-					// Its slot is free although its client does not hang up.
+					// The slot is free, although the client does not hang up.
 					next := x.dialSocket(t, "", "/access")
 					x.wantNoSlot(t, "")
 					next.hangUp()
@@ -164,10 +164,10 @@ func TestFirstMessageRefused(t *testing.T) {
 	header := func(size ...byte) []byte { return append([]byte{0x81, 0xff}, append(size, 0, 0, 0, 0)...) }
 	for name, c := range map[string]struct {
 		raw    []byte
-		code   int    // 0 if the library hangs up without one
-		other  string // a library that uses another code
-		its    int    // its code
-		reason string // "" if the library closes
+		code   int    // 0 if the library hangs up without a close frame
+		other  string // the library that uses another code
+		its    int    // the code of that library
+		reason string // "" if the library closes the socket
 	}{
 		"P2/binary":       {wstest.Frame(0x82, auth("x")), 1003, "", 0, ""},
 		"P2/not_json":     {text("hello"), 3000, "", 0, missing},
@@ -183,7 +183,8 @@ func TestFirstMessageRefused(t *testing.T) {
 		"P3/application":  {slices.Concat(text(`{"type":"order"}`), text(auth("x"))), 3000, "", 0, missing},
 		"P4/fragments":    {fragments, 1009, "", 0, tooBig},
 		"P5/2^63-1":       {append(header(0x7f, 255, 255, 255, 255, 255, 255, 255), make([]byte, 70<<10)...), 1009, "", 0, ""},
-		// gws reads such a length as negative and panics. The guard recovers.
+		// gws reads such a length as a negative number and panics. The guard
+		// recovers.
 		"P5/2^63":            {append(header(0x80, 0, 0, 0, 0, 0, 0, 0), make([]byte, 70<<10)...), 0, "gws", 1011, ""},
 		"P5/2^32":            {append(header(0, 0, 0, 1, 0, 0, 0, 0), make([]byte, 70<<10)...), 1009, "", 0, ""},
 		"P6/unmasked":        {append([]byte{0x81, 2}, "{}"...), 1002, "coder", 0, ""},
@@ -226,8 +227,8 @@ func TestFirstMessageRefused(t *testing.T) {
 	}
 }
 
-// TestMessageVectors sends first messages that resemble one with a token, but
-// are none.
+// TestMessageVectors checks first messages that resemble a message with a
+// token, but are none.
 func TestMessageVectors(t *testing.T) {
 	for _, v := range wstest.Vectors(t, "testdata/messages") {
 		t.Run(v.String(), func(t *testing.T) {
@@ -237,7 +238,7 @@ func TestMessageVectors(t *testing.T) {
 				c.say(strings.ReplaceAll(v.Text, "TOKEN", good))
 				code, reason := c.closed(t)
 				if want := wsauth.Reason(v.Expect).Outcome().Code; code != want || reason != v.Expect {
-					if utf8.ValidString(v.Text) || code != 1007 { // the library may refuse it first
+					if utf8.ValidString(v.Text) || code != 1007 { // if it is not UTF-8, the library may refuse it first
 						t.Errorf("closed with %d %q, want %d %q", code, reason, want, v.Expect)
 					}
 				}
@@ -249,7 +250,8 @@ func TestMessageVectors(t *testing.T) {
 	}
 }
 
-// TestTokenVectorsInMessages sends every token vector in a first message.
+// TestTokenVectorsInMessages checks the answer to every token vector in a first
+// message.
 func TestTokenVectorsInMessages(t *testing.T) {
 	forms := []func(string) string{auth, initPayload, initHeader}
 	for i, v := range slices.Concat(wstest.Vectors(t, "testdata/tokens"), large()) {

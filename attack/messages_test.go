@@ -17,8 +17,8 @@ import (
 	"wsauth"
 )
 
-// firstMessageHandlers holds a handler for each WebSocket library. Clients of
-// these handlers authenticate with their first message.
+// firstMessageHandlers contains a handler for each WebSocket library. The
+// clients of these handlers authenticate with their first message.
 var firstMessageHandlers = map[string]func(x *bubble, w http.ResponseWriter, r *http.Request){
 	"coder": (*bubble).serveCoder, "gorilla": (*bubble).serveGorilla, "gws": (*bubble).serveGWS,
 }
@@ -28,8 +28,8 @@ func firstMessageConfig() wsauth.Config {
 }
 
 // inMessageBubble runs f with a target whose clients authenticate with their
-// first message. At the end, the application must have got only the messages
-// that f has received.
+// first message. When f returns, it must have received all messages that the
+// application got.
 func inMessageBubble(t *testing.T, library string, config func() wsauth.Config, f func(t *testing.T, x *bubble)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -37,7 +37,7 @@ func inMessageBubble(t *testing.T, library string, config func() wsauth.Config, 
 			return func(w http.ResponseWriter, r *http.Request) { firstMessageHandlers[library](x, w, r) }
 		})
 		f(t, x)
-		time.Sleep(2 * time.Second) // the server notices clients that have left
+		time.Sleep(2 * time.Second) // until the server has noticed the clients that have left
 		stop()
 		close(x.messages)
 		for heard := range x.messages {
@@ -47,7 +47,7 @@ func inMessageBubble(t *testing.T, library string, config func() wsauth.Config, 
 }
 
 // handleMessage handles a message as an application should. It returns the
-// answer, or the code to close the socket with.
+// answer, or the code with which to close the socket.
 func (x *bubble) handleMessage(s *wsauth.Socket, text bool, message []byte) (answer []byte, code int) {
 	if s.Claims() == nil && !text {
 		return nil, 1003
@@ -57,7 +57,7 @@ func (x *bubble) handleMessage(s *wsauth.Socket, text bool, message []byte) (ans
 	case reply != nil:
 		return reply, 0
 	case err != nil:
-		return nil, 0 // the next read fails
+		return nil, 0 // the guard has closed the socket, so the next read fails
 	}
 	who := "anonymous"
 	if claims := s.Claims(); claims != nil {
@@ -154,7 +154,8 @@ func initHeader(tok string) string {
 	return fmt.Sprintf(`{"type":"connection_init","payload":{"Authorization":%s}}`, quoted("Bearer "+tok))
 }
 
-// quoted returns s as a JSON string. If s is not UTF-8, it is not escaped.
+// quoted returns s as a JSON string. If s is not UTF-8, it returns the bytes
+// unescaped.
 func quoted(s string) string {
 	if !utf8.ValidString(s) {
 		return `"` + s + `"`

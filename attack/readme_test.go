@@ -12,9 +12,8 @@ import (
 	"testing"
 )
 
-// TestReadme checks that README.md lists every code that the project's
-// comments, test names and cases use, and that the tests and files which it
-// lists exist.
+// TestReadme checks that README.md lists every code in the project's comments,
+// strings and test names, and that the tests and files in README.md exist.
 func TestReadme(t *testing.T) {
 	text, err := os.ReadFile("README.md")
 	if err != nil {
@@ -47,8 +46,8 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// exists reports whether a name of the README is a test, a pattern of tests,
-// or a file.
+// exists reports whether a name in README.md is a test, a pattern that matches
+// a test, or a file.
 func exists(name string, tests []string) bool {
 	if strings.Contains(name, "/") {
 		_, err := os.Stat(filepath.Join("..", name))
@@ -60,8 +59,8 @@ func exists(name string, tests []string) bool {
 	})
 }
 
-// project returns the codes that the project uses, each with a file that uses
-// it, and the names of its tests and fuzz targets.
+// project returns the codes that the project uses, each with one file that uses
+// it, and the names of the project's tests and fuzz targets.
 func project(t *testing.T) (used map[string]string, tests []string) {
 	t.Helper()
 	used = map[string]string{}
@@ -128,8 +127,8 @@ var (
 	partOfWord  = regexp.MustCompile(`[0-9A-Za-z%\\+=.-]`)
 )
 
-// codesIn returns the codes that stand alone in a text, and not within a word,
-// an escape or a number.
+// codesIn returns the codes in a text. A code within a word, an escape or a
+// number is none.
 func codesIn(text string) (codes []string) {
 	for _, at := range codePattern.FindAllStringIndex(text, -1) {
 		before, after := text[max(at[0]-1, 0):at[0]], text[at[1]:min(at[1]+1, len(text))]

@@ -22,8 +22,8 @@ import (
 	"wsauth/token"
 )
 
-// TestCanary sends a token through every kind of refusal, in every carrier, and
-// looks for it in the answer and the log (R6).
+// TestCanary checks that no refusal, of any kind and for any carrier, puts the
+// token into the answer or the log (R6).
 func TestCanary(t *testing.T) {
 	good, now := signed(claims()), time.Now().Round(0)
 	for name, c := range map[string]struct {
@@ -49,7 +49,7 @@ func TestCanary(t *testing.T) {
 		for _, p := range carriers {
 			for way, refusal := range map[string]wsauth.Refusal{"http": wsauth.RefuseHTTP, "close": wsauth.RefuseClose} {
 				t.Run("R6/"+name+"/"+p.name+"/"+way, func(t *testing.T) {
-					inBubble(t, func() wsauth.Config { // holding sockets open takes no time there
+					inBubble(t, func() wsauth.Config { // in a bubble, refused sockets that are held open cost no time
 						time.Sleep(time.Until(now)) // until the tokens are valid
 						config := carrierConfig(t, p)
 						config.Refusal = refusal
@@ -81,8 +81,9 @@ func (brokenVerifier) Verify(context.Context, string) (*token.Claims, error) {
 	return nil, errors.New("the key server does not answer")
 }
 
-// TestCanaryAfterwards looks for a token in the log after its socket has been
-// open, the guard has shut down, and a handler has panicked (R6).
+// TestCanaryAfterwards checks that a token is not in the log after its socket
+// was open, after the guard has shut down, and after a handler has panicked
+// (R6).
 func TestCanaryAfterwards(t *testing.T) {
 	tok := signed(claims())
 	for _, p := range carriers {
@@ -121,7 +122,7 @@ func TestCanaryAfterwards(t *testing.T) {
 			if _, err := io.WriteString(conn, p.request(tok, true)); err != nil {
 				t.Fatal(err)
 			}
-			if rest, _ := io.ReadAll(conn); len(rest) > 0 { // reset or closed
+			if rest, _ := io.ReadAll(conn); len(rest) > 0 { // the connection was reset or closed
 				t.Errorf("a panic is answered with %q", rest)
 			}
 			server.Close()
@@ -138,9 +139,9 @@ func TestCanaryAfterwards(t *testing.T) {
 	}
 }
 
-// TestStripped checks that the handler sees nothing of the credential, and the
-// rest of the request unchanged. Handlers in front of the guard keep the whole
-// request.
+// TestStripped checks that the handler does not see the credential, and sees
+// the rest of the request unchanged. Handlers in front of the guard see the
+// whole request.
 func TestStripped(t *testing.T) {
 	made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
 	tok, value := made.Raw, made.Claims.CSRF
@@ -206,7 +207,7 @@ func visibleFields(r *http.Request) string {
 	return strings.Join([]string{b.String(), r.RequestURI, r.URL.String(), r.PathValue("token"), r.Form.Encode()}, "\n")
 }
 
-// TestNothingIsEchoed checks that an answer contains nothing of its request
+// TestNothingIsEchoed checks that an answer repeats nothing of its request
 // (R8).
 func TestNothingIsEchoed(t *testing.T) {
 	const canary = "ZZcanaryZZ"
@@ -243,8 +244,8 @@ func TestNothingIsEchoed(t *testing.T) {
 	}
 }
 
-// TestLogLines checks that a refusal is one line of printable characters, and
-// that a client cannot forge its fields (R5).
+// TestLogLines checks that the log line of a refusal has only printable
+// characters, and that a client cannot forge its fields (R5).
 func TestLogLines(t *testing.T) {
 	tok := func(kid string) string {
 		return compact(`{"alg":"HS256","kid":"`+kid+`"}`, claims(), macSigner([]byte("x")))
@@ -297,8 +298,8 @@ func TestLogLines(t *testing.T) {
 	}
 }
 
-// TestClaimsOfUsersNeverMix verifies tokens of many users concurrently. Reused
-// buffers must not mix their claims.
+// TestClaimsOfUsersNeverMix verifies tokens of many users concurrently, and
+// checks that reused buffers do not mix their claims.
 func TestClaimsOfUsersNeverMix(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0)})
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"wsauth/token"
 )
 
-// TestConnectionLimits checks that the socket above a limit is refused, or
-// ends the oldest, and that an ended socket no longer counts (R2).
+// TestConnectionLimits checks that a socket above a limit is refused or ends
+// the oldest socket, and that a socket that has ended no longer counts (R2).
 func TestConnectionLimits(t *testing.T) {
 	user := func(subject, sid string) func(*testing.T) *token.Token {
 		return func(t *testing.T) *token.Token { return login(t, subject, sid, token.Options{}) }
@@ -24,7 +24,7 @@ func TestConnectionLimits(t *testing.T) {
 		limits wsauth.Limits
 		fill   []func(*testing.T) *token.Token
 		over   func(*testing.T) *token.Token
-		others func(*testing.T) *token.Token // still admitted; nil if none is
+		others func(*testing.T) *token.Token // makes a token that is still admitted; nil if there is none
 	}{
 		"R2/subject": {wsauth.Limits{PerSubject: 2}, []func(*testing.T) *token.Token{user("alice", "s1"), user("alice", "s2")}, user("alice", "s3"), user("bob", "s4")},
 		"R2/session": {wsauth.Limits{PerSession: 2}, []func(*testing.T) *token.Token{user("alice", "s1"), user("alice", "s1")}, user("alice", "s1"), user("alice", "s2")},
@@ -68,7 +68,7 @@ func TestConnectionLimits(t *testing.T) {
 }
 
 // TestOneEvictionForSeveralLimits checks that a new socket that exceeds two
-// limits evicts only one socket if that satisfies both.
+// limits evicts only one socket, if ending that one satisfies both limits.
 func TestOneEvictionForSeveralLimits(t *testing.T) {
 	inBubble(t, func() wsauth.Config {
 		return wsauth.Config{Limits: wsauth.Limits{PerSubject: 2, PerSession: 1, WhenFull: wsauth.EndOldest}}
@@ -131,8 +131,8 @@ func TestEvictedSocketsCount(t *testing.T) {
 	}
 }
 
-// TestHugeLimits checks that the largest number, which some applications use to
-// mean no limit, does not overflow.
+// TestHugeLimits checks that the largest integer does not overflow as a limit.
+// Some applications use it to mean no limit.
 func TestHugeLimits(t *testing.T) {
 	const most = math.MaxInt
 	for way, refusal := range map[string]wsauth.Refusal{"http": wsauth.RefuseHTTP, "close": wsauth.RefuseClose} {
@@ -178,8 +178,8 @@ func TestHandshakeRate(t *testing.T) {
 	})
 }
 
-// TestShutdownIsSpread checks that Shutdown ends one socket per millisecond, or
-// all of them within half of its time.
+// TestShutdownIsSpread checks that Shutdown ends one socket per millisecond or,
+// if its time is short, all of them within half of it.
 func TestShutdownIsSpread(t *testing.T) {
 	const n = 200
 	for name, c := range map[string]struct{ within, want time.Duration }{

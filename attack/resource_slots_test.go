@@ -36,7 +36,7 @@ func (x *bubble) wantNoSlot(t *testing.T, from string) {
 }
 
 // TestSlots checks that anonymous sockets are limited, per address and in
-// total, and free their slots however they end.
+// total, and that their slots become free however they end.
 func TestSlots(t *testing.T) {
 	for way, refusal := range map[string]wsauth.Refusal{"http": wsauth.RefuseHTTP, "close": wsauth.RefuseClose} {
 		t.Run("R2/per_address/"+way, func(t *testing.T) {
@@ -60,7 +60,8 @@ func TestSlots(t *testing.T) {
 				full := func() { t.Helper(); x.wantNoSlot(t, anna); x.wantNoSlot(t, carl) }
 				full()
 
-				// Authenticated clients need no slot, and free theirs.
+				// Authenticated clients need no slot, so a client that
+				// authenticates frees its slot.
 				known := socketOf(t, x.ask(t, carl, upgrade("/access", fromOurs, bearer(access(t)))))
 				full()
 				one.say(auth(access(t)))
@@ -87,7 +88,7 @@ func TestSlots(t *testing.T) {
 		inMessageBubble(t, "coder", slots(2, 2, wsauth.RefuseClose), func(t *testing.T, x *bubble) {
 			waiting := x.dialSocket(t, anna, "/access")
 			hostile := upgrade("/access", fromOurs, bearer("x"))
-			refused := socketOf(t, x.ask(t, ben, hostile)) // it does not read the reason
+			refused := socketOf(t, x.ask(t, ben, hostile)) // this client does not read the reason
 			a := x.ask(t, carl, hostile)
 			if a.StatusCode != http.StatusUnauthorized {
 				t.Errorf("status %d, want 401", a.StatusCode)
@@ -120,7 +121,7 @@ func TestSlots(t *testing.T) {
 	})
 }
 
-// TestIdleCrowd opens anonymous sockets that stay silent. They occupy the slots
+// TestIdleCrowd checks that anonymous sockets that stay silent occupy the slots
 // of their address for the documented time, and no longer.
 func TestIdleCrowd(t *testing.T) {
 	for name, timeout := range map[string]time.Duration{"default": 0, "3s": 3 * time.Second} {
@@ -178,7 +179,7 @@ func TestRefusedClientsThatDoNotHangUp(t *testing.T) {
 }
 
 // TestRefusedSocketsLeaveSlots checks that sockets that are opened only to be
-// closed take at most half of the slots.
+// closed occupy at most half of the slots.
 func TestRefusedSocketsLeaveSlots(t *testing.T) {
 	inMessageBubble(t, "coder", slots(100, 4, wsauth.RefuseClose), func(t *testing.T, x *bubble) {
 		hostile := upgrade("/access", fromOurs, bearer("x"))
@@ -195,7 +196,7 @@ func TestRefusedSocketsLeaveSlots(t *testing.T) {
 }
 
 // TestSlotsOfPipelinedHandshakes checks that a handshake that is refused before
-// it takes a slot frees none: Shutdown would wait forever.
+// it takes a slot frees none. Otherwise Shutdown would wait forever.
 func TestSlotsOfPipelinedHandshakes(t *testing.T) {
 	inMessageBubble(t, "coder", slots(1, 1, wsauth.RefuseHTTP), func(t *testing.T, x *bubble) {
 		for range 3 {
@@ -211,14 +212,14 @@ func TestSlotsOfPipelinedHandshakes(t *testing.T) {
 }
 
 // TestAnonymousSocketsAtShutdown checks that Shutdown ends anonymous sockets
-// like others, and waits for them.
+// like other sockets, and waits for them.
 func TestAnonymousSocketsAtShutdown(t *testing.T) {
 	inMessageBubble(t, "coder", firstMessageConfig, func(t *testing.T, x *bubble) {
 		one, two := x.dialSocket(t, anna, "/access"), x.dialSocket(t, ben, "/access")
 		done := make(chan error, 1)
 		go func() { done <- x.guard.Shutdown(context.Background()) }()
 		one.wantClose(t, wsauth.Restarting)
-		two.say(auth(access(t))) // too late
+		two.say(auth(access(t))) // this is too late
 		if code, reason := two.closed(t); code != 1012 || reason != "restarting" {
 			t.Errorf("closed with %d %q", code, reason)
 		}
@@ -232,8 +233,8 @@ func TestAnonymousSocketsAtShutdown(t *testing.T) {
 	})
 }
 
-// TestWhichHandshakesMayWait checks that a handshake may authenticate later
-// only if it carries no credential and is otherwise valid.
+// TestWhichHandshakesMayWait checks that a socket opens for a later first
+// message only if its handshake has no credential and is otherwise valid.
 func TestWhichHandshakesMayWait(t *testing.T) {
 	config := func() wsauth.Config {
 		c := firstMessageConfig()
@@ -286,8 +287,9 @@ func TestWhichHandshakesMayWait(t *testing.T) {
 	})
 }
 
-// TestLaterMessages checks that a later message with a token renews or ends the
-// socket. On an optional route it may be the first message: P13 and P14.
+// TestLaterMessages checks that a later message with a token renews the socket
+// or ends it. On an optional route, the first token may be in a later message:
+// P13 and P14.
 func TestLaterMessages(t *testing.T) {
 	alice := token.Options{SessionID: "one"}
 	for name, c := range map[string]struct {
@@ -305,12 +307,12 @@ func TestLaterMessages(t *testing.T) {
 			inMessageBubble(t, "coder", firstMessageConfig, func(t *testing.T, x *bubble) {
 				peer := x.dialSocket(t, anna, c.path)
 				if c.path == "/optional" {
-					peer.say("hello") // anonymously
+					peer.say("hello") // as an anonymous client
 					peer.hear(t)
 					if got := <-x.messages; got != "anonymous: hello" {
 						t.Errorf("the application got %q", got)
 					}
-					time.Sleep(time.Hour) // an optional route does not end it
+					time.Sleep(time.Hour) // an optional route does not end the socket
 				}
 				for i, who := range []string{c.first, c.second} {
 					if who == "" {

@@ -14,13 +14,14 @@ import (
 )
 
 // A naiveClient reconnects after every end, whatever the reason. Its delay
-// doubles from 250 ms to 30 s, and is reset when a socket opens.
+// doubles from 250 ms to 30 s, and starts again at 250 ms when a socket opens.
 type naiveClient struct {
 	from      string
 	handshake string
 }
 
-// connect runs the client until a time, and returns how often it has connected.
+// connect runs the client until the given time. It returns the number of
+// connections.
 func (n naiveClient) connect(t *testing.T, x *bubble, until time.Time) (times int) {
 	wait := 250 * time.Millisecond
 	for time.Now().Before(until) {
@@ -39,10 +40,10 @@ func (n naiveClient) connect(t *testing.T, x *bubble, until time.Time) (times in
 	return times
 }
 
-// TestLimitCausesNoStorm runs eight naive clients of one user who may have five
-// sockets. They must reconnect only a few times, whichever of them is refused
-// or evicted. A refusal by a close frame opens a socket first, so such clients
-// would reconnect at once.
+// TestLimitCausesNoStorm checks that eight naive clients of one user, who may
+// have five sockets, reconnect only a few times, whichever of them are refused
+// or evicted. A refusal by a close frame opens a socket first. Without a delay
+// by the guard, such clients would reconnect at once.
 func TestLimitCausesNoStorm(t *testing.T) {
 	for name, c := range map[string]struct {
 		full    wsauth.WhenFull
@@ -75,16 +76,16 @@ func TestLimitCausesNoStorm(t *testing.T) {
 					if again := times.Load() - 8; again < 1 || again > 20 {
 						t.Errorf("%d reconnections in 10 s", again)
 					}
-					time.Sleep(10 * time.Second) // until no refused socket is held open
+					time.Sleep(10 * time.Second) // wait until no refused socket is held open
 				})
 			})
 		}
 	}
 }
 
-// TestRefusedTokenCausesNoStorm checks that a naive client whose token is
-// refused gets its first answers at once, since it could fetch another token,
-// and later ones with a delay. Other clients are not delayed.
+// TestRefusedTokenCausesNoStorm checks the refusals of a naive client with an
+// invalid token. The first ones come at once, since the client could fetch
+// another token. Later ones are delayed, but not those of other clients.
 func TestRefusedTokenCausesNoStorm(t *testing.T) {
 	inMessageBubble(t, "coder", slots(100, 100, wsauth.RefuseClose), func(t *testing.T, x *bubble) {
 		hello := upgrade("/access", fromOurs, bearer("x"))
@@ -101,9 +102,9 @@ func TestRefusedTokenCausesNoStorm(t *testing.T) {
 	})
 }
 
-// TestRefusedSocketHeldOpen checks that a refused socket that is held open
-// frees its slot when its client hangs up, reads no more than its budget, and
-// does not delay Shutdown.
+// TestRefusedSocketHeldOpen checks a refused socket that is held open. It frees
+// its slot when its client hangs up, reads a limited number of bytes, and does
+// not delay Shutdown.
 func TestRefusedSocketHeldOpen(t *testing.T) {
 	config := func() wsauth.Config {
 		c := slots(100, 2, wsauth.RefuseClose)()
@@ -128,7 +129,7 @@ func TestRefusedSocketHeldOpen(t *testing.T) {
 		inMessageBubble(t, "coder", config, func(t *testing.T, x *bubble) {
 			known := socketOf(t, x.ask(t, anna, hello(t)))
 			for range 5 {
-				socketOf(t, x.ask(t, anna, hello(t))).hangUp() // each needs the only slot
+				socketOf(t, x.ask(t, anna, hello(t))).hangUp() // each of these sockets needs the only slot
 			}
 			known.hangUp()
 		})

@@ -17,8 +17,8 @@ import (
 	"wsauth/token"
 )
 
-// TestTicketRace uses a ticket 100 times at once, with three guards that share
-// a store. Exactly one use opens a socket (L10).
+// TestTicketRace checks that if a ticket is used 100 times at once, on three
+// guards that share a store, exactly one use opens a socket (L10).
 func TestTicketRace(t *testing.T) {
 	const uses = 100
 	config := ticketConfig(t)
@@ -47,7 +47,7 @@ func TestTicketRace(t *testing.T) {
 			t.Fatalf("L10: %d uses opened a socket, %d were refused", opened.Load(), refused.Load())
 		}
 	}
-	for range 3 { // over connections
+	for range 3 { // rounds over connections
 		round(func(x *target, k string) error {
 			a := x.send(t, byTicket("/access", k))
 			if a.StatusCode == http.StatusSwitchingProtocols {
@@ -70,26 +70,27 @@ func TestTicketRace(t *testing.T) {
 }
 
 // TestTiming checks that the time of a refusal does not reveal how much of a
-// guess is right (R4). The guesses of one class differ from the secret only in
-// the last character. Those of the other are another secret of the same kind,
-// so nothing else differs.
+// guess is right (R4). It compares two classes of guesses. Those of the first
+// class differ from the secret only in the last character. Those of the second
+// are another secret of the same kind, altered in the same way, so that nothing
+// else differs.
 func TestTiming(t *testing.T) {
 	config := ticketConfig(t)
 	config.Extractors = append(config.Extractors, wsauth.Cookies{})
 	guard := must(wsauth.New(config))
 	var made [64]*token.Token
-	var tickets [2][64]string // unused and used ones
+	var tickets [2][64]string // of unused tickets and of used ones
 	for i := range made {
 		made[i] = issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
-		good := rand.N(2) // the position in memory must not matter
+		good := rand.N(2) // so that the position in memory does not matter
 		tickets[good][i] = ticket(t, guard, made[i].Claims, "/access")
 		tickets[1-good][i] = ticket(t, guard, made[i].Claims, "/access")
 		if _, err := guard.Check(request(t, byTicket("/access", tickets[1][i])), wsauth.Access); err != nil {
 			t.Fatal(err)
 		}
 	}
-	// prepare returns a request with a guess, made from the secret of one
-	// token or of another.
+	// prepare changes r into a request with a guess for the secret of one
+	// token. The guess is made from the secret of that token or of another.
 	for name, c := range map[string]struct {
 		prepare func(r *http.Request, of, like int)
 		raw     string
@@ -98,7 +99,8 @@ func TestTiming(t *testing.T) {
 		"R4/MAC": {func(r *http.Request, of, like int) {
 			raw, other := made[of].Raw, made[like].Raw
 			dot, otherDot := strings.LastIndexByte(raw, '.'), strings.LastIndexByte(other, '.')
-			// The last byte is in two characters; the second has unused bits.
+			// The last byte is encoded in two characters. The second of them
+			// has unused bits.
 			guess := spoil(other[otherDot+1:len(other)-1], "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") + "A"
 			r.Header["Authorization"] = []string{"Bearer " + raw[:dot+1] + guess}
 		}, upgrade("/access", fromOurs), wsauth.TokenInvalid},
@@ -127,8 +129,8 @@ func TestTiming(t *testing.T) {
 				}
 				return float64(spent.Nanoseconds())
 			}
-			// A busy machine may hide a difference, or show one by chance, but
-			// not most of the time.
+			// A busy machine may hide a difference or show one by chance, but
+			// not in most of the tries.
 			const tries, limit = 5, 4.5
 			var scores []float64
 			tells := 0
@@ -154,8 +156,9 @@ func spoil(secret, alphabet string) string {
 	return secret[:last] + alphabet[at%len(alphabet):][:1]
 }
 
-// welch returns Welch's t of n samples of each of two classes, taken in random
-// order. It discards the slowest 10 %, which were interrupted.
+// welch returns Welch's t for n samples of each of two classes, taken in random
+// order. It discards the slowest 10 % of the samples, since other work has
+// probably interrupted them.
 func welch(n int, sample func(near bool) float64) float64 {
 	var classes [2][]float64
 	for range n {

@@ -1,5 +1,6 @@
-// Package attack attacks the library and the gateway from outside, by their
-// exported API and over connections. README.md lists every attack by its code.
+// Package attack attacks the library and the gateway from outside, through
+// their exported API and over connections. README.md lists every attack with
+// its code.
 package attack
 
 import (
@@ -34,15 +35,15 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A target is a guarded server on loopback. Tests send it raw bytes: an HTTP
-// client would refuse most of the attacks.
+// A target is a guarded server on loopback. Tests send raw bytes to it, because
+// an HTTP client would refuse to send most of the attacks.
 type target struct {
 	addr  string
 	guard *wsauth.Guard
 	log   *wstest.Log // of the guard and the server
 
-	// clients counts the requests, unless it is 0. The guard then sees each
-	// request from another address.
+	// clients is 0, or counts the requests. In the second case, the guard sees
+	// each request from another address.
 	clients atomic.Int64
 
 	mu   sync.Mutex
@@ -83,8 +84,8 @@ func newTarget(t testing.TB, c wsauth.Config) *target {
 
 var requirements = []wsauth.Requirement{wsauth.Access, wsauth.Optional, wsauth.Refresh, wsauth.Fresh}
 
-// guarded returns a handler with a path for each requirement: /access,
-// /optional, /refresh and /fresh, and /path/{token} for PathValue.
+// guarded returns a handler with one path for each requirement, /access,
+// /optional, /refresh and /fresh, and with /path/{token} for PathValue.
 func guarded(guard *wsauth.Guard, handle http.HandlerFunc) http.Handler {
 	mux := http.NewServeMux()
 	for _, q := range requirements {
@@ -100,10 +101,10 @@ func (x *target) handle(w http.ResponseWriter, r *http.Request) {
 	respond(w, r)
 }
 
-// record keeps a request for took.
+// record keeps a request for takeRequests.
 func (x *target) record(r *http.Request) {
-	// The dump holds method, target, host, headers and trailers. The other
-	// parts that a handler can see follow.
+	// The dump contains the method, the target, the host, the headers and the
+	// trailers. The other parts that a handler can see are appended.
 	dump, err := httputil.DumpRequest(r, false)
 	if err != nil {
 		panic(err)
@@ -113,8 +114,8 @@ func (x *target) record(r *http.Request) {
 	x.seen = append(x.seen, fmt.Sprintf("%s\n%v\n%v\n%v\n%v", dump, r.URL, r.RequestURI, r.PathValue("token"), r.Cookies()))
 }
 
-// respond opens a socket if the request asks for one, and echoes messages until
-// it ends. Otherwise it answers "ok".
+// respond answers "ok" to a plain request. If the request asks for a socket,
+// respond opens one and echoes messages until it ends.
 func respond(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") == "" {
 		_, _ = io.WriteString(w, "ok")
@@ -124,7 +125,7 @@ func respond(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	defer conn.CloseNow() //nolint:errcheck // The test looks at the client's side.
+	defer conn.CloseNow() //nolint:errcheck // The test checks the client's side.
 	for err == nil {
 		var kind websocket.MessageType
 		var message []byte
@@ -177,7 +178,7 @@ func ask(t testing.TB, conn net.Conn, raw string) *answer {
 	t.Helper()
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	written := make(chan struct{})
-	go func() { // the server may answer and close before it has read all
+	go func() { // the server may answer and close before it has read everything
 		defer close(written)
 		_, _ = io.WriteString(conn, raw)
 	}()
@@ -209,14 +210,14 @@ func ask(t testing.TB, conn net.Conn, raw string) *answer {
 	return a
 }
 
-// closeFrame reads to the end of the connection, which must hold one close
-// frame and nothing else, and returns its code and reason.
+// closeFrame reads to the end of the connection, and returns the code and the
+// reason of the close frame. The connection must contain nothing else.
 func (a *answer) closeFrame(t testing.TB) (code int, reason string) {
 	t.Helper()
 	if a.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("status %d, want 101: %s", a.StatusCode, a.body)
 	}
-	rest, err := io.ReadAll(a.in) // the server half-closes after it
+	rest, err := io.ReadAll(a.in) // the server half-closes after the close frame
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,23 +228,23 @@ func (a *answer) closeFrame(t testing.TB) (code int, reason string) {
 	return int(binary.BigEndian.Uint16(rest[2:])), string(rest[4:])
 }
 
-// host is the host of all requests, and origin the one that guards allow. The
-// host is not a loopback name, so cookies have their prefix.
+// host is the host of all requests, and origin the origin that guards allow.
+// The host is not a loopback name, so that cookies have their prefix.
 const host, origin = "app.example", "https://app.example"
 
-// upgrade returns a correct handshake with more header lines.
+// upgrade returns a correct handshake with additional header lines.
 func upgrade(path string, lines ...string) string {
 	return plain("GET", path, append(wstest.UpgradeLines(), lines...)...)
 }
 
-// plain returns a request without a body, with more header lines.
+// plain returns a request without a body, with additional header lines.
 func plain(method, path string, lines ...string) string {
 	return method + " " + path + " HTTP/1.1\r\nHost: " + host + "\r\n" + strings.Join(append(lines, "\r\n"), "\r\n")
 }
 
-// wantRefusal checks that a is the refusal for reason and holds nothing else,
-// that the handler was not called, and that neither the answer nor the log
-// holds a secret.
+// wantRefusal checks that a is exactly the refusal for reason and that the
+// handler was not called. Neither the answer nor the log may contain one of the
+// secrets.
 func (x *target) wantRefusal(t *testing.T, a *answer, reason wsauth.Reason, secrets ...string) {
 	t.Helper()
 	status := reason.Outcome().Status
@@ -262,7 +263,7 @@ func (x *target) wantRefusal(t *testing.T, a *answer, reason wsauth.Reason, secr
 		"Allow", "Cache-Control", "Connection", "Content-Length", "Content-Type", "Date", "Retry-After",
 		"Sec-Websocket-Version", "Upgrade", "Www-Authenticate", "X-Content-Type-Options",
 	}
-	for name := range a.Header { // no Set-Cookie, no Access-Control-Allow-Origin, nothing of the request
+	for name := range a.Header { // so no Set-Cookie, no Access-Control-Allow-Origin, and nothing of the request
 		if !slices.Contains(allowed, name) {
 			t.Errorf("the answer has a header %s: %q", name, a.Header[name])
 		}
@@ -283,12 +284,12 @@ func (x *target) wantRefusal(t *testing.T, a *answer, reason wsauth.Reason, secr
 	x.wantSilence(t, a, secrets...)
 }
 
-// socketNames matches the user and the session in log lines of admitted
-// sockets. Lines of refusals name neither.
+// socketNames matches the user and the session in the log lines of admitted
+// sockets. The log lines of refusals contain neither.
 var socketNames = regexp.MustCompile(`(msg="socket (?:opened|authenticated|ended)" .*) user=(?:alice|"[^"]+")(?: session=the-login)?`)
 
 // wantSilence checks that the handler was not called, and that neither the
-// answer nor the log holds a secret. It empties the log.
+// answer nor the log contains one of the secrets. It empties the log.
 func (x *target) wantSilence(t *testing.T, a *answer, secrets ...string) {
 	t.Helper()
 	if seen := x.takeRequests(); len(seen) > 0 {
@@ -305,8 +306,8 @@ func (x *target) wantSilence(t *testing.T, a *answer, secrets ...string) {
 	}
 }
 
-// wantSuccess checks that the handler was called once, and returns its request
-// as text.
+// wantSuccess checks that the handler was called once. It returns the handler's
+// request as text.
 func (x *target) wantSuccess(t *testing.T, a *answer) string {
 	t.Helper()
 	want := http.StatusOK
@@ -324,11 +325,11 @@ func (x *target) wantSuccess(t *testing.T, a *answer) string {
 	return seen[0]
 }
 
-// A refusalCase is a request and the reason of its refusal.
+// A refusalCase is a request with the reason for which it must be refused.
 type refusalCase struct {
 	name string
 	raw  string
-	want wsauth.Reason // "" if it must be admitted
+	want wsauth.Reason // "" if the request must be admitted
 }
 
 // wantRefusals sends each request and checks the answer.
@@ -353,7 +354,7 @@ func cookie(tok string) string { return "Cookie: __Host-access_token_cookie=" + 
 
 func csrf(value string) string { return "X-CSRF-Token: " + value }
 
-// fromOurs is the header line of a page of the allowed origin.
+// fromOurs is the header line that a page of the allowed origin sends.
 const fromOurs = "Origin: " + origin
 
 // request parses a raw request as a server does.

@@ -17,8 +17,8 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// rawHandler writes a response by hand, in pieces of n bytes, with more header
-// lines, and then one message.
+// rawHandler writes a response by hand, in pieces of n bytes, with additional
+// header lines. After the response, it writes one message.
 func rawHandler(n int, status string, lines ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, _, err := w.(http.Hijacker).Hijack()
@@ -50,10 +50,10 @@ func opening(t *testing.T, accept func(http.ResponseWriter, *http.Request, ...st
 	})
 }
 
-// TestMarkerIsSelected checks that the guard selects the marker beside a token
-// if the handler selects nothing and the client offers nothing else, since
-// browsers would close the socket otherwise. The guard never selects a token,
-// nor a subprotocol that the handler could have selected.
+// TestMarkerIsSelected checks that the guard selects the marker of a token if
+// the handler selects nothing and the client offers nothing else. Browsers
+// would otherwise close the socket. The guard never selects a token, nor a
+// subprotocol that the handler could have selected.
 func TestMarkerIsSelected(t *testing.T) {
 	tok := access(t)
 	handlers := map[string]http.Handler{
@@ -111,7 +111,7 @@ func TestMarkerIsSelected(t *testing.T) {
 				}
 				a.conn.Close()
 			}
-			// With another credential, the handler selects.
+			// With another credential, only the handler selects a subprotocol.
 			a := x.send(t, upgrade("/", bearer(tok), "Sec-WebSocket-Protocol: v2"))
 			if got := a.Header["Sec-Websocket-Protocol"]; got != nil && !strings.HasPrefix(name, "selects") {
 				t.Errorf("%s: selected %q, want nothing", name, got)
@@ -126,7 +126,8 @@ func TestMarkerIsSelected(t *testing.T) {
 }
 
 // TestRefusalSelectsNoToken checks that a socket that is opened only to be
-// closed selects the marker beside the token, even if handlers see the token.
+// closed selects the token's marker and never the token, even if handlers may
+// see the token.
 func TestRefusalSelectsNoToken(t *testing.T) {
 	const bad = "a-short-token"
 	for _, keep := range []bool{false, true} {
@@ -161,8 +162,8 @@ func TestRefusalSelectsNoToken(t *testing.T) {
 	}
 }
 
-// TestMarkerForClients opens sockets with clients that check the selected
-// subprotocol.
+// TestMarkerForClients checks that clients that verify the selected subprotocol
+// accept the marker.
 func TestMarkerForClients(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{wsauth.Subprotocol{}}})
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 )
 
 // TestAppParameters checks that a token in a query parameter that no extractor
-// reads is refused, unless the parameter is the application's.
+// reads is refused, unless AppParameters contains the parameter.
 func TestAppParameters(t *testing.T) {
 	made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
-	theirs := strings.Replace(made.Raw, ".", ".eyJ", 1) // resembles a token
+	theirs := strings.Replace(made.Raw, ".", ".eyJ", 1) // resembles a token, but is the application's
 	const malformed = wsauth.InvalidRequest
 	for _, c := range []struct {
 		name, query string
@@ -60,7 +60,7 @@ func TestAppParameters(t *testing.T) {
 }
 
 // TestAppParametersInTheLog checks that the log line of such a refusal names
-// the setting.
+// AppParameters, and does not contain the token.
 func TestAppParametersInTheLog(t *testing.T) {
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0)})
 	x.send(t, plain("GET", "/access?access_token=SECRET"))
@@ -89,9 +89,8 @@ func TestInvalidAppParameters(t *testing.T) {
 	}
 }
 
-// TestTicketsOfTheApplication checks that a parameter named ticket is the
-// application's if its value cannot be a ticket of ours, however it is
-// written.
+// TestTicketsOfTheApplication checks that a parameter named ticket belongs to
+// the application if no reading of its value can be a ticket of ours.
 func TestTicketsOfTheApplication(t *testing.T) {
 	made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
 	c := ticketConfig(t)
@@ -111,7 +110,7 @@ func TestTicketsOfTheApplication(t *testing.T) {
 		"ticket=a;ticket=" + mine:            wsauth.InvalidRequest,
 		"ticket=a&ticket=wst_":               wsauth.InvalidRequest,
 		"ticket=a&ticket=" + made.Raw:        wsauth.InvalidRequest,
-		"ticket=%zz&ticket=a":                wsauth.InvalidRequest, // invalid escape: ambiguous
+		"ticket=%zz&ticket=a":                wsauth.InvalidRequest, // the invalid escape makes it ambiguous
 		"ticket=a;x=" + mine:                 wsauth.InvalidRequest,
 		"ticket=" + mine + "&ticket=" + mine: wsauth.InvalidRequest,
 	} {
@@ -135,8 +134,8 @@ func TestTicketsOfTheApplication(t *testing.T) {
 	}
 }
 
-// TestFirstMessageBesideForeignTickets checks that a request with the ticket of
-// an application may authenticate with its first message.
+// TestFirstMessageBesideForeignTickets checks that a client may authenticate
+// with its first message if its handshake has a ticket of the application.
 func TestFirstMessageBesideForeignTickets(t *testing.T) {
 	config := func() wsauth.Config {
 		c := firstMessageConfig()
@@ -153,8 +152,8 @@ func TestFirstMessageBesideForeignTickets(t *testing.T) {
 	})
 }
 
-// TestTicketParameterNamedToken names the parameter of tickets like that of
-// tokens elsewhere.
+// TestTicketParameterNamedToken checks a parameter for tickets with a name that
+// usually belongs to tokens.
 func TestTicketParameterNamedToken(t *testing.T) {
 	alice := issue(t, token.TypeAccess, "alice", token.Options{})
 	for _, name := range []string{"token", "access_token"} {
@@ -171,8 +170,8 @@ func TestTicketParameterNamedToken(t *testing.T) {
 	}
 }
 
-// TestContainsTicket checks that ContainsTicket finds tickets in other text,
-// and nothing else.
+// TestContainsTicket checks that ContainsTicket finds tickets within other
+// text, and finds nothing else.
 func TestContainsTicket(t *testing.T) {
 	c := ticketConfig(t)
 	guard, err := wsauth.New(c)
@@ -204,7 +203,7 @@ func (l ambientExtractor) Extract(r *http.Request, q wsauth.Requirement) (wsauth
 	return c, err
 }
 
-// TestAnyOrigin opens sockets for pages of every origin if they present a
+// TestAnyOrigin checks that pages of every origin open sockets if they send a
 // credential that browsers do not send on their own.
 func TestAnyOrigin(t *testing.T) {
 	made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})

@@ -13,7 +13,7 @@ import (
 	"wsauth/token"
 )
 
-// foreignFields holds Authorization fields of other schemes.
+// foreignFields contains values of Authorization fields with other schemes.
 var foreignFields = []string{
 	"Basic YWxpY2U6c2VjcmV0",
 	"basic YWxpY2U6c2VjcmV0",
@@ -65,7 +65,8 @@ func TestForeignSchemes(t *testing.T) {
 					x.wantRefusal(t, x.send(t, upgrade(path, line)), wsauth.TokenMissing)
 					x.wantRefusal(t, x.send(t, plain("GET", path, line)), wsauth.TokenMissing)
 				}
-				// Two fields are refused, whatever they hold, in either order.
+				// Two fields are refused in either order, whatever they
+				// contain.
 				for _, second := range []string{line, bearer(made.Raw), "Authorization: Negotiate YII="} {
 					x.wantRefusal(t, x.send(t, plain("GET", path, line, second)), wsauth.InvalidRequest)
 					x.wantRefusal(t, x.send(t, plain("GET", path, second, line)), wsauth.InvalidRequest)
@@ -75,8 +76,8 @@ func TestForeignSchemes(t *testing.T) {
 	}
 }
 
-// TestAlmostForeignSchemes checks that a field that a lenient server could read
-// as our token is refused, even if the route requires no token.
+// TestAlmostForeignSchemes checks that a field is refused if a lenient server
+// could read our token from it, even on a route that requires no token.
 func TestAlmostForeignSchemes(t *testing.T) {
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Cookies{}}})
 	a := access(t)
@@ -98,8 +99,8 @@ func TestAlmostForeignSchemes(t *testing.T) {
 	}
 }
 
-// TestForeignSchemesKeepTheText checks that the text of the refusal names the
-// expected scheme, wherever the header is in the list of extractors.
+// TestForeignSchemesKeepTheText checks that the text of a refusal names the
+// expected scheme, wherever the Header extractor is in the list.
 func TestForeignSchemesKeepTheText(t *testing.T) {
 	header, own := wsauth.Header{}, wsauth.Header{Name: "X-Auth", Scheme: "Token"}
 	for name, c := range map[string]struct {
@@ -138,8 +139,8 @@ func TestForeignSchemesKeepTheText(t *testing.T) {
 	}
 }
 
-// TestTwoSchemesOfOneHeader reads one header with two extractors for different
-// schemes.
+// TestTwoSchemesOfOneHeader checks two extractors that read the same header
+// with different schemes.
 func TestTwoSchemesOfOneHeader(t *testing.T) {
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Header{Scheme: "JWT"}}})
 	a := access(t)
@@ -154,9 +155,9 @@ func TestTwoSchemesOfOneHeader(t *testing.T) {
 	})
 }
 
-// TestFirstMessageBesideForeignSchemes checks that a client may authenticate
-// with its first message after a handshake with another scheme, and that the
-// message may contain another scheme beside its token.
+// TestFirstMessageBesideForeignSchemes checks that after a handshake with
+// another scheme, a client may authenticate with its first message. The message
+// may itself contain another scheme next to its token.
 func TestFirstMessageBesideForeignSchemes(t *testing.T) {
 	config := func() wsauth.Config {
 		c := firstMessageConfig()

@@ -24,12 +24,12 @@ const (
 	phoenixPrefix = "base64url.bearer.phx."
 )
 
-// A form is a way to write a token among the subprotocols.
+// A form is a way to put a token among the subprotocols.
 type form struct {
 	name      string
 	extractor wsauth.Subprotocol
-	item      func(tok string) string // may return several items
-	rest      string                  // what the handler sees of them
+	item      func(tok string) string // returns one or more items
+	rest      string                  // the part of the items that the handler sees
 }
 
 func prefixed(prefix string) func(string) string {
@@ -49,7 +49,7 @@ var forms = []form{
 	{"prefix", wsauth.Subprotocol{Prefix: "tok."}, prefixed("tok."), ""},
 }
 
-// status returns the status of the answer to a hostile token; see carrier.
+// status returns the expected status for a hostile token; see carrier.
 func (f form) status(tok string) int {
 	switch encoded := strings.HasPrefix(f.extractor.Prefix, "base64url."); {
 	case encoded && len(b64(tok)) > 1<<20:
@@ -57,7 +57,7 @@ func (f form) status(tok string) int {
 	case encoded:
 		return 401
 	case strings.Trim(tok, " \t\r\n") != tok:
-		return 0 // white space around an item is not part of it
+		return 0 // white space around an item does not belong to it
 	case strings.ContainsAny(tok, controls):
 		return 400
 	}
@@ -72,7 +72,7 @@ func offering(offer ...string) string {
 	return upgrade("/access", lines...)
 }
 
-// list joins items and leaves out empty ones.
+// list joins items, without the empty ones.
 func list(items ...string) string {
 	return strings.Join(strings.FieldsFunc(strings.Join(items, ","), func(r rune) bool { return r == ',' || r == ' ' }), ", ")
 }
@@ -102,9 +102,9 @@ var upgraders = map[string]func(w http.ResponseWriter, r *http.Request, known ..
 	},
 }
 
-// TestSubprotocol checks with each library that the selected subprotocol is
-// one of the application's, and that neither the answer nor the handler has
-// the token (T10).
+// TestSubprotocol checks, with each library, that the selected subprotocol is
+// one of the application's. Neither the answer nor the handler may get the
+// token (T10).
 func TestSubprotocol(t *testing.T) {
 	tok := access(t)
 	for _, f := range forms {
@@ -167,9 +167,9 @@ func TestSubprotocol(t *testing.T) {
 	}
 }
 
-// TestSubprotocolAlone offers nothing but a token. If a name stands beside it,
-// the guard selects the name; if it has a prefix, the guard selects nothing.
-// Plain requests have no subprotocols.
+// TestSubprotocolAlone checks offers that contain only a token. If the token
+// follows a name, the guard selects the name. If it follows a prefix, the guard
+// selects nothing. In plain requests, the token is not read.
 func TestSubprotocolAlone(t *testing.T) {
 	tok := access(t)
 	for _, f := range forms {
@@ -188,8 +188,8 @@ func TestSubprotocolAlone(t *testing.T) {
 	}
 }
 
-// TestSubprotocolOffers checks that offers with several tokens, or an ambiguous
-// one, are refused.
+// TestSubprotocolOffers checks that an offer with several tokens or an
+// ambiguous one is refused.
 func TestSubprotocolOffers(t *testing.T) {
 	tok, bob := access(t), issue(t, token.TypeAccess, "bob", token.Options{}).Raw
 	refresh := issue(t, token.TypeRefresh, "alice", token.Options{}).Raw
@@ -265,7 +265,7 @@ func TestSubprotocolByClose(t *testing.T) {
 	const secret = "s3cret-opaque"
 	for _, f := range forms {
 		x := newTarget(t, f.config(t, wsauth.RefuseClose))
-		x.clients.Store(1) // a client that is refused often is delayed
+		x.clients.Store(1) // a client that is refused often would be delayed
 		item, second := f.item(secret), f.item(secret+"-2")
 		for name, c := range map[string]struct {
 			offer, chosen string
@@ -298,8 +298,8 @@ func TestSubprotocolByClose(t *testing.T) {
 	}
 }
 
-// TestTokenVectorsInSubprotocols sends every token vector among the
-// subprotocols.
+// TestTokenVectorsInSubprotocols checks the answer to every token vector among
+// the subprotocols.
 func TestTokenVectorsInSubprotocols(t *testing.T) {
 	for _, f := range forms {
 		for _, v := range slices.Concat(wstest.Vectors(t, "testdata/tokens"), large()) {

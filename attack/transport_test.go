@@ -10,8 +10,8 @@ import (
 	"wsauth/token"
 )
 
-// TestTransport sends credentials in several places, repeatedly, or
-// ambiguously: T1 to T4, T6, T7, T9, T12 and T13.
+// TestTransport checks requests with credentials in several places, with
+// repeated ones and with ambiguous ones: T1 to T4, T6, T7, T9, T12 and T13.
 func TestTransport(t *testing.T) {
 	x := newTarget(t, wsauth.Config{
 		Verifier:   newVerifier(t, 0),
@@ -93,8 +93,8 @@ func TestTransport(t *testing.T) {
 	})
 }
 
-// TestPlantedNames sends cookies that a page of another host, or plain HTTP,
-// can set under a name that a careless parser confuses with ours (T8).
+// TestPlantedNames checks cookies whose names a careless parser confuses with
+// ours (T8). A page of another host, or one over plain HTTP, can set them.
 func TestPlantedNames(t *testing.T) {
 	x := newTarget(t, wsauth.Config{
 		Verifier:   newVerifier(t, 0),
@@ -106,7 +106,7 @@ func TestPlantedNames(t *testing.T) {
 	const ours = "__Host-access_token_cookie"
 	for name, c := range map[string]struct {
 		planted string
-		twin    bool // some parsers trim it to ours, so the handler must not see it
+		twin    bool // some parsers trim the name to ours, so the handler must not see the cookie
 	}{
 		"lower_case": {"__host-access_token_cookie", false}, "upper_case": {"__HOST-access_token_cookie", false},
 		"other_case": {"__Host-Access_Token_Cookie", false}, "nameless": {"=" + ours, false}, "brackets": {ours + "[]", false},
@@ -129,7 +129,7 @@ func TestPlantedNames(t *testing.T) {
 }
 
 // TestTokenInQuery checks that a token in a URL is refused unless the policy
-// reads it there: URLs are logged everywhere (T5).
+// reads tokens there: URLs are logged in many places (T5).
 func TestTokenInQuery(t *testing.T) {
 	tok := access(t)
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0)})
@@ -147,12 +147,12 @@ func TestTokenInQuery(t *testing.T) {
 }
 
 // TestSubprotocolToken checks that a token among the subprotocols is not a
-// credential if no extractor reads it there, and never appears in the answer
+// credential if no extractor reads it there. It must never appear in the answer
 // (T10).
 func TestSubprotocolToken(t *testing.T) {
 	tok := access(t)
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Refusal: wsauth.RefuseClose})
-	x.clients.Store(1) // a client that is refused often is delayed
+	x.clients.Store(1) // a client that is refused often would be delayed
 	for name, c := range map[string]struct{ offer, chosen string }{
 		"T10/token_last":        {"chat, " + tok, "chat"},
 		"T10/token_first":       {tok + ", chat", "chat"},
@@ -176,8 +176,8 @@ func TestSubprotocolToken(t *testing.T) {
 	}
 }
 
-// TestLargeRequests checks that the guard's work grows no faster than the
-// request, whose header net/http limits (T11).
+// TestLargeRequests checks that the guard's work is at most proportional to the
+// length of the request header, which net/http limits (T11).
 func TestLargeRequests(t *testing.T) {
 	x := newTarget(t, wsauth.Config{
 		Verifier:   newVerifier(t, 0),
