@@ -72,8 +72,8 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
-// getCookie logs in. It returns the values of the cookies, which must have
-// these names and attributes, in this order.
+// getCookie logs in, and returns the values of the cookies. The cookies must
+// have these names, in this order, and the right attributes.
 func getCookie(t *testing.T, server *seedtest.Server, names ...string) map[string]string {
 	t.Helper()
 	answer := server.Call(t, "GET", "/get-cookie", "")
@@ -152,8 +152,8 @@ var (
 	noClaim  = seedtest.Refused("Missing claim: csrf", seedtest.Forbidden, "csrf_mismatch")
 )
 
-// program returns a Program that sends to servers with each of the four checks,
-// like their own page.
+// program returns a Program with a server for each of the four checks. It sends
+// handshakes as the server's own page does.
 func program(t *testing.T, csrf bool) seedtest.Program {
 	servers := map[string]*seedtest.Server{}
 	for _, check := range checks {
@@ -181,7 +181,7 @@ func program(t *testing.T, csrf bool) seedtest.Program {
 	return p
 }
 
-// cookie returns the header with the cookie that the check reads.
+// cookie returns the header line with the cookie that the check reads.
 func cookie(check, token string) string {
 	if check == "refresh" {
 		return "Cookie: refresh_token_cookie=" + token
@@ -197,7 +197,8 @@ func TestChecksWithoutCSRF(t *testing.T)  { program(t, false).TestChecks(t) }
 func TestOrderWithoutCSRF(t *testing.T)   { program(t, false).TestOrder(t) }
 func TestHostileWithoutCSRF(t *testing.T) { program(t, false).TestHostile(t) }
 
-// TestCSRFValues checks CSRF values, including one that is not ASCII.
+// TestCSRFValues checks valid and invalid CSRF values, some of which are not
+// ASCII.
 func TestCSRFValues(t *testing.T) {
 	server := start(t, "required", true)
 	for _, tt := range []struct {
@@ -231,8 +232,7 @@ func TestCSRFValues(t *testing.T) {
 	}
 }
 
-// TestCookies checks empty cookies, and cookies planted beside another or
-// instead of it.
+// TestCookies checks cookies that are empty, repeated or under another name.
 func TestCookies(t *testing.T) {
 	server := start(t, "required", true)
 	d := seedtest.NewDraft(seedtest.Fresh)
@@ -252,8 +252,8 @@ func TestCookies(t *testing.T) {
 	}
 }
 
-// TestParameterAbsent checks that no socket opens without the parameter,
-// whatever the check, even if nothing reads it.
+// TestParameterAbsent checks that no socket opens without the parameter
+// csrf_token, whatever the check is, even without CSRF protection.
 func TestParameterAbsent(t *testing.T) {
 	for _, csrf := range []bool{true, false} {
 		for _, check := range checks {
@@ -269,8 +269,8 @@ func TestParameterAbsent(t *testing.T) {
 	}
 }
 
-// TestNoOriginWithoutCSRF checks that without CSRF protection, only the Origin
-// header identifies the page.
+// TestNoOriginWithoutCSRF checks that without CSRF protection, a handshake must
+// have the Origin of the server's own page.
 func TestNoOriginWithoutCSRF(t *testing.T) {
 	server := start(t, "required", false)
 	token := seedtest.NewDraft(seedtest.Fresh).Token(t)

@@ -24,8 +24,9 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// TestEcho checks that messages are echoed with the name of the subject, and
-// that the socket ends if the client closes it, vanishes or sends too much.
+// TestEcho checks that each message is echoed with the subject of the token.
+// The socket must end if the client closes it, disappears or sends too long a
+// message.
 func TestEcho(t *testing.T) {
 	secret := []byte("0123456789abcdef0123456789abcdef")
 	raw := must(issue(secret, "ada")).Raw
@@ -33,7 +34,7 @@ func TestEcho(t *testing.T) {
 		"goodbye":  func(_ context.Context, c *websocket.Conn) error { return c.Close(websocket.StatusNormalClosure, "") },
 		"vanishes": func(_ context.Context, c *websocket.Conn) error { return c.CloseNow() },
 		"too much": func(ctx context.Context, c *websocket.Conn) error {
-			const limit = 32 << 10 // coder/websocket's
+			const limit = 32 << 10 // the default of coder/websocket
 			if err := c.Write(ctx, websocket.MessageText, make([]byte, limit+1)); err != nil {
 				return err
 			}

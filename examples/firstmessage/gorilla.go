@@ -33,8 +33,9 @@ func echoGorilla(w http.ResponseWriter, r *http.Request) {
 
 // nextGorilla replaces conn.ReadMessage on a guarded socket. It answers
 // messages that contain a token, and returns the next message for the
-// application. Gorilla allows one writer at a time: if other goroutines write
-// as well, hold a lock during every WriteMessage, including the one here.
+// application. Gorilla allows only one writer at a time. If other goroutines
+// write as well, hold a lock during every WriteMessage, including the one in
+// this function.
 func nextGorilla(ctx context.Context, conn *websocket.Conn, socket *wsauth.Socket) (int, []byte, error) {
 	for {
 		kind, message, err := conn.ReadMessage()

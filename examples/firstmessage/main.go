@@ -1,7 +1,7 @@
 // Firstmessage authenticates sockets by their first message, for clients that
-// cannot set a header and should not put a token into the URL. The handlers
-// for coder/websocket and gorilla differ from unguarded ones in one line: they
-// read with nextCoder and nextGorilla.
+// cannot set a header and should not put a token into the URL. The handlers for
+// coder/websocket and gorilla read with nextCoder and nextGorilla. Otherwise
+// they are like those of an unguarded server.
 package main
 
 import (
@@ -85,9 +85,9 @@ const closeUnsupported = 1003
 // errBinary is the error for a first message that is not text.
 var errBinary = errors.New("the first message is not text")
 
-// authenticate passes a message to the guard. It returns the reply to send to
-// the client, or nil if the message is for the application. If it returns an
-// error, the socket has been closed with a code that says why.
+// authenticate passes a message to the guard. It returns the reply for the
+// client, or nil if the message is for the application. If it returns an error,
+// the guard has closed the socket with a code for the reason.
 func authenticate(ctx context.Context, socket *wsauth.Socket, text bool, message []byte) (reply []byte, err error) {
 	if !text {
 		if socket.Claims() != nil {

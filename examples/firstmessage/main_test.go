@@ -22,7 +22,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var handlers = []string{"/coder", "/gorilla"}
 
-// A fickleVerifier fails for the token "later".
+// A fickleVerifier fails for the token "later", as if the keys were
+// unavailable.
 type fickleVerifier struct{ *token.Verifier }
 
 func (v fickleVerifier) Verify(ctx context.Context, raw string) (*token.Claims, error) {
@@ -39,7 +40,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// A rig is the server of the example, with an issuer of its tokens.
+// A rig has the handler of the example and an issuer for its tokens.
 type rig struct {
 	issuer *token.Issuer
 	routes http.Handler
@@ -57,9 +58,10 @@ func (b rig) auth(subject string) string {
 	return fmt.Sprintf(`{"type":"auth","token":%q}`, raw)
 }
 
-// talk sends messages without waiting for replies; a first byte marks binary
-// ones. It returns the replies, cut at the first number in them, and the close
-// code. It disconnects after the wanted number of replies.
+// talk sends messages without waiting for replies. A message that begins with a
+// zero byte is sent as a binary one. talk disconnects after the given number of
+// answers; if that is negative, it waits for the end of the socket. It returns
+// the answers, each without "expires_at" and what follows, and the close code.
 func talk(t *testing.T, url string, messages []string, answers int) (got []string, code websocket.StatusCode) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -87,7 +89,8 @@ func talk(t *testing.T, url string, messages []string, answers int) (got []strin
 	return got, 0
 }
 
-// TestConversations tests P2, P3, P13 and P14, and successful conversations.
+// TestConversations checks valid and invalid conversations: P2, P3, P13 and
+// P14.
 func TestConversations(t *testing.T) {
 	b := newRig()
 	server := httptest.NewServer(b.routes)
@@ -125,7 +128,7 @@ func TestConversations(t *testing.T) {
 				}
 				got, code := talk(t, server.URL+path, test.send, answers)
 				if strings.HasPrefix(name, "P14") && len(got) > len(test.want) && len(got) < len(test.send) {
-					got = got[:len(test.want)] // one more may have arrived in the meantime
+					got = got[:len(test.want)] // more renewals may be allowed while the messages arrive
 				}
 				if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", test.want) || code != test.closed {
 					t.Errorf("%q, closed with %d; want %q, %d", got, code, test.want, test.closed)
@@ -135,8 +138,8 @@ func TestConversations(t *testing.T) {
 	}
 }
 
-// TestSilence is P1: a client that sends nothing is disconnected after ten
-// seconds.
+// TestSilence checks that a client that sends nothing is disconnected after ten
+// seconds (P1).
 func TestSilence(t *testing.T) {
 	for _, path := range handlers {
 		t.Run("P1"+path, func(t *testing.T) {
@@ -163,7 +166,7 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// A onePipe is a listener with one connection.
+// A onePipe is a listener that accepts a single connection.
 type onePipe struct {
 	end    chan net.Conn
 	closed chan struct{}

@@ -48,7 +48,7 @@ func main() {
 	log.Fatal(server.Serve(listener))
 }
 
-// A provider has one key, and one session for each user.
+// A provider has one key, and one session per user.
 type provider struct {
 	issuer string
 	logout string

@@ -18,11 +18,11 @@ import (
 	"wsauth/store/memory"
 )
 
-// TestProvider checks what the page about identity providers shows: a token of
-// the simulated provider opens a socket, found through discovery, and a logout
-// there closes it.
+// TestProvider checks the example in identity-providers.md. A server finds the
+// simulated provider through discovery. A token of the provider opens a socket,
+// and a logout at the provider closes it.
 func TestProvider(t *testing.T) {
-	mux := http.NewServeMux() // of the server that trusts the provider
+	mux := http.NewServeMux() // routes of the server that trusts the provider
 	server := httptest.NewServer(mux)
 	var routes http.Handler
 	standIn := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { routes.ServeHTTP(w, r) }))

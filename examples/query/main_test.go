@@ -154,7 +154,7 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// program returns a Program that sends to servers with each of the four checks.
+// program returns a Program with a server for each of the four checks.
 func program(t *testing.T) seedtest.Program {
 	servers := map[string]*seedtest.Server{}
 	for _, check := range []string{"required", "optional", "refresh", "fresh"} {
@@ -174,7 +174,7 @@ func TestChecks(t *testing.T)  { program(t).TestChecks(t) }
 func TestOrder(t *testing.T)   { program(t).TestOrder(t) }
 func TestHostile(t *testing.T) { program(t).TestHostile(t) }
 
-// TestQuery checks queries that no other extractor can have.
+// TestQuery checks invalid and ambiguous queries.
 func TestQuery(t *testing.T) {
 	server := start(t, "required")
 	token := seedtest.NewDraft(seedtest.Fresh).Token(t)
@@ -198,8 +198,8 @@ func TestQuery(t *testing.T) {
 	}
 }
 
-// TestParameterAbsent checks that no socket opens without the parameter,
-// whatever the check.
+// TestParameterAbsent checks that no socket opens without the parameter token,
+// whatever the check is.
 func TestParameterAbsent(t *testing.T) {
 	token := seedtest.NewDraft(seedtest.Fresh).Token(t)
 	for _, check := range []string{"required", "optional", "refresh", "fresh"} {

@@ -1,7 +1,7 @@
 // Tickets shows how a page opens a socket without a token in the URL. The page
 // logs in, requests a ticket with its token, and puts the ticket into the URL.
-// A ticket opens one socket, once, within half a minute. A logout closes the
-// sockets.
+// A ticket expires after half a minute, and opens only one socket. A logout
+// closes the sockets of its session.
 package main
 
 import (

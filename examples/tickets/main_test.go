@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A client is a page of the program's own origin.
+// A client acts as a page of the program's own origin.
 type client struct {
 	t   *testing.T
 	ctx context.Context
@@ -30,7 +30,7 @@ func newClient(t *testing.T) client {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(a.routes())
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // for the cleanup, too
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // also for the cleanup
 	t.Cleanup(func() {
 		if err := a.guard.Shutdown(ctx); err != nil {
 			t.Error(err)
@@ -41,8 +41,8 @@ func newClient(t *testing.T) client {
 	return client{t, ctx, server.URL}
 }
 
-// post sends a request, and returns the status and the only value of the
-// response.
+// post sends a request. It returns the status, and the value of the only member
+// of the response.
 func (c client) post(path, token, body string) (status int, value any) {
 	c.t.Helper()
 	r, err := http.NewRequestWithContext(c.ctx, http.MethodPost, c.url+path, strings.NewReader(body))
@@ -70,7 +70,7 @@ func (c client) post(path, token, body string) (status int, value any) {
 	return response.StatusCode, value
 }
 
-// get is like post, for a request that must succeed.
+// get is like post, but fails the test unless the request succeeds.
 func (c client) get(path, token, body string) any {
 	c.t.Helper()
 	status, value := c.post(path, token, body)
@@ -86,7 +86,7 @@ func (c client) login() string { return c.get("/login", "", ada).(string) }
 
 func (c client) ticket(token string) string { return c.get("/ticket", token, "").(string) }
 
-// open opens a socket that the guard may only close.
+// open opens a socket, which the test must not close: the guard does.
 func (c client) open(ticket string) *websocket.Conn {
 	c.t.Helper()
 	conn, _, err := websocket.Dial(c.ctx, c.url+"/ws?ticket="+ticket, &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {c.url}}})
@@ -117,7 +117,7 @@ func (c client) closed(conn *websocket.Conn, code websocket.StatusCode, reason s
 	}
 }
 
-// TestTicketOpensOneSocket checks that a ticket opens one socket only.
+// TestTicketOpensOneSocket checks that a ticket opens only one socket.
 func TestTicketOpensOneSocket(t *testing.T) {
 	c := newClient(t)
 	ticket := c.ticket(c.login())
@@ -148,7 +148,8 @@ func TestLogout(t *testing.T) {
 	c.echo(other)
 }
 
-// TestRefusals checks requests that lack what they need.
+// TestRefusals checks requests without valid credentials or with an invalid
+// body.
 func TestRefusals(t *testing.T) {
 	c := newClient(t)
 	token := c.login()
@@ -169,7 +170,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestPage checks the first response that a browser gets.
+// TestPage checks that the program serves its page.
 func TestPage(t *testing.T) {
 	c := newClient(t)
 	response, err := http.Get(c.url)

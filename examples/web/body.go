@@ -19,7 +19,7 @@ type fault struct {
 const maxBody = 64 << 10
 
 // Strings returns the named members of a JSON body, which must be strings. If
-// the body is invalid, it answers with all errors at once and returns false.
+// the body is invalid, it responds with all errors at once and returns false.
 func Strings(w http.ResponseWriter, r *http.Request, names ...string) ([]string, bool) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil || !utf8.Valid(body) {

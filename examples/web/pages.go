@@ -9,8 +9,8 @@ import (
 //go:embed docs
 var docs embed.FS
 
-// Pages returns routes that serve the page at /, the OpenAPI document at
-// /openapi.json, and at /docs a page that shows the document as forms.
+// Pages returns routes for three resources: the page at /, the OpenAPI document
+// at /openapi.json, and a page at /docs that shows the document as forms.
 func Pages(page string, openapi []byte) Routes {
 	return Routes{
 		"GET /{$}": func(w http.ResponseWriter, _ *http.Request) {
@@ -36,7 +36,7 @@ var contentTypes = map[string]string{
 	".js":   "text/javascript; charset=utf-8",
 }
 
-// writeDocs answers with a file of the page at /docs, or with 404.
+// writeDocs responds with a file of the page at /docs, or with 404.
 func writeDocs(w http.ResponseWriter, name string) {
 	body, err := docs.ReadFile("docs/" + name)
 	if err != nil {

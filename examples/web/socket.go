@@ -11,9 +11,9 @@ import (
 	"wsauth/token"
 )
 
-// Tokens returns an issuer and a verifier for the secret "secret", as in the
-// two original programs. Everyone knows this secret, so use token.GenerateKey
-// instead.
+// Tokens returns an issuer and a verifier that use the secret "secret", as in
+// the two original programs. Everyone knows this secret, so use
+// token.GenerateKey in your own program.
 func Tokens() (*token.Issuer, *token.Verifier, error) {
 	key, err := token.NewKey(token.HS256, []byte("secret"), token.KeyOptions{InsecureWeakSecret: true})
 	if err != nil {
@@ -43,9 +43,10 @@ func ParseCheck(name string) (wsauth.Requirement, error) {
 	return q, nil
 }
 
-// Socket returns a handler for WebSocket handshakes. It answers 404 to other
-// requests, and 403 if the query lacks the parameter. It calls Guard.Check,
-// which does not write a response, so that the program can write its own.
+// Socket returns a handler for WebSocket handshakes. It responds with 404 to
+// other requests, and with 403 if the query lacks the parameter. It calls
+// Guard.Check, which does not write a response, so that the program can write
+// its own.
 func Socket(guard *wsauth.Guard, requirement wsauth.Requirement, parameter string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -66,8 +67,8 @@ func Socket(guard *wsauth.Guard, requirement wsauth.Requirement, parameter strin
 }
 
 // isRefusedByHTTP reports whether err concerns the handshake itself or the
-// page that sent it. After any other error, the socket is opened to send the
-// error.
+// origin of the page. For any other error, the program opens the socket and
+// sends the error as a message.
 func isRefusedByHTTP(err error) bool {
 	return errors.Is(err, wsauth.OriginNotAllowed) || errors.Is(err, wsauth.InvalidHandshake) ||
 		errors.Is(err, wsauth.MethodNotAllowed) || errors.Is(err, wsauth.VersionNotSupported)

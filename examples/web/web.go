@@ -1,6 +1,6 @@
 // Package web contains the code that examples/query and examples/cookie share:
-// the socket, and replacements for features of the original programs'
-// framework. It is only for these examples and may change at any time.
+// the socket, and replacements for features of FastAPI, the framework of the
+// original programs. It is only for these examples and may change at any time.
 package web
 
 import (
@@ -18,12 +18,12 @@ import (
 	"time"
 )
 
-// Routes maps patterns of [http.ServeMux] to handlers. A pattern has one
-// method, or none if its handler answers every method itself.
+// Routes maps patterns of [http.ServeMux] to handlers. A pattern contains one
+// method, or none if its handler responds to every method itself.
 type Routes map[string]http.HandlerFunc
 
-// Handler returns a handler that serves the routes, and answers 404 and 405 in
-// JSON.
+// Handler returns a handler that serves the routes. It responds with 404 and
+// 405 in JSON to other requests.
 func (routes Routes) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { notFound(w) })
@@ -39,7 +39,7 @@ func (routes Routes) Handler() http.Handler {
 	return mux
 }
 
-// JSON answers with v. It panics if v cannot be marshaled.
+// JSON responds with v in JSON. It panics if v cannot be marshaled.
 func JSON(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -51,7 +51,7 @@ func JSON(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(body) // fails only if the client has disconnected
 }
 
-// Detail answers with {"detail": detail}.
+// Detail responds with {"detail": detail}.
 func Detail(w http.ResponseWriter, status int, detail any) {
 	JSON(w, status, map[string]any{"detail": detail})
 }

@@ -19,8 +19,9 @@ func payload(kind string) *regexp.Regexp {
 	return regexp.MustCompile(`^\{"sub":"test","iat":[0-9]{10},"nbf":[0-9]{10},"jti":"` + uuid4 + `","exp":[0-9]{10},` + kind + `(?:,"csrf":"(` + uuid4 + `)")?\}$`)
 }
 
-// CheckIssued fails unless the original programs could have just issued the
-// token. It returns the token's jti, and its csrf or "".
+// CheckIssued fails the test unless the token has the form of a token that the
+// original programs issue, and was issued just now. It returns the token's jti,
+// and its csrf or "".
 func CheckIssued(t *testing.T, kind Kind, token string) (jti, csrf string) {
 	t.Helper()
 	header, payload := Parts(t, token)

@@ -16,7 +16,7 @@ import (
 	"wsauth/examples/web"
 )
 
-// The bodies of pages have no schema.
+// init registers decoders for the bodies of pages, which have no schema.
 func init() {
 	for _, name := range []string{"text/html", "text/css", "text/javascript"} {
 		openapi3filter.RegisterBodyDecoder(name, openapi3filter.FileBodyDecoder)
@@ -37,9 +37,9 @@ func load(t *testing.T, openapi []byte) *openapi3.T {
 	return document
 }
 
-// CheckDocument checks that openapi is an OpenAPI 3.1 document, that it
-// describes all routes and nothing else, with what the API page shows of each,
-// and that the document and the API page are served.
+// CheckDocument checks that openapi is an OpenAPI 3.1 document. It must
+// describe all routes and nothing else, with everything that the API page
+// shows. The program must serve the document and the API page.
 func CheckDocument(t *testing.T, routes web.Routes, openapi []byte) {
 	t.Helper()
 	document := load(t, openapi)
@@ -58,7 +58,7 @@ func CheckDocument(t *testing.T, routes web.Routes, openapi []byte) {
 	var served []string
 	for pattern := range maps.Keys(routes) {
 		if !strings.Contains(pattern, " ") {
-			pattern = "GET " + pattern // the socket's
+			pattern = "GET " + pattern // this is the socket's pattern
 		}
 		served = append(served, strings.TrimSuffix(pattern, "{$}"))
 	}
@@ -83,9 +83,9 @@ func CheckDocument(t *testing.T, routes web.Routes, openapi []byte) {
 	}
 }
 
-// checkDocumented compares an answer with the document: its status, its headers
-// and its body. A path or method that the document lacks must be answered with
-// 404 or 405.
+// checkDocumented compares the status, the headers and the body of an answer
+// with the document. If the document lacks the path or the method, the answer
+// must be 404 or 405.
 func (s *Server) checkDocumented(t *testing.T, request *http.Request, a Answer) {
 	t.Helper()
 	path := request.URL.Path

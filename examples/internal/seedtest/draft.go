@@ -10,20 +10,20 @@ import (
 	"time"
 )
 
-// A Draft is a token before it is encoded: a valid one until a fault modifies
+// A Draft is a token before it is encoded. It is valid until a fault changes
 // it.
 type Draft struct {
-	Raw    string         // the token itself, if it is not made from the rest
+	Raw    string         // if not empty, the whole token; the other fields are ignored
 	Absent bool           // no token at all
 	Cut    bool           // without the third segment
 	Header string         // JSON
 	Claims map[string]any // of the payload
-	Tail   string         // follows the payload's JSON
+	Tail   string         // appended to the JSON of the payload
 	Secret string
 	CSRF   string // the value that the page sends, for a token in a cookie
 }
 
-// A Kind is a kind of token, by the check that it passes.
+// A Kind is a kind of token.
 type Kind string
 
 // The kinds of tokens.
@@ -33,7 +33,8 @@ const (
 	Refresh Kind = "refresh token"
 )
 
-// NewDraft returns a valid token of a kind, also for a cookie.
+// NewDraft returns a valid token of a kind. Its CSRF value is for tokens in
+// cookies.
 func NewDraft(kind Kind) *Draft {
 	const csrf = "0b5c8d7e-2f41-4c1a-9d3e-6a7b8c9d0e1f"
 	now := time.Now().Unix()
@@ -50,7 +51,7 @@ func NewDraft(kind Kind) *Draft {
 	return d
 }
 
-// Token returns the token as it is sent.
+// Token returns the token in the form in which it is sent.
 func (d *Draft) Token(t *testing.T) string {
 	t.Helper()
 	switch {

@@ -8,15 +8,15 @@ import (
 	"github.com/coder/websocket"
 )
 
-// A Fault modifies a draft, and causes one message and a close frame.
+// A Fault changes a draft so that the program refuses it. Talk is the refusal.
 type Fault struct {
 	Name  string
 	Spoil func(*Draft)
 	Talk  Talk
 }
 
-// The close codes for clients that are unknown, and for those that are not
-// allowed.
+// These are the close codes for clients that have not authenticated, and for
+// clients that are not allowed.
 const (
 	Unauthorized websocket.StatusCode = 3000
 	Forbidden    websocket.StatusCode = 3003
@@ -30,8 +30,8 @@ func Refused(text string, code websocket.StatusCode, reason string) Talk {
 
 func invalid(text string) Talk { return Refused(text, Unauthorized, "token_invalid") }
 
-// tokenFaults returns faults in the order in which they are checked. The draft
-// is a fresh access token.
+// tokenFaults returns faults of a fresh access token, in the order in which the
+// programs check them.
 func tokenFaults() []Fault {
 	claim := func(name string, value any) func(*Draft) {
 		return func(d *Draft) { d.Claims[name] = value }
@@ -52,7 +52,8 @@ func tokenFaults() []Fault {
 	}
 }
 
-// hostile returns tokens that crash, or are accepted by, a careless parser.
+// hostile returns tokens that would crash a careless parser, or be accepted by
+// it.
 func hostile() []Fault {
 	var (
 		raw = func(s string) func(*Draft) { return func(d *Draft) { d.Raw = s } }
@@ -89,8 +90,8 @@ func hostile() []Fault {
 	}
 }
 
-// malleations returns changes of the text of a token that do not change its
-// meaning for a lenient parser.
+// malleations returns functions that change the text of a token. A lenient
+// parser reads the same token from the changed text.
 func malleations() map[string]func(token string) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	return map[string]func(string) string{

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// CheckHandshake fails unless the server refuses malformed handshakes, and
-// those of pages of other sites, in HTTP. path and fields are those of a valid
-// handshake.
+// CheckHandshake fails the test unless the server refuses malformed handshakes,
+// and those of other sites, with an HTTP response. path and fields are those of
+// a valid handshake.
 func CheckHandshake(t *testing.T, server *Server, path string, fields ...string) {
 	t.Helper()
 	const method, body = "GET", ""
@@ -42,9 +42,9 @@ func CheckHandshake(t *testing.T, server *Server, path string, fields ...string)
 	}
 }
 
-// handshake sends a handshake exactly as given, with only the last of two
-// fields with the same name, and returns the status and the detail of the
-// answer.
+// handshake sends a handshake without correcting it, and returns the status and
+// the detail of the answer. If several fields have the same name, it sends only
+// the last one.
 func handshake(t *testing.T, server *Server, method, path, body string, fields ...string) (status int, detail string) {
 	t.Helper()
 	address := strings.TrimPrefix(server.URL, "http://")

@@ -8,22 +8,23 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A Program is one of the two programs, in any of its variants.
+// A Program is one of the two programs, with certain settings.
 type Program struct {
-	// Ask sends a draft to the program with one of the four checks, where the
-	// program reads it.
+	// Ask sends a draft to a server with one of the four checks, in the place
+	// where the program reads tokens.
 	Ask func(t *testing.T, check string, d *Draft) Talk
 
-	// Missing is the text of a check that finds no token.
+	// Missing contains, for each check, the text of the refusal without a
+	// token.
 	Missing map[string]string
 
-	// Before and After are faults that only this program has, in the order in
-	// which they are checked, before and after those of the token.
+	// Before and After are faults that only this program has. They are checked
+	// before and after those of the token, in this order.
 	Before, After []Fault
 }
 
-// CheckLogin fails unless the socket did what it does at a login: two
-// messages, the second with the payload of the token, and a normal close.
+// CheckLogin fails the test unless the socket sent the two messages of a login,
+// the second with the payload of the token, and closed normally.
 func CheckLogin(t *testing.T, got Talk, payload string) {
 	t.Helper()
 	want := Talk{
@@ -36,7 +37,7 @@ func CheckLogin(t *testing.T, got Talk, payload string) {
 	}
 }
 
-// TestChecks tests each of the four checks with each kind of token.
+// TestChecks checks each of the four checks with each kind of token.
 func (p Program) TestChecks(t *testing.T) {
 	onlyAccess := Refused("Only access tokens are allowed", Forbidden, "wrong_token_type")
 	onlyRefresh := Refused("Only refresh tokens are allowed", Forbidden, "wrong_token_type")
@@ -71,8 +72,8 @@ func (p Program) TestChecks(t *testing.T) {
 	}
 }
 
-// TestOrder makes drafts with two faults: the one that is checked first must be
-// reported, with its own text.
+// TestOrder checks drafts with two faults. The fault that is checked first must
+// be reported, with its own text.
 func (p Program) TestOrder(t *testing.T) {
 	faults := append([]Fault{{"empty", func(d *Draft) { d.Absent = true }, Refused(p.Missing["fresh"], Unauthorized, "token_missing")}}, p.Before...)
 	faults = append(append(faults, tokenFaults()...), p.After...)
@@ -84,7 +85,7 @@ func (p Program) TestOrder(t *testing.T) {
 	}
 }
 
-// ask sends a draft with these faults, the first of which must be reported.
+// ask sends a draft with these faults. The first fault must be reported.
 func (p Program) ask(t *testing.T, faults ...Fault) {
 	t.Helper()
 	d := NewDraft(Fresh)
@@ -96,8 +97,8 @@ func (p Program) ask(t *testing.T, faults ...Fault) {
 	}
 }
 
-// TestHostile sends tokens that crashed the original programs, or were accepted
-// by them. They must be refused like any other fault.
+// TestHostile checks tokens that crashed the original programs or were accepted
+// by them. They must be refused.
 func (p Program) TestHostile(t *testing.T) {
 	for _, f := range hostile() {
 		t.Run(f.Name, func(t *testing.T) { p.ask(t, f) })

@@ -1,5 +1,6 @@
-// Package seedtest tests examples/query and examples/cookie: their answers over
-// HTTP and the messages on their sockets, in the same cases and words.
+// Package seedtest tests examples/query and examples/cookie, which are ports of
+// two programs of fastapi-jwt-auth. Both are tested with the same cases: their
+// HTTP responses, and the messages on their sockets.
 package seedtest
 
 import (
@@ -18,17 +19,17 @@ import (
 	"wsauth/examples/web"
 )
 
-// patience is how long a test waits for something that must happen at once.
+// patience is the longest wait for a response or for a message.
 const patience = 10 * time.Second
 
-// A Server is a program that serves on loopback until the end of the test.
+// A Server is a program that serves on loopback until the test ends.
 type Server struct {
 	URL      string
 	document *openapi3.T
 }
 
-// Start starts a program. openapi is its document, with which every answer is
-// compared.
+// Start starts a program. openapi is the program's OpenAPI document. The test
+// fails if a response to Call is not in the document.
 func Start(t *testing.T, routes web.Routes, openapi []byte) *Server {
 	t.Helper()
 	server := httptest.NewServer(routes.Handler())
@@ -67,18 +68,19 @@ func (s *Server) Call(t *testing.T, method, path, body string, fields ...string)
 	return answer
 }
 
-// A Talk contains all that a socket received, or how the handshake was refused.
+// A Talk contains everything that a socket received, or the refusal of the
+// handshake.
 type Talk struct {
-	Status   int      // 101, or that of the refusal
+	Status   int      // 101, or the status of the refusal
 	Body     string   // of the refusal
-	Messages []string // texts
+	Messages []string // text messages
 	Code     websocket.StatusCode
 	Reason   string
 }
 
-// Dial opens a socket, with header fields as "Name: value", and reads until it
-// is closed. A message that is not text, and an end without a close frame, fail
-// the test.
+// Dial opens a socket, with header fields as "Name: value", and reads until the
+// socket is closed. It fails the test if a message is not text, or if the
+// socket ends without a close frame.
 func (s *Server) Dial(t *testing.T, path string, fields ...string) Talk {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
