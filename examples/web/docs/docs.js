@@ -11,7 +11,7 @@ function element(name, ...children) {
   return e;
 }
 
-/** Makes an element of text in which `this` is code. */
+/** Makes an element with text. Parts between backquotes become code. */
 function prose(name, text) {
   return element(name, ...text.split("`").map((part, i) => (i % 2 ? element("code", part) : part)));
 }
@@ -47,8 +47,8 @@ function address(form, path) {
 }
 
 /**
- * Sends the request of the form, and shows the response. Fields of any form
- * whose x-from names a member of the response get its value.
+ * Sends the request of the form, and shows the response. Then it copies members
+ * of the response into the fields, of all forms, whose x-from names them.
  */
 async function send(form, path, method, result) {
   const init = { method, cache: "no-store" };
