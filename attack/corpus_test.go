@@ -63,7 +63,7 @@ func writeVectors(t *testing.T, all []wstest.Vector) {
 	}
 }
 
-// forged returns a token vector. Its title is a code, a slash and a name.
+// forged returns a token vector. title is its code, a slash and its name.
 func forged(title, text string) wstest.Vector {
 	code, name, _ := strings.Cut(title, "/")
 	v := wstest.Vector{Code: code, Name: name, Text: text, Expect: string(wsauth.TokenInvalid)}
@@ -229,8 +229,9 @@ func segments() []wstest.Vector {
 	return all
 }
 
-// nextChar returns the character whose base64url value is one higher. In place
-// of a canonical last character, it differs in unused bits only.
+// nextChar returns the character whose base64url value is one higher. If c is
+// the canonical last character of a segment with unused bits, the result
+// differs from it only in those bits.
 func nextChar(c byte) byte {
 	const order = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	return order[strings.IndexByte(order, c)+1]

@@ -304,8 +304,8 @@ func (v *slowVerifier) Verify(ctx context.Context, raw string) (*token.Claims, e
 	return v.Verifier.Verify(ctx, raw)
 }
 
-// TestSlowRenewalDelaysNoOther checks that a renewal that blocks delays no
-// other renewal, no RequireFresh, and not the end of the socket.
+// TestSlowRenewalDelaysNoOther checks that a renewal that blocks does not delay
+// another renewal, RequireFresh or the end of the socket.
 func TestSlowRenewalDelaysNoOther(t *testing.T) {
 	v := &slowVerifier{}
 	inBubble(t, func() wsauth.Config {

@@ -60,8 +60,9 @@ func TestExpiryToTheMoment(t *testing.T) {
 	}
 }
 
-// TestClocks verifies tokens of an issuer whose clock differs from ours (L12).
-// Timers of open sockets use the monotonic clock, so no test sets it back.
+// TestClocks checks the verification of tokens of an issuer whose clock differs
+// from ours (L12). It does not set back the clock of open sockets, since their
+// timers use the monotonic clock.
 func TestClocks(t *testing.T) {
 	for name, c := range map[string]struct {
 		ahead  time.Duration // of the issuer's clock

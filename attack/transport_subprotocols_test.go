@@ -103,8 +103,8 @@ var upgraders = map[string]func(w http.ResponseWriter, r *http.Request, known ..
 }
 
 // TestSubprotocol checks, with each library, that the selected subprotocol is
-// one of the application's. Neither the answer nor the handler may get the
-// token (T10).
+// one of the application's. Neither the answer nor the handler's request may
+// contain the token (T10).
 func TestSubprotocol(t *testing.T) {
 	tok := access(t)
 	for _, f := range forms {

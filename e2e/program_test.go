@@ -68,8 +68,8 @@ func startServer(t *testing.T, args ...string) *program {
 	return start(t, "wsauth", append([]string{"serve", "--addr", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data")}, args...)...)
 }
 
-// startGateway runs "wsauth serve" with a configuration. The user file beside
-// the configuration is users.txt, and has the user ada.
+// startGateway runs "wsauth serve" with a configuration. The user file,
+// users.txt in the folder of the configuration, contains the user ada.
 func startGateway(t *testing.T, config string) *program {
 	t.Helper()
 	if err := build(); err != nil {

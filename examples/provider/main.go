@@ -1,5 +1,5 @@
 // Provider simulates an identity provider. It has the endpoints of a Keycloak
-// realm and issues tokens of the same format, but without logins. Everyone who
+// realm and issues tokens of the same format, but without logins. Anyone who
 // can reach it can get a token, so it listens only on this machine.
 //
 //	go run ./examples/provider
