@@ -125,7 +125,7 @@ func respond(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	defer conn.CloseNow() //nolint:errcheck // The test checks the client's side.
+	defer conn.CloseNow() //nolint:errcheck // The test looks at the client's side.
 	for err == nil {
 		var kind websocket.MessageType
 		var message []byte
