@@ -89,8 +89,8 @@ export function askedWait(asked) {
 }
 
 /**
- * Returns the milliseconds between attempts while the browser reports to be
- * offline. It fires an event when it is online again.
+ * Returns the milliseconds between attempts while the browser reports that it
+ * is offline. The browser fires an event when it is online again.
  */
 export function offlineWait() {
   return longest * (1 + Math.random()) / 2;

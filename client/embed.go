@@ -16,16 +16,16 @@ import (
 //go:embed wsauth.js session.js lease.js advice.js messages.js setup.js path.js
 var files embed.FS
 
-// Files are the modules of the client, at the root of the file system.
+// Files returns the modules of the client, at the root of the file system.
 func Files() fs.FS { return files }
 
-// Handler serves the modules, each at "/" and its name. Mount it below a path
-// of its own:
+// Handler returns a handler that serves each module at "/" followed by its
+// name. Mount it below a separate path:
 //
 //	mux.Handle("GET /client/", http.StripPrefix("/client", client.Handler()))
 //
-// A browser asks each time whether a module has changed, so that all of them
-// are always of one version.
+// A browser asks each time whether a module has changed, so that all modules
+// have the same version.
 func Handler() http.Handler {
 	entries, err := fs.ReadDir(files, ".")
 	if err != nil {
@@ -42,7 +42,7 @@ func Handler() http.Handler {
 	return mux
 }
 
-// module serves one module.
+// module returns a handler that serves one module.
 func module(body []byte) http.Handler {
 	sum := sha256.Sum256(body)
 	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`

@@ -26,7 +26,8 @@ func get(path string, header ...string) *httptest.ResponseRecorder {
 	return w
 }
 
-// Every module of this folder is embedded and served, and nothing else is.
+// TestHandlerServesTheModules checks that every module of this folder is
+// embedded and served, and that nothing else is.
 func TestHandlerServesTheModules(t *testing.T) {
 	modules, err := filepath.Glob("*.js")
 	if err != nil {
@@ -56,7 +57,8 @@ func TestHandlerServesTheModules(t *testing.T) {
 	}
 }
 
-// A module that imports one that is not embedded would break every page.
+// TestModulesImportEachOther checks that every imported module is embedded. A
+// missing one would break every page.
 func TestModulesImportEachOther(t *testing.T) {
 	found := 0
 	err := fs.WalkDir(client.Files(), ".", func(name string, e fs.DirEntry, err error) error {
@@ -77,7 +79,8 @@ func TestModulesImportEachOther(t *testing.T) {
 	}
 }
 
-// The client does after each close code what a guard means by it.
+// TestAdviceIsTheGuards checks that the client's advice for each close code is
+// the guard's.
 func TestAdviceIsTheGuards(t *testing.T) {
 	table, err := fs.ReadFile(client.Files(), "advice.js")
 	if err != nil {

@@ -31,9 +31,10 @@ export class Lease {
   }
 
   /**
-   * Starts again with a new time from the server. If this machine's clock is
-   * wrong, the time may be implausible; an open socket has some time left, and
-   * not much more than the lifetime of one token.
+   * Sets a new time from the server, and plans the next renewal. If this
+   * machine's clock is wrong, the time may be in the past, or further ahead
+   * than the lifetime of a token allows. The time is then the lifetime of one
+   * token from now.
    * @param {number} expiresAt milliseconds since 1970
    * @param {number} [life] lifetime of a token in milliseconds. Default: as
    *   last time

@@ -43,8 +43,8 @@ func section(t *testing.T, from, to string) string {
 	return text
 }
 
-// TestReadmeCodes: the table of the README has every reason for which a guard
-// closes a socket, at its code, and no other.
+// TestReadmeCodes checks that the table of the README has every reason for
+// which a guard closes a socket, at its code, and no other.
 func TestReadmeCodes(t *testing.T) {
 	documented := map[string]string{}
 	for line := range strings.Lines(section(t, "| code | reasons | what it does | state |\n", "\n\n")) {
@@ -72,8 +72,8 @@ func TestReadmeCodes(t *testing.T) {
 	}
 }
 
-// TestReadmeNames: the README names the methods, events, options and states
-// that the module has, and no others.
+// TestReadmeNames checks that the README names the methods, events, options and
+// states that the module has, and no others.
 func TestReadmeNames(t *testing.T) {
 	socket, session := readFile(t, "wsauth.js"), readFile(t, "session.js")
 	_, class, _ := strings.Cut(session, "export class Session")

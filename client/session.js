@@ -21,8 +21,8 @@ export class Refusal extends Error {
     this.reason = problem.reason ?? "";
     this.retryAfter = retryAfter;
     /**
-     * Whether a proxy answered instead of the server, or the login page of a
-     * network.
+     * Whether a proxy or the login page of a network answered instead of the
+     * server.
      */
     this.foreign = foreign;
     /**
@@ -349,11 +349,11 @@ export class Session extends EventTarget {
   }
 
   /**
-   * The idempotency key of the refresh in progress: the server answers a repeated
-   * request with the same key like the first time, although the refresh token
-   * was replaced then. The key is stored where the refresh token is: with
-   * cookies for all windows, and for the page after a reload. It is of no use
-   * without the token.
+   * Returns the idempotency key of the refresh in progress. If a request is
+   * repeated with the same key, the server gives the same response again,
+   * although the first request has replaced the refresh token. The key is
+   * stored where the refresh token is: with cookies for all windows, and for
+   * the page after a reload. It is of no use without the token.
    */
   #refreshKey() {
     const kept = this.cookies ? this.#storage()?.getItem(this.#keyName) : null;
@@ -373,7 +373,7 @@ export class Session extends EventTarget {
     return `wsauth ${this.base} refresh`;
   }
 
-  /** Storage that outlives the page, or null if the browser does not allow it. */
+  /** Returns persistent storage, or null if the browser does not allow it. */
   #storage() {
     try {
       const storage = globalThis.localStorage;

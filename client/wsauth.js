@@ -75,7 +75,7 @@ export { advise, backoff, codeOf, Refusal, Session };
 
 const patience = 15_000; // ms for the handshake and a required welcome, and from a refresh to the renewal of this socket
 const grace = 1_000; // ms to wait for an optional welcome
-const stable = 10_000; // ms after which a socket counts as a success; a refused one may stay open for up to 5 s
+const stable = 10_000; // ms after which a socket is a success; a refused one may stay open for up to 5 s
 const suspicious = 3; // failed handshakes in a row, with tickets, after which a warning is logged
 const waking = ["online", "pageshow"]; // events of the window; the document's visibilitychange is the third
 
@@ -195,8 +195,8 @@ export class AuthSocket extends EventTarget {
 
   /**
    * Closes the socket permanently: when close returns, the state is "closed",
-   * and nothing is requested or opened any more. The event "close" of an open
-   * connection follows when that has ended. Like WebSocket.close, it throws
+   * and nothing is requested or opened any more. If a connection was open, the
+   * event "close" follows when it has ended. Like WebSocket.close, it throws
    * for a code other than 1000 and 3000 to 4999 and for a reason of more than
    * 123 bytes, but it closes the socket even then.
    */
@@ -221,9 +221,9 @@ export class AuthSocket extends EventTarget {
   }
 
   /**
-   * Tries again now: after a login, or because the user wants to. It may be
-   * another user only if the socket had ended because a login was needed, or
-   * because of another user.
+   * Tries again now: after a login, or because the user wants to. Another user
+   * is accepted only if the socket ended because a login was needed, or because
+   * another user had logged in.
    */
   reconnect() {
     if (this.#isDone || this.#socket || this.#state === "connecting") return;
@@ -265,7 +265,7 @@ export class AuthSocket extends EventTarget {
       if (turn !== this.#turn) return;
       const error = /** @type {any} */ (e);
       if (refreshing && endsLogin(error)) this.#becomeLoggedOut();
-      else this.#over(closeCodeOf(error), reasonOf(error), false, error?.retryAfter); // as if a socket had been refused like this
+      else this.#over(closeCodeOf(error), reasonOf(error), false, error?.retryAfter); // handled like a refused socket
     }
   }
 
@@ -278,7 +278,7 @@ export class AuthSocket extends EventTarget {
   }
 
   /**
-   * Gets what opens a socket from the login.
+   * Gets the parameters and the information that the login has for a socket.
    * @param {string} path
    * @returns {Promise<Entry>}
    */
@@ -429,13 +429,13 @@ export class AuthSocket extends EventTarget {
 
   async #renew() {
     const [turn, heard] = [this.#turn, this.#renewals];
-    this.#lease.plan(); // for the case that this attempt fails
+    this.#lease.plan(); // in case this attempt fails
     try {
       await this.#refresh();
     } catch (error) {
       if (turn !== this.#turn || !endsLogin(error)) return;
       this.#isStale = true;
-      return this.#lease.stop(); // the socket keeps its time; its end tells the rest
+      return this.#lease.stop(); // the socket stays open until it expires
     }
     if (turn !== this.#turn || this.#state !== "open") return;
     if (!this.#hasControls) {
@@ -462,7 +462,10 @@ export class AuthSocket extends EventTarget {
     }
   };
 
-  /** Stops what needs the login. An open connection keeps its time. */
+  /**
+   * Stops waiting or connecting after a logout. An open connection stays open
+   * until the server closes it.
+   */
   #logout = () => {
     this.#isLoggedOut = true;
     if (this.#state !== "waiting" && this.#state !== "connecting") return;
@@ -526,8 +529,8 @@ export class AuthSocket extends EventTarget {
   }
 
   /**
-   * Ends in the same way, whether the page or the server first notices the end
-   * of the session.
+   * Becomes "loggedout". The code and the reason are the same whether the page
+   * or the server notices the end of the session first.
    */
   #becomeLoggedOut() {
     this.#become("loggedout", 3000, "session_ended", "refresh");

@@ -1,4 +1,4 @@
-// close() is final, whenever it is called, for example when React
+// Tests that close() is final whenever it is called, for example when React
 // mounts a component twice.
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
@@ -10,8 +10,8 @@ import { FakeLogin, FakeSocket, fakeBrowser, record, refusal } from "./fake.js";
 const listened = [["window", "online"], ["window", "pageshow"], ["document", "visibilitychange"], ["login", "logout"], ["signal", "abort"]];
 
 /**
- * Returns a new socket, and a function that checks that it leaves
- * nothing behind.
+ * Returns a new socket, and a function that checks that it leaves nothing
+ * behind.
  */
 function begun(t) {
   const clock = fakeClock(t);

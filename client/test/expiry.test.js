@@ -1,4 +1,4 @@
-// A socket is renewed before its time is up, if that time is known.
+// Tests that a socket is renewed before its time is up, if that time is known.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connect, Session } from "../wsauth.js";
@@ -19,7 +19,7 @@ async function opened(t, login) {
   return { clock, login, socket };
 }
 
-/** A login of the page's own, which reports the expiry in one way. */
+/** Returns the page's own login, which reports the expiry in the given way. */
 function own(way) {
   const login = new FakeLogin();
   const { ticket, refresh } = login;

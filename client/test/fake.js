@@ -27,13 +27,10 @@ export class FakeLogin extends EventTarget {
   }
 }
 
-/** A refusal by an HTTP status. */
+/** Returns the error of a refusal with an HTTP status. */
 export const refusal = (status, reason = "", retryAfter = 0) => Object.assign(new Error("refused"), { status, reason, retryAfter });
 
-/**
- * Replaces WebSocket, and behaves as the test says, in the role of the
- * server.
- */
+/** A fake WebSocket. The test calls its methods in the role of the server. */
 export class FakeSocket extends EventTarget {
   static all = [];
   static get last() {

@@ -1,4 +1,4 @@
-// A page with many sockets reconnects after a restart of its server.
+// Tests a page with many sockets that reconnects after its server restarts.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connect, Session } from "../wsauth.js";
@@ -33,8 +33,8 @@ class LimitedServer {
 }
 
 /**
- * Opens sockets of one login, and ends them as a restart does. Returns
- * the seconds until all are open again.
+ * Opens sockets of one login, and ends them as a restart does. Returns the
+ * seconds until all are open again.
  */
 async function restart(t, sockets, server, code) {
   const clock = fakeClock(t);

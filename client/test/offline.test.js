@@ -5,7 +5,8 @@ import { fakeClock } from "./clock.js";
 import { FakeLogin, FakeSocket, fakeBrowser, record } from "./fake.js";
 
 /**
- * A socket whose connection broke while the browser reports to be offline.
+ * Returns a socket whose connection broke while the browser reports that it is
+ * offline.
  */
 async function broken(t) {
   const clock = fakeClock(t);

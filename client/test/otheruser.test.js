@@ -1,11 +1,12 @@
-// A page belongs to one user, even if another logs in in another window.
+// Tests that a page belongs to one user, even if another one logs in in another
+// window.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connect, Session } from "../wsauth.js";
 import { fakeClock } from "./clock.js";
 import { FakeLogin, FakeSocket, fakeBrowser, record, refusal } from "./fake.js";
 
-/** A server with cookie logins: a request is that of the last login. */
+/** A server with cookie logins. Each request belongs to the last login. */
 class CookieServer {
   user = "";
 

@@ -1,5 +1,5 @@
-// The ticket is for the path of the socket, in the spelling
-// that the server compares.
+// Tests that the ticket is for the path of the socket, in the spelling that the
+// server compares.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-// A site below a prefix that a proxy strips.
+// Tests a site below a prefix that a proxy strips.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connect } from "../wsauth.js";

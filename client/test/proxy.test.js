@@ -30,8 +30,8 @@ const answers = {
 };
 
 /**
- * A socket for which requests for the paths get a given answer, from the
- * first one on or once it is open.
+ * Returns a socket whose requests for the given paths get the given answer,
+ * either from the first request on or once the socket is open.
  */
 async function begin(t, paths, answer, open = false) {
   const clock = fakeClock(t);

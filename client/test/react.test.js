@@ -1,5 +1,5 @@
-// A component of React that opens a socket in an effect, in StrictMode: React
-// mounts it, unmounts it and mounts it again.
+// Tests a React component that opens a socket in an effect, in StrictMode:
+// React mounts it, unmounts it and mounts it again.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Window } from "happy-dom";

@@ -1,4 +1,4 @@
-// Refreshes whose answers are lost.
+// Tests refreshes whose answers are lost.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Session } from "../wsauth.js";
@@ -6,8 +6,8 @@ import { fakeClock } from "./clock.js";
 import { fakeBrowser } from "./fake.js";
 
 /**
- * A server that rotates tokens as wsauth serve does: only the idempotency key of
- * a refresh can repeat it, until the new token is used.
+ * A server that rotates tokens as wsauth serve does: a refresh can be repeated
+ * only with its idempotency key, until the new token is used.
  */
 class RotatingServer {
   refreshes = []; // the keys of all attempts

@@ -1,4 +1,4 @@
-// Impossible settings are errors at once.
+// Tests that impossible settings cause an error at once.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connect, Session } from "../wsauth.js";

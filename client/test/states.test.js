@@ -10,9 +10,9 @@ const [none, back] = [[], ["waiting", "connecting", "open"]];
 const columns = ["ticket", "handshake", "open", "waiting", "stopped", "loggedout", "closed"];
 
 /**
- * The rows of the table: what the state becomes in each column, and the code
- * and the reason of the last state. `at` causes the change; null
- * in a column means that this is impossible.
+ * The rows of the table: the states that follow in each column, and the code
+ * and the reason of the last one. `at` causes the change. A null in a column
+ * means that the event cannot occur there.
  */
 const rows = [
   {
@@ -195,7 +195,7 @@ const rows = [
   },
 ];
 
-/** The next ticket or handshake fails, or the open connection. */
+/** Fails the open connection, or else the next ticket or handshake. */
 function fails(code, reason) {
   return (w) => {
     if (w.isOpen) w.end(code, reason);
@@ -203,7 +203,7 @@ function fails(code, reason) {
   };
 }
 
-/** Each token is refused until a refresh helps. */
+/** Refuses each token until a refresh helps, and ends an open connection. */
 function refuses(reason, code) {
   return (w) => {
     w.server.refuses = reason;
@@ -211,14 +211,14 @@ function refuses(reason, code) {
   };
 }
 
-/** The server ends the session, and with it each connection. */
+/** Ends the session at the server, and an open connection with it. */
 function endsSession(w, reason = "session_ended") {
   w.server.refuses = reason;
   w.server.refusesRefresh = refusal(401, reason);
   if (w.socket.state === "open") w.end(3000, reason);
 }
 
-/** A logout, after which the server closes an open connection. */
+/** Logs out. The server then closes an open connection. */
 function logsOut(how, resets = false) {
   return async (w) => {
     await how(w);
@@ -228,7 +228,7 @@ function logsOut(how, resets = false) {
   };
 }
 
-const own = "own"; // its functions do not refresh automatically, nor report a logout
+const own = "own"; // a login whose functions neither refresh automatically nor report a logout
 
 for (const { cause, becomes, ends, at } of rows) {
   for (const [way, happen] of Object.entries(at)) {

@@ -1,4 +1,4 @@
-// A socket opens on any backend, with or without a welcome.
+// Tests that a socket opens on any backend, with or without a welcome.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connect, Session } from "../wsauth.js";
@@ -46,7 +46,7 @@ test("a silent backend: the socket opens after a second, and stays", async (t) =
   assert.equal(socket.state, "open", "it does not wait again for what does not come");
 });
 
-// The application's messages, some in the form of a server's.
+// Messages of the application, some of which look like the server's.
 const messages = [
   "hello", "", "{", "null", "[]", '"welcome"', { type: "chat" },
   { type: "welcome" }, { type: "welcome", text: "hi" }, { type: "welcome", claims: {} }, { type: "welcome", claims: { sub: "ann" } },

@@ -1,5 +1,5 @@
-// A server of logins and sockets, a browser and a socket in any state:
-// the environment for tests of the table of states.
+// The environment for tests of the table of states: a server of logins and
+// sockets, a browser, and a socket in any state.
 import { connect, Session } from "../wsauth.js";
 import { fakeClock } from "./clock.js";
 import { FakeSocket, fakeBrowser, record, refusal } from "./fake.js";
@@ -38,7 +38,7 @@ export class Server {
     return fault;
   }
 
-  /** Throws the refusal of a ticket, if there is one. */
+  /** Returns a ticket, or throws its refusal. */
   async ticket() {
     await this.#turn();
     const [code, reason] = this.#takeFault() ?? (this.refuses ? [codes[this.refuses] ?? 3000, this.refuses] : [0]);
