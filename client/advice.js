@@ -36,8 +36,8 @@ export function advise(code) {
 }
 
 /**
- * Returns the close code that corresponds to an HTTP status. Without a status
- * there was no answer: 1006.
+ * Returns the close code that corresponds to an HTTP status. It is 1006 without
+ * a status, because there was no answer.
  * @param {number|undefined} status
  */
 export function codeOf(status) {
@@ -67,8 +67,8 @@ export function backoff(attempt, advice = "retry") {
 
 /**
  * Returns the milliseconds to wait before repeating a request whose answer was
- * lost: very few the first time, because the connection may just have been
- * closed, and up to twice as many each further time.
+ * lost: a random time, at most 250 ms before the first repetition, because the
+ * connection may just have been closed. The maximum doubles each further time.
  * @param {number} tried how often it was sent
  */
 export function retryPause(tried) {

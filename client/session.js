@@ -100,7 +100,7 @@ export class Session extends EventTarget {
   #windows = null;
   #key = ""; // of the refresh in progress
   #unended = ""; // token of a session that logout could not end
-  #logins = 0; // counts begins and ends, to recognize answers for an earlier session
+  #logins = 0; // counts logins and logouts, to recognize answers for an earlier session
 
   /** @param {SessionOptions} [options] */
   constructor({ cookies = false, base = "/auth", headers = () => ({}), fetch } = {}) {

@@ -1,5 +1,5 @@
-// Checks before the first request: what cannot work is an immediate error, not
-// an endless network failure.
+// Checks before the first request. Impossible settings cause an error at once,
+// not endless network failures.
 import { canonicalPath } from "./path.js";
 
 /**

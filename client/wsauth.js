@@ -365,10 +365,10 @@ export class AuthSocket extends EventTarget {
   }
 
   /**
-   * Reports whether a message of that type is a welcome. If it is unknown
-   * whether the server sends them, only the first message can be one, for the
-   * user of the ticket: others belong to the application, and may come from
-   * other users.
+   * Reports whether a message of the type "welcome" is the server's. If it is
+   * unknown whether the server sends a welcome, only the first message can be
+   * one, and only if it is for the user of the ticket. All others belong to the
+   * application, and may come from other users.
    * @param {any} told @param {boolean} begins
    */
   #isWelcome(told, begins) {
