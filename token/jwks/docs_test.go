@@ -16,7 +16,7 @@ func TestKeysOfProvidersPage(t *testing.T) {
 	text := strings.Join(strings.Fields(string(page)), " ")
 	for _, sentence := range []string{
 		fmt.Sprintf("at the start and every %v minutes", defaultRefresh.Minutes()),
-		fmt.Sprintf("at most one in %v seconds however many such tokens arrive", defaultMinInterval.Seconds()),
+		fmt.Sprintf("at most once in %v seconds, however many such tokens arrive", defaultMinInterval.Seconds()),
 		fmt.Sprintf("A request waits at most %v s for it", maxWait.Seconds()),
 	} {
 		if !strings.Contains(text, sentence) {
