@@ -14,7 +14,7 @@ import (
 	"wsauth/token"
 )
 
-// endings is an Ender that records each end.
+// endings implements Ender, and records each end.
 type endings struct {
 	causes []error
 	frames [][]byte

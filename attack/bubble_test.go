@@ -22,7 +22,7 @@ import (
 )
 
 // A bubble is a target in a synctest bubble, where time passes only while all
-// goroutines are blocked. Its connections are pipes.
+// goroutines block. It connects clients by pipes.
 type bubble struct {
 	*target
 	pipes     *wstest.Pipes

@@ -33,8 +33,8 @@ type carrier struct {
 	request func(tok string, handshake bool) string
 
 	// status returns the expected status for a hostile token: 401 if the guard
-	// reads it, and 400 if the carrier cannot contain such bytes. It is 0 if
-	// the bytes would change the request, so that there is nothing to test.
+	// reads it, and 400 if the carrier cannot contain such bytes. It returns 0
+	// if the bytes would change the request; the token is then not sent.
 	status func(tok string) int
 }
 
@@ -233,8 +233,8 @@ func TestKeyURL(t *testing.T) {
 	}
 }
 
-// TestSubstitution checks that a token of one kind is refused where another
-// kind is required (J34).
+// TestSubstitution checks that the guard refuses a token of one kind where it
+// requires another (J34).
 func TestSubstitution(t *testing.T) {
 	x := newTarget(t, carrierConfig(t, carriers[0]))
 	kinds := map[string]string{
@@ -332,8 +332,8 @@ func TestCost(t *testing.T) {
 	}
 }
 
-// maxTime is the most time that a check may take. The largest token takes 5 ms,
-// and more with the race detector.
+// maxTime limits the duration of a check. The largest token takes 5 ms, and
+// more with the race detector.
 const maxTime = 25 * time.Millisecond
 
 // cost returns how many bytes f allocates, once its pools are filled, and how

@@ -209,8 +209,8 @@ func TestG5_RolesAndScopesOnlyAsMapped(t *testing.T) {
 		})
 	}
 
-	// The rest of the test checks that the roles and scopes that the profile
-	// finds are used.
+	// The rest of the test checks that rules and headers use the roles and
+	// scopes that the profile finds.
 	raw := plain("GET", "/x", bearer(p.AccessToken("ada", "s", map[string]any{
 		"realm_access": realm([]string{"admin", "ops"}), "scope": "read admin", "roles": []string{"no"},
 	})))

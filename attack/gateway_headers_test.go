@@ -94,8 +94,8 @@ func TestR12_LoginCookies(t *testing.T) {
 						t.Errorf("the backend gets\n%s", seen)
 					}
 					wantLines(t, seen, "Cookie: a=1;")
-					// The default extractors read cookies. With them, the CSRF
-					// header is the gateway's.
+					// The default extractors read cookies. With them, the gateway
+					// removes the CSRF header.
 					if theirs := strings.Contains(seen, "X-Csrf-Token: theirs"); theirs == (guarded && extractors == nil) {
 						t.Errorf("the backend gets X-CSRF-Token: %v", theirs)
 					}

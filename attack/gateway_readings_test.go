@@ -47,9 +47,9 @@ func TestR13_LenientPathVectors(t *testing.T) {
 	}
 }
 
-// TestR13_ReadingsBesideOtherRules checks that the same paths of real
-// applications are refused if the routes of the host have different rules. The
-// answer names the setting that allows them.
+// TestR13_ReadingsBesideOtherRules checks that the gateway refuses the same
+// paths of real applications if the routes of the host have different rules.
+// The answer names the setting that allows them.
 func TestR13_ReadingsBesideOtherRules(t *testing.T) {
 	for name, routes := range map[string][]proxy.Route{
 		"public":        {{Path: "/", Public: true}, {Path: "/app/"}},
