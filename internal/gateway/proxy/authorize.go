@@ -13,16 +13,16 @@ import (
 )
 
 // review ends s if it may not stay open.
-func (p *proxy) review(s *wsauth.Socket, at target) {
-	if p.isOutdated(s, at) {
+func (p *proxy) review(s *wsauth.Socket, key routeKey) {
+	if p.isOutdated(s, key) {
 		s.EndWith(&wsauth.EndError{Reason: wsauth.Restarting, Err: errRouteChanged})
 	}
 }
 
 // isOutdated reports whether s, which p serves, may not stay open because the
 // routes have changed since p was added.
-func (p *proxy) isOutdated(s *wsauth.Socket, at target) bool {
-	return p.aged.Load() && !p.routes.table.Load().admits(s, p, at)
+func (p *proxy) isOutdated(s *wsauth.Socket, key routeKey) bool {
+	return p.aged.Load() && !p.routes.table.Load().admits(s, p, key)
 }
 
 // authorize applies the rule of the route to a request, and to each renewal of

@@ -21,11 +21,11 @@ func (rs *Routes) CORSOf(r *http.Request, m *Match, isHealth bool) *CORSPolicy {
 	case !m.table.cors || isHealth:
 		return nil
 	}
-	p := m.serving(r)
+	p := m.lookUp(r)
 	if p == nil {
 		return nil
 	}
-	if other := m.guarding(r); other != nil {
+	if other := m.findBypassed(r); other != nil {
 		p = other // the request is redirected to its path
 	}
 	if p.cors != nil && r.Method == http.MethodOptions {

@@ -236,19 +236,19 @@ func scalar(v jsontext.Value) (string, error) {
 	return "", errNotScalar
 }
 
-// ours are the claims that an assertion sets itself, and those that concern
-// only the client's credential.
-var ours = []string{"sub", "sid", "iss", "aud", "exp", "iat", "nbf", "jti", "type", "csrf", "fresh"}
+// reservedClaims are those that an assertion sets itself, and those that
+// concern only the client's credential.
+var reservedClaims = []string{"sub", "sid", "iss", "aud", "exp", "iat", "nbf", "jti", "type", "csrf", "fresh"}
 
 // extra returns the claims of the token that an assertion passes on unchanged:
-// all but ours.
+// all but reservedClaims.
 func (r *claimReader) extra() (map[string]any, error) {
 	if _, err := r.find(""); err != nil {
 		return nil, err
 	}
 	extra := make(map[string]any, len(r.payload))
 	for name, value := range r.payload {
-		if !slices.ContainsFunc(ours, func(s string) bool { return strings.EqualFold(s, name) }) {
+		if !slices.ContainsFunc(reservedClaims, func(s string) bool { return strings.EqualFold(s, name) }) {
 			extra[name] = value
 		}
 	}

@@ -68,7 +68,7 @@ func (o *opening) introduce() {
 		return
 	}
 	telemetry.From(o.r.Context()).SetClaims(socket.Claims())
-	if p.isOutdated(socket, targetOf(o.r)) {
+	if p.isOutdated(socket, routeKeyOf(o.r)) {
 		socket.EndWith(&wsauth.EndError{Reason: wsauth.Restarting, Err: errRouteChanged})
 		return
 	}

@@ -12,52 +12,52 @@ import (
 // liveSockets holds the open sockets and the plain requests that the guard
 // follows, each with the route that serves it.
 type liveSockets struct {
-	mu sync.Mutex
-	of map[*wsauth.Socket]servedBy
+	mu     sync.Mutex
+	routes map[*wsauth.Socket]socketRoute
 }
 
-// A servedBy holds the route that serves a socket, and the address of the
+// A socketRoute is the route that serves a socket, with the address of the
 // upstream, which is "" if it is not known.
-type servedBy struct {
+type socketRoute struct {
 	proxy    *proxy
 	upstream string
-	at       unique.Handle[target]
+	key      unique.Handle[routeKey]
 }
 
-// A target is the part of a request that determines its route.
-type target struct{ host, path string }
+// A routeKey is the part of a request that determines its route.
+type routeKey struct{ host, path string }
 
-func targetOf(r *http.Request) target { return target{hostOf(r), r.URL.Path} }
+func routeKeyOf(r *http.Request) routeKey { return routeKey{hostOf(r), r.URL.Path} }
 
-// add records a socket that was opened at a target. It ends the socket if the
+// add records a socket and the route that serves it. It ends the socket if the
 // routes have changed in the meantime and no longer admit it.
-func (l *liveSockets) add(s *wsauth.Socket, at target, p *proxy, upstream string) {
+func (l *liveSockets) add(s *wsauth.Socket, key routeKey, p *proxy, upstream string) {
 	l.mu.Lock()
-	if l.of == nil {
-		l.of = map[*wsauth.Socket]servedBy{}
+	if l.routes == nil {
+		l.routes = map[*wsauth.Socket]socketRoute{}
 	}
-	l.of[s] = servedBy{p, upstream, unique.Make(at)}
+	l.routes[s] = socketRoute{p, upstream, unique.Make(key)}
 	l.mu.Unlock()
-	p.review(s, at)
+	p.review(s, key)
 }
 
 func (l *liveSockets) remove(s *wsauth.Socket) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.of, s)
+	delete(l.routes, s)
 }
 
 // find returns the route and the upstream that serve a socket. It returns the
 // zero value if the socket is not connected to an upstream.
-func (l *liveSockets) find(s *wsauth.Socket) servedBy {
+func (l *liveSockets) find(s *wsauth.Socket) socketRoute {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.of[s]
+	return l.routes[s]
 }
 
 // all returns a copy of the map of open sockets.
-func (l *liveSockets) all() map[*wsauth.Socket]servedBy {
+func (l *liveSockets) all() map[*wsauth.Socket]socketRoute {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return maps.Clone(l.of)
+	return maps.Clone(l.routes)
 }

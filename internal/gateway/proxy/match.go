@@ -22,11 +22,11 @@ type Match struct {
 	table *routeTable
 
 	lookedUp bool
-	at       target // set with proxy
-	proxy    *proxy // see [Match.serving]
+	key      routeKey // set with proxy
+	proxy    *proxy   // see [Match.lookUp]
 
 	compared bool
-	bypassed *proxy // see [Match.guarding]
+	bypassed *proxy // see [Match.findBypassed]
 }
 
 // Match returns the match of a request for the current routes.
@@ -35,20 +35,20 @@ func (rs *Routes) Match(r *http.Request) Match {
 	return Match{Own: t.isOwn(r.URL.Path), table: t}
 }
 
-// serving returns the proxy of the path as written, or nil if there is none.
-func (m *Match) serving(r *http.Request) *proxy {
+// lookUp returns the proxy of the path as written, or nil if there is none.
+func (m *Match) lookUp(r *http.Request) *proxy {
 	if !m.lookedUp {
-		m.at = targetOf(r)
-		m.proxy = m.table.router.lookUp(m.at.host, m.at.path)
+		m.key = routeKeyOf(r)
+		m.proxy = m.table.router.lookUp(m.key.host, m.key.path)
 		m.lookedUp = true
 	}
 	return m.proxy
 }
 
-// guarding returns the proxy that r would bypass; see [router.bypassed].
-func (m *Match) guarding(r *http.Request) *proxy {
-	if p := m.serving(r); p != nil && !m.compared {
-		m.bypassed = m.table.router.bypassed(m.at, p)
+// findBypassed returns the proxy that r would bypass; see [router.bypassed].
+func (m *Match) findBypassed(r *http.Request) *proxy {
+	if p := m.lookUp(r); p != nil && !m.compared {
+		m.bypassed = m.table.router.bypassed(m.key, p)
 		m.compared = true
 	}
 	return m.bypassed
@@ -56,7 +56,7 @@ func (m *Match) guarding(r *http.Request) *proxy {
 
 // IsExact reports whether a route has exactly the path of r.
 func (m *Match) IsExact(r *http.Request) bool {
-	p := m.serving(r)
+	p := m.lookUp(r)
 	return p != nil && p.route.Path == r.URL.Path
 }
 
@@ -66,7 +66,7 @@ func (m *Match) IsQuick(r *http.Request) bool {
 	if m.Own || needsReadings(r.URL) {
 		return false
 	}
-	p := m.serving(r)
+	p := m.lookUp(r)
 	return p != nil && p.quick && (r.URL.RawQuery == "" || !p.takesTickets)
 }
 
@@ -103,12 +103,12 @@ var (
 // Serve serves a request by the route of m. It calls own for the gateway's own
 // paths.
 func (rs *Routes) Serve(w http.ResponseWriter, r *http.Request, m *Match, own http.Handler) {
-	ways, ok := readPath(r)
+	readings, ok := readPath(r)
 	if !ok {
 		ambiguous(w, r)
 		return
 	}
-	if ways == nil && m.Own {
+	if readings == nil && m.Own {
 		own.ServeHTTP(w, r)
 		return
 	}
@@ -122,8 +122,8 @@ func (rs *Routes) Serve(w http.ResponseWriter, r *http.Request, m *Match, own ht
 		loopDetected(w, r)
 		return
 	}
-	p := m.serving(r)
-	if ways != nil && (p == nil || !m.table.takes(m.at.host, p, ways)) {
+	p := m.lookUp(r)
+	if readings != nil && (p == nil || !m.table.mayServe(m.key.host, p, readings)) {
 		rs.refuseReadings(w, r, m)
 		return
 	}
@@ -131,7 +131,7 @@ func (rs *Routes) Serve(w http.ResponseWriter, r *http.Request, m *Match, own ht
 		nothingHere(w, r)
 		return
 	}
-	switch other := m.guarding(r); {
+	switch other := m.findBypassed(r); {
 	case other == nil:
 		p.ServeHTTP(w, r)
 	case isTwin(r.URL.Path, other.route.Path) && r.URL.RawPath == "" && !httpx.AsksForUpgrade(r.Header):

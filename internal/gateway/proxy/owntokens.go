@@ -33,16 +33,16 @@ type ownTokens struct {
 // caller must own. It removes the parameter, the cookie or the offered
 // subprotocol that holds one; in other fields, it removes the line.
 func (o ownTokens) strip(r *http.Request) {
-	in := search{ownTokens: o, ctx: r.Context()}
+	s := search{ownTokens: o, ctx: r.Context()}
 	if query := r.URL.RawQuery; mayHold(query) {
-		if kept := in.without(query, "&"); kept != query {
+		if kept := s.without(query, "&"); kept != query {
 			r.URL.RawQuery = kept
 			r.RequestURI = r.URL.RequestURI()
 		}
 	}
 	for name, lines := range r.Header {
 		if slices.ContainsFunc(lines, mayHold) {
-			in.stripField(r.Header, name)
+			s.stripField(r.Header, name)
 		}
 	}
 }
@@ -93,16 +93,16 @@ func (s *search) without(list, separator string) string {
 	if separator != "" {
 		parts = strings.Split(list, separator)
 	}
-	return strings.Join(slices.DeleteFunc(parts, s.in), separator)
+	return strings.Join(slices.DeleteFunc(parts, s.s), separator)
 }
 
-// in reports whether text holds a ticket or a token of ours, unchanged or with
-// its percent escapes decoded.
-func (s *search) in(text string) bool {
-	if s.inPlain(text) {
+// holdsCredential reports whether text holds a ticket or a token of ours,
+// unchanged or with its percent escapes decoded.
+func (s *search) s(text string) bool {
+	if s.plainHoldsCredential(text) {
 		return true
 	}
-	return strings.IndexByte(text, '%') >= 0 && s.inPlain(unescape(text))
+	return strings.IndexByte(text, '%') >= 0 && s.plainHoldsCredential(unescape(text))
 }
 
 const (
@@ -110,9 +110,9 @@ const (
 	nestedStart = "ZXlK" // start of a token encoded twice, as in some subprotocols
 )
 
-// inPlain reports whether text, with escapes left as they are, holds a ticket
-// or a token of ours.
-func (s *search) inPlain(text string) bool {
+// plainHoldsCredential reports whether text, with escapes left as they are,
+// holds a ticket or a token of ours.
+func (s *search) plainHoldsCredential(text string) bool {
 	if httpx.ContainsTicket(text) {
 		return true
 	}
@@ -120,7 +120,7 @@ func (s *search) inPlain(text string) bool {
 		return false
 	}
 	for word := range strings.FieldsFuncSeq(text, func(c rune) bool { return !isJWSByte(c) }) {
-		if s.inWord(word) {
+		if s.wordHoldsToken(word) {
 			return true
 		}
 	}
@@ -137,20 +137,20 @@ func isJWSByte(c rune) bool {
 // as a token of ours.
 const maxStarts = 8
 
-// inWord reports whether a token of ours begins anywhere in word.
-func (s *search) inWord(word string) bool {
+// wordHoldsToken reports whether a token of ours begins anywhere in word.
+func (s *search) wordHoldsToken(word string) bool {
 	starts := 0
 	for rest := range suffixesFrom(word, jwsStart) {
 		if strings.Count(rest, ".") < 2 {
 			break
 		}
-		if starts++; starts > maxStarts || s.isOurs(rest) {
+		if starts++; starts > maxStarts || s.startsWithOwnToken(rest) {
 			return true
 		}
 	}
 	for rest := range suffixesFrom(word, nestedStart) {
 		nested, _, _ := strings.Cut(rest, ".")
-		if starts++; starts > maxStarts || s.isOurs(string(decodePrefix(nested))) {
+		if starts++; starts > maxStarts || s.startsWithOwnToken(string(decodePrefix(nested))) {
 			return true
 		}
 	}
@@ -169,8 +169,8 @@ func suffixesFrom(s, start string) iter.Seq[string] {
 	}
 }
 
-// isOurs reports whether text begins with a token of ours.
-func (s *search) isOurs(text string) bool {
+// startsWithOwnToken reports whether text begins with a token of ours.
+func (s *search) startsWithOwnToken(text string) bool {
 	header, rest, more := strings.Cut(text, ".")
 	payload, signature, signed := strings.Cut(rest, ".")
 	if !more || !signed {

@@ -18,7 +18,7 @@ type passage struct {
 	preflight bool           // passed on although the client is not authenticated
 	socket    *wsauth.Socket // nil if the guard does not follow the request
 	proxy     *proxy
-	at        target
+	key       routeKey
 
 	mu    sync.Mutex
 	begun bool // the upstream has begun its answer
@@ -29,7 +29,7 @@ type passageKey struct{}
 // begin registers the request with the guard, which follows it if it takes
 // long.
 func (x *passage) begin(p *proxy, r *http.Request) {
-	x.proxy, x.at = p, targetOf(r)
+	x.proxy, x.key = p, routeKeyOf(r)
 	x.socket = wsauth.Follow(r.Context(), x)
 	if x.socket != nil && r.ContentLength > 0 {
 		x.socket.SetTransfer(wsauth.Bounded)
@@ -89,7 +89,7 @@ func transferOf(response *http.Response) wsauth.Transfer {
 // Opened records that the guard follows the request, because it takes long.
 func (x *passage) Opened(s *wsauth.Socket) {
 	p := x.proxy
-	p.routes.live.add(s, x.at, p, "")
+	p.routes.live.add(s, x.key, p, "")
 	p.label.LongRequestStarted()
 }
 

@@ -31,7 +31,7 @@ func refuseAsAmbiguous(w http.ResponseWriter, r *http.Request, with http.Handler
 // routes. A server behind the gateway may read "/public/..%2fadmin", "/a//b"
 // or "/admin;x" as another path, and so serve what another route guards. If
 // that depends on the routes, readPath returns the possible readings.
-func readPath(r *http.Request) (ways []string, ok bool) {
+func readPath(r *http.Request) (readings []string, ok bool) {
 	if !strings.HasPrefix(r.RequestURI, "/") || strings.Contains(r.RequestURI, "#") {
 		return nil, false
 	}
@@ -44,8 +44,8 @@ func readPath(r *http.Request) (ways []string, ok bool) {
 	if isPlain(escaped, r.URL.Path) {
 		return nil, true
 	}
-	ways = readings(escaped, r.URL.Path)
-	return ways, ways != nil
+	readings = readingsOf(escaped, r.URL.Path)
+	return readings, readings != nil
 }
 
 // isPlain reports whether all servers read a path in the same way. escaped is

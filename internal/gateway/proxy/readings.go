@@ -12,12 +12,12 @@ import (
 	"wsauth/internal/gateway/telemetry"
 )
 
-// readings returns the paths that servers may read from a path with escaped
+// readingsOf returns the paths that servers may read from a path with escaped
 // slashes, backslashes, semicolons or empty segments: each of these read
 // unchanged, as a slash, as the start of parameters, or as nothing. It returns
 // nil if the path is ambiguous in other ways, or if a reading leads to a parent
 // or to another host.
-func readings(escaped, path string) []string {
+func readingsOf(escaped, path string) []string {
 	if !utf8.ValidString(path) || holdsEscape(path) || strings.ContainsFunc(path, unicode.IsControl) {
 		return nil
 	}
@@ -35,18 +35,18 @@ func readings(escaped, path string) []string {
 	}
 	var all []string
 	for _, begin := range begins {
-		for how := range 1 << 3 {
+		for options := range 1 << 3 { // each combination of the three below
 			read := begin
-			if how&1 != 0 {
+			if options&1 != 0 {
 				read = strings.ReplaceAll(read, `\`, "/")
 			}
-			if how&2 != 0 {
+			if options&2 != 0 {
 				read = cutParameters(read)
 			}
 			if strings.HasPrefix(read, "//") || leadsUp(read) { // some read "//x/y" as the path /y of a host x
 				return nil
 			}
-			if how&4 != 0 {
+			if options&4 != 0 {
 				read = mergeSlashes(read)
 			}
 			if !slices.Contains(all, read) {
@@ -129,21 +129,21 @@ func leadsUp(path string) bool {
 	return false
 }
 
-// takes reports whether p may serve a request for host whose path has these
+// mayServe reports whether p may serve a request for host whose path has these
 // readings: each reading must belong to p. If the routes of the host have
 // different rules, p must also have LenientPaths, because a server may have
 // yet another reading.
-func (t *routeTable) takes(host string, p *proxy, ways []string) bool {
-	return (p.route.LenientPaths || t.router.hasOneRule(host)) && !slices.ContainsFunc(ways, func(way string) bool {
-		return t.isOwn(way) || t.router.lookUp(host, way) != p || t.router.bypassed(target{host: host, path: way}, p) != nil
+func (t *routeTable) mayServe(host string, p *proxy, readings []string) bool {
+	return (p.route.LenientPaths || t.router.hasOneRule(host)) && !slices.ContainsFunc(readings, func(reading string) bool {
+		return t.isOwn(reading) || t.router.lookUp(host, reading) != p || t.router.bypassed(routeKey{host: host, path: reading}, p) != nil
 	})
 }
 
 // mayOpen reports whether a route may serve a socket at a path, at the host of
-// the ticket request or at the host of any route. ways are the readings of the
-// path if it has several. mayOpen returns true if no route is found: the
-// socket may be for another gateway that shares the store.
-func (t *routeTable) mayOpen(host, path string, ways []string) bool {
+// the ticket request or at the host of any route. readings is nil unless the
+// path has several. mayOpen returns true if no route is found: the socket may
+// be for another gateway that shares the store.
+func (t *routeTable) mayOpen(host, path string, readings []string) bool {
 	hosts := []string{host}
 	for _, p := range t.byName {
 		hosts = append(hosts, strings.Replace(p.route.Host, "*", "any", 1))
@@ -153,7 +153,7 @@ func (t *routeTable) mayOpen(host, path string, ways []string) bool {
 		p := t.router.lookUp(host, path)
 		switch {
 		case p == nil:
-		case ways == nil && t.router.bypassed(target{host: host, path: path}, p) == nil, ways != nil && t.takes(host, p, ways):
+		case readings == nil && t.router.bypassed(routeKey{host: host, path: path}, p) == nil, readings != nil && t.mayServe(host, p, readings):
 			return true
 		default:
 			found = true
@@ -168,16 +168,16 @@ func (t *routeTable) mayOpen(host, path string, ways []string) bool {
 func (rs *Routes) CheckTicketPath(r *http.Request, path string) error {
 	decoded, err := url.PathUnescape(path)
 	isPlain := err == nil && isPlain(path, decoded)
-	var ways []string
+	var readings []string
 	if err == nil && !isPlain {
-		ways = readings(path, decoded)
+		readings = readingsOf(path, decoded)
 	}
 	switch {
-	case ways == nil && !isPlain:
+	case readings == nil && !isPlain:
 		return errors.New("path can be read in two ways: write it without dots, controls and escapes of escapes")
-	case rs.table.Load().mayOpen(hostOf(r), decoded, ways):
+	case rs.table.Load().mayOpen(hostOf(r), decoded, readings):
 		return nil
-	case ways == nil:
+	case readings == nil:
 		return errors.New("path is that of another route for some servers: write it with the capitals and the final slash of its route")
 	}
 	return errors.New(looseDetail)
@@ -187,11 +187,11 @@ const looseDetail = "path can be read in two ways, and routes of this host have 
 
 var looseHere = telemetry.Problem(http.StatusBadRequest, "invalid_request", "The "+looseDetail)
 
-// refuseReadings refuses a request whose path has readings that its route does
-// not take.
+// refuseReadings refuses a request whose path has readings that its route may
+// not serve.
 func (rs *Routes) refuseReadings(w http.ResponseWriter, r *http.Request, m *Match) {
-	p := m.serving(r)
-	if p == nil || p.route.LenientPaths || m.table.router.hasOneRule(m.at.host) {
+	p := m.lookUp(r)
+	if p == nil || p.route.LenientPaths || m.table.router.hasOneRule(m.key.host) {
 		ambiguous(w, r) // one of the readings belongs to another route
 		return
 	}

@@ -30,9 +30,9 @@ func FuzzReadings(f *testing.F) {
 		}
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.URL, r.RequestURI = u, raw
-		ways, ok := readPath(r)
+		readings, ok := readPath(r)
 		p := now.router.find(r)
-		if !ok || ways == nil || p == nil || !now.takes(hostOf(r), p, ways) {
+		if !ok || readings == nil || p == nil || !now.mayServe(hostOf(r), p, readings) {
 			return
 		}
 		slashes := strings.NewReplacer("%2f", "/", "%2F", "/").Replace(u.EscapedPath())

@@ -9,15 +9,15 @@ import (
 
 // A router finds the route of a request. It is immutable.
 type router struct {
-	exact    map[string]*paths // by host
-	below    map[string]*paths // by the host after the star: *.app.example is "app.example" here
-	anywhere *paths
+	exact    map[string]*hostRoutes // by host
+	below    map[string]*hostRoutes // by the host after the star: *.app.example is "app.example" here
+	anywhere *hostRoutes
 	loose    *router // the same routes by their loosened paths, see loosen
 }
 
-// paths are the routes of one host, by path without the final slash: the route
-// "/chat/" has the key "/chat", and the route "/" the key "".
-type paths struct {
+// hostRoutes are the routes of one host, by path without the final slash: the
+// route "/chat/" has the key "/chat", and the route "/" the key "".
+type hostRoutes struct {
 	exact map[string]*proxy // routes without a final slash: "/chat" matches only itself
 	below map[string]*proxy // routes with one: "/chat/" matches everything below it
 	rules rules             // of all routes of the host
@@ -47,31 +47,33 @@ func newRouter(proxies []*proxy) *router {
 // newRouterBy returns a router whose keys are the paths of routes, converted
 // by toKey.
 func newRouterBy(proxies []*proxy, toKey func(path string) string) *router {
-	t := &router{exact: map[string]*paths{}, below: map[string]*paths{}, anywhere: newPaths()}
+	t := &router{exact: map[string]*hostRoutes{}, below: map[string]*hostRoutes{}, anywhere: newHostRoutes()}
 	for _, p := range proxies {
-		of := t.anywhere
+		routes := t.anywhere
 		if host, ok := strings.CutPrefix(p.route.Host, "*."); ok {
-			of = ofHost(t.below, host)
+			routes = routesOfHost(t.below, host)
 		} else if host != "" {
-			of = ofHost(t.exact, host)
+			routes = routesOfHost(t.exact, host)
 		}
 		if path, ok := strings.CutSuffix(p.route.Path, "/"); ok {
 			key := toKey(path)
-			of.below[key] = p
-			of.longest = max(of.longest, len(key))
+			routes.below[key] = p
+			routes.longest = max(routes.longest, len(key))
 		} else {
-			of.exact[toKey(path)] = p
+			routes.exact[toKey(path)] = p
 		}
-		of.rules.add(&p.route)
+		routes.rules.add(&p.route)
 	}
 	return t
 }
 
-func newPaths() *paths { return &paths{exact: map[string]*proxy{}, below: map[string]*proxy{}} }
+func newHostRoutes() *hostRoutes {
+	return &hostRoutes{exact: map[string]*proxy{}, below: map[string]*proxy{}}
+}
 
-func ofHost(all map[string]*paths, host string) *paths {
+func routesOfHost(all map[string]*hostRoutes, host string) *hostRoutes {
 	if _, ok := all[host]; !ok {
-		all[host] = newPaths()
+		all[host] = newHostRoutes()
 	}
 	return all[host]
 }
@@ -87,8 +89,8 @@ func (t *router) lookUp(host, path string) *proxy {
 // lookUpBare returns the proxy of a path without its final slash. slash
 // reports whether there was one.
 func (t *router) lookUpBare(host, bare string, slash bool) *proxy {
-	for of := range t.of(host) {
-		if p := of.find(bare, slash); p != nil {
+	for routes := range t.routesFor(host) {
+		if p := routes.find(bare, slash); p != nil {
 			return p
 		}
 	}
@@ -100,10 +102,10 @@ func (t *router) lookUpBare(host, bare string, slash bool) *proxy {
 func (t *router) hasOneRule(host string) bool {
 	var all rules
 	mixed := false
-	for of := range t.of(host) {
-		if of.rules.first != nil {
-			all.add(of.rules.first)
-			mixed = mixed || of.rules.mixed
+	for routes := range t.routesFor(host) {
+		if routes.rules.first != nil {
+			all.add(routes.rules.first)
+			mixed = mixed || routes.rules.mixed
 		}
 	}
 	return !mixed && !all.mixed
@@ -113,23 +115,23 @@ func (t *router) hasOneRule(host string) bool {
 // 2.3.4), without a final dot.
 const maxHost = 253
 
-// of yields the routes that may serve host, in order of precedence. A client
-// chooses the host, so maxHost bounds the number of steps: a longer host
+// routesFor yields the routes that may serve host, in order of precedence. A
+// client chooses the host, so maxHost bounds the number of steps: a longer host
 // matches only the routes for every host.
-func (t *router) of(host string) iter.Seq[*paths] {
-	return func(yield func(*paths) bool) {
+func (t *router) routesFor(host string) iter.Seq[*hostRoutes] {
+	return func(yield func(*hostRoutes) bool) {
 		if len(host) > maxHost {
 			yield(t.anywhere)
 			return
 		}
-		if of := t.exact[host]; of != nil && !yield(of) {
+		if routes := t.exact[host]; routes != nil && !yield(routes) {
 			return
 		}
 		for name, more := host, len(t.below) > 0; more; {
 			if _, name, more = strings.Cut(name, "."); !more {
 				break
 			}
-			if of := t.below[name]; of != nil && !yield(of) {
+			if routes := t.below[name]; routes != nil && !yield(routes) {
 				return
 			}
 		}
@@ -137,17 +139,17 @@ func (t *router) of(host string) iter.Seq[*paths] {
 	}
 }
 
-func (of *paths) find(bare string, slash bool) *proxy {
-	at := of.exact
+func (routes *hostRoutes) find(bare string, slash bool) *proxy {
+	byKey := routes.exact
 	if slash {
-		at = of.below
+		byKey = routes.below
 	}
-	if p := at[bare]; p != nil {
+	if p := byKey[bare]; p != nil {
 		return p
 	}
-	bare = of.reach(bare)
+	bare = routes.reach(bare)
 	for end := strings.LastIndexByte(bare, '/'); end >= 0; end = strings.LastIndexByte(bare[:end], '/') {
-		if p := of.below[bare[:end]]; p != nil {
+		if p := routes.below[bare[:end]]; p != nil {
 			return p
 		}
 	}
@@ -157,25 +159,25 @@ func (of *paths) find(bare string, slash bool) *proxy {
 // reach returns the part of a path that find must search for routes that match
 // everything below their path. It bounds the steps of find: a client may send
 // thousands of slashes.
-func (of *paths) reach(bare string) string { return bare[:min(len(bare), of.longest+1)] }
+func (routes *hostRoutes) reach(bare string) string { return bare[:min(len(bare), routes.longest+1)] }
 
 // bypassed returns the guarded route that a request would bypass if the
-// upstream of p, the route of its target, reads paths loosely (R13): ignoring
+// upstream of p, the route found for key, reads paths loosely (R13): ignoring
 // case, with or without a final slash, or up to an escaped "?" or "#". It
 // returns nil if there is none. A path that is spelled exactly like that of
 // its route is never ambiguous.
-func (t *router) bypassed(at target, p *proxy) *proxy {
-	if p.route.Path == at.path {
+func (t *router) bypassed(key routeKey, p *proxy) *proxy {
+	if p.route.Path == key.path {
 		return nil
 	}
-	bare := loosen(at.path)
+	bare := loosen(key.path)
 	var found *proxy
 	for _, slash := range [...]bool{false, true} {
-		other := t.loose.lookUpBare(at.host, bare, slash)
+		other := t.loose.lookUpBare(key.host, bare, slash)
 		if other == nil || other == p || other.route.Public {
 			continue
 		}
-		if found = other; isTwin(at.path, other.route.Path) {
+		if found = other; isTwin(key.path, other.route.Path) {
 			break
 		}
 	}

@@ -77,7 +77,7 @@ func TestLookUpIsBounded(t *testing.T) {
 	} {
 		r := &http.Request{Host: host, URL: &url.URL{Path: deep}}
 		levels := 0
-		for of := range router.of(hostOf(r)) {
+		for of := range router.routesFor(hostOf(r)) {
 			levels++
 			if n := strings.Count(of.reach(deep), "/"); n > 3 {
 				t.Errorf("%.40s: %d paths are tried", host, n)
@@ -106,7 +106,7 @@ func TestMatchIsLazy(t *testing.T) {
 	if m.IsQuick(r) || !m.lookedUp || m.compared {
 		t.Errorf("IsQuick: looked up %t, compared %t", m.lookedUp, m.compared)
 	}
-	if m.guarding(r) != nil || !m.compared {
+	if m.findBypassed(r) != nil || !m.compared {
 		t.Error("the bypassed route is not looked up")
 	}
 }
@@ -115,12 +115,12 @@ func TestMatchIsLazy(t *testing.T) {
 var decodable = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 
 // hostilePaths returns paths that two servers may read differently.
-func hostilePaths(t testing.TB) (paths []string) {
+func hostilePaths(t testing.TB) (hostRoutes []string) {
 	t.Helper()
 	for _, v := range wstest.Vectors(t, "../../../attack/testdata/paths") {
-		paths = append(paths, v.Text)
+		hostRoutes = append(hostRoutes, v.Text)
 	}
-	return paths
+	return hostRoutes
 }
 
 func TestR13_AmbiguousPaths(t *testing.T) {
@@ -204,7 +204,7 @@ func FuzzBypass(f *testing.F) {
 		}
 		r.URL = u
 		p := router.find(r)
-		if !p.route.Public || router.bypassed(targetOf(r), p) != nil {
+		if !p.route.Public || router.bypassed(routeKeyOf(r), p) != nil {
 			return
 		}
 		read := u.Path

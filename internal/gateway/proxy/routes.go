@@ -146,7 +146,7 @@ func (rs *Routes) retire(before, after *routeTable) {
 		old.pool.Close()
 	}
 	for s, by := range rs.live.all() {
-		if !after.admits(s, by.proxy, by.at.Value()) {
+		if !after.admits(s, by.proxy, by.key.Value()) {
 			s.EndWith(&wsauth.EndError{Reason: wsauth.Restarting, Err: errRouteChanged})
 		}
 	}
@@ -184,7 +184,7 @@ func (rs *Routes) reserve() bool {
 // routes.
 func (rs *Routes) Renewed(s *wsauth.Socket) {
 	if by := rs.live.find(s); by.proxy != nil {
-		by.proxy.review(s, by.at.Value())
+		by.proxy.review(s, by.key.Value())
 	}
 }
 
@@ -294,9 +294,9 @@ func (t *routeTable) stripIdentity(h http.Header) {
 // admits reports whether a socket of p may stay open: its route must still
 // exist and admit it as before, and so must the route that its request would
 // match now.
-func (t *routeTable) admits(s *wsauth.Socket, p *proxy, at target) bool {
-	now := t.router.lookUp(at.host, at.path)
-	if now == nil || t.router.bypassed(at, now) != nil {
+func (t *routeTable) admits(s *wsauth.Socket, p *proxy, key routeKey) bool {
+	now := t.router.lookUp(key.host, key.path)
+	if now == nil || t.router.bypassed(key, now) != nil {
 		return false
 	}
 	for _, now := range [...]*proxy{t.byName[p.route.name()], now} {

@@ -54,7 +54,7 @@ func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request) {
 // client has already sent.
 func (o *opening) startRelay(backend *upstream.Socket, fromClient []byte) {
 	p, socket, record := o.proxy, o.socket, telemetry.From(o.r.Context())
-	p.routes.live.add(socket, targetOf(o.r), p, backend.Address)
+	p.routes.live.add(socket, routeKeyOf(o.r), p, backend.Address)
 	record.Opened()
 	taken := o.w.Take().Handover(func(bare net.Conn, closed func()) wsconn.Ender {
 		return p.routes.config.Carrier.Carry(relay.Pair{

@@ -34,7 +34,7 @@ func warnOfOtherHosts(to *fault.List, field string, r *Route, table *router) {
 	if r.Host == "" || !r.isGuarded() {
 		return
 	}
-	for of := range table.of(sampleHost(r.Host)) {
+	for of := range table.routesFor(sampleHost(r.Host)) {
 		p := of.find(strings.CutSuffix(r.Path, "/"))
 		if p == nil || p.route.Host == r.Host || p.route.isAsStrictAs(r) {
 			continue
