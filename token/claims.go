@@ -145,20 +145,20 @@ func (c *Claims) HasSubject(name string) bool {
 
 // readClaims parses a payload strictly, with the profile of its issuer if
 // there is one. It checks types; the verifier checks values.
-func (s *scratch) readClaims(payload []byte, how reading) (*Claims, error) {
+func (s *scratch) readClaims(payload []byte, options reading) (*Claims, error) {
 	c := &Claims{payload: string(payload)}
 	visit := c.readMember
 	switch {
-	case how.profile != nil:
+	case options.profile != nil:
 		visit = c.readUnprofiled
-	case how.integerSubject:
+	case options.integerSubject:
 		return c, s.readIntegerSubject(c, payload)
 	}
 	if err := s.object.read(payload, visit); err != nil {
 		return nil, payloadError(err)
 	}
-	if how.profile != nil {
-		return c, how.profile.apply(c, how.integerSubject)
+	if options.profile != nil {
+		return c, options.profile.apply(c, options.integerSubject)
 	}
 	return c, nil
 }

@@ -36,11 +36,11 @@ func TestIntegerSubjects(t *testing.T) {
 				}
 			}
 			if err == nil {
-				var says struct{ Sub string }
+				var claims struct{ Sub string }
 				if name == "sub" && (c.Decode(&struct {
 					Sub *string `json:"sub"`
-				}{&says.Sub}) != nil || says.Sub != want) {
-					t.Errorf("%s: downstream it is %q", sub, says.Sub)
+				}{&claims.Sub}) != nil || claims.Sub != want) {
+					t.Errorf("%s: downstream it is %q", sub, claims.Sub)
 				}
 			}
 			_, err = verify(newVerifier(t, VerifierConfig{Profile: profile}, testKey(HS256)), raw)
@@ -54,11 +54,11 @@ func TestIntegerSubjects(t *testing.T) {
 	}
 	// A second name may be an integer, too.
 	v := newVerifier(t, VerifierConfig{Profile: &Profile{Subject: "uid"}, IntegerSubjects: true}, testKey(HS256))
-	if c := accepted(t, v, mint(t, testKey(HS256), headerOf(HS256), `{"sub":7,"uid":"ada","exp":`+soon()+`}`)); c.IssuerSubject != "7" {
+	if c := wantAccepted(t, v, mint(t, testKey(HS256), headerOf(HS256), `{"sub":7,"uid":"ada","exp":`+soon()+`}`)); c.IssuerSubject != "7" {
 		t.Errorf("its other name is %q", c.IssuerSubject)
 	}
 	twice := `{"sub":7,"sub":8,"exp":` + soon() + `}`
-	refused(t, newVerifier(t, VerifierConfig{IntegerSubjects: true}, testKey(HS256)), mint(t, testKey(HS256), headerOf(HS256), twice), ErrMalformed)
+	wantRefused(t, newVerifier(t, VerifierConfig{IntegerSubjects: true}, testKey(HS256)), mint(t, testKey(HS256), headerOf(HS256), twice), ErrMalformed)
 }
 
 // TestUntyped checks that a token without a type is an access token if this is
@@ -71,7 +71,7 @@ func TestUntyped(t *testing.T) {
 	} {
 		raw := mint(t, testKey(HS256), headerOf(HS256), valid(more))
 		for _, set := range []bool{true, false} {
-			c := accepted(t, newVerifier(t, VerifierConfig{InsecureUntyped: set}, testKey(HS256)), raw)
+			c := wantAccepted(t, newVerifier(t, VerifierConfig{InsecureUntyped: set}, testKey(HS256)), raw)
 			if (c.Type == TypeAccess) != (set && access) {
 				t.Errorf("%s, set %t: type %q", more, set, c.Type)
 			}
@@ -79,12 +79,12 @@ func TestUntyped(t *testing.T) {
 	}
 	v := newVerifier(t, VerifierConfig{InsecureUntyped: true}, testKey(HS256))
 	for _, kind := range []Type{TypeRefresh, "reset", TypeAssertion} {
-		if c := accepted(t, v, mint(t, testKey(HS256), headerOf(HS256), valid(`,"type":"`+string(kind)+`"`))); c.Type != kind {
+		if c := wantAccepted(t, v, mint(t, testKey(HS256), headerOf(HS256), valid(`,"type":"`+string(kind)+`"`))); c.Type != kind {
 			t.Errorf("%s is accepted as %s", kind, c.Type)
 		}
 	}
-	refused(t, v, mint(t, testKey(HS256), headerOf(HS256), valid(`,"type":""`)), ErrClaims)
-	refused(t, v, mint(t, testKey(HS256), headerOf(HS256), valid(`,"type":null`)), ErrClaims)
+	wantRefused(t, v, mint(t, testKey(HS256), headerOf(HS256), valid(`,"type":""`)), ErrClaims)
+	wantRefused(t, v, mint(t, testKey(HS256), headerOf(HS256), valid(`,"type":null`)), ErrClaims)
 }
 
 // TestIssuedAhead checks that the clock of an issuer may be ahead by the
@@ -96,5 +96,5 @@ func TestIssuedAhead(t *testing.T) {
 	if !errors.Is(err, ErrIssuedInFuture) || !strings.Contains(err.Error(), "issued_leeway") {
 		t.Errorf("%v", err)
 	}
-	accepted(t, newVerifier(t, VerifierConfig{IssuedLeeway: time.Minute}, testKey(HS256)), ahead)
+	wantAccepted(t, newVerifier(t, VerifierConfig{IssuedLeeway: time.Minute}, testKey(HS256)), ahead)
 }

@@ -104,13 +104,13 @@ func TestHeadersOfTwoVerifiers(t *testing.T) {
 	c := mint(t, third, header(third, "at+jwt"), valid(""))
 	swapped := mint(t, first, header(third, "JWT"), valid(""))
 	for range 20 {
-		accepted(t, set, a)
-		accepted(t, lone, c)
-		accepted(t, set, b)
-		refused(t, lone, a, ErrSignature)
-		refused(t, lone, b, ErrAlgorithm)
-		refused(t, lone, swapped, ErrMalformed)
-		refused(t, set, swapped, ErrSignature)
-		refused(t, set, c, ErrSignature)
+		wantAccepted(t, set, a)
+		wantAccepted(t, lone, c)
+		wantAccepted(t, set, b)
+		wantRefused(t, lone, a, ErrSignature)
+		wantRefused(t, lone, b, ErrAlgorithm)
+		wantRefused(t, lone, swapped, ErrMalformed)
+		wantRefused(t, set, swapped, ErrSignature)
+		wantRefused(t, set, c, ErrSignature)
 	}
 }

@@ -35,31 +35,31 @@ func (v *Verifier) rewrite(c *Claims) error {
 	if err := json.Unmarshal([]byte(c.payload), &all); err != nil {
 		return refuse(ErrClaims, "a claim has no Go type")
 	}
-	says := map[string]any{"sub": c.Subject}
+	rewritten := map[string]any{"sub": c.Subject}
 	if c.SessionID != "" {
-		says["sid"] = c.SessionID
+		rewritten["sid"] = c.SessionID
 	}
 	if id, found := all["jti"]; found && !isAbsent(id) {
-		says["jti"] = c.ID
+		rewritten["jti"] = c.ID
 	}
 	replaced := nameClaims
 	if v.profile != nil {
-		v.profile.describe(c, all, says)
+		v.profile.describe(c, all, rewritten)
 		replaced = slices.Concat(nameClaims, mappedClaims, v.profile.dotted())
 	}
 	for name, value := range all {
 		switch {
 		case isTwin(replaced, name), isTwin(checkedClaims, name) && !slices.Contains(checkedClaims, name):
 		case v.namespace != "" && slices.Contains(subjectObjects, name):
-			says[name] = v.qualifyObject(c.Issuer, value)
+			rewritten[name] = v.qualifyObject(c.Issuer, value)
 		// dropped: differs in case only, or looks like a member of such an
 		// object
 		case v.namespace != "" && isTwin(subjectObjects, beforeDot(name)):
 		default:
-			says[name] = value
+			rewritten[name] = value
 		}
 	}
-	payload, err := json.Marshal(says, json.Deterministic(true))
+	payload, err := json.Marshal(rewritten, json.Deterministic(true))
 	if err != nil {
 		return refuse(ErrClaims, "a claim cannot be encoded")
 	}
@@ -92,26 +92,26 @@ func (p *Profile) dotted() []string {
 	return all
 }
 
-// describe adds to says what p has read into c. The scopes keep the claim scp
-// if they came from it; all other mappedClaims get new values.
-func (p *Profile) describe(c *Claims, all map[string]jsontext.Value, says map[string]any) {
-	says["type"], says["fresh"] = c.Type, c.Fresh
+// describe adds to rewritten what p has read into c. The scopes keep the claim
+// scp if they came from it; all other mappedClaims get new values.
+func (p *Profile) describe(c *Claims, all map[string]jsontext.Value, rewritten map[string]any) {
+	rewritten["type"], rewritten["fresh"] = c.Type, c.Fresh
 	if aud := audienceValue(nil, c.Audience); aud != nil {
-		says["aud"] = aud
+		rewritten["aud"] = aud
 	}
 	if len(c.Roles) > 0 {
-		says["roles"] = c.Roles
+		rewritten["roles"] = c.Roles
 	}
 	if len(c.Scopes) == 0 {
 		return
 	}
-	says["scope"] = strings.Join(c.Scopes, " ")
+	rewritten["scope"] = strings.Join(c.Scopes, " ")
 	if slices.ContainsFunc(c.Scopes, func(s string) bool { return strings.Contains(s, " ") }) {
 		// In a string, a scope with a space would look like several scopes.
-		says["scope"] = c.Scopes
+		rewritten["scope"] = c.Scopes
 	}
 	if p.Scopes == "scp" {
-		says["scp"] = all["scp"]
+		rewritten["scp"] = all["scp"]
 	}
 }
 

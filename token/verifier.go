@@ -168,12 +168,12 @@ func (v *Verifier) verifySignature(ctx context.Context, s *scratch, j *jws) erro
 		return errNoKeyForAlgorithm
 	}
 	if s.found.key = s.found.keys.verify(j); s.found.key == nil {
-		return noKeyMade(j)
+		return refuseSignature(j)
 	}
 	return nil
 }
 
-func noKeyMade(j *jws) error {
+func refuseSignature(j *jws) error {
 	return refuse(ErrSignature, fmt.Sprintf("not made by any of our %s keys, kid %.64q", j.alg, j.kid))
 }
 

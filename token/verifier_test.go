@@ -62,12 +62,12 @@ func TestNewVerifierReportsEveryError(t *testing.T) {
 func TestQ1_AlgorithmsNarrow(t *testing.T) {
 	es, rs := testKey(ES256), testKey(RS256)
 	v := newVerifier(t, VerifierConfig{Algorithms: []Algorithm{ES256, PS256}}, es, rs)
-	accepted(t, v, mint(t, es, headerOf(ES256), valid("")))
-	refused(t, v, mint(t, rs, headerOf(RS256), valid("")), ErrAlgorithm)
-	refused(t, v, mint(t, testKey(PS256), headerOf(PS256), valid("")), ErrAlgorithm)
+	wantAccepted(t, v, mint(t, es, headerOf(ES256), valid("")))
+	wantRefused(t, v, mint(t, rs, headerOf(RS256), valid("")), ErrAlgorithm)
+	wantRefused(t, v, mint(t, testKey(PS256), headerOf(PS256), valid("")), ErrAlgorithm)
 	// The same RSA key with the other padding.
 	both := newVerifier(t, VerifierConfig{}, rs, es)
-	refused(t, both, mint(t, testKey(PS256), headerOf(PS256), valid("")), ErrAlgorithm)
+	wantRefused(t, both, mint(t, testKey(PS256), headerOf(PS256), valid("")), ErrAlgorithm)
 }
 
 func TestOrderOfChecks(t *testing.T) {
@@ -93,7 +93,7 @@ func TestOrderOfChecks(t *testing.T) {
 		{key, headerOf(HS256), fmt.Sprintf(`{"exp":%d,"iss":"me","aud":"us"}`, future), ErrClaims},
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			refused(t, v, mint(t, tt.key, tt.header, tt.payload), tt.want)
+			wantRefused(t, v, mint(t, tt.key, tt.header, tt.payload), tt.want)
 		})
 	}
 }
@@ -112,17 +112,17 @@ func TestClock(t *testing.T) {
 			until := func(d time.Duration) { time.Sleep(time.Until(start.Add(d))) }
 
 			until(100*time.Second - leeway - 1)
-			refused(t, v, raw, ErrIssuedInFuture)
+			wantRefused(t, v, raw, ErrIssuedInFuture)
 			until(100*time.Second - leeway)
-			refused(t, v, raw, ErrNotYetValid)
+			wantRefused(t, v, raw, ErrNotYetValid)
 			until(200*time.Second - leeway - 1)
-			refused(t, v, raw, ErrNotYetValid)
+			wantRefused(t, v, raw, ErrNotYetValid)
 			until(200*time.Second - leeway)
-			c := accepted(t, v, raw)
+			c := wantAccepted(t, v, raw)
 			until(300*time.Second + leeway - 1)
-			accepted(t, v, raw)
+			wantAccepted(t, v, raw)
 			until(300*time.Second + leeway)
-			refused(t, v, raw, ErrExpired)
+			wantRefused(t, v, raw, ErrExpired)
 			if !c.ValidUntil().Equal(time.Now()) {
 				t.Errorf("ValidUntil %s, but it expired at %s", c.ValidUntil(), time.Now())
 			}
@@ -141,8 +141,8 @@ func TestMaxLifetime(t *testing.T) {
 			payload := func(d time.Duration) string {
 				return fmt.Sprintf(`{"sub":"alice","exp":%d}`, now.Add(d).Unix())
 			}
-			accepted(t, v, mint(t, key, headerOf(HS256), payload(life)))
-			refused(t, v, mint(t, key, headerOf(HS256), payload(life+time.Second)), ErrClaims)
+			wantAccepted(t, v, mint(t, key, headerOf(HS256), payload(life)))
+			wantRefused(t, v, mint(t, key, headerOf(HS256), payload(life+time.Second)), ErrClaims)
 		}
 	})
 }
@@ -159,8 +159,8 @@ func TestMaxLifetimeFromIssue(t *testing.T) {
 			payload := func(life int64) string { return fmt.Sprintf(`{"sub":"alice","iat":%d,"exp":%d}`, now, now+life) }
 			just, over := mint(t, key, headerOf(alg), payload(3600)), mint(t, key, headerOf(alg), payload(3601))
 			for range 2 {
-				accepted(t, v, just)
-				refused(t, v, over, ErrClaims)
+				wantAccepted(t, v, just)
+				wantRefused(t, v, over, ErrClaims)
 				time.Sleep(59 * time.Minute)
 			}
 		})
@@ -175,9 +175,9 @@ func TestMaxLifetimeOfCenturies(t *testing.T) {
 		v := newVerifier(t, VerifierConfig{Leeway: MaxLeeway, MaxLifetime: math.MaxInt64}, key)
 		last := time.Now().Add(MaxLeeway).Add(math.MaxInt64).Unix()
 		payload := `{"sub":"alice","exp":%d}`
-		accepted(t, v, mint(t, key, headerOf(HS256), valid("")))
-		accepted(t, v, mint(t, key, headerOf(HS256), fmt.Sprintf(payload, last)))
-		refused(t, v, mint(t, key, headerOf(HS256), fmt.Sprintf(payload, last+1)), ErrClaims)
+		wantAccepted(t, v, mint(t, key, headerOf(HS256), valid("")))
+		wantAccepted(t, v, mint(t, key, headerOf(HS256), fmt.Sprintf(payload, last)))
+		wantRefused(t, v, mint(t, key, headerOf(HS256), fmt.Sprintf(payload, last+1)), ErrClaims)
 	})
 }
 
@@ -217,7 +217,7 @@ func TestClaims(t *testing.T) {
 	v := newVerifier(t, VerifierConfig{Audience: []string{"us"}, Leeway: 5 * time.Second, MaxLifetime: math.MaxInt64}, key)
 	exp := time.Now().Unix() + 600
 	payload := fmt.Sprintf(`{ "z":[1,{"b":2}], "sub":"al\u0069ce","exp":%d,"aud":["x","us"],"jti":"j","type":"access","fresh":true,"csrf":"c","sid":"s","iss":"i","iat":1,"nbf":2.5,"n":12345678901234567 }`, exp)
-	c := accepted(t, v, mint(t, key, headerOf(HS256), payload))
+	c := wantAccepted(t, v, mint(t, key, headerOf(HS256), payload))
 	if string(c.Payload()) != payload {
 		t.Errorf("payload %s", c.Payload())
 	}
@@ -350,11 +350,11 @@ func TestIssuedLeeway(t *testing.T) {
 				at(10*time.Second), at(10*time.Second), at(100*time.Second)))
 			late := mint(t, key, headerOf(HS256), fmt.Sprintf(`{"sub":"alice","nbf":%d,"exp":%d}`, at(10*time.Second), at(100*time.Second)))
 			until(10*time.Second - tt.ahead - 1)
-			refused(t, v, raw, ErrIssuedInFuture)
-			refused(t, v, late, ErrNotYetValid)
+			wantRefused(t, v, raw, ErrIssuedInFuture)
+			wantRefused(t, v, late, ErrNotYetValid)
 			until(10*time.Second - tt.ahead)
-			c := accepted(t, v, raw) // which lives for all of MaxLifetime
-			accepted(t, v, late)
+			c := wantAccepted(t, v, raw) // which lives for all of MaxLifetime
+			wantAccepted(t, v, late)
 			if faults := v.Explain(t.Context(), raw); len(faults) != 0 {
 				t.Errorf("Explain: %v", faults)
 			}
@@ -362,9 +362,9 @@ func TestIssuedLeeway(t *testing.T) {
 				t.Errorf("issued from %v, want %v", from, time.Now())
 			}
 			until(100*time.Second + tt.leeway - 1)
-			accepted(t, v, raw)
+			wantAccepted(t, v, raw)
 			until(100*time.Second + tt.leeway)
-			refused(t, v, raw, ErrExpired)
+			wantRefused(t, v, raw, ErrExpired)
 		})
 	}
 	if !new(Claims).IssuedFrom().IsZero() {

@@ -100,20 +100,20 @@ func (k *Keys) discover(ctx context.Context, timeout time.Duration) (string, err
 // readDiscovery returns the jwks_uri of a discovery document, whose issuer
 // must be the given one (OpenID Connect Discovery 1.0 §4.3).
 func readDiscovery(body []byte, issuer string) (string, error) {
-	var says struct {
+	var discovery struct {
 		Issuer  string `json:"issuer"`
 		JWKSURI string `json:"jwks_uri"`
 	}
-	if err := json.Unmarshal(body, &says); err != nil {
+	if err := json.Unmarshal(body, &discovery); err != nil {
 		return "", errors.New("not strict JSON, or a member has the wrong type")
 	}
-	if says.Issuer != issuer {
-		return "", fmt.Errorf("its issuer is %.200q; if that is the provider, write it exactly like this", says.Issuer)
+	if discovery.Issuer != issuer {
+		return "", fmt.Errorf("its issuer is %.200q; if that is the provider, write it exactly like this", discovery.Issuer)
 	}
-	if says.JWKSURI == "" {
+	if discovery.JWKSURI == "" {
 		return "", errors.New("jwks_uri is missing")
 	}
-	return says.JWKSURI, nil
+	return discovery.JWKSURI, nil
 }
 
 // get fetches a document. Any status other than 200 is an error.

@@ -41,10 +41,10 @@ func FuzzParse(f *testing.F) {
 		data := []byte(before + key + after)
 		e, err := Parse(name, data)
 		if err != nil {
-			refuseTelling(t, err, key)
+			wantNoKeyIn(t, err, key)
 			return
 		}
-		same(t, e, must(Parse("z.jwk", format(e))))
+		wantSame(t, e, must(Parse("z.jwk", format(e))))
 		e.Expires = e.NotBefore.Add(time.Hour)
 		if e.NotBefore.IsZero() {
 			e.Expires = time.Unix(1890000000, 0)
@@ -56,20 +56,20 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		same(t, e, must(Parse(file, data)))
+		wantSame(t, e, must(Parse(file, data)))
 	})
 }
 
-func same(t *testing.T, want, got Entry) {
+func wantSame(t *testing.T, want, got Entry) {
 	t.Helper()
 	if !bytes.Equal(got.Key.JWK(), want.Key.JWK()) || !got.NotBefore.Equal(want.NotBefore) || !got.Expires.Equal(want.Expires) {
 		t.Errorf("wrote %+v, read %+v", want, got)
 	}
 }
 
-// refuseTelling looks for any 24 bytes of key in err. Names of algorithms,
+// wantNoKeyIn checks that err contains no 24 bytes of key. Names of algorithms,
 // kinds of keys and kinds of blocks are allowed.
-func refuseTelling(t *testing.T, err error, key string) {
+func wantNoKeyIn(t *testing.T, err error, key string) {
 	t.Helper()
 	const long = 24
 	if block, _ := pem.Decode([]byte(key)); block != nil {

@@ -16,22 +16,22 @@ var begin = []byte("-----BEGIN ")
 // parsePEM parses a key, and the lines kid, alg, nbf and exp before it. Other
 // lines are comments.
 func parsePEM(id string, data []byte) (Entry, error) {
-	said, err := explanation(data)
+	fields, err := explanation(data)
 	if err != nil {
 		return Entry{}, err
 	}
-	if kid, ok := said["kid"]; ok {
+	if kid, ok := fields["kid"]; ok {
 		id = kid
 	}
-	alg := token.Algorithm(said["alg"])
+	alg := token.Algorithm(fields["alg"])
 	if len(alg) > len(token.HS256) {
 		return Entry{}, errors.New("the line alg names no algorithm, such as ES256")
 	}
 	e := Entry{}
-	if e.NotBefore, err = date("nbf", said); err != nil {
+	if e.NotBefore, err = date("nbf", fields); err != nil {
 		return Entry{}, err
 	}
-	if e.Expires, err = date("exp", said); err != nil {
+	if e.Expires, err = date("exp", fields); err != nil {
 		return Entry{}, err
 	}
 	e.Key, err = token.ParsePEM(alg, data, token.KeyOptions{ID: id})
@@ -40,7 +40,7 @@ func parsePEM(id string, data []byte) (Entry, error) {
 
 // explanation returns the values of the known lines by their names.
 func explanation(data []byte) (map[string]string, error) {
-	said := map[string]string{}
+	fields := map[string]string{}
 	for line := range bytes.Lines(data) {
 		if bytes.HasPrefix(line, begin) {
 			break
@@ -49,15 +49,15 @@ func explanation(data []byte) (map[string]string, error) {
 		if name == "" {
 			continue
 		}
-		if _, twice := said[name]; twice {
+		if _, twice := fields[name]; twice {
 			return nil, errors.New("there are two lines " + name)
 		}
 		if value == "" {
 			return nil, errors.New("the line " + name + " is empty")
 		}
-		said[name] = value
+		fields[name] = value
 	}
-	return said, nil
+	return fields, nil
 }
 
 // readLine returns the name, in lower case, and the value of a known line.
@@ -71,8 +71,8 @@ func readLine(line []byte) (name, value string) {
 }
 
 // date reads an optional date.
-func date(name string, said map[string]string) (time.Time, error) {
-	text, ok := said[name]
+func date(name string, fields map[string]string) (time.Time, error) {
+	text, ok := fields[name]
 	if !ok {
 		return time.Time{}, nil
 	}
@@ -85,7 +85,7 @@ func date(name string, said map[string]string) (time.Time, error) {
 
 // expirePEM sets the line exp. It keeps all other lines.
 func expirePEM(data []byte, expires time.Time) []byte {
-	var said []byte
+	var head []byte
 	rest := data
 	for len(rest) > 0 && !bytes.HasPrefix(rest, begin) {
 		end := bytes.IndexByte(rest, '\n') + 1
@@ -93,10 +93,10 @@ func expirePEM(data []byte, expires time.Time) []byte {
 			end = len(rest)
 		}
 		if name, _ := readLine(rest[:end]); name != "exp" {
-			said = append(said, rest[:end]...)
+			head = append(head, rest[:end]...)
 		}
 		rest = rest[end:]
 	}
-	said = append(said, "exp: "+expires.UTC().Format(time.RFC3339)+"\n"...)
-	return append(said, rest...)
+	head = append(head, "exp: "+expires.UTC().Format(time.RFC3339)+"\n"...)
+	return append(head, rest...)
 }

@@ -169,7 +169,7 @@ func TestWatch(t *testing.T) {
 		dir := folderOf(t, "a.pem", pkcs8(ed()))
 		r, log := open(t, dir)
 		watch(t, r)
-		poll := func(want ...string) {
+		wantAfterPoll := func(want ...string) {
 			t.Helper()
 			time.Sleep(defaultPoll)
 			synctest.Wait()
@@ -178,27 +178,27 @@ func TestWatch(t *testing.T) {
 			}
 		}
 		first := set(t, r)
-		poll("a")
+		wantAfterPoll("a")
 		put(t, dir, "a.pem", pkcs8(ed())) // with the same content
-		poll("a")
+		wantAfterPoll("a")
 		if set(t, r) != first || log.String() != "" {
 			t.Errorf("nothing has changed, but: %s", log)
 		}
 		put(t, dir, "b.pem", pkcs8(p256()))
-		poll("b", "a")
+		wantAfterPoll("b", "a")
 		if !strings.Contains(log.String(), `msg="keys read"`) || !strings.Contains(log.String(), "keys=2 signing=b") {
 			t.Errorf("log: %s", log)
 		}
 		remove(t, dir, "b.pem")
-		poll("a")
+		wantAfterPoll("a")
 		put(t, dir, "a.pem", pkcs8(p256())) // another key with the same name
 		was := set(t, r)
-		poll("a")
+		wantAfterPoll("a")
 		if set(t, r) == was {
 			t.Error("the old key is still accepted")
 		}
 		remove(t, dir, "a.pem")
-		poll()
+		wantAfterPoll()
 		if !strings.Contains(log.String(), "no key in "+dir+" can sign now") {
 			t.Errorf("log: %s", log)
 		}
@@ -210,7 +210,7 @@ func TestS6_BrokenFolderKeepsTheKeys(t *testing.T) {
 		dir := folderOf(t, "a.pem", pkcs8(ed()), "b.pem", pkcs8(p256()))
 		r, log := open(t, dir)
 		watch(t, r)
-		keeps := func(faults int, want ...string) {
+		wantKept := func(faults int, want ...string) {
 			t.Helper()
 			for range 3 {
 				time.Sleep(defaultPoll)
@@ -226,28 +226,28 @@ func TestS6_BrokenFolderKeepsTheKeys(t *testing.T) {
 		was := set(t, r)
 		put(t, dir, "c.pem", "not-a-key")
 		put(t, dir, "d.pem", pkcs8(rsaKey()))
-		keeps(1, "b", "a")
+		wantKept(1, "b", "a")
 		if set(t, r) != was || strings.Contains(log.String(), "not-a-key") {
 			t.Errorf("log: %s", log)
 		}
 		put(t, dir, "a.pem", "half of")
-		keeps(2, "b", "a")
+		wantKept(2, "b", "a")
 		remove(t, dir, "b.pem") // a compromised key: its tokens are refused even now
-		keeps(2, "a")
+		wantKept(2, "a")
 		put(t, dir, "a.pem", pkcs8(ed()))
 		remove(t, dir, "c.pem")
-		keeps(2, "d", "a")
+		wantKept(2, "d", "a")
 		if !strings.Contains(log.String(), "in order again") {
 			t.Errorf("log: %s", log)
 		}
 		if err := os.Rename(dir, dir+".away"); err != nil {
 			t.Fatal(err)
 		}
-		keeps(3, "d", "a")
+		wantKept(3, "d", "a")
 		if err := os.Rename(dir+".away", dir); err != nil {
 			t.Fatal(err)
 		}
-		keeps(3, "d", "a")
+		wantKept(3, "d", "a")
 	})
 }
 

@@ -64,13 +64,13 @@ func TestPlannedRotationOverWeeks(t *testing.T) {
 			next := time.Now().Add(step)
 			for _, l := range dueBefore(logins, next) { // those that expire in this step, at their last moment
 				time.Sleep(time.Until(l.last))
-				nodes.verify(t, l.raw, true)
+				nodes.checkAll(t, l.raw, true)
 				time.Sleep(time.Nanosecond)
-				nodes.verify(t, l.raw, false)
+				nodes.checkAll(t, l.raw, false)
 			}
 			logins = slices.DeleteFunc(logins, func(l login) bool { return l.last.Before(next) })
 			for range 5 {
-				nodes.verify(t, logins[rand.N(len(logins))].raw, true)
+				nodes.checkAll(t, logins[rand.N(len(logins))].raw, true)
 			}
 			time.Sleep(time.Until(next))
 			if a, b := ids(t, nodes[0].ring), ids(t, nodes[1].ring); !slices.Equal(a, b) {
@@ -110,9 +110,9 @@ func newNode(t *testing.T, dir string, poll time.Duration) node {
 
 type nodes []node
 
-// verify checks that every node accepts a token or, if want is false, refuses
+// checkAll checks that every node accepts a token or, if want is false, refuses
 // it.
-func (ns nodes) verify(t *testing.T, raw string, want bool) {
+func (ns nodes) checkAll(t *testing.T, raw string, want bool) {
 	t.Helper()
 	for i, n := range ns {
 		if _, err := n.verifier.Verify(t.Context(), raw); (err == nil) != want || !want && !errors.Is(err, token.ErrSignature) && !errors.Is(err, token.ErrExpired) {
@@ -151,9 +151,9 @@ func TestS5_NoTokenOutlivesItsKey(t *testing.T) {
 			t.Error("the new key does not sign when its lead is over")
 		}
 		time.Sleep(time.Hour - 1)
-		ns.verify(t, old, true)
+		ns.checkAll(t, old, true)
 		time.Sleep(time.Nanosecond)
-		ns.verify(t, old, false)
+		ns.checkAll(t, old, false)
 	})
 }
 
