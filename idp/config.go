@@ -156,7 +156,7 @@ func (f *faults) add(format string, args ...any) {
 }
 
 // check checks the fields that concern neither claims nor algorithms.
-func (c Config) check(preset shape, f *faults) {
+func (c Config) check(preset presetSettings, f *faults) {
 	if u, err := url.Parse(c.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		f.add("Issuer: required: the https URL that its tokens have as iss")
 	} else if u.Scheme == "http" && !c.InsecureHTTP && !httpx.IsLoopback(u.Hostname()) {
@@ -179,7 +179,7 @@ func (c Config) check(preset shape, f *faults) {
 
 // profile returns the profile of access tokens: that of c or, by default, that
 // of the preset. Settings of c that concern single claims take precedence.
-func (c Config) profile(preset shape, f *faults) token.Profile {
+func (c Config) profile(preset presetSettings, f *faults) token.Profile {
 	profile := preset.profile
 	if c.Profile != nil {
 		profile = *c.Profile
@@ -213,7 +213,7 @@ func (c Config) profile(preset shape, f *faults) token.Profile {
 
 // algorithms returns the algorithms that c lists or, by default, the preset. It
 // returns none if neither lists any.
-func (c Config) algorithms(preset shape, f *faults) []token.Algorithm {
+func (c Config) algorithms(preset presetSettings, f *faults) []token.Algorithm {
 	if len(c.Algorithms) == 0 {
 		return preset.algorithms
 	}

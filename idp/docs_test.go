@@ -41,18 +41,18 @@ func TestPresetsPage(t *testing.T) {
 			continue
 		}
 		delete(rows, preset)
-		shape := presets[preset]
-		session := cmp.Or(shape.profile.SessionID, "sid")
-		if shape.sessionless {
+		settings := presets[preset]
+		session := cmp.Or(settings.profile.SessionID, "sid")
+		if settings.sessionless {
 			session = ""
 		}
 		days := "1 day"
-		if n := int(shape.maxLifetime / day); n > 1 {
+		if n := int(settings.maxLifetime / day); n > 1 {
 			days = fmt.Sprintf("%d days", n)
 		}
 		for i, want := range map[int]string{
-			3: strings.ReplaceAll(strings.Trim(shape.profile.Roles, "/"), "/", "."),
-			4: cmp.Or(shape.profile.Scopes, "scope"),
+			3: strings.ReplaceAll(strings.Trim(settings.profile.Roles, "/"), "/", "."),
+			4: cmp.Or(settings.profile.Scopes, "scope"),
 			5: session,
 		} {
 			got := ""

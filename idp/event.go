@@ -57,13 +57,13 @@ type event struct {
 // eventsOf returns the members of the events claim. Unknown events must not be
 // parsed: they may have any value.
 func eventsOf(c *token.Claims) (map[string]jsontext.Value, error) {
-	var says struct {
+	var claims struct {
 		Events map[string]jsontext.Value `json:"events"`
 	}
-	if err := c.Decode(&says); err != nil || len(says.Events) == 0 {
+	if err := c.Decode(&claims); err != nil || len(claims.Events) == 0 {
 		return nil, &token.Error{Kind: token.ErrClaims, Detail: "events is missing or not an object with events"}
 	}
-	return says.Events, nil
+	return claims.Events, nil
 }
 
 // Event verifies a Security Event Token (RFC 8417), whose iss must be
@@ -105,15 +105,15 @@ func (p *Provider) Event(ctx context.Context, raw string) (Ending, error) {
 // eventEnding returns the Ending of value, a session-ending event of c.
 func (p *Provider) eventEnding(c *token.Claims, value jsontext.Value) (Ending, error) {
 	var (
-		e    event
-		says struct {
+		e      event
+		claims struct {
 			Subject *identifier `json:"sub_id"`
 		}
 	)
-	if err := errors.Join(json.Unmarshal(value, &e), c.Decode(&says)); err != nil {
+	if err := errors.Join(json.Unmarshal(value, &e), c.Decode(&claims)); err != nil {
 		return Ending{}, &token.Error{Kind: token.ErrClaims, Detail: "sub_id or an event is not as it should be"}
 	}
-	subject := says.Subject
+	subject := claims.Subject
 	if subject == nil {
 		subject = e.Subject
 	}

@@ -267,8 +267,8 @@ func (h *Handler) body(w http.ResponseWriter, r *http.Request, want string) ([]b
 	return body, true
 }
 
-func answer(w http.ResponseWriter, status int, says map[string]string) {
-	data, err := json.Marshal(says, json.Deterministic(true))
+func answer(w http.ResponseWriter, status int, members map[string]string) {
+	data, err := json.Marshal(members, json.Deterministic(true))
 	if err != nil {
 		panic("idp: " + err.Error()) // fixed texts
 	}

@@ -71,8 +71,8 @@ func Presets() []Preset {
 	return all
 }
 
-// A shape holds the settings of a preset.
-type shape struct {
+// presetSettings are what a preset sets.
+type presetSettings struct {
 	issuer      func(*url.URL) error
 	profile     token.Profile
 	mediaType   string
@@ -85,7 +85,7 @@ type shape struct {
 	// Access tokens do not name the session that a logout token names.
 	sessionless bool
 	// It is unknown whether access tokens name the session.
-	unsure bool
+	maybeSessionless bool
 }
 
 const day = 24 * time.Hour
@@ -93,8 +93,8 @@ const day = 24 * time.Hour
 // ofIDTokens lists claims that OpenID Connect Core defines for ID tokens only.
 var ofIDTokens = []string{"nonce", "at_hash", "c_hash", "s_hash"}
 
-var presets = map[Preset]shape{
-	Standard: {mediaType: "at+jwt", profile: token.Profile{Roles: "roles"}, maxLifetime: day, unsure: true},
+var presets = map[Preset]presetSettings{
+	Standard: {mediaType: "at+jwt", profile: token.Profile{Roles: "roles"}, maxLifetime: day, maybeSessionless: true},
 	Keycloak: {
 		issuer:      pathLike("/realms/", "https://HOST/realms/REALM"),
 		profile:     token.Profile{Require: map[string][]string{"typ": {"Bearer"}}, Roles: "/realm_access/roles"},
@@ -123,11 +123,11 @@ var presets = map[Preset]shape{
 		sessionless: true,
 	},
 	Entra: {
-		issuer:      entraIssuer,
-		profile:     token.Profile{Require: map[string][]string{"ver": {"2.0"}, "azp": nil}, Refuse: ofIDTokens, Scopes: "scp", Roles: "roles"},
-		algorithms:  []token.Algorithm{token.RS256},
-		maxLifetime: 2 * day,
-		unsure:      true,
+		issuer:           entraIssuer,
+		profile:          token.Profile{Require: map[string][]string{"ver": {"2.0"}, "azp": nil}, Refuse: ofIDTokens, Scopes: "scp", Roles: "roles"},
+		algorithms:       []token.Algorithm{token.RS256},
+		maxLifetime:      2 * day,
+		maybeSessionless: true,
 	},
 	Google: {
 		issuer:      hostIs("accounts.google.com"),

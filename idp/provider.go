@@ -14,18 +14,18 @@ import (
 
 // A Provider is a trusted identity provider. It is safe for concurrent use.
 type Provider struct {
-	issuer        string
-	eventIssuer   string
-	namespace     string
-	clientIDs     []string
-	subject       string // name of the claim that identifies the user
-	integers      bool   // an integer subject is accepted
-	sessionless   bool
-	unsure        bool
-	remembered    time.Duration // how long a revocation is kept
-	maxTokenBytes int
-	keys          token.KeySource
-	verifier      *token.Verifier
+	issuer           string
+	eventIssuer      string
+	namespace        string
+	clientIDs        []string
+	subject          string // name of the claim that identifies the user
+	integers         bool   // an integer subject is accepted
+	sessionless      bool
+	maybeSessionless bool
+	remembered       time.Duration // how long a revocation is kept
+	maxTokenBytes    int
+	keys             token.KeySource
+	verifier         *token.Verifier
 }
 
 // New validates c and returns a Provider. It reports all errors in c at once,
@@ -86,18 +86,18 @@ func New(c Config) (*Provider, error) {
 	}
 	namesSession := c.Profile != nil && c.Profile.SessionID != ""
 	return &Provider{
-		issuer:        c.Issuer,
-		eventIssuer:   cmp.Or(c.EventIssuer, preset.eventIssuer[c.Issuer], c.Issuer),
-		namespace:     c.Namespace,
-		clientIDs:     slices.Clone(clientIDs),
-		subject:       cmp.Or(profile.Subject, "sub"),
-		integers:      c.IntegerSubjects,
-		sessionless:   preset.sessionless && !namesSession,
-		unsure:        preset.unsure && !namesSession,
-		remembered:    life + leeway + maxStatementAge,
-		maxTokenBytes: maxBytes,
-		keys:          keys,
-		verifier:      verifier,
+		issuer:           c.Issuer,
+		eventIssuer:      cmp.Or(c.EventIssuer, preset.eventIssuer[c.Issuer], c.Issuer),
+		namespace:        c.Namespace,
+		clientIDs:        slices.Clone(clientIDs),
+		subject:          cmp.Or(profile.Subject, "sub"),
+		integers:         c.IntegerSubjects,
+		sessionless:      preset.sessionless && !namesSession,
+		maybeSessionless: preset.maybeSessionless && !namesSession,
+		remembered:       life + leeway + maxStatementAge,
+		maxTokenBytes:    maxBytes,
+		keys:             keys,
+		verifier:         verifier,
 	}, nil
 }
 

@@ -70,9 +70,9 @@ func TestJ27_TwoProviders(t *testing.T) {
 	// token valid.
 	a.Down()
 	b.Rotate("key-2", "ES256")
-	s.want(http.StatusSwitchingProtocols, "a new key of the other", by(b, "key-2"))
-	s.want(http.StatusServiceUnavailable, "which is for itself alone", b.SignWith("key-2", typed, access("ada", map[string]any{"iss": a.Issuer()})))
-	s.want(http.StatusSwitchingProtocols, "a known key of the one", by(a, "key-1"))
+	s.wantStatus(http.StatusSwitchingProtocols, "a new key of the other", by(b, "key-2"))
+	s.wantStatus(http.StatusServiceUnavailable, "which is for itself alone", b.SignWith("key-2", typed, access("ada", map[string]any{"iss": a.Issuer()})))
+	s.wantStatus(http.StatusSwitchingProtocols, "a known key of the one", by(a, "key-1"))
 }
 
 // TestJ28_ProviderAudience checks that a token for another audience opens no
@@ -81,9 +81,9 @@ func TestJ28_ProviderAudience(t *testing.T) {
 	p := idptest.New(t)
 	s := onLoopback(t, patience, p)
 	for _, aud := range []any{nil, "", "cha", "chats", "CHAT", " chat", []string{}, []string{""}, []any{"chat", 1}, []any{[]string{"chat"}}, map[string]any{"chat": true}} {
-		s.want(http.StatusUnauthorized, "an audience", p.SignWith("key-1", typed, access("ada", map[string]any{"aud": aud})))
+		s.wantStatus(http.StatusUnauthorized, "an audience", p.SignWith("key-1", typed, access("ada", map[string]any{"aud": aud})))
 	}
-	s.want(http.StatusSwitchingProtocols, "ours", p.SignWith("key-1", typed, access("ada", map[string]any{"aud": "chat"})))
+	s.wantStatus(http.StatusSwitchingProtocols, "ours", p.SignWith("key-1", typed, access("ada", map[string]any{"aud": "chat"})))
 }
 
 // published fetches what a provider publishes.
@@ -95,11 +95,11 @@ func published(t *testing.T, p *idptest.Provider) (set []byte, jwks []json.RawMe
 	}
 	defer res.Body.Close()
 	set = must(io.ReadAll(res.Body))
-	var says struct{ Keys []json.RawMessage }
-	if err := json.Unmarshal(set, &says); err != nil {
+	var document struct{ Keys []json.RawMessage }
+	if err := json.Unmarshal(set, &document); err != nil {
 		t.Fatal(err)
 	}
-	return set, says.Keys
+	return set, document.Keys
 }
 
 // spki returns the public key of a JWK in the forms that other programs use.
@@ -125,24 +125,24 @@ func TestProviderAlgorithmConfusion(t *testing.T) {
 	p.Publish(`{"kty":"oct","kid":"secret","alg":"HS256","k":"` + b64(secret) + `"}`)
 	s := onLoopback(t, patience, p)
 	for _, kid := range []string{"key-1", "rsa", "ed"} {
-		s.want(http.StatusSwitchingProtocols, kid, by(p, kid))
+		s.wantStatus(http.StatusSwitchingProtocols, kid, by(p, kid))
 	}
 	p.Rotate("key-2", "ES256")
-	s.want(http.StatusSwitchingProtocols, "key-2", by(p, "key-2"))
-	s.want(http.StatusUnauthorized, "the kid of another key", p.SignWith("key-2", map[string]any{"kid": "key-1", "typ": "at+jwt"}, access("ada", nil)))
+	s.wantStatus(http.StatusSwitchingProtocols, "key-2", by(p, "key-2"))
+	s.wantStatus(http.StatusUnauthorized, "the kid of another key", p.SignWith("key-2", map[string]any{"kid": "key-1", "typ": "at+jwt"}, access("ada", nil)))
 	set, jwks := published(t, p)
 	secrets := map[string][]byte{"nothing": nil, "the set": set, "the published secret": secret}
 	for _, jwk := range jwks[1:] {
 		der, text := spki(t, jwk)
-		var says map[string]string
-		if err := json.Unmarshal(jwk, &says); err != nil {
+		var extra map[string]string
+		if err := json.Unmarshal(jwk, &extra); err != nil {
 			t.Fatal(err)
 		}
-		kid := says["kid"]
+		kid := extra["kid"]
 		secrets["JWK "+kid], secrets["DER "+kid], secrets["PEM "+kid], secrets["PEM line "+kid] = jwk, der, text, text[:len(text)-1]
 		for _, member := range []string{"n", "x", "y"} {
-			secrets[member+" of "+kid] = []byte(says[member])
-			secrets[member+" of "+kid+", decoded"] = must(base64.RawURLEncoding.DecodeString(says[member]))
+			secrets[member+" of "+kid] = []byte(extra[member])
+			secrets[member+" of "+kid+", decoded"] = must(base64.RawURLEncoding.DecodeString(extra[member]))
 		}
 	}
 	claims := access("eve", map[string]any{"iss": p.Issuer()})
@@ -154,7 +154,7 @@ func TestProviderAlgorithmConfusion(t *testing.T) {
 				if kid == nil {
 					delete(header, "kid")
 				}
-				s.want(http.StatusUnauthorized, alg+" with "+name, forge(header, claims, func(signed []byte) []byte {
+				s.wantStatus(http.StatusUnauthorized, alg+" with "+name, forge(header, claims, func(signed []byte) []byte {
 					mac := hmac.New(hash.New, secret)
 					mac.Write(signed)
 					return mac.Sum(nil)
@@ -164,11 +164,11 @@ func TestProviderAlgorithmConfusion(t *testing.T) {
 	}
 	for _, kid := range []string{"key-1", "rsa", "ed", "secret"} {
 		for _, alg := range []any{"none", "None", "NONE", "nOnE", "", nil, []string{"none"}, "HS256", "ES256", "RS256"} {
-			s.want(http.StatusUnauthorized, "an empty signature", forge(map[string]any{"alg": alg, "typ": "at+jwt", "kid": kid}, claims, func([]byte) []byte { return nil }))
+			s.wantStatus(http.StatusUnauthorized, "an empty signature", forge(map[string]any{"alg": alg, "typ": "at+jwt", "kid": kid}, claims, func([]byte) []byte { return nil }))
 		}
 		for _, alg := range []string{"none", "HS256", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "ES256K", "EdDSA", "Ed448", "es256", "RS256 "} {
 			if own := map[string]string{"key-1": "ES256", "rsa": "RS256", "ed": "EdDSA"}[kid]; own != "" && own != alg {
-				s.want(http.StatusUnauthorized, kid+" for "+alg, p.SignWith(kid, map[string]any{"alg": alg, "typ": "at+jwt"}, access("ada", nil)))
+				s.wantStatus(http.StatusUnauthorized, kid+" for "+alg, p.SignWith(kid, map[string]any{"alg": alg, "typ": "at+jwt"}, access("ada", nil)))
 			}
 		}
 	}
@@ -179,7 +179,7 @@ func TestProviderAlgorithmConfusion(t *testing.T) {
 func TestQ2_ProviderKeysInTokens(t *testing.T) {
 	p := idptest.New(t)
 	s := onLoopback(t, patience, p)
-	s.want(http.StatusSwitchingProtocols, "the key", by(p, "key-1"))
+	s.wantStatus(http.StatusSwitchingProtocols, "the key", by(p, "key-1"))
 
 	own := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	point := must(own.PublicKey.Bytes())
@@ -207,12 +207,12 @@ func TestQ2_ProviderKeysInTokens(t *testing.T) {
 			"jwk": jwk, "jku": theirs.URL, "x5u": theirs.URL, "x5c": []string{base64.StdEncoding.EncodeToString(der)}, "x5t#S256": b64(thumb[:]), "iss": p.Issuer(),
 		} {
 			header := map[string]any{"alg": "ES256", "typ": "at+jwt", "kid": kid, name: v}
-			s.want(http.StatusUnauthorized, name+" and kid "+kid, forge(header, access("eve", map[string]any{"iss": p.Issuer(), "iat": before}), sign))
-			s.want(http.StatusUnauthorized, name+" and its iss", forge(header, access("eve", map[string]any{"iss": theirs.URL, "iat": before}), sign))
+			s.wantStatus(http.StatusUnauthorized, name+" and kid "+kid, forge(header, access("eve", map[string]any{"iss": p.Issuer(), "iat": before}), sign))
+			s.wantStatus(http.StatusUnauthorized, name+" and its iss", forge(header, access("eve", map[string]any{"iss": theirs.URL, "iat": before}), sign))
 		}
 	}
 	if asked.Load() != 0 {
 		t.Errorf("%d requests followed a URL in a token", asked.Load())
 	}
-	s.want(http.StatusSwitchingProtocols, "the key", by(p, "key-1"))
+	s.wantStatus(http.StatusSwitchingProtocols, "the key", by(p, "key-1"))
 }

@@ -65,20 +65,20 @@ func TestProviderOutages(t *testing.T) {
 				}
 				s := onLoopback(t, timeout, p)
 				used, unused := by(p, "key-1"), by(p, "key-1")
-				s.becomes(http.StatusSwitchingProtocols, "a token", used)
+				s.awaitStatus(http.StatusSwitchingProtocols, "a token", used)
 				conn := s.open(used)
 				begin(p)
 				p.Rotate("key-2", "ES256")
 				p.Remove("key-1")
-				s.want(http.StatusServiceUnavailable, "a new key", by(p, "key-2"))
-				s.want(http.StatusServiceUnavailable, "a key that is not there", by(stranger(t, p, "nobody"), "nobody"))
-				s.want(http.StatusSwitchingProtocols, "a token of before", used)
-				s.want(http.StatusSwitchingProtocols, "a new token of a known key", unused)
-				s.want(http.StatusUnauthorized, "another key with a known kid", by(stranger(t, p), "key-1"))
+				s.wantStatus(http.StatusServiceUnavailable, "a new key", by(p, "key-2"))
+				s.wantStatus(http.StatusServiceUnavailable, "a key that is not there", by(stranger(t, p, "nobody"), "nobody"))
+				s.wantStatus(http.StatusSwitchingProtocols, "a token of before", used)
+				s.wantStatus(http.StatusSwitchingProtocols, "a new token of a known key", unused)
+				s.wantStatus(http.StatusUnauthorized, "another key with a known kid", by(stranger(t, p), "key-1"))
 				s.wantEcho(conn)
 				recoverNow(p)
-				s.becomes(http.StatusSwitchingProtocols, "the new key afterwards", by(p, "key-2"))
-				s.want(http.StatusUnauthorized, "the old key afterwards", used)
+				s.awaitStatus(http.StatusSwitchingProtocols, "the new key afterwards", by(p, "key-2"))
+				s.wantStatus(http.StatusUnauthorized, "the old key afterwards", used)
 				s.wantEcho(conn)
 			})
 		}
@@ -103,22 +103,22 @@ func TestProviderOutagesThatLast(t *testing.T) {
 				p.Rotate("key-2", "ES256")
 				for _, d := range []time.Duration{15 * time.Minute, 5 * time.Minute} {
 					time.Sleep(d)
-					begun := time.Now()
-					s.want(http.StatusSwitchingProtocols, "a known key", by(p, "key-1"))
-					if d := time.Since(begun); d > 0 {
+					started := time.Now()
+					s.wantStatus(http.StatusSwitchingProtocols, "a known key", by(p, "key-1"))
+					if d := time.Since(started); d > 0 {
 						t.Errorf("a token with a known key has waited %v", d)
 					}
-					s.want(http.StatusServiceUnavailable, "a new key", by(p, "key-2"))
-					s.want(http.StatusUnauthorized, "another key with a known kid", by(stranger(t, p), "key-1"))
-					if d := time.Since(begun); d > 5*time.Second {
+					s.wantStatus(http.StatusServiceUnavailable, "a new key", by(p, "key-2"))
+					s.wantStatus(http.StatusUnauthorized, "another key with a known kid", by(stranger(t, p), "key-1"))
+					if d := time.Since(started); d > 5*time.Second {
 						t.Errorf("refusals have taken %v", d)
 					}
 				}
 				recoverNow(p)
 				time.Sleep(time.Minute + 5*time.Second)
-				begun := time.Now()
-				s.want(http.StatusSwitchingProtocols, "the new key afterwards", by(p, "key-2"))
-				if d := time.Since(begun); d > 0 {
+				started := time.Now()
+				s.wantStatus(http.StatusSwitchingProtocols, "the new key afterwards", by(p, "key-2"))
+				if d := time.Since(started); d > 0 {
 					t.Errorf("the key was not fetched in advance, but in %v", d)
 				}
 				s.wantEcho(conn)
@@ -133,17 +133,17 @@ func TestProviderOutagesThatLast(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T, s *site, p *idptest.Provider) {
 				s.run()
-				s.want(http.StatusSwitchingProtocols, "a known key", by(p, "key-1"))
+				s.wantStatus(http.StatusSwitchingProtocols, "a known key", by(p, "key-1"))
 				p.Answer(idptest.Discovery, h)
 				time.Sleep(time.Minute)
 				p.Rotate("key-2", "ES256")
-				s.want(http.StatusSwitchingProtocols, "a new key", by(p, "key-2"))
+				s.wantStatus(http.StatusSwitchingProtocols, "a new key", by(p, "key-2"))
 				p.Remove("key-1")
 				time.Sleep(15*time.Minute + 5*time.Second)
-				s.want(http.StatusUnauthorized, "a key that was taken back", by(stranger(t, p), "key-1"))
+				s.wantStatus(http.StatusUnauthorized, "a key that was taken back", by(stranger(t, p), "key-1"))
 				p.Rotate("key-3", "ES256")
 				time.Sleep(10 * time.Second) // since the last fetch
-				s.want(http.StatusSwitchingProtocols, "another new key", by(p, "key-3"))
+				s.wantStatus(http.StatusSwitchingProtocols, "another new key", by(p, "key-3"))
 			})
 		})
 	}
@@ -158,14 +158,14 @@ func TestProviderDownFromTheStart(t *testing.T) {
 			inBubble(t, func(t *testing.T, s *site, p *idptest.Provider) {
 				begin(p)
 				s.run()
-				s.want(http.StatusServiceUnavailable, "the key", by(p, "key-1"))
-				s.want(http.StatusServiceUnavailable, "another key with its kid", by(stranger(t, p), "key-1"))
+				s.wantStatus(http.StatusServiceUnavailable, "the key", by(p, "key-1"))
+				s.wantStatus(http.StatusServiceUnavailable, "another key with its kid", by(stranger(t, p), "key-1"))
 				time.Sleep(3 * time.Minute)
-				s.want(http.StatusServiceUnavailable, "the key later", by(p, "key-1"))
+				s.wantStatus(http.StatusServiceUnavailable, "the key later", by(p, "key-1"))
 				recoverNow(p)
 				time.Sleep(time.Minute + 5*time.Second)
-				s.want(http.StatusSwitchingProtocols, "the key afterwards", by(p, "key-1"))
-				s.want(http.StatusUnauthorized, "another key afterwards", by(stranger(t, p), "key-1"))
+				s.wantStatus(http.StatusSwitchingProtocols, "the key afterwards", by(p, "key-1"))
+				s.wantStatus(http.StatusUnauthorized, "another key afterwards", by(stranger(t, p), "key-1"))
 			})
 		})
 	}
@@ -203,7 +203,7 @@ func TestProviderLogoutDuringAnOutage(t *testing.T) {
 					t.Errorf("by a known key: %d", got)
 				}
 				s.wantEnd(first)
-				s.want(http.StatusUnauthorized, "its token", firstToken)
+				s.wantStatus(http.StatusUnauthorized, "its token", firstToken)
 
 				later := logoutToken(p, "key-2", "two")
 				for _, raw := range []string{later, later, logoutToken(stranger(t, p, "nobody"), "nobody", "two")} {
@@ -215,7 +215,7 @@ func TestProviderLogoutDuringAnOutage(t *testing.T) {
 					t.Errorf("by another key with a known kid: %d", got)
 				}
 				s.wantEcho(second)
-				s.want(http.StatusSwitchingProtocols, "the other token", secondToken)
+				s.wantStatus(http.StatusSwitchingProtocols, "the other token", secondToken)
 
 				recoverNow(p)
 				time.Sleep(time.Minute + 5*time.Second)

@@ -32,18 +32,18 @@ func TestProviderRotation(t *testing.T) {
 		kid := fmt.Sprint(alg, "-key")
 		p.Rotate(kid, alg)
 		for range 3 {
-			s.want(http.StatusSwitchingProtocols, "the new key "+kid, by(p, kid))
-			s.want(http.StatusSwitchingProtocols, "the first key", by(p, "key-1"))
+			s.wantStatus(http.StatusSwitchingProtocols, "the new key "+kid, by(p, kid))
+			s.wantStatus(http.StatusSwitchingProtocols, "the first key", by(p, "key-1"))
 		}
 		wantFetches(t, p, 1, 2+i)
 	}
 	unused := by(p, "key-1")
 	p.Remove("key-1")
-	s.want(http.StatusUnauthorized, "a key that is not there", by(stranger(t, p, "nobody"), "nobody"))
+	s.wantStatus(http.StatusUnauthorized, "a key that is not there", by(stranger(t, p, "nobody"), "nobody"))
 	wantFetches(t, p, 1, 5)
-	s.want(http.StatusUnauthorized, "a token of before, of a key that was taken back", first)
-	s.want(http.StatusUnauthorized, "a new token of a key that was taken back", unused)
-	s.want(http.StatusSwitchingProtocols, "a key that was not", by(p, "EdDSA-key"))
+	s.wantStatus(http.StatusUnauthorized, "a token of before, of a key that was taken back", first)
+	s.wantStatus(http.StatusUnauthorized, "a new token of a key that was taken back", unused)
+	s.wantStatus(http.StatusSwitchingProtocols, "a key that was not", by(p, "EdDSA-key"))
 	s.wantEcho(conn)
 }
 
@@ -65,12 +65,12 @@ func TestProviderKeyTakenBackInTime(t *testing.T) {
 		s.run()
 		p.Rotate("key-2", "ES256")
 		used, unused := by(p, "key-1"), by(p, "key-1")
-		s.want(http.StatusSwitchingProtocols, "a key", used)
+		s.wantStatus(http.StatusSwitchingProtocols, "a key", used)
 		p.Remove("key-1")
 		time.Sleep(15 * time.Minute)
-		s.want(http.StatusUnauthorized, "a token that was remembered", used)
-		s.want(http.StatusUnauthorized, "a token that was not", unused)
-		s.want(http.StatusSwitchingProtocols, "the other key", by(p, "key-2"))
+		s.wantStatus(http.StatusUnauthorized, "a token that was remembered", used)
+		s.wantStatus(http.StatusUnauthorized, "a token that was not", unused)
+		s.wantStatus(http.StatusSwitchingProtocols, "the other key", by(p, "key-2"))
 	})
 }
 
@@ -79,7 +79,7 @@ func TestProviderKeyTakenBackInTime(t *testing.T) {
 // nor a new one.
 func TestR16_ProviderUnknownKids(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site, p *idptest.Provider) {
-		s.want(http.StatusSwitchingProtocols, "a known key", by(p, "key-1"))
+		s.wantStatus(http.StatusSwitchingProtocols, "a known key", by(p, "key-1"))
 		other := stranger(t, p, "nobody")
 		flood := func(n, status int, issued time.Time) {
 			const clients = 50
@@ -88,9 +88,9 @@ func TestR16_ProviderUnknownKids(t *testing.T) {
 				all.Go(func() {
 					for i := range n / clients {
 						kid := map[string]any{"kid": "unknown-" + serial(), "typ": "at+jwt"}
-						s.want(status, "an unknown kid", other.Sign(kid, access("eve", map[string]any{"iat": issued.Unix()})))
+						s.wantStatus(status, "an unknown kid", other.Sign(kid, access("eve", map[string]any{"iat": issued.Unix()})))
 						if i%50 == 0 {
-							s.want(http.StatusSwitchingProtocols, "a known key", by(p, "key-1"))
+							s.wantStatus(http.StatusSwitchingProtocols, "a known key", by(p, "key-1"))
 						}
 					}
 				})
@@ -105,7 +105,7 @@ func TestR16_ProviderUnknownKids(t *testing.T) {
 		wantFetches(t, p, 1, 2)
 		p.Rotate("key-2", "ES256")
 		time.Sleep(10 * time.Second)
-		s.want(http.StatusSwitchingProtocols, "a new key", by(p, "key-2"))
+		s.wantStatus(http.StatusSwitchingProtocols, "a new key", by(p, "key-2"))
 		wantFetches(t, p, 1, 3)
 
 		p.Answer("", idptest.Status(http.StatusInternalServerError))
@@ -134,9 +134,9 @@ func TestProviderRotationRaces(t *testing.T) {
 					return
 				default:
 				}
-				s.want(http.StatusSwitchingProtocols, "the key that stays", by(p, "key-1"))
-				s.want(http.StatusUnauthorized, "another key with its kid", by(other, "key-1"))
-				s.want(http.StatusUnauthorized, "a kid that is not there", other.Sign(map[string]any{"kid": serial(), "typ": "at+jwt"}, access("eve", nil)))
+				s.wantStatus(http.StatusSwitchingProtocols, "the key that stays", by(p, "key-1"))
+				s.wantStatus(http.StatusUnauthorized, "another key with its kid", by(other, "key-1"))
+				s.wantStatus(http.StatusUnauthorized, "a kid that is not there", other.Sign(map[string]any{"kid": serial(), "typ": "at+jwt"}, access("eve", nil)))
 			}
 		})
 	}
@@ -149,10 +149,10 @@ func TestProviderRotationRaces(t *testing.T) {
 		kid := fmt.Sprint("turn-", i)
 		p.Rotate(kid, "ES256")
 		raw := by(p, kid)
-		s.becomes(http.StatusSwitchingProtocols, "a new key", raw)
-		s.want(http.StatusSwitchingProtocols, "a known key", by(p, kid))
+		s.awaitStatus(http.StatusSwitchingProtocols, "a new key", raw)
+		s.wantStatus(http.StatusSwitchingProtocols, "a known key", by(p, kid))
 		p.Remove(kid)
-		s.becomes(http.StatusUnauthorized, "a key that was taken back", raw)
-		s.want(http.StatusUnauthorized, "a key that is gone", raw)
+		s.awaitStatus(http.StatusUnauthorized, "a key that was taken back", raw)
+		s.wantStatus(http.StatusUnauthorized, "a key that is gone", raw)
 	}
 }

@@ -135,7 +135,7 @@ func (s *site) dial(raw string) (c *websocket.Conn, user string, status int) {
 		return nil, "", 0
 	}
 	if err != nil {
-		s.looksLikeRefusal(res)
+		s.wantRefusal(res)
 		return nil, "", res.StatusCode
 	}
 	_, message, err := c.Read(ctx)
@@ -145,13 +145,13 @@ func (s *site) dial(raw string) (c *websocket.Conn, user string, status int) {
 	return c, string(message), res.StatusCode
 }
 
-// looksLikeRefusal checks for a documented refusal: 503, which tells the client
-// to try again, or 401, which asks for another token.
-func (s *site) looksLikeRefusal(res *http.Response) {
+// wantRefusal checks that res is a documented refusal: 503, which tells the
+// client to try again, or 401, which asks for another token.
+func (s *site) wantRefusal(res *http.Response) {
 	s.t.Helper()
-	var says struct{ Reason string }
-	err := json.NewDecoder(res.Body).Decode(&says)
-	got := fmt.Sprint(res.StatusCode, " ", says.Reason, " ", res.Header.Get("Retry-After"), res.Header.Get("WWW-Authenticate"))
+	var problem struct{ Reason string }
+	err := json.NewDecoder(res.Body).Decode(&problem)
+	got := fmt.Sprint(res.StatusCode, " ", problem.Reason, " ", res.Header.Get("Retry-After"), res.Header.Get("WWW-Authenticate"))
 	const unauthorized = ` Bearer error="invalid_token"`
 	if err != nil || got != "503 store_unavailable 1" && got != "401 token_invalid"+unauthorized && got != "401 token_revoked"+unauthorized {
 		s.t.Errorf("refused with %s, %v", got, err)
@@ -168,15 +168,15 @@ func (s *site) status(raw string) int {
 	return status
 }
 
-func (s *site) want(status int, what, raw string) {
+func (s *site) wantStatus(status int, what, raw string) {
 	s.t.Helper()
 	if got := s.status(raw); got != status {
 		s.t.Errorf("%s: %d, want %d", what, got, status)
 	}
 }
 
-// becomes repeats the handshake until it gets this status.
-func (s *site) becomes(status int, what, raw string) {
+// awaitStatus repeats the handshake until it gets this status.
+func (s *site) awaitStatus(status int, what, raw string) {
 	s.t.Helper()
 	for end := time.Now().Add(patience); s.status(raw) != status; {
 		if time.Now().After(end) {

@@ -65,15 +65,15 @@ func TestProviderSoak(t *testing.T) {
 			k.faults = append(k.faults, all[name])
 		}
 		s.run()
-		s.want(http.StatusSwitchingProtocols, "the first key", by(p, "key-1"))
-		begun := time.Now()
+		s.wantStatus(http.StatusSwitchingProtocols, "the first key", by(p, "key-1"))
+		started := time.Now()
 		for range 1200 {
 			if k.step(); t.Failed() {
 				break
 			}
 		}
 		time.Sleep(10 * time.Second) // no fetch is in progress
-		t.Logf("-soak.seed=%d: %v of %v", seed, time.Since(begun).Round(time.Minute), k.done)
+		t.Logf("-soak.seed=%d: %v of %v", seed, time.Since(started).Round(time.Minute), k.done)
 		if p.Fetches("/stolen") != 0 {
 			t.Error("a redirect was followed into the private network")
 		}
@@ -178,23 +178,23 @@ func (k *soak) availableFor(d time.Duration, moment time.Time) bool {
 func (k *soak) handshake() {
 	switch k.random.IntN(8) {
 	case 0:
-		k.impossible("another key", k.theirs.SignWith(k.keys[k.random.IntN(len(k.keys))].kid, typed, access("eve", nil)))
+		k.checkImpossible("another key", k.theirs.SignWith(k.keys[k.random.IntN(len(k.keys))].kid, typed, access("eve", nil)))
 	case 1:
-		k.impossible("never there", k.theirs.Sign(map[string]any{"kid": serial(), "typ": "at+jwt"}, access("eve", nil)))
+		k.checkImpossible("never there", k.theirs.Sign(map[string]any{"kid": serial(), "typ": "at+jwt"}, access("eve", nil)))
 	case 2:
-		k.impossible("without a kid", k.theirs.Sign(map[string]any{"kid": nil, "typ": "at+jwt"}, access("eve", nil)))
+		k.checkImpossible("without a kid", k.theirs.Sign(map[string]any{"kid": nil, "typ": "at+jwt"}, access("eve", nil)))
 	case 3:
 		if gone := slices.DeleteFunc(slices.Clone(k.keys), func(key *soakKey) bool { return key.removed.IsZero() }); len(gone) > 0 {
-			k.possible(gone[k.random.IntN(len(gone))])
+			k.checkPossible(gone[k.random.IntN(len(gone))])
 		}
 	default:
 		live := k.live()
-		k.possible(live[k.random.IntN(len(live))])
+		k.checkPossible(live[k.random.IntN(len(live))])
 	}
 }
 
-// impossible uses a token that must never open a socket.
-func (k *soak) impossible(what, raw string) {
+// checkImpossible uses a token that must never open a socket.
+func (k *soak) checkImpossible(what, raw string) {
 	k.t.Helper()
 	status := k.s.status(raw)
 	k.count(status, what)
@@ -203,8 +203,8 @@ func (k *soak) impossible(what, raw string) {
 	}
 }
 
-// possible uses a token of a key that is or was published.
-func (k *soak) possible(key *soakKey) {
+// checkPossible uses a token of a key that is or was published.
+func (k *soak) checkPossible(key *soakKey) {
 	k.t.Helper()
 	var raw string
 	if n := len(key.tokens); !key.removed.IsZero() || n > 0 && k.random.IntN(2) == 0 {

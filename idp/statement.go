@@ -56,13 +56,13 @@ func (p *Provider) Logout(ctx context.Context, raw string) (Ending, error) {
 	if err != nil {
 		return Ending{}, fmt.Errorf("%w: %w", ErrNotLogout, err)
 	}
-	var says struct {
+	var claims struct {
 		Nonce any `json:"nonce"`
 	}
-	switch err := c.Decode(&says); {
+	switch err := c.Decode(&claims); {
 	case events[logoutEvent].Kind() != '{':
 		return Ending{}, fmt.Errorf("%w: the logout event is missing", ErrNotLogout)
-	case err != nil || says.Nonce != nil:
+	case err != nil || claims.Nonce != nil:
 		return Ending{}, fmt.Errorf("%w: it has a nonce, as ID tokens do", ErrNotLogout)
 	}
 	t := p.userOf(c)
@@ -104,7 +104,7 @@ func (p *Provider) ending(c *token.Claims, t target, moment time.Time) (Ending, 
 	}
 	for _, user := range t.users {
 		target := store.TargetSessionless
-		if t.session == "" || t.either || p.sessionless || p.unsure {
+		if t.session == "" || t.either || p.sessionless || p.maybeSessionless {
 			target = store.TargetSubject
 		}
 		e.Revocations = append(e.Revocations, store.Revocation{Target: target, ID: p.verifier.Qualify(user), Before: moment, Expires: expires})
@@ -126,7 +126,7 @@ func (p *Provider) ending(c *token.Claims, t target, moment time.Time) (Ending, 
 func (p *Provider) isDoubtful(t target) bool {
 	withSession, withoutSession := p.verifier.SeenSessions()
 	withSub, withoutSub := p.verifier.SeenIssuerSubjects()
-	session := t.session != "" && (withSession || !p.unsure && !withoutSession)
+	session := t.session != "" && (withSession || !p.maybeSessionless && !withoutSession)
 	user := len(t.users) > 0 && (p.subject == "sub" || t.mapped || withSub || !withoutSub)
 	return !session && !user
 }

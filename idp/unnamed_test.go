@@ -26,7 +26,7 @@ import (
 func TestTokensWithoutNamesAreRevoked(t *testing.T) {
 	const audience = "chat"
 	secret := []byte("a secret that is long enough for HMAC")
-	for name, shape := range map[string]struct {
+	for name, tt := range map[string]struct {
 		config  Config
 		payload claims
 	}{
@@ -38,12 +38,12 @@ func TestTokensWithoutNamesAreRevoked(t *testing.T) {
 		"supabase with a secret": {Config{Issuer: "https://shop.supabase.co/auth/v1"}, claims{"role": "authenticated", "session_id": "s"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			shape.config.Audience, shape.config.Namespace = []string{audience}, "idp"
-			p, s := newProvider(t, shape.config)
+			tt.config.Audience, tt.config.Namespace = []string{audience}, "idp"
+			p, s := newProvider(t, tt.config)
 			verifier := p.Verifier()
 			issue := func(n int) string {
-				return s.sign(claims{"typ": "JWT"}, with(shape.payload, claims{
-					"iss": shape.config.Issuer, "aud": audience, "sub": "ada", "iat": now(-time.Minute), "exp": now(time.Hour), "n": n,
+				return s.sign(claims{"typ": "JWT"}, with(tt.payload, claims{
+					"iss": tt.config.Issuer, "aud": audience, "sub": "ada", "iat": now(-time.Minute), "exp": now(time.Hour), "n": n,
 				}))
 			}
 			if name == "supabase with a secret" {
