@@ -24,8 +24,8 @@ import (
 	"wsauth/token"
 )
 
-// waiting opens a socket whose client sends nothing and does not disconnect.
-func (r *rig) waiting() (in *bufio.Reader, status int) {
+// openSilent opens a socket whose client sends nothing and does not disconnect.
+func (r *rig) openSilent() (in *bufio.Reader, status int) {
 	r.T.Helper()
 	host := strings.TrimPrefix(r.URL, "http://")
 	conn, err := net.Dial("tcp", host)
@@ -59,13 +59,13 @@ func TestIdleFirstMessages(t *testing.T) {
 			})
 			var idle []*bufio.Reader
 			for range 3 {
-				in, status := r.waiting()
+				in, status := r.openSilent()
 				if status != http.StatusSwitchingProtocols {
 					t.Fatalf("status %d", status)
 				}
 				idle = append(idle, in)
 			}
-			if _, status := r.waiting(); status != http.StatusTooManyRequests {
+			if _, status := r.openSilent(); status != http.StatusTooManyRequests {
 				t.Fatalf("a fourth socket: status %d", status)
 			}
 			for _, in := range idle {
@@ -75,7 +75,7 @@ func TestIdleFirstMessages(t *testing.T) {
 				}
 			}
 			for range 3 {
-				if _, status := r.waiting(); status != http.StatusSwitchingProtocols {
+				if _, status := r.openSilent(); status != http.StatusSwitchingProtocols {
 					t.Errorf("status %d, want 101: silent clients are still counted after their timeout", status)
 				}
 			}

@@ -33,7 +33,7 @@ func rawBackend(t *testing.T, text string, lines ...string) *backend {
 	return b
 }
 
-const says = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nLINES\r\n\r\nhi"
+const answerTemplate = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nLINES\r\n\r\nhi"
 
 // head sends a request and reads the header of its answer.
 func (r *rig) head(path string, lines ...string) *http.Response {
@@ -48,11 +48,11 @@ func (r *rig) head(path string, lines ...string) *http.Response {
 // TestAnswersAreNotGuessedAt checks that the gateway adds no header that the
 // upstream omits.
 func TestAnswersAreNotGuessedAt(t *testing.T) {
-	r := behind(t, rawBackend(t, says, "X-A: b"))
+	r := behind(t, rawBackend(t, answerTemplate, "X-A: b"))
 	if h := r.head("/public/a").Header; len(h["Content-Type"]) != 0 {
 		t.Errorf("got %q, want no Content-Type", h)
 	}
-	r = behind(t, rawBackend(t, says, "Content-Type: text/x"))
+	r = behind(t, rawBackend(t, answerTemplate, "Content-Type: text/x"))
 	if h := r.head("/public/a").Header; h.Get("Content-Type") != "text/x" {
 		t.Errorf("got %q, want the Content-Type text/x", h)
 	}

@@ -166,7 +166,7 @@ func TestG8_RefusedUpgradesAreNoSockets(t *testing.T) {
 		c.Front.MaxConnections, c.Front.MaxConnectionsPerAddress = 100, 1
 		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true}}
 	})
-	kept := make([]*kept, 3)
+	kept := make([]*keptConn, 3)
 	for i := range kept {
 		kept[i] = p.keep()
 		kept[i].get("/page", "192.0.2.1", "") // after an upgrade that comes first, the connection is closed

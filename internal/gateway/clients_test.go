@@ -38,7 +38,7 @@ func TestG7_BehindProxy(t *testing.T) {
 			const client = "192.0.2.1:5000"
 			r := p.of(client, forgeries...)
 			access, _ := r.LoginAs("ada")
-			arrives := func(what string) {
+			wantForwarded := func(what string) {
 				t.Helper()
 				in := b.last()
 				for name, want := range map[string][]string{
@@ -57,14 +57,14 @@ func TestG7_BehindProxy(t *testing.T) {
 				if e := r.Call("GET", path, "", bearer(access)); e.StatusCode != http.StatusOK {
 					t.Fatalf("%s: %d %s", path, e.StatusCode, e.Text)
 				}
-				arrives(path)
+				wantForwarded(path)
 			}
 			for _, path := range []string{"/ws", "/public/ws"} {
 				conn, response, err := r.DialPath(path, nil, "Origin: "+f.scheme()+"://app.example", bearer(access))
 				if err != nil {
 					t.Fatalf("%s: %v (%v)", path, err, response)
 				}
-				arrives(path)
+				wantForwarded(path)
 				r.WantEcho(conn, "hello")
 			}
 			other := map[string]string{"http": "https", "https": "http"}[f.scheme()]
@@ -129,7 +129,7 @@ func TestG7_ProxyHeaderRequired(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			p := f.serve(t)
 			for _, first := range []string{"GET /livez HTTP/1.1\r\nHost: app.example\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("x", 32), "PROXY TCP4 127.0.0.1\r\n"} {
-				p.isClosed(first)
+				p.wantClosed(first)
 			}
 			if e := p.of("192.0.2.1:1").Call("GET", "/livez", ""); e.StatusCode != http.StatusOK {
 				t.Errorf("with a header: %d", e.StatusCode)
@@ -138,7 +138,7 @@ func TestG7_ProxyHeaderRequired(t *testing.T) {
 				t.Errorf("the log has %d lines of it: %s", n, p.log)
 			}
 			strangers := f.serve(t, func(c *Config) { c.Front.TrustedProxies = []string{"192.0.2.0/24"} })
-			strangers.isClosed(proxyHeader(f.version, "192.0.2.1:1") + "GET /livez HTTP/1.1\r\nHost: app.example\r\n\r\n")
+			strangers.wantClosed(proxyHeader(f.version, "192.0.2.1:1") + "GET /livez HTTP/1.1\r\nHost: app.example\r\n\r\n")
 			if !strings.Contains(strangers.log.String(), "the peer is not a trusted proxy") {
 				t.Errorf("the log: %s", strangers.log)
 			}

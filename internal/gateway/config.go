@@ -79,8 +79,8 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// leastTicketBurst is the minimum of the default for Login.TicketBurst.
-const leastTicketBurst = 100
+// minTicketBurst is the minimum of the default for Login.TicketBurst.
+const minTicketBurst = 100
 
 // Check returns c with the defaults of [New], and an error that joins a
 // [*fault.Fault] for everything that is wrong with c.
@@ -109,7 +109,7 @@ func (c Config) Check() (Config, error) {
 func (c *Config) checkLogin(wrong *fault.List) {
 	l := &c.Login
 	l.Keys, l.Issuer, l.Store, l.Origins, l.Logger = c.Tokens.Keys, c.Tokens.Issuer, c.Store, c.Origins, c.Logger
-	l.TicketBurst = cmp.Or(l.TicketBurst, min(max(leastTicketBurst, c.Limits.PerSubject), login.MaxTicketBurst))
+	l.TicketBurst = cmp.Or(l.TicketBurst, min(max(minTicketBurst, c.Limits.PerSubject), login.MaxTicketBurst))
 	var found []*login.FieldError
 	c.Login, found = l.Check()
 	for _, f := range found {

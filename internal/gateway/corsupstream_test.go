@@ -14,13 +14,13 @@ import (
 	"wsauth/internal/gateway/proxy"
 )
 
-// A granting is an upstream that implements CORS itself, and adds other fields
-// to its answers to preflights.
-type granting struct {
+// A corsBackend is an upstream that implements CORS itself, and adds other
+// fields to its answers to preflights.
+type corsBackend struct {
 	*backend
 }
 
-func (g granting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (g corsBackend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
 	g.requests = append(g.requests, r.Clone(r.Context()))
 	g.mu.Unlock()
@@ -52,10 +52,10 @@ func (g granting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func newGranting(t *testing.T) *backend {
+func newCORSBackend(t *testing.T) *backend {
 	t.Helper()
 	b := &backend{}
-	b.serve(t, granting{b})
+	b.serve(t, corsBackend{b})
 	return b
 }
 
@@ -63,7 +63,7 @@ func newGranting(t *testing.T) *backend {
 // unchanged, and that preflights reach it without identity.
 func TestG10_UpstreamsPolicy(t *testing.T) {
 	inBothServers(t, func(t *testing.T, start func(...func(*Config)) *rig) {
-		b := newGranting(t)
+		b := newCORSBackend(t)
 		r := start(func(c *Config) {
 			c.Routes = []proxy.Route{{
 				Path: "/", Upstreams: []string{b.URL}, CORS: &proxy.CORS{Upstream: true}, KeepCredential: true, Assertion: "",

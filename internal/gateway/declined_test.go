@@ -87,9 +87,9 @@ func TestDeclinedHandshakesOpenNoSocket(t *testing.T) {
 				handshakes++
 			}
 			// Metrics and lists change after the client has got its answer.
-			for late := time.Now().Add(10 * time.Second); r.outcomes() != handshakes || r.listed() != 0; {
+			for late := time.Now().Add(10 * time.Second); r.outcomes() != handshakes || r.countListed() != 0; {
 				if time.Now().After(late) {
-					t.Fatalf("%d outcomes of %d handshakes, %d sockets are listed", r.outcomes(), handshakes, r.listed())
+					t.Fatalf("%d outcomes of %d handshakes, %d sockets are listed", r.outcomes(), handshakes, r.countListed())
 				}
 			}
 			for _, message := range []string{`"socket opened"`, `"socket ended"`, "socket"} {
@@ -117,8 +117,8 @@ func (r *rig) outcomes() (n int) {
 	return n
 }
 
-// listed returns how many sockets the gateway or its guard lists.
-func (r *rig) listed() int {
+// countListed returns how many sockets the gateway and its guard list.
+func (r *rig) countListed() int {
 	n := r.g.routes.Connected()
 	for range r.g.guard.Sockets(wsauth.Filter{All: true}) {
 		n++
@@ -130,7 +130,7 @@ func (r *rig) listed() int {
 // names.
 func decline(w http.ResponseWriter, r *http.Request) {
 	var status int
-	switch how := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]; how {
+	switch mode := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]; mode {
 	case "hints":
 		w.WriteHeader(http.StatusEarlyHints)
 		w.WriteHeader(http.StatusNotFound)
@@ -143,7 +143,7 @@ func decline(w http.ResponseWriter, r *http.Request) {
 	case "silent":
 		panic(http.ErrAbortHandler)
 	default:
-		_, _ = fmt.Sscan(how, &status)
+		_, _ = fmt.Sscan(mode, &status)
 		w.Header().Set("Location", "/login")
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, "no")

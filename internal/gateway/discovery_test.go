@@ -20,11 +20,11 @@ func TestPublishedKeysVerifyTokens(t *testing.T) {
 		c.Tokens.Issuer = "https://login.example"
 	})
 	e := r.Call("GET", discovery.MetadataPath, "")
-	var says struct {
+	var document struct {
 		Issuer string `json:"issuer"`
 		JWKS   string `json:"jwks_uri"`
 	}
-	if err := json.Unmarshal([]byte(e.Text), &says); err != nil || says.Issuer != "https://login.example" || says.JWKS != "https://login.example/.well-known/jwks.json" {
+	if err := json.Unmarshal([]byte(e.Text), &document); err != nil || document.Issuer != "https://login.example" || document.JWKS != "https://login.example/.well-known/jwks.json" {
 		t.Errorf("got the metadata %s, %v", e.Text, err)
 	}
 	e = r.Call("GET", discovery.KeysPath, "")
@@ -39,11 +39,11 @@ func TestPublishedKeysVerifyTokens(t *testing.T) {
 	if err != nil || len(faults) > 0 {
 		t.Fatal(err, faults)
 	}
-	verifier := must(token.NewVerifier(token.VerifierConfig{Keys: set, Issuer: says.Issuer}))
+	verifier := must(token.NewVerifier(token.VerifierConfig{Keys: set, Issuer: document.Issuer}))
 	access, _ := r.Login()
 	claims, err := verifier.Verify(t.Context(), access)
-	if err != nil || claims.Subject != "test" || claims.Issuer != says.Issuer {
-		t.Errorf("got %+v, %v, want a token of test by %s", claims, err, says.Issuer)
+	if err != nil || claims.Subject != "test" || claims.Issuer != document.Issuer {
+		t.Errorf("got %+v, %v, want a token of test by %s", claims, err, document.Issuer)
 	}
 	if again := r.Call("GET", discovery.KeysPath, "", "If-None-Match: "+e.Header.Get("ETag")); again.StatusCode != 304 {
 		t.Errorf("unchanged: %d", again.StatusCode)

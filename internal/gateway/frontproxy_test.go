@@ -63,8 +63,8 @@ func proxyHeader(version int, client string) string {
 	return "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x14" + string(addrs) + usedTLS
 }
 
-// A proxied is a gateway with a proxy in front.
-type proxied struct {
+// A proxiedGateway is a gateway with a proxy in front.
+type proxiedGateway struct {
 	*rig
 	front frontProxy
 	addr  net.Addr
@@ -72,9 +72,9 @@ type proxied struct {
 }
 
 // serve serves a gateway behind the proxy, which connects from this machine.
-func (f frontProxy) serve(t *testing.T, change ...func(*Config)) *proxied {
+func (f frontProxy) serve(t *testing.T, change ...func(*Config)) *proxiedGateway {
 	t.Helper()
-	p := &proxied{front: f}
+	p := &proxiedGateway{front: f}
 	log := &wstest.Log{}
 	c := Config{
 		Tokens: tokens.Config{Keys: must(token.NewKeySet(must(token.GenerateKey(token.HS256))))}, Login: login.Config{Users: anyone}, Logger: slog.New(slog.NewTextHandler(log, nil)),
@@ -120,7 +120,7 @@ func (f frontProxy) listen(t *testing.T) (net.Listener, error) {
 }
 
 // dial connects as the proxy does for a client.
-func (p *proxied) dial(ctx context.Context, client string) (net.Conn, error) {
+func (p *proxiedGateway) dial(ctx context.Context, client string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, p.addr.Network(), p.addr.String())
 	if err == nil && p.front.version > 0 {
 		_, err = io.WriteString(conn, proxyHeader(p.front.version, client))
@@ -130,7 +130,7 @@ func (p *proxied) dial(ctx context.Context, client string) (net.Conn, error) {
 
 // of returns the client at an address behind the proxy. Its page is one of
 // https://app.example, and it sends forged fields.
-func (p *proxied) of(client string, forged ...string) *rig {
+func (p *proxiedGateway) of(client string, forged ...string) *rig {
 	p.T.Helper()
 	r := *p.rig
 	r.URL = "http://app.example"
@@ -151,7 +151,7 @@ func (p *proxied) of(client string, forged ...string) *rig {
 
 // fields returns the header fields that reach the gateway: those of a client
 // and those that the proxy adds.
-func (p *proxied) fields(client string, forged []string) http.Header {
+func (p *proxiedGateway) fields(client string, forged []string) http.Header {
 	h := http.Header{}
 	for _, line := range forged {
 		name, value, _ := strings.Cut(line, ": ")
@@ -190,9 +190,9 @@ func (f frontProxy) scheme() string {
 	return "https"
 }
 
-// isClosed checks that the gateway closes a connection that begins with the
+// wantClosed checks that the gateway closes a connection that begins with the
 // given bytes.
-func (p *proxied) isClosed(first string) {
+func (p *proxiedGateway) wantClosed(first string) {
 	p.T.Helper()
 	conn, err := net.Dial(p.addr.Network(), p.addr.String())
 	if err != nil {
@@ -207,14 +207,14 @@ func (p *proxied) isClosed(first string) {
 	}
 }
 
-// A kept is a connection of the proxy, which sends several requests on it.
-type kept struct {
-	*proxied
+// A keptConn is a connection of the proxy, which sends several requests on it.
+type keptConn struct {
+	*proxiedGateway
 	conn net.Conn
 	from *bufio.Reader
 }
 
-func (p *proxied) keep() *kept {
+func (p *proxiedGateway) keep() *keptConn {
 	p.T.Helper()
 	conn, err := net.Dial(p.addr.Network(), p.addr.String())
 	if err != nil {
@@ -222,11 +222,11 @@ func (p *proxied) keep() *kept {
 	}
 	p.T.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(time.Minute))
-	return &kept{p, conn, bufio.NewReader(conn)}
+	return &keptConn{p, conn, bufio.NewReader(conn)}
 }
 
 // get sends a request of a client and returns the status of the answer.
-func (k *kept) get(path, client, lines string) int {
+func (k *keptConn) get(path, client, lines string) int {
 	k.T.Helper()
 	_, _ = fmt.Fprintf(k.conn, "GET %s HTTP/1.1\r\nHost: app.example\r\nX-Forwarded-For: %s\r\n%s\r\n", path, client, lines)
 	answer, err := http.ReadResponse(k.from, nil)

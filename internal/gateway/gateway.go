@@ -123,7 +123,7 @@ func (g *Gateway) open(verifier *token.Verifier) (err error) {
 		return err
 	}
 	g.health = problem.WithSecurityHeaders(g.healthChecks().Handler())
-	g.recorder.Report(telemetry.State{Upstreams: g.routes.CountUpstreams, Guard: g.guard.Stats, Connections: g.front.Connections})
+	g.recorder.RegisterState(telemetry.State{Upstreams: g.routes.CountUpstreams, Guard: g.guard.Stats, Connections: g.front.Connections})
 	return nil
 }
 

@@ -21,10 +21,10 @@ func TestManySocketsComeBack(t *testing.T) {
 	}
 	addr := l.Addr().String()
 	keys, sessions := must(token.NewKeySet(must(token.GenerateKey(token.HS256)))), memory.New(store.Limits{})
-	kept := func(c *Config) { c.Tokens.Keys, c.Store = keys, sessions }
-	first := serve(t, l, "http://"+addr, &http.Transport{}, []func(*Config){kept})
+	shareState := func(c *Config) { c.Tokens.Keys, c.Store = keys, sessions }
+	first := serve(t, l, "http://"+addr, &http.Transport{}, []func(*Config){shareState})
 	opened, page := runScript(t, "node", "many.mjs", "node_modules/ws", "http://"+addr)
-	says := func(format string, into ...any) {
+	wantLine := func(format string, into ...any) {
 		t.Helper()
 		select {
 		case line := <-page:
@@ -39,7 +39,7 @@ func TestManySocketsComeBack(t *testing.T) {
 		t.Fatalf("the page says %q", opened)
 	}
 	first.stop()
-	says("ended")
+	wantLine("ended")
 	if err := <-first.served; err != nil {
 		t.Fatal(err)
 	}
@@ -47,9 +47,9 @@ func TestManySocketsComeBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	second := serve(t, l, "http://"+addr, &http.Transport{}, []func(*Config){kept})
+	second := serve(t, l, "http://"+addr, &http.Transport{}, []func(*Config){shareState})
 	var took, code int
-	says("back %d %d", &took, &code)
+	wantLine("back %d %d", &took, &code)
 	t.Logf("all are back after %d ms, closed with %d", took, code)
 	if took > 10_000 || code != 1012 {
 		t.Errorf("back after %d ms, closed with %d", took, code)

@@ -108,7 +108,7 @@ func TestRealProxies(t *testing.T) {
 				t.Errorf("refused after %d attempts", tries)
 			}
 			access, _ := ada.LoginAs("ada", forgeries...)
-			arrives := func(what string) {
+			wantForwarded := func(what string) {
 				t.Helper()
 				in := b.last()
 				for name, want := range map[string]string{
@@ -123,14 +123,14 @@ func TestRealProxies(t *testing.T) {
 				if e := ada.Call("GET", path, "", append([]string{bearer(access)}, forgeries...)...); e.StatusCode != http.StatusOK {
 					t.Fatalf("%s: %d %s", path, e.StatusCode, e.Text)
 				}
-				arrives(path)
+				wantForwarded(path)
 			}
 			for _, path := range []string{"/ws", "/public/ws"} {
 				conn, response, err := ada.DialPath(path, nil, append([]string{"Origin: " + p.scheme + "://" + at.host(), bearer(access)}, forgeries...)...)
 				if err != nil {
 					t.Fatalf("%s: %v (%v)", path, err, response)
 				}
-				arrives(path)
+				wantForwarded(path)
 				for _, n := range []int{1, 126, 65_536, 300_000} {
 					ada.WantEcho(conn, strings.Repeat("ä", n/2))
 				}

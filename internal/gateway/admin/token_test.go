@@ -115,13 +115,13 @@ func TestTries(t *testing.T) {
 func TestTokenFile(t *testing.T) {
 	first, second := rand.Text()+rand.Text(), rand.Text()+rand.Text()
 	file := tokenFile(t, first)
-	inUse := func(what, right, wrong string) {
+	wantInUse := func(what, right, wrong string) {
 		t.Helper()
 		if !file.is(right) || file.is(wrong) {
 			t.Errorf("%s: the right token %v, the other %v", what, file.is(right), file.is(wrong))
 		}
 	}
-	inUse("at first", first, second)
+	wantInUse("at first", first, second)
 	if changed, err := file.Reload(); changed || err != nil {
 		t.Error(changed, err)
 	}
@@ -130,13 +130,13 @@ func TestTokenFile(t *testing.T) {
 		if changed, err := file.Reload(); changed || err == nil || len(unusable) > 0 && strings.Contains(err.Error(), unusable+" ") {
 			t.Errorf("%q: %v, %v", unusable, changed, err)
 		}
-		inUse("after "+unusable, first, second)
+		wantInUse("after "+unusable, first, second)
 	}
 	putToken(t, file.path, second)
 	if changed, err := file.Reload(); !changed || err != nil {
 		t.Error(changed, err)
 	}
-	inUse("the second", second, first)
+	wantInUse("the second", second, first)
 	if _, err := OpenTokenFile(file.path + "x"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file that does not exist: %v", err)
 	}

@@ -96,8 +96,8 @@ func next[T any](t *testing.T, c <-chan T) (v T) {
 	return v
 }
 
-// reads fails the test unless text comes next on conn.
-func (r *acceptorRig) reads(conn net.Conn, text string) {
+// wantRead fails the test unless text comes next on conn.
+func (r *acceptorRig) wantRead(conn net.Conn, text string) {
 	r.t.Helper()
 	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 	got := make([]byte, len(text))
@@ -106,8 +106,8 @@ func (r *acceptorRig) reads(conn net.Conn, text string) {
 	}
 }
 
-// isCut fails the test unless the stream of conn ends or is reset.
-func (r *acceptorRig) isCut(conn net.Conn, whose string) {
+// wantCut fails the test unless the stream of conn ends or is reset.
+func (r *acceptorRig) wantCut(conn net.Conn, whose string) {
 	r.t.Helper()
 	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 	if rest, err := io.ReadAll(conn); len(rest) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -153,14 +153,14 @@ func TestAcceptor(t *testing.T) {
 		}
 		came.conn.Unread([]byte("first"))
 		_, _ = io.WriteString(far, " and second")
-		r.reads(came.conn, "first and second")
+		r.wantRead(came.conn, "first and second")
 		_ = came.conn.Close()
-		r.isCut(far, "the client")
+		r.wantCut(far, "the client")
 	}
-	r.isCut(r.connect(), "a client that sends nothing")
+	r.wantCut(r.connect(), "a client that sends nothing")
 	far := r.connect()
 	_ = far.CloseWrite()
-	r.isCut(far, "a client that leaves")
+	r.wantCut(far, "a client that leaves")
 	if len(r.clients) > 0 {
 		t.Errorf("got %q", next(t, r.clients).data)
 	}
@@ -176,11 +176,11 @@ func TestAcceptorLimits(t *testing.T) {
 		_, _ = io.WriteString(c, "hello")
 		far, closed := r.carry(next(t, r.clients).conn)
 		_, _ = io.WriteString(c, clientFrame)
-		r.reads(far, clientFrame)
+		r.wantRead(far, clientFrame)
 		if open, _ := limiter.Usage(); open != 1 {
 			t.Errorf("a tunnel occupies %d slots", open)
 		}
-		r.isCut(r.connect(), "one too many")
+		r.wantCut(r.connect(), "one too many")
 		_, _ = c.Close(), far.Close()
 		next(t, closed)
 		if open, _ := limiter.Usage(); open != 0 {
@@ -208,7 +208,7 @@ func TestAcceptorEvicts(t *testing.T) {
 		}
 	}
 	another := r.connect()
-	r.isCut(silent, "a client that sends nothing")
+	r.wantCut(silent, "a client that sends nothing")
 	_, _ = io.WriteString(another, "another")
 	last := next(t, r.clients)
 	defer last.conn.Close()
@@ -216,7 +216,7 @@ func TestAcceptorEvicts(t *testing.T) {
 		t.Errorf("got %q, in excess: %v", last.data, last.conn.Place().Excess())
 	}
 	_, _ = io.WriteString(busy, " still")
-	r.reads(came.conn, " still")
+	r.wantRead(came.conn, " still")
 }
 
 const (
@@ -254,7 +254,7 @@ func TestPreamble(t *testing.T) {
 			}
 			came.conn.Unread([]byte(came.data)) // the rest may follow later
 			_, _ = io.WriteString(far, " and second")
-			r.reads(came.conn, "first and second")
+			r.wantRead(came.conn, "first and second")
 		})
 	}
 	r.t = t
@@ -277,7 +277,7 @@ func TestPreambleRefused(t *testing.T) {
 	for _, first := range []string{"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01", "PROXY TCP4 a b c d\r\n", preambleV2[:12] + "\x11", preambleV1[1:], "PROXY UNKNOWN " + strings.Repeat("x", 100)} {
 		far := r.connect()
 		_, _ = io.WriteString(far, first)
-		r.isCut(far, "a client that sends something else")
+		r.wantCut(far, "a client that sends something else")
 		if got := next(t, r.refused); got.peer != far.LocalAddr().String() || got.err == nil || strings.Contains(got.err.Error(), "xxx") {
 			t.Errorf("%q: %+v", first, got)
 		}
@@ -286,7 +286,7 @@ func TestPreambleRefused(t *testing.T) {
 		far := r.connect()
 		_, _ = io.WriteString(far, first)
 		_ = far.CloseWrite()
-		r.isCut(far, "a client that leaves")
+		r.wantCut(far, "a client that leaves")
 	}
 	if len(r.refused) > 0 || len(r.clients) > 0 {
 		t.Errorf("%d refused, %d accepted", len(r.refused), len(r.clients))
@@ -300,7 +300,7 @@ func TestPreambleOfUntrustedPeers(t *testing.T) {
 	r := acceptClients(t, limiter, &proxyproto.Rules{Timeout: time.Minute, Trusted: func(net.Addr) bool { return false }}, time.Minute)
 	far := r.connect()
 	_, _ = io.WriteString(far, preambleV1+"first")
-	r.isCut(far, "a stranger")
+	r.wantCut(far, "a stranger")
 	if got := next(t, r.refused); !errors.Is(got.err, proxyproto.ErrNotTrusted) || len(r.clients) > 0 {
 		t.Errorf("%+v, and %d accepted", got, len(r.clients))
 	}
@@ -316,7 +316,7 @@ func TestPreambleTakesTooLong(t *testing.T) {
 	silent, slow := r.connect(), r.connect()
 	_, _ = io.WriteString(slow, preambleV1[:10])
 	for _, far := range []net.Conn{silent, slow} {
-		r.isCut(far, "a client that takes too long")
+		r.wantCut(far, "a client that takes too long")
 		if got := next(t, r.refused); !errors.Is(got.err, os.ErrDeadlineExceeded) {
 			t.Errorf("%+v", got)
 		}
@@ -345,13 +345,13 @@ func TestPreambleAndTunnel(t *testing.T) {
 	came := next(t, r.clients)
 	_, _ = io.WriteString(c, clientFrame) // before the tunnel
 	u, closed := r.carry(came.conn)
-	r.reads(u, clientFrame)
+	r.wantRead(u, clientFrame)
 	_, _ = io.WriteString(c, clientFrame)
-	r.reads(u, clientFrame)
+	r.wantRead(u, clientFrame)
 
 	again := r.connect()
 	_, _ = io.WriteString(again, preambleV1)
-	r.isCut(again, "the same client once more")
+	r.wantCut(again, "the same client once more")
 	other := r.connect()
 	_, _ = io.WriteString(other, strings.Replace(preambleV1, "192.0.2.1", "192.0.2.2", 1)+"hello")
 	another := next(t, r.clients)

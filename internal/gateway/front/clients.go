@@ -48,8 +48,8 @@ func (c *clients) identify(r *http.Request, header *proxyproto.Header) *http.Req
 	if client.Addr == client.Peer {
 		c.hintSource(r)
 	}
-	said := client // so that only requests of proxies allocate it
-	r = r.WithContext(forwarded.With(r.Context(), &said))
+	stored := client // so that only requests of proxies allocate it
+	r = r.WithContext(forwarded.With(r.Context(), &stored))
 	r.RemoteAddr, r.Host = client.Addr, client.Host
 	return r
 }

@@ -36,9 +36,9 @@ func (d *deadlines) set(deadline func(time.Time) error, t time.Time) {
 	}
 }
 
-// wake unblocks all reads of the body and, if the answer has begun, all writes
-// of it, because the request is no longer wanted. Over HTTP/2 it also resets
-// the stream of an answer that has begun.
+// wake unblocks all reads of the body and, if the answer has started, all
+// writes of it, because the request is no longer wanted. Over HTTP/2 it also
+// resets the stream of an answer that has started.
 func (d *deadlines) wake(answered bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -99,12 +99,12 @@ func (o *opening) introduce() {
 // dial opens the socket at the upstream, and gives up if the client
 // disconnects. early is the data that the client sent in the meantime.
 func (o *opening) dial() (backend *upstream.Socket, early []byte, err error) {
-	begun := time.Now()
+	started := time.Now()
 	watch := watchClient(o.w.Conn(), o.socket)
 	backend, err = o.proxy.pool.Open(o.socket.Context(), o.r)
 	early = watch.stop()
 	if err == nil {
-		o.proxy.label.UpstreamAnswered("websocket", time.Since(begun))
+		o.proxy.label.UpstreamAnswered("websocket", time.Since(started))
 	}
 	return backend, early, err
 }

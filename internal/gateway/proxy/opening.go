@@ -24,14 +24,14 @@ import (
 // and the loop opens the socket when the answer arrives. Work that may block
 // is moved from the loop to a goroutine.
 type opening struct {
-	proxy  *proxy
-	w      *wsconn.Response
-	r      *http.Request // without its credential
-	socket *wsauth.Socket
-	waits  bool // the client sends its token in the first message
-	begun  time.Time
-	asked  *upstream.PendingHandshake
-	watch  *watch // watches the client
+	proxy   *proxy
+	w       *wsconn.Response
+	r       *http.Request // without its credential
+	socket  *wsauth.Socket
+	waits   bool // the client sends its token in the first message
+	started time.Time
+	asked   *upstream.PendingHandshake
+	watch   *watch // watches the client
 }
 
 // begin makes the upstream's handshake from the client's, and sends it.
@@ -189,7 +189,7 @@ func (o *opening) passOn(backend *upstream.Socket) {
 // answered records that the upstream has answered, and sets the headers that
 // the gateway controls.
 func (o *opening) answered(backend *upstream.Socket) {
-	o.proxy.label.UpstreamAnswered("websocket", time.Since(o.begun))
+	o.proxy.label.UpstreamAnswered("websocket", time.Since(o.started))
 	o.proxy.keepLogin(backend.Response.Header)
 	if cors := o.proxy.cors; cors != nil {
 		cors.write(backend.Response.Header, o.r.Header["Origin"])

@@ -20,8 +20,8 @@ type passage struct {
 	proxy     *proxy
 	key       routeKey
 
-	mu    sync.Mutex
-	begun bool // the upstream has begun its answer
+	mu            sync.Mutex
+	answerStarted bool // by the upstream
 }
 
 type passageKey struct{}
@@ -40,7 +40,7 @@ func (x *passage) begin(p *proxy, r *http.Request) {
 func (x *passage) received() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.socket != nil && !x.begun {
+	if x.socket != nil && !x.answerStarted {
 		x.socket.SetTransfer(wsauth.Unanswered)
 	}
 }
@@ -53,7 +53,7 @@ func (x *passage) answered(response *http.Response) error {
 	if err := response.Request.Context().Err(); err != nil {
 		return err
 	}
-	x.begun = true
+	x.answerStarted = true
 	if x.socket != nil {
 		x.socket.SetTransfer(transferOf(response))
 	}
@@ -63,7 +63,7 @@ func (x *passage) answered(response *http.Response) error {
 func (x *passage) isAnswered() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.begun
+	return x.answerStarted
 }
 
 // end records why the guard ended the request, if it did.

@@ -107,10 +107,10 @@ type timed struct{ of *proxy }
 
 // RoundTrip implements [http.RoundTripper].
 func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
-	begun := time.Now()
+	started := time.Now()
 	response, err := t.of.pool.RoundTrip(r)
 	if err == nil {
-		t.of.label.UpstreamAnswered("http", time.Since(begun))
+		t.of.label.UpstreamAnswered("http", time.Since(started))
 	}
 	return response, err
 }
@@ -195,11 +195,11 @@ type patientBody struct {
 }
 
 func (b *patientBody) Read(p []byte) (int, error) {
-	begun := time.Now()
-	b.limits.read(begun.Add(Patience))
+	started := time.Now()
+	b.limits.read(started.Add(Patience))
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
-		if isTimeout(err) && time.Since(begun) >= Patience {
+		if isTimeout(err) && time.Since(started) >= Patience {
 			b.limits.silent.Store(true)
 		}
 		// The server keeps reading, to notice when the client disconnects.

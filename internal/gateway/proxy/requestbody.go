@@ -15,10 +15,10 @@ type RequestBody struct {
 	body  io.ReadCloser // from the server
 	http1 bool
 
-	mu     sync.Mutex
-	begun  bool  // Read was called
-	closed bool  // the handler has called Close
-	err    error // the first error of a read; io.EOF if the body was read to its end
+	mu        sync.Mutex
+	isReading bool  // Read was called
+	closed    bool  // the handler has called Close
+	err       error // the first error of a read; io.EOF if the body was read to its end
 }
 
 // NewRequestBody replaces the body of r with one that records how reading it
@@ -37,7 +37,7 @@ func NewRequestBody(r *http.Request) *RequestBody {
 
 func (b *RequestBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
-	b.begun = true
+	b.isReading = true
 	closed := b.closed
 	b.mu.Unlock()
 	if closed {
@@ -112,7 +112,7 @@ func (b *RequestBody) Linger(w http.ResponseWriter) {
 	}
 	b.mu.Lock()
 	silence := LingerSilence
-	if !b.begun {
+	if !b.isReading {
 		silence = lingerExpect
 	}
 	b.mu.Unlock()

@@ -24,7 +24,7 @@ func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request) {
 		p.guard.Refuse(w, r, err)
 		return
 	}
-	begun := time.Now()
+	started := time.Now()
 	response, socket := wsconn.Accept(w, p.routes.config.Guard.Paused, func(response *wsconn.Response) (*wsauth.Socket, error) {
 		if response.IsEarly() {
 			return nil, errEarly()
@@ -38,7 +38,7 @@ func (p *proxy) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if name := socket.Subprotocol(r); name != "" {
 		response.Conn().ChooseSubprotocol(name)
 	}
-	o := &opening{proxy: p, w: response, socket: socket, waits: claims == nil && p.requirement != wsauth.Optional, begun: begun}
+	o := &opening{proxy: p, w: response, socket: socket, waits: claims == nil && p.requirement != wsauth.Optional, started: started}
 	o.r = r.Clone(r.Context())
 	o.r.Body = http.NoBody
 	p.guard.Strip(o.r)

@@ -19,7 +19,7 @@ import (
 // newRecorder returns a recorder that reports a fixed state.
 func newRecorder() *Recorder {
 	c := New(slog.New(slog.DiscardHandler), false)
-	c.Report(State{
+	c.RegisterState(State{
 		Upstreams:   func(yield func(route string, healthy, all int)) { yield("/", 1, 2) },
 		Guard:       func() wsauth.Stats { return wsauth.Stats{Log: store.Usage{Entries: 3, Limit: 4}, Held: 5} },
 		Connections: func() (open, limit int, refused uint64) { return 6, 7, 8 },

@@ -22,8 +22,8 @@ type State struct {
 	Connections func() (open, limit int, refused uint64)
 }
 
-// Report adds the state of the gateway and of its log to the metrics.
-func (c *Recorder) Report(s State) {
+// RegisterState adds the state of the gateway and of its log to the metrics.
+func (c *Recorder) RegisterState(s State) {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("wsauth_"+name, help, labels, nil)
 	}
