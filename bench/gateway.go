@@ -14,23 +14,23 @@ import (
 	"time"
 )
 
-// A field is a gateway, and the proxies with which it is compared, in front of
-// one backend.
-type field struct {
+// A testbed is a gateway, and the proxies with which it is compared, in front
+// of one backend.
+type testbed struct {
 	backend  *child // answers handshakes and echoes bytes
 	gateway  *child
 	verifier *child // of nginx's auth_request
 	nginx    *nginxProcess
 }
 
-// startField starts all of them.
-func startField() (f *field, err error) {
+// startTestbed starts all of them.
+func startTestbed() (f *testbed, err error) {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // never fails
 	if err := os.Setenv(secretVariable, hex.EncodeToString(secret[:])); err != nil {
 		return nil, err
 	}
-	f = &field{}
+	f = &testbed{}
 	defer func() {
 		if err != nil {
 			f.stop()
@@ -49,7 +49,7 @@ func startField() (f *field, err error) {
 	return f, err
 }
 
-func (f *field) stop() {
+func (f *testbed) stop() {
 	if f.nginx != nil {
 		f.nginx.stop()
 	}
@@ -70,7 +70,7 @@ type contender struct {
 // child would add to its CPU time.
 func (c *child) cpu() (float64, error) { return processCPU(c.pid) }
 
-func (f *field) contenders() []contender {
+func (f *testbed) contenders() []contender {
 	both := func() (float64, error) {
 		a, err := f.nginx.cpu()
 		b, err2 := f.verifier.cpu()
@@ -87,7 +87,7 @@ func (f *field) contenders() []contender {
 // gateway, relative to nginx with auth_request and a Go verifier.
 func proxyHandshake() error {
 	const rounds, each, warm, target = 60, 200, 10, 0.9
-	f, err := startField()
+	f, err := startTestbed()
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func proxyHandshake() error {
 
 // handshakes opens and closes n sockets, one after the other, and returns the
 // proxy's CPU time per socket in nanoseconds.
-func (f *field) handshakes(c contender, n int) (float64, error) {
+func (f *testbed) handshakes(c contender, n int) (float64, error) {
 	from, err := c.cpu()
 	if err != nil {
 		return 0, err
@@ -139,7 +139,7 @@ func (f *field) handshakes(c contender, n int) (float64, error) {
 // proxyEcho prints the CPU time and the latency of a round trip through the
 // gateway, relative to nginx.
 func proxyEcho() error {
-	f, err := startField()
+	f, err := startTestbed()
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func proxyEcho() error {
 
 // echoes returns the ratio of the gateway to nginx for each round. The rounds
 // are short, so that the load of the machine is similar in both halves.
-func (f *field) echoes(size, each int) (cpus, times []float64, err error) {
+func (f *testbed) echoes(size, each int) (cpus, times []float64, err error) {
 	const rounds, warm = 305, 5
 	all := f.contenders()[:2]
 	conns := make([]*echoClient, len(all))
@@ -232,14 +232,14 @@ func binaryHead(size int, mask byte) []byte {
 func (e *echoClient) roundTrips(n int) (float64, error) {
 	times := make([]float64, n)
 	for i := range times {
-		begun := time.Now()
+		started := time.Now()
 		if _, err := e.conn.Write(e.frame); err != nil {
 			return 0, err
 		}
 		if _, err := io.ReadFull(e.r, e.back); err != nil {
 			return 0, err
 		}
-		times[i] = float64(time.Since(begun))
+		times[i] = float64(time.Since(started))
 	}
 	slices.Sort(times)
 	return times[n/2], nil
@@ -248,7 +248,7 @@ func (e *echoClient) roundTrips(n int) (float64, error) {
 // proxyMemory prints the memory of an idle socket through the gateway.
 func proxyMemory() error {
 	const sockets, target = 4000, 4.0
-	f, err := startField()
+	f, err := startTestbed()
 	if err != nil {
 		return err
 	}

@@ -185,7 +185,7 @@ func (c *crowd) endEach(n int) ([]float64, error) {
 	rand.Shuffle(len(sids), func(i, j int) { sids[i], sids[j] = sids[j], sids[i] })
 	var waits []float64
 	for _, sid := range sids[:n] {
-		begun := time.Now()
+		started := time.Now()
 		ended := 0
 		if err := c.server.tell("logout "+sid, &ended); err != nil {
 			return nil, err
@@ -197,7 +197,7 @@ func (c *crowd) endEach(n int) ([]float64, error) {
 		if e.sid != sid || ended != 1 {
 			return nil, fmt.Errorf("the server ended %d sockets, or the wrong one", ended)
 		}
-		waits = append(waits, e.at.Sub(begun).Seconds())
+		waits = append(waits, e.at.Sub(started).Seconds())
 	}
 	slices.Sort(waits)
 	return waits, nil
@@ -206,7 +206,7 @@ func (c *crowd) endEach(n int) ([]float64, error) {
 // endAll ends all of the sockets by one revocation, and returns the seconds
 // until the first and until the last one has ended.
 func (c *crowd) endAll(n int) (first, last float64, err error) {
-	begun := time.Now()
+	started := time.Now()
 	ended := make(chan error, 1)
 	go func() {
 		var sockets int
@@ -222,7 +222,7 @@ func (c *crowd) endAll(n int) (first, last float64, err error) {
 		if err != nil {
 			return 0, 0, err
 		}
-		took := e.at.Sub(begun).Seconds()
+		took := e.at.Sub(started).Seconds()
 		if first < 0 {
 			first = took
 		}

@@ -24,8 +24,9 @@ import (
 	"wsauth/token"
 )
 
-// A hello is the first message of a server to the program that started it.
-type hello struct {
+// An announcement is the first message of a server to the program that started
+// it.
+type announcement struct {
 	Addr  string // of the sockets: /plain and /guarded
 	Token string // an access token that lives for an hour
 	Brief string // a token that lives for three seconds
@@ -97,7 +98,7 @@ func serve(file string) error {
 	return (&server{issuer, guard}).talk(listener.Addr().String(), os.Stdin, json.NewEncoder(os.Stdout))
 }
 
-// talk writes the hello, and then executes the commands that it reads.
+// talk writes the announcement, and then executes the commands that it reads.
 func (s *server) talk(addr string, in io.Reader, out *json.Encoder) error {
 	long, err := s.issuer.Access("ada", token.Options{TTL: time.Hour, Fresh: true, SessionID: "s1", CSRF: true})
 	if err != nil {
@@ -107,7 +108,7 @@ func (s *server) talk(addr string, in io.Reader, out *json.Encoder) error {
 	if err != nil {
 		return err
 	}
-	if err := out.Encode(hello{addr, long.Raw, brief.Raw, brief.Claims.ExpiresAt.Unix()}); err != nil {
+	if err := out.Encode(announcement{addr, long.Raw, brief.Raw, brief.Claims.ExpiresAt.Unix()}); err != nil {
 		return err
 	}
 	lines := bufio.NewScanner(in)
@@ -168,7 +169,7 @@ func idle(w http.ResponseWriter, r *http.Request) {
 
 // A child is a server that was started.
 type child struct {
-	hello
+	announcement
 	pid  int
 	stop func()
 	in   io.Writer
@@ -199,7 +200,7 @@ func start(arguments ...string) (*child, error) {
 		_ = in.Close()
 		_ = cmd.Wait()
 	}
-	return c, c.out.Decode(&c.hello)
+	return c, c.out.Decode(&c.announcement)
 }
 
 // tell sends a command to the server, and reads its answer.

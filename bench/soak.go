@@ -81,8 +81,8 @@ func serveSoak(upstream string) error {
 	return (&server{issuer: issuer}).talk(listener.Addr().String(), os.Stdin, json.NewEncoder(os.Stdout))
 }
 
-// A soaking is a set of sockets that are kept open for a long time.
-type soaking struct {
+// A soakTest keeps sockets open for a long time, and counts what happens.
+type soakTest struct {
 	gateway  *child
 	until    time.Time
 	echoes   atomic.Int64
@@ -122,7 +122,7 @@ func soak() error {
 		return err
 	}
 	defer g.stop()
-	s := &soaking{gateway: g, until: time.Now().Add(duration), faults: map[string]int{}}
+	s := &soakTest{gateway: g, until: time.Now().Add(duration), faults: map[string]int{}}
 	var running sync.WaitGroup
 	for i := range sockets / soakPerLogin {
 		running.Go(func() { s.live(i) })
@@ -148,7 +148,7 @@ func soak() error {
 
 // live logs in repeatedly, as one user from one address, until the time is
 // over.
-func (s *soaking) live(user int) {
+func (s *soakTest) live(user int) {
 	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, byte(1+user>>16), byte(user>>8), byte(user))}}
 	client := &http.Client{Timeout: soakUnhurried, Transport: &http.Transport{DialContext: from.DialContext, DisableKeepAlives: true}}
 	defer client.CloseIdleConnections()
@@ -163,7 +163,7 @@ func (s *soaking) live(user int) {
 }
 
 // hold opens the sockets of a session and keeps them until it is logged out.
-func (s *soaking) hold(session *soakSession) {
+func (s *soakTest) hold(session *soakSession) {
 	var sockets sync.WaitGroup
 	for range soakPerLogin {
 		sockets.Go(func() {
@@ -203,7 +203,7 @@ func (s *soaking) hold(session *soakSession) {
 
 // socket sends messages until the close frame arrives, which must be that of
 // the logout.
-func (s *soaking) socket(session *soakSession, access string) error {
+func (s *soakTest) socket(session *soakSession, access string) error {
 	conn, r, err := open(s.gateway.Addr, "/", access)
 	if err != nil {
 		return err
@@ -228,7 +228,7 @@ func (s *soaking) socket(session *soakSession, access string) error {
 
 // message waits, sends a message, and reads the echo or a close frame, which
 // may have arrived in the meantime.
-func (s *soaking) message(conn net.Conn, r *bufio.Reader) (code int, reason string, err error) {
+func (s *soakTest) message(conn net.Conn, r *bufio.Reader) (code int, reason string, err error) {
 	_ = conn.SetReadDeadline(time.Now().Add(time.Duration(rand.Int64N(int64(2 * soakEcho)))))
 	if _, err := r.Peek(1); err == nil {
 		return s.frame(r)
@@ -243,7 +243,7 @@ func (s *soaking) message(conn net.Conn, r *bufio.Reader) (code int, reason stri
 }
 
 // frame reads one frame. Its code is 0 unless it is a close frame.
-func (s *soaking) frame(r *bufio.Reader) (code int, reason string, err error) {
+func (s *soakTest) frame(r *bufio.Reader) (code int, reason string, err error) {
 	var head [2]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return 0, "", err
@@ -260,7 +260,7 @@ func (s *soaking) frame(r *bufio.Reader) (code int, reason string, err error) {
 }
 
 // post sends a request of a session and stores the tokens of the response.
-func (s *soaking) post(session *soakSession, path, body string) error {
+func (s *soakTest) post(session *soakSession, path, body string) error {
 	req, err := http.NewRequest(http.MethodPost, "http://"+s.gateway.Addr+path, bytes.NewBufferString(body))
 	if err != nil {
 		return err
@@ -289,7 +289,7 @@ func (s *soaking) post(session *soakSession, path, body string) error {
 	return nil
 }
 
-func (s *soaking) fault(err error) {
+func (s *soakTest) fault(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults[err.Error()]++

@@ -58,14 +58,14 @@ func (p *pkg) choose(all []change, n int, seed uint64) []change {
 	for len(chosen) < n && len(all) > 0 {
 		group := all[:min(n-len(chosen), len(all))]
 		all = all[len(group):]
-		chosen = p.compiling(chosen, group)
+		chosen = p.keepCompiling(chosen, group)
 	}
 	return chosen
 }
 
-// compiling returns the chosen changes, and those of the group that compile
+// keepCompiling returns the chosen changes, and those of the group that compile
 // together with them.
-func (p *pkg) compiling(chosen, group []change) []change {
+func (p *pkg) keepCompiling(chosen, group []change) []change {
 	together := append(chosen[:len(chosen):len(chosen)], group...)
 	switch {
 	case p.check(together) == nil:
@@ -74,7 +74,7 @@ func (p *pkg) compiling(chosen, group []change) []change {
 		return chosen
 	}
 	half := len(group) / 2
-	return p.compiling(p.compiling(chosen, group[:half]), group[half:])
+	return p.keepCompiling(p.keepCompiling(chosen, group[:half]), group[half:])
 }
 
 // A finder collects the changes of one file.
@@ -111,31 +111,31 @@ func (f *finder) find(root ast.Node, results *types.Tuple) {
 			f.find(n.Body, f.pkg.info.TypeOf(n).(*types.Signature).Results())
 			return false
 		case *ast.BlockStmt:
-			f.statements(n.List)
+			f.addRemovals(n.List)
 		case *ast.CommClause:
-			f.statements(n.Body)
+			f.addRemovals(n.Body)
 		case *ast.CaseClause:
-			f.statements(n.Body)
+			f.addRemovals(n.Body)
 			for _, e := range n.List {
-				f.condition(e)
+				f.addNegation(e)
 			}
 		case *ast.IfStmt:
-			f.condition(n.Cond)
+			f.addNegation(n.Cond)
 		case *ast.ReturnStmt:
-			f.returned(n, results)
+			f.addErrorSwap(n, results)
 		case *ast.BinaryExpr:
-			f.operator(n)
+			f.addOperators(n)
 		case *ast.Ident:
-			f.truth(n)
+			f.addBoolFlip(n)
 		case *ast.BasicLit:
-			f.number(n)
+			f.addOffByOne(n)
 		}
 		return true
 	})
 }
 
-// statements adds changes that remove a statement.
-func (f *finder) statements(list []ast.Stmt) {
+// addRemovals adds changes that remove a statement.
+func (f *finder) addRemovals(list []ast.Stmt) {
 	for _, s := range list {
 		switch s := s.(type) {
 		case *ast.AssignStmt:
@@ -150,9 +150,9 @@ func (f *finder) statements(list []ast.Stmt) {
 	}
 }
 
-// condition adds changes that negate the condition of an if or a case.
+// addNegation adds changes that negate the condition of an if or a case.
 // Comparisons are not negated here: their operators are replaced.
-func (f *finder) condition(e ast.Expr) {
+func (f *finder) addNegation(e ast.Expr) {
 	if b, ok := ast.Unparen(e).(*ast.BinaryExpr); ok && b.Op != token.LAND && b.Op != token.LOR {
 		return
 	}
@@ -162,9 +162,9 @@ func (f *finder) condition(e ast.Expr) {
 	}
 }
 
-// returned adds changes that return nil instead of an error, or an error
+// addErrorSwap adds changes that return nil instead of an error, or an error
 // instead of nil.
-func (f *finder) returned(r *ast.ReturnStmt, results *types.Tuple) {
+func (f *finder) addErrorSwap(r *ast.ReturnStmt, results *types.Tuple) {
 	if results.Len() == 0 || len(r.Results) != results.Len() {
 		return
 	}
@@ -191,9 +191,9 @@ var (
 	}
 )
 
-// operator adds changes that replace the operator of an expression that is not
-// constant.
-func (f *finder) operator(b *ast.BinaryExpr) {
+// addOperators adds changes that replace the operator of an expression that is
+// not constant.
+func (f *finder) addOperators(b *ast.BinaryExpr) {
 	t := f.pkg.info.Types[b]
 	if t.Value != nil {
 		return
@@ -215,16 +215,16 @@ func (f *finder) operator(b *ast.BinaryExpr) {
 	}
 }
 
-// truth adds changes of true to false, and of false to true.
-func (f *finder) truth(n *ast.Ident) {
+// addBoolFlip adds changes of true to false, and of false to true.
+func (f *finder) addBoolFlip(n *ast.Ident) {
 	other := map[string]string{"true": "false", "false": "true"}[n.Name]
 	if other != "" && f.pkg.info.Uses[n] == types.Universe.Lookup(n.Name) {
 		f.add(n, n.Pos(), n.Name, other, "(", "", " != $)")
 	}
 }
 
-// number adds changes that make a number one greater or one less.
-func (f *finder) number(n *ast.BasicLit) {
+// addOffByOne adds changes that make a number one greater or one less.
+func (f *finder) addOffByOne(n *ast.BasicLit) {
 	value, err := strconv.ParseInt(n.Value, 0, 64)
 	if err != nil || n.Kind != token.INT {
 		return

@@ -84,9 +84,9 @@ func (j *judge) prepare(packages []string, only *regexp.Regexp, chosen []change)
 				all = append(all, &test{program: changed, name: name})
 			}
 		}
-		begun := time.Now()
+		started := time.Now()
 		all = j.steady(all)
-		fmt.Printf("%s: %d tests, which take %v\n", dir, len(all), time.Since(begun).Round(time.Second))
+		fmt.Printf("%s: %d tests, which take %v\n", dir, len(all), time.Since(started).Round(time.Second))
 		for _, t := range all {
 			if err := j.cover(t, plain); err != nil {
 				return err
@@ -135,11 +135,11 @@ func (j *judge) cover(t *test, plain program) error {
 	profile := filepath.Join(j.dir, "profile")
 	os.Remove(profile)
 	alone := &test{program: plain, name: t.name}
-	begun := time.Now()
+	started := time.Now()
 	if failed := j.run([]*test{alone}, 0, 10*time.Minute, false, "-test.coverprofile="+profile); failed != nil {
 		fmt.Printf("%s fails alone:\n%s\n", t.name, failed.output)
 	}
-	t.took = time.Since(begun)
+	t.took = time.Since(started)
 	f, err := os.Open(profile)
 	if err != nil {
 		return err
