@@ -192,8 +192,8 @@ func attackRoutes(t *testing.T, name string, routes []proxy.Route) {
 		paths = append(paths, around(r.Path)...)
 	}
 	for _, path := range paths {
-		a.plain(path)
-		a.socket(path)
+		a.checkPage(path)
+		a.checkSocket(path)
 	}
 	for _, r := range routes {
 		if r.Public {
@@ -261,18 +261,18 @@ func (a *attacked) ask(path string, lines ...string) (status int, body string) {
 	return resp.StatusCode, string(read)
 }
 
-// plain fails if a page that a lenient server treats as guarded opens without a
-// token.
-func (a *attacked) plain(path string) {
+// checkPage fails if a page that a lenient server treats as guarded opens
+// without a token.
+func (a *attacked) checkPage(path string) {
 	a.t.Helper()
 	if status, body := a.ask(path); status == http.StatusOK && strings.HasPrefix(body, "GET ") && a.guards(path) {
 		a.t.Errorf("%s: %s opens without a token: %s", a.name, path, body)
 	}
 }
 
-// socket fails if a socket opens without a token, unless its route is open to
-// everybody.
-func (a *attacked) socket(path string) {
+// checkSocket fails if a socket opens without a token, unless its route is open
+// to everybody.
+func (a *attacked) checkSocket(path string) {
 	a.t.Helper()
 	status, _ := a.ask(path, upgradeLines...)
 	allowed := !a.guards(path) && slices.ContainsFunc(a.routes, func(r proxy.Route) bool { return r.Sockets })

@@ -19,8 +19,8 @@ type decoder struct {
 	faults Faults
 }
 
-// A custom type decodes its node itself.
-type custom interface {
+// A nodeReader is a type that decodes its node itself.
+type nodeReader interface {
 	read(d *decoder, key string, n *node)
 }
 
@@ -35,10 +35,10 @@ var (
 
 // value decodes n into v. Keys that n lacks keep their value in v.
 func (d *decoder) value(key string, n *node, v reflect.Value, tag reflect.StructTag) {
-	if n.kind == refused {
+	if n.kind == invalid {
 		return
 	}
-	if c, ok := v.Addr().Interface().(custom); ok {
+	if c, ok := v.Addr().Interface().(nodeReader); ok {
 		c.read(d, key, n)
 		return
 	}

@@ -33,7 +33,7 @@ const (
 	boolean             // true or false
 	list                // [a, b], or lines that begin with a dash
 	mapping             // {a: b}, or lines of the form a: b
-	refused             // a fault has been reported
+	invalid             // a fault has been reported
 )
 
 func (k kind) String() string {
@@ -168,7 +168,7 @@ func (r *reading) node(n ast.Node) *node {
 	made := &node{line: r.inside(lineOf(n))}
 	refuse := func(why string) {
 		r.fault(made.line, "%s", why)
-		made.kind = refused
+		made.kind = invalid
 	}
 	scalar := func(k kind) *node {
 		made.kind, made.text = k, n.GetToken().Value

@@ -15,9 +15,9 @@ const (
 	// change in place is reported.
 	quietPolls = 4
 
-	// unsurePolls is the number of polls for which the kernel may be late to
+	// unknownPolls is the number of polls for which the kernel may be late to
 	// report how a file was created.
-	unsurePolls = 2
+	unknownPolls = 2
 
 	// maxLinks is the maximum number of symbolic links in a path, as in Linux.
 	maxLinks = 40
@@ -76,7 +76,7 @@ func (w *Watcher) Run(ctx context.Context, changed func(Change)) {
 	defer arrivals.close()
 	arrivals.watch(w.file, w.seen.final)
 	var last snapshot
-	quiet, unsure := 0, 0
+	quiet, unknown := 0, 0
 	for {
 		select {
 		case <-ctx.Done():
@@ -93,7 +93,7 @@ func (w *Watcher) Run(ctx context.Context, changed func(Change)) {
 		}
 		last = now
 		if now.info == nil || now.same(w.seen) {
-			unsure = 0
+			unknown = 0
 			continue
 		}
 		change := InPlace
@@ -102,8 +102,8 @@ func (w *Watcher) Run(ctx context.Context, changed func(Change)) {
 			change = Replaced
 		case w.seen.info == nil || !os.SameFile(now.info, w.seen.info):
 			renamed, known := arrivals.renamed(now.final)
-			if !known && unsure < unsurePolls {
-				unsure++
+			if !known && unknown < unknownPolls {
+				unknown++
 				continue
 			}
 			if known && renamed || !known && wasMoved(now.info) {
@@ -113,7 +113,7 @@ func (w *Watcher) Run(ctx context.Context, changed func(Change)) {
 		if change == InPlace && quiet < quietPolls {
 			continue
 		}
-		unsure = 0
+		unknown = 0
 		w.seen = now
 		pin.release()
 		pin = newPin(now)

@@ -14,12 +14,12 @@ type Place struct {
 	network *network
 
 	// Guarded by limiter.mu:
-	state  state
-	socket bool
-	lent   bool      // counted for the client of a proxy; see Begin
-	evict  func()    // nil unless the connection waits for a request
-	links  [2]*Place // previous and next in the line of the limiter
-	near   [2]*Place // previous and next in the line of the network
+	state        state
+	socket       bool
+	lent         bool      // counted for the client of a proxy; see Begin
+	evict        func()    // nil unless the connection waits for a request
+	limiterLinks [2]*Place // previous and next in the line of the limiter
+	networkLinks [2]*Place // previous and next in the line of the network
 }
 
 // A state is the state of a place.
@@ -288,9 +288,9 @@ const (
 
 func (p *Place) in(which int) *[2]*Place {
 	if which == inAll {
-		return &p.links
+		return &p.limiterLinks
 	}
-	return &p.near
+	return &p.networkLinks
 }
 
 func (q *line) push(p *Place, which int) {

@@ -12,20 +12,21 @@ import (
 	"wsauth/internal/proxyproto"
 )
 
-type refused struct {
+type refusedPeer struct {
 	peer string
 	err  error
 }
 
-// proxied returns a listener for connections that begin with a PROXY header.
-func proxied(t *testing.T, limiter *Limiter, network, address string, rules proxyproto.Rules) (l net.Listener, closed chan refused) {
+// listenProxied returns a listener for connections that begin with a PROXY
+// header.
+func listenProxied(t *testing.T, limiter *Limiter, network, address string, rules proxyproto.Rules) (l net.Listener, closed chan refusedPeer) {
 	t.Helper()
 	inner, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed = make(chan refused, 16)
-	rules.Refused = func(peer net.Addr, err error) { closed <- refused{peer.String(), err} }
+	closed = make(chan refusedPeer, 16)
+	rules.Refused = func(peer net.Addr, err error) { closed <- refusedPeer{peer.String(), err} }
 	if rules.Trusted == nil {
 		rules.Trusted = func(net.Addr) bool { return true }
 	}
@@ -62,7 +63,7 @@ func TestProxied(t *testing.T) {
 			}
 			limiter := New(Limits{Connections: 20, PerAddress: 20}, nil)
 			limiter.Exempt(func(peer net.Addr) bool { return peer.Network() == "unix" })
-			l, closed := proxied(t, limiter, network, address, proxyproto.Rules{Timeout: time.Minute})
+			l, closed := listenProxied(t, limiter, network, address, proxyproto.Rules{Timeout: time.Minute})
 			for range 9 {
 				dial(t, l, header[:12]) // and then nothing
 			}
@@ -113,7 +114,7 @@ func TestProxiedRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			limiter := New(Limits{Connections: 2, PerAddress: 1}, nil)
-			l, closed := proxied(t, limiter, "tcp", "127.0.0.1:0", tt.rules)
+			l, closed := listenProxied(t, limiter, "tcp", "127.0.0.1:0", tt.rules)
 			far := dial(t, l, tt.first)
 			if rest, err := io.ReadAll(far); len(rest) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("the peer got %q, %v", rest, err)
@@ -122,12 +123,12 @@ func TestProxiedRefused(t *testing.T) {
 			if got.peer != far.LocalAddr().String() || got.err == nil || tt.want != nil && !errors.Is(got.err, tt.want) {
 				t.Errorf("%+v", got)
 			}
-			for begun := time.Now(); ; time.Sleep(time.Millisecond) {
+			for started := time.Now(); ; time.Sleep(time.Millisecond) {
 				open, _ := limiter.Usage()
 				if open == 0 { // the limiter learns of it after the client does
 					break
 				}
-				if time.Since(begun) > time.Minute {
+				if time.Since(started) > time.Minute {
 					t.Fatalf("%d places are taken", open)
 				}
 			}
@@ -139,7 +140,7 @@ func TestProxiedRefused(t *testing.T) {
 // whose header is incomplete are closed.
 func TestProxiedClosed(t *testing.T) {
 	limiter := New(Limits{Connections: 2, PerAddress: 2}, nil)
-	l, _ := proxied(t, limiter, "tcp", "127.0.0.1:0", proxyproto.Rules{Timeout: time.Minute})
+	l, _ := listenProxied(t, limiter, "tcp", "127.0.0.1:0", proxyproto.Rules{Timeout: time.Minute})
 	far := dial(t, l, header)
 	ended := make(chan error, 2)
 	if err := l.Close(); err != nil {

@@ -80,7 +80,7 @@ func TestExempt(t *testing.T) {
 	for _, p := range places {
 		p.Release()
 	}
-	isEmpty(t, l)
+	wantEmpty(t, l)
 }
 
 // TestBegin checks that a proxy's connection is counted for a client while it
@@ -115,7 +115,7 @@ func TestBegin(t *testing.T) {
 		p.Release()
 		p.End()
 	}
-	isEmpty(t, l)
+	wantEmpty(t, l)
 	direct, _ := l.Enter(addr("192.0.2.9:1"))
 	if !direct.Begin(ada) || direct.network.prefix != prefix("192.0.2.9") {
 		t.Error("the connection of a client is counted for another")
@@ -226,11 +226,11 @@ func TestPlacesAddUp(t *testing.T) {
 		for _, p := range places {
 			p.Release()
 		}
-		isEmpty(t, l)
+		wantEmpty(t, l)
 	}
 }
 
-func isEmpty(t *testing.T, l *Limiter) {
+func wantEmpty(t *testing.T, l *Limiter) {
 	t.Helper()
 	if l.places+l.sockets+l.excess+l.upstreams+len(l.networks)+l.shared.places+l.shared.sockets != 0 || l.waiting.first != nil || l.shared.waiting.first != nil {
 		t.Fatalf("left: %+v, %+v", l, l.shared)
@@ -264,7 +264,7 @@ func TestUpgradeUndone(t *testing.T) {
 	p.Release()
 	p.End()
 	other.Release()
-	isEmpty(t, l)
+	wantEmpty(t, l)
 	direct, _ := l.Enter(addr("192.0.2.9:1"))
 	if !direct.Upgrade(netip.Prefix{}) {
 		t.Error("a client without a proxy has no socket")
@@ -306,7 +306,7 @@ func TestStreams(t *testing.T) {
 	}
 	l.EndStream(ada)
 	l.EndStream(ada)
-	isEmpty(t, l)
+	wantEmpty(t, l)
 	var none *Limiter
 	if !none.BeginStream(ada) {
 		t.Error("no limiter has a limit")

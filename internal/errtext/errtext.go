@@ -26,20 +26,20 @@ func Of(err error) string { return words(err, true) }
 // own.
 func Cause(err error) string { return words(err, false) }
 
-func words(err error, withCure bool) string {
+func words(err error, withAdvice bool) string {
 	text := err.Error()
 	for _, of := range systemErrors(err) {
 		s := sentenceOf(of)
 		at := strings.Index(text, of.Error())
-		if s.says == "" || at < 0 {
+		if s.description == "" || at < 0 {
 			continue
 		}
 		rest := text[at+len(of.Error()):]
-		says := s.says
-		if withCure && s.cure != "" && (rest == "" || rest[0] == '\n') {
-			says += ": " + s.cure
+		description := s.description
+		if withAdvice && s.advice != "" && (rest == "" || rest[0] == '\n') {
+			description += ": " + s.advice
 		}
-		text = text[:at] + says + rest
+		text = text[:at] + description + rest
 	}
 	lines := strings.Split(distrust.Replace(text), "\n")
 	for i, line := range lines {
@@ -104,7 +104,7 @@ func systemErrors(err error) []error {
 }
 
 // A sentence is the description of an error, and the advice.
-type sentence struct{ says, cure string }
+type sentence struct{ description, advice string }
 
 // sentenceOf returns the sentence for an error, or the zero value.
 func sentenceOf(err error) sentence {
@@ -115,7 +115,7 @@ func sentenceOf(err error) sentence {
 	case *net.DNSError:
 		return ofName(e)
 	case *os.SyscallError:
-		return sentence{says: innermost(e)}
+		return sentence{description: innermost(e)}
 	case *fs.PathError:
 		path = e.Path
 	case *os.LinkError:

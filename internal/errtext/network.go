@@ -11,11 +11,11 @@ import (
 // ofNetwork returns the sentence for a network error.
 func ofNetwork(op *net.OpError) sentence {
 	if op.Op == "listen" {
-		if s := ofListen(op); s.says != "" {
+		if s := ofListen(op); s.description != "" {
 			return s
 		}
 	}
-	inner := sentence{says: innermost(op.Err)}
+	inner := sentence{description: innermost(op.Err)}
 	if again, ok := op.Err.(*net.OpError); ok { //nolint:errorlint // as package net nests them
 		inner = ofNetwork(again)
 	}
@@ -23,14 +23,14 @@ func ofNetwork(op *net.OpError) sentence {
 		inner = ofName(dns)
 	}
 	if op.Op == "proxyconnect" {
-		return sentence{"the proxy cannot be used, since " + inner.says, inner.cure}
+		return sentence{"the proxy cannot be used, since " + inner.description, inner.advice}
 	}
 	if op.Addr == nil {
 		return inner
 	}
 	address := op.Addr.String()
 	if _, isFile := op.Addr.(*net.UnixAddr); isFile {
-		if s := ofFile(address, op); s.says != "" {
+		if s := ofFile(address, op); s.description != "" {
 			return s
 		}
 	}
@@ -44,7 +44,7 @@ func ofNetwork(op *net.OpError) sentence {
 	case op.Timeout():
 		return sentence{address + " does not answer in time", "check the address and the network"}
 	}
-	return sentence{says: address + ": " + inner.says}
+	return sentence{description: address + ": " + inner.description}
 }
 
 // ofName returns the sentence for a failed DNS lookup.

@@ -86,8 +86,8 @@ func (p *Policy) Remember(r *http.Request) *http.Request {
 	if !proxied {
 		return r
 	}
-	said := c // so that only requests of proxies allocate one
-	return r.WithContext(With(r.Context(), &said))
+	stored := c // so that only requests of proxies allocate one
+	return r.WithContext(With(r.Context(), &stored))
 }
 
 // Identify returns r as its client sent it: RemoteAddr and Host are those of
@@ -100,8 +100,8 @@ func (p *Policy) Identify(r *http.Request) *http.Request {
 		if !proxied {
 			return r
 		}
-		said := client // so that only requests of proxies allocate one
-		c = &said
+		stored := client // so that only requests of proxies allocate one
+		c = &stored
 	}
 	if r.RemoteAddr == c.Addr && r.Host == c.Host {
 		return r

@@ -109,7 +109,7 @@ func (h *Held) Spend(now time.Time) {
 	h.end(func(c Claim, b *bucket) { b.spend(c.Limiter.every, now) })
 }
 
-func (h *Held) end(how func(Claim, *bucket)) {
+func (h *Held) end(settle func(Claim, *bucket)) {
 	if h == nil {
 		return
 	}
@@ -122,7 +122,7 @@ func (h *Held) end(how func(Claim, *bucket)) {
 	h.done = true
 	for i, b := range h.buckets {
 		b.held--
-		how(h.claims[i], b)
+		settle(h.claims[i], b)
 	}
 }
 

@@ -64,8 +64,8 @@ type reloadOrder struct {
 
 // A fileChange is a change of a file of a part.
 type fileChange struct {
-	part *part
-	how  config.Change
+	part   *part
+	change config.Change
 }
 
 // errStopping means that the server no longer reads its files.
@@ -88,9 +88,9 @@ func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) (stop func
 	for _, p := range r.parts {
 		for _, w := range p.watchers {
 			running.Go(func() {
-				w.Run(ctx, func(how config.Change) {
+				w.Run(ctx, func(change config.Change) {
 					select {
-					case changes <- fileChange{p, how}:
+					case changes <- fileChange{p, change}:
 					case <-ctx.Done():
 					}
 				})
@@ -133,7 +133,7 @@ func (r *reloader) loop(ctx context.Context, hangups <-chan os.Signal, changes <
 // changed applies a file that was replaced. If a file was changed in place, it
 // logs a warning, once until the file is read.
 func (r *reloader) changed(ctx context.Context, c fileChange) {
-	if c.how == config.Replaced || c.part.inPlace {
+	if c.change == config.Replaced || c.part.inPlace {
 		r.reload(ctx, reloadRequest{}, c.part)
 		return
 	}
