@@ -45,7 +45,7 @@ func TestAccept(t *testing.T) {
 			t.Errorf("read %q, %v", got, err)
 		}
 		_ = conn.Close()
-		isCut(t, far, "the client")
+		wantCut(t, far, "the client")
 	}
 	stop()
 	stop()

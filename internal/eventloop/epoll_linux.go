@@ -41,14 +41,14 @@ type poller struct {
 	// because the kernel searches all of them for a cycle. So epoll stays in
 	// gate, with its events masked, until the loop has been awake for much
 	// longer than adding takes.
-	gate      *os.File
-	gateFD    int // gate's descriptor
-	inGate    bool
-	addCost   time.Duration // how long adding epoll to gate took
-	parkedAt  time.Duration // when the loop last stopped being parked
-	gateConn  syscall.RawConn
-	found     int
-	hasEvents func(uintptr) bool // sets found, and reports whether there are events
+	gate       *os.File
+	gateFD     int // gate's descriptor
+	inGate     bool
+	addCost    time.Duration // how long adding epoll to gate took
+	unparkedAt time.Duration // when the loop was last unparked
+	gateConn   syscall.RawConn
+	found      int
+	hasEvents  func(uintptr) bool // sets found, and reports whether there are events
 }
 
 func newPoller(epoch time.Time) (_ *poller, err error) {
@@ -133,7 +133,7 @@ func (p *poller) handleUnowned(fd int32, now time.Duration) {
 		return
 	}
 	p.timerDue = never
-	if p.inGate && now-p.parkedAt > 1000*p.addCost {
+	if p.inGate && now-p.unparkedAt > 1000*p.addCost {
 		p.inGate = p.setGateEvents(unix.EPOLL_CTL_DEL, 0) != nil
 	}
 }
@@ -153,7 +153,7 @@ func (p *poller) waitParked() int {
 	}
 	err := p.gateConn.Read(p.hasEvents)
 	_ = p.setGateEvents(unix.EPOLL_CTL_MOD, 0)
-	p.parkedAt = time.Since(p.epoch)
+	p.unparkedAt = time.Since(p.epoch)
 	if err != nil { // should not happen while gate is open
 		return p.waitBlocking()
 	}

@@ -85,7 +85,7 @@ func TestWaitParked(t *testing.T) {
 		if n := receive(t, alarmed); n != 1 || int(p.events[0].Fd) != p.timerFD {
 			t.Fatalf("timer: %d events, the first of %d", n, p.events[0].Fd)
 		}
-		now := p.parkedAt
+		now := p.unparkedAt
 		if now < start {
 			t.Fatalf("the last rest was at %v, before %v", now, start)
 		}
@@ -94,7 +94,7 @@ func TestWaitParked(t *testing.T) {
 		}
 		p.handleUnowned(p.events[0].Fd, now)
 		if p.inGate == (i%2 == 0) {
-			t.Fatalf("the gate watches: %v, %v after the rest", p.inGate, now-p.parkedAt)
+			t.Fatalf("the gate watches: %v, %v after the rest", p.inGate, now-p.unparkedAt)
 		}
 	}
 }
@@ -224,7 +224,7 @@ func TestGateStaysOpenForAWhile(t *testing.T) {
 	if err := p.openGate(); err != nil {
 		t.Fatal(err)
 	}
-	p.addCost, p.parkedAt = 7, 100
+	p.addCost, p.unparkedAt = 7, 100
 	for _, now := range []time.Duration{100, 100 + 7000, 100 + 7001} {
 		p.handleUnowned(int32(p.timerFD), now)
 		if want := now <= 100+7000; p.inGate != want {

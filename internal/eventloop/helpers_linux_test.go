@@ -92,8 +92,8 @@ func connectTo(t *testing.T, l net.Listener) *net.TCPConn {
 	return far.(*net.TCPConn)
 }
 
-// isCut fails the test unless the stream ends or is reset.
-func isCut(t *testing.T, conn net.Conn, whose string) {
+// wantCut fails the test unless the stream ends or is reset.
+func wantCut(t *testing.T, conn net.Conn, whose string) {
 	t.Helper()
 	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	if rest, err := io.ReadAll(conn); len(rest) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {

@@ -167,11 +167,11 @@ func testNothingLost(t *testing.T, r *Relay) {
 	closed := make(chan Result, 1)
 	r.Carry(Pair{Client: client, Upstream: upstream, Closed: func(result Result) { closed <- result }})
 	c, u := peer{far, t, "the client"}, peer{farther, t, "the upstream"}
-	c.gets(fromUpstream(0x82, 7), badGateway)
-	c.ends()
+	c.wantGets(fromUpstream(0x82, 7), badGateway)
+	c.wantEnd()
 	c.closeWrite()
-	u.gets(fromClient(0x82, 5))
-	u.ends()
+	u.wantGets(fromClient(0x82, 5))
+	u.wantEnd()
 	if result := receive(t, closed); result.By != TheUpstream || result.Reason != "eof" {
 		t.Errorf("ended by the %v: %s; want the %v: eof", result.By, result.Reason, TheUpstream)
 	}
@@ -200,7 +200,7 @@ func TestNothingIsLostByASleepingLoop(t *testing.T) {
 	until(t, "the loop sleeps", loopSleeps)
 	closed := make(chan Result, 1)
 	r.Carry(Pair{Client: client, Upstream: upstream, Closed: func(result Result) { closed <- result }})
-	u.gets(fromClient(0x82, 5))
+	u.wantGets(fromClient(0x82, 5))
 	c.hangUp()
 	u.hangUp()
 	receive(t, closed)
@@ -245,8 +245,8 @@ func TestMoreThanTheFirstRead(t *testing.T) {
 			waitHandled(t, r)
 			closed := make(chan Result, 1)
 			r.Carry(Pair{Client: came.conn, Upstream: near, FromUpstream: early, Closed: func(r Result) { closed <- r }})
-			c.gets(all)
-			u.gets(fromClient(0x82, 5))
+			c.wantGets(all)
+			u.wantGets(fromClient(0x82, 5))
 			c.hangUp()
 			u.hangUp()
 			receive(t, closed)
@@ -265,7 +265,7 @@ func TestConnectionsOfAnotherLoop(t *testing.T) {
 	closed := make(chan Result, 1)
 	second.Carry(Pair{Client: client, Upstream: upstream, Closed: func(result Result) { closed <- result }})
 	_, _ = farther.Write(fromUpstream(0x82, 7))
-	peer{far, t, "the client"}.gets(fromUpstream(0x82, 7))
+	peer{far, t, "the client"}.wantGets(fromUpstream(0x82, 7))
 	_, _ = far.Close(), farther.Close()
 	receive(t, closed)
 	closeNow(t, second)
@@ -282,10 +282,10 @@ func TestSleepingLoop(t *testing.T) {
 		pair Pair
 		test func(g *rig)
 	}{
-		"ping":          {Pair{Ping: 50 * time.Millisecond}, func(g *rig) { g.client.gets(pingFrame) }},
-		"early data":    {Pair{FromUpstream: fromUpstream(0x82, 5)}, func(g *rig) { g.client.gets(fromUpstream(0x82, 5)) }},
-		"from client":   {Pair{}, func(g *rig) { g.client.send(fromClient(0x82, 5)); g.upstream.gets(fromClient(0x82, 5)) }},
-		"from upstream": {Pair{}, func(g *rig) { g.upstream.send(fromUpstream(0x82, 5)); g.client.gets(fromUpstream(0x82, 5)) }},
+		"ping":          {Pair{Ping: 50 * time.Millisecond}, func(g *rig) { g.client.wantGets(pingFrame) }},
+		"early data":    {Pair{FromUpstream: fromUpstream(0x82, 5)}, func(g *rig) { g.client.wantGets(fromUpstream(0x82, 5)) }},
+		"from client":   {Pair{}, func(g *rig) { g.client.send(fromClient(0x82, 5)); g.upstream.wantGets(fromClient(0x82, 5)) }},
+		"from upstream": {Pair{}, func(g *rig) { g.upstream.send(fromUpstream(0x82, 5)); g.client.wantGets(fromUpstream(0x82, 5)) }},
 		"end":           {Pair{}, func(g *rig) { g.endAndWait() }},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 // ends after they hang up.
 func (g *rig) endsCleanly(by Party, reason string) {
 	g.t.Helper()
-	g.client.ends()
-	g.upstream.ends()
+	g.client.wantEnd()
+	g.upstream.wantEnd()
 	g.client.hangUp()
 	g.upstream.hangUp()
 	g.waitClosed(by, reason)
@@ -28,12 +28,12 @@ func TestEndBetweenFrames(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
 		g.client.send(fromClient(0x82, 300))
-		g.upstream.gets(fromClient(0x82, 300))
+		g.upstream.wantGets(fromClient(0x82, 300))
 		g.upstream.send(fromUpstream(0x82, 300))
-		g.client.gets(fromUpstream(0x82, 300))
+		g.client.wantGets(fromUpstream(0x82, 300))
 		go g.endAndWait()
-		g.client.gets(endFrame)
-		g.getsMasked(endFrame)
+		g.client.wantGets(endFrame)
+		g.wantMasked(endFrame)
 		g.endsCleanly(TheOwner, "ended")
 	})
 }
@@ -43,8 +43,8 @@ func TestEndOfAnIdleTunnel(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
 		go g.endAndWait()
-		g.client.gets(endFrame)
-		g.getsMasked(endFrame)
+		g.client.wantGets(endFrame)
+		g.wantMasked(endFrame)
 		g.endsCleanly(TheOwner, "ended")
 	})
 }
@@ -56,9 +56,9 @@ func TestEndInsideTheClientsFrame(t *testing.T) {
 		g := newRig(t, w, Pair{})
 		f := fromClient(0x82, 300)
 		g.client.send(f[:100])
-		g.upstream.gets(f[:100])
+		g.upstream.wantGets(f[:100])
 		go g.endAndWait()
-		g.client.gets(endFrame)
+		g.client.wantGets(endFrame)
 		g.client.send(f[100:], fromClient(0x82, 5))
 		g.endsCleanly(TheOwner, "ended")
 	})
@@ -71,10 +71,10 @@ func TestEndInsideTheClientsHead(t *testing.T) {
 		g := newRig(t, w, Pair{})
 		f := fromClient(0x82, 300)
 		g.client.send(fromClient(0x81, 2), f[:7])
-		g.upstream.gets(fromClient(0x81, 2))
+		g.upstream.wantGets(fromClient(0x81, 2))
 		go g.endAndWait()
-		g.client.gets(endFrame)
-		g.getsMasked(endFrame)
+		g.client.wantGets(endFrame)
+		g.wantMasked(endFrame)
 		g.client.send(f[7:])
 		g.endsCleanly(TheOwner, "ended")
 	})
@@ -87,19 +87,19 @@ func TestEndInsideTheUpstreamsFrame(t *testing.T) {
 		g := newRig(t, w, Pair{})
 		f := fromUpstream(0x82, 300)
 		g.upstream.send(f[:100])
-		g.client.gets(f[:100])
+		g.client.wantGets(f[:100])
 		frameSent := make(chan struct{})
 		g.End(endFrame, func() { close(frameSent) })
-		g.getsMasked(endFrame)
+		g.wantMasked(endFrame)
 		select {
 		case <-frameSent:
 			t.Error("End called back inside a frame")
 		default:
 		}
 		g.upstream.send(f[100:200])
-		g.client.gets(f[100:200])
+		g.client.wantGets(f[100:200])
 		g.upstream.send(f[200:], fromUpstream(0x82, 5))
-		g.client.gets(f[200:], endFrame)
+		g.client.wantGets(f[200:], endFrame)
 		receive(t, frameSent)
 		g.endsCleanly(TheOwner, "ended")
 	})
@@ -116,13 +116,13 @@ func TestEndInsideAFrameThatIsNeverFinished(t *testing.T) {
 		f := fromUpstream(0x82, 300)
 		start := time.Now() // before the frame: a busy loop may see End with the time of an earlier event
 		g.upstream.send(f[:100])
-		g.client.gets(f[:100])
+		g.client.wantGets(f[:100])
 		g.endAndWait()
 		if d := time.Since(start); d < w.grace/2 || w.pipe && d > w.grace/2 {
 			t.Errorf("given up after %v, want %v", d, w.grace/2)
 		}
-		g.client.ends()
-		g.client.isCut()
+		g.client.wantEnd()
+		g.client.wantCut()
 		g.waitClosed(TheOwner, "ended")
 		if d := time.Since(start); d < w.grace || w.pipe && d > w.grace {
 			t.Errorf("closed after %v, want %v", d, w.grace)
@@ -135,9 +135,9 @@ func TestEndAfterACloseFrame(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w transport) {
 		g := newRig(t, w, Pair{})
 		g.client.send(fromClient(0x88, 2))
-		g.upstream.gets(fromClient(0x88, 2))
+		g.upstream.wantGets(fromClient(0x88, 2))
 		g.upstream.send(fromUpstream(0x88, 2))
-		g.client.gets(fromUpstream(0x88, 2))
+		g.client.wantGets(fromUpstream(0x88, 2))
 		g.endAndWait()
 		g.endsCleanly(TheClient, "close")
 	})
@@ -150,11 +150,11 @@ func TestEndInsideTheUpstreamsCloseFrame(t *testing.T) {
 		g := newRig(t, w, Pair{})
 		f := fromUpstream(0x88, 20)
 		g.upstream.send(f[:10])
-		g.client.gets(f[:10])
+		g.client.wantGets(f[:10])
 		go g.endAndWait()
-		g.getsMasked(endFrame)
+		g.wantMasked(endFrame)
 		g.upstream.send(f[10:])
-		g.client.gets(f[10:])
+		g.client.wantGets(f[10:])
 		g.endsCleanly(TheUpstream, "close")
 	})
 }
@@ -167,8 +167,8 @@ func TestEndTwice(t *testing.T) {
 			g.endAndWait()
 			g.End(wsframe.AppendClose(nil, 1000, "again"), func() { t.Error("the second End called back") })
 		}()
-		g.client.gets(endFrame)
-		g.getsMasked(endFrame)
+		g.client.wantGets(endFrame)
+		g.wantMasked(endFrame)
 		g.endsCleanly(TheOwner, "ended")
 	})
 }
@@ -185,11 +185,11 @@ func TestEndAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		if bytes.HasPrefix(early, got) { // it came first
-			g.client.gets(early[len(got):], endFrame)
+			g.client.wantGets(early[len(got):], endFrame)
 		} else if !bytes.Equal(got, endFrame) {
 			t.Errorf("the client got % x, want % x", got, endFrame)
 		}
-		g.getsMasked(endFrame)
+		g.wantMasked(endFrame)
 		g.endsCleanly(TheOwner, "ended")
 	})
 }
@@ -214,15 +214,15 @@ func TestEndAfterTheUpstreamHasLeft(t *testing.T) {
 		g := newRig(t, w, Pair{})
 		g.upstream.send(fromUpstream(0x88, 2))
 		g.upstream.closeWrite()
-		g.client.gets(fromUpstream(0x88, 2))
-		g.client.ends()
+		g.client.wantGets(fromUpstream(0x88, 2))
+		g.client.wantEnd()
 		start := time.Now()
 		g.endAndWait()
 		if d := time.Since(start); w.pipe && d > 0 {
 			t.Errorf("End called back after %v, want at once", d)
 		}
-		g.getsMasked(endFrame)
-		g.upstream.ends()
+		g.wantMasked(endFrame)
+		g.upstream.wantEnd()
 		g.client.hangUp()
 		g.upstream.hangUp()
 		g.waitClosed(TheUpstream, "close")
@@ -238,10 +238,10 @@ func TestEndWithoutHalfClose(t *testing.T) {
 		g := newRig(t, w, Pair{})
 		start := time.Now()
 		go g.endAndWait()
-		g.client.gets(endFrame)
-		g.getsMasked(endFrame)
-		g.client.isCut()
-		g.upstream.isCut()
+		g.client.wantGets(endFrame)
+		g.wantMasked(endFrame)
+		g.client.wantCut()
+		g.upstream.wantCut()
 		g.waitClosed(TheOwner, "ended")
 		if d := time.Since(start); d > 0 {
 			t.Errorf("the tunnel closed after %v, want at once", d)
@@ -266,7 +266,7 @@ func TestEndWhileTheClientDoesNotRead(t *testing.T) {
 		}
 		start := time.Now()
 		g.endAndWait()
-		g.getsMasked(endFrame)
+		g.wantMasked(endFrame)
 		if d := time.Since(start); w.pipe && d > w.grace/2 {
 			t.Errorf("given up after %v, want %v", d, w.grace/2)
 		}
@@ -294,8 +294,8 @@ func TestEndWhileTheUpstreamDoesNotRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		go g.endAndWait()
-		g.client.gets(endFrame)
-		g.client.ends()
+		g.client.wantGets(endFrame)
+		g.client.wantEnd()
 		g.waitClosed(TheOwner, "ended")
 		g.client.hangUp()
 		receive(t, flooded)
@@ -355,14 +355,14 @@ func TestRelayCloses(t *testing.T) {
 		r := newRelay(t, Grace, eventloop.Options{Loops: 1, Portable: w.portable})
 		g := rigOf(t, r, w, Pair{})
 		g.client.send(fromClient(0x82, 300))
-		g.upstream.gets(fromClient(0x82, 300))
+		g.upstream.wantGets(fromClient(0x82, 300))
 		closeNow(t, r)
 		w.meet = nil // the loops of a closed relay accept and await no connection
 		late := rigOf(t, r, w, Pair{})
 		for _, g := range []*rig{g, late} {
 			g.waitClosed(TheRelay, "cut")
-			g.client.isCut()
-			g.upstream.isCut()
+			g.client.wantCut()
+			g.upstream.wantCut()
 			g.endAndWait()
 		}
 	})
@@ -397,10 +397,10 @@ func TestEndCallbackOfACutTunnel(t *testing.T) {
 		g := rigOf(t, r, w, Pair{})
 		frame := fromUpstream(0x82, 300)
 		g.upstream.send(frame[:100])
-		g.client.gets(frame[:100])
+		g.client.wantGets(frame[:100])
 		frameSent := make(chan struct{})
 		g.End(endFrame, func() { close(frameSent) })
-		g.getsMasked(endFrame)
+		g.wantMasked(endFrame)
 		closeNow(t, r)
 		receive(t, frameSent)
 		g.waitClosed(TheOwner, "ended")

@@ -86,7 +86,7 @@ func TestG15_ClosingKeepsWhatIsOnItsWay(t *testing.T) {
 		passOn(fromUpstream(0x88, 20))
 		closeNow(t, r)
 		g.waitClosed(TheUpstream, "close")
-		g.client.gets(all)
-		g.client.ends()
+		g.client.wantGets(all)
+		g.client.wantEnd()
 	})
 }

@@ -26,7 +26,7 @@ func TestNothingOfTheClientAfterEnd(t *testing.T) {
 		t.Run(w.name, func(t *testing.T) {
 			g := newRig(t, w, Pair{})
 			g.client.send(fromClient(0x82, 3)) // the loop has the tunnel once this is through
-			g.upstream.gets(fromClient(0x82, 3))
+			g.upstream.wantGets(fromClient(0x82, 3))
 			d := g.driver.(*loopDriver)
 			frameSent := make(chan struct{})
 			d.loop.Post(func() {
@@ -35,8 +35,8 @@ func TestNothingOfTheClientAfterEnd(t *testing.T) {
 				d.Event(d.sockets[client].FD(), eventloop.Readable)
 			})
 			receive(t, frameSent)
-			g.getsMasked(endFrame)
-			g.client.gets(endFrame)
+			g.wantMasked(endFrame)
+			g.client.wantGets(endFrame)
 		})
 	}
 }
@@ -86,7 +86,7 @@ func TestStart(t *testing.T) {
 func TestLoopForgetsATunnel(t *testing.T) {
 	g := newRig(t, transports[3], Pair{Ping: time.Minute})
 	g.client.send(fromClient(0x82, 5))
-	g.upstream.gets(fromClient(0x82, 5))
+	g.upstream.wantGets(fromClient(0x82, 5))
 	d := g.driver.(*loopDriver)
 	known := func() (sockets, timers int) {
 		g.inDriver(func(*core) {
@@ -218,11 +218,11 @@ func TestCarryWithoutDescriptors(t *testing.T) {
 			}
 			client, server := peer{far, t, "the client"}, peer{farther, t, "the upstream"}
 			client.send(fromClient(0x82, 5))
-			server.gets(fromClient(0x82, 5))
+			server.wantGets(fromClient(0x82, 5))
 			server.send(fromUpstream(0x82, 5))
-			client.gets(fromUpstream(0x82, 5))
+			client.wantGets(fromUpstream(0x82, 5))
 			client.hangUp()
-			server.ends()
+			server.wantEnd()
 			server.hangUp()
 			receive(t, closed)
 			until(t, "no descriptor more is open than before", func() bool { return descriptors(t) == before })
@@ -259,7 +259,7 @@ func TestTurnEnds(t *testing.T) {
 			t.Errorf("in the end: read %d bytes, want %d; another turn is due: %v", got, len(all), d.queued[client])
 		}
 	})
-	g.upstream.gets(all)
+	g.upstream.wantGets(all)
 }
 
 // TestLagOfABlockedClient checks that the client is behind while its socket is
@@ -317,7 +317,7 @@ func TestBorrowedBuffer(t *testing.T) {
 			t.Errorf("%d bytes are pending, buffer kept: %v; want neither", len(l.pending), d.borrowed[upstream] != nil)
 		}
 	})
-	g.client.gets(frame)
+	g.client.wantGets(frame)
 }
 
 // A lease counts how often it was released.
@@ -350,7 +350,7 @@ func TestCarryKeepsTheLease(t *testing.T) {
 			})
 			u := peer{far, t, "the upstream"}
 			c.send(fromClient(0x82, 5))
-			u.gets(fromClient(0x82, 5))
+			u.wantGets(fromClient(0x82, 5))
 			if n := held.Load(); n != 0 {
 				t.Errorf("released %d times while the tunnel is open, want 0", n)
 			}

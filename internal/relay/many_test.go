@@ -36,9 +36,9 @@ func (g *rig) runRandomly(rnd *rand.Rand) {
 		// A pipe has no buffer, and the relay holds at most smallRead.
 		f, back := fromClient(0x82, rnd.IntN(4000)), fromUpstream(0x82, rnd.IntN(4000))
 		g.client.send(f)
-		g.upstream.gets(f)
+		g.upstream.wantGets(f)
 		g.upstream.send(back)
-		g.client.gets(back)
+		g.client.wantGets(back)
 	}
 	if part := rnd.IntN(10); part > 0 { // inside a frame
 		if p := g.client; rnd.IntN(2) > 0 {

@@ -59,7 +59,7 @@ func TestG15_PongsDoNotResetTheUpstream(t *testing.T) {
 		if !bytes.Equal(got, all) {
 			t.Error("got different bytes than were sent")
 		}
-		g.client.ends()
+		g.client.wantEnd()
 		g.client.hangUp()
 		g.waitClosed(TheUpstream, "close")
 	})
@@ -78,15 +78,15 @@ func TestPongsOfAClientThatLags(t *testing.T) {
 		over   time.Duration // the time between the two halves of these bytes
 		out    bool
 	}{
-		"not behind":         {unsent: lag - 1},
-		"the kernel is full": {unsent: lag, out: true},
+		"not behind":         {unsent: lagBytes - 1},
+		"the kernel is full": {unsent: lagBytes, out: true},
 		"just now":           {lagged: lagTime - 1, out: true},
 		"a while ago":        {lagged: lagTime},
-		"much has come":      {took: lag, out: true},
-		"little has come":    {took: lag - 1},
-		"much, in pieces":    {took: lag, over: lagTime - 1, out: true},
-		"much, but slowly":   {took: lag, over: lagTime},
-		"the upstream pings": {pinged: true, unsent: lag, lagged: 1},
+		"much has come":      {took: lagBytes, out: true},
+		"little has come":    {took: lagBytes - 1},
+		"much, in pieces":    {took: lagBytes, over: lagTime - 1, out: true},
+		"much, but slowly":   {took: lagBytes, over: lagTime},
+		"the upstream pings": {pinged: true, unsent: lagBytes, lagged: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for cut := range len(pong) + 1 {
@@ -176,11 +176,11 @@ func TestPingDoesNotExtendABurst(t *testing.T) {
 		const early, ping = lagTime / 10, lagTime * 9 / 10
 		g := newRig(t, transports[0], Pair{Ping: ping})
 		time.Sleep(early)
-		burst := frameOf(t, lag, false)
+		burst := frameOf(t, lagBytes, false)
 		go g.upstream.send(burst)
-		g.client.gets(burst, pingFrame)
+		g.client.wantGets(burst, pingFrame)
 		time.Sleep(lagTime / 2) // the burst is older than lagTime now
 		g.client.send(fromClient(0x8A, 0))
-		g.upstream.gets(fromClient(0x8A, 0))
+		g.upstream.wantGets(fromClient(0x8A, 0))
 	})
 }

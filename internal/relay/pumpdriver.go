@@ -197,7 +197,7 @@ func (p *pumpDriver) write(s side) {
 	p.mu.Lock()
 	p.pumps[s].writing = false
 	now := p.now()
-	if s == upstream && now >= start+slowWrite && p.unsent(client) >= lag {
+	if s == upstream && now >= start+slowWrite && p.unsent(client) >= lagBytes {
 		p.core.lag.laggedAt = now
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {

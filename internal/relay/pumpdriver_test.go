@@ -63,13 +63,13 @@ func TestReadsGrow(t *testing.T) {
 		g := newRig(t, w, Pair{})
 		much, little := fromUpstream(0x82, 4*largeRead), fromUpstream(0x82, 5)
 		go g.upstream.send(much)
-		g.client.gets(much)
+		g.client.wantGets(much)
 		reads, _ := near.sizes()
 		if reads[0] != smallRead || slices.Max(reads) != largeRead {
 			t.Errorf("much: reads of %v bytes", reads)
 		}
 		g.upstream.send(little)
-		g.client.gets(little)
+		g.client.wantGets(little)
 		if reads, _ = near.sizes(); reads[len(reads)-1] != smallRead {
 			t.Errorf("little: reads of %v bytes", reads)
 		}
@@ -87,7 +87,7 @@ func TestWritesAreSplitAtTheEnd(t *testing.T) {
 		g := newRig(t, w, Pair{})
 		frame, bye := fromUpstream(0x82, 8*largeRead), fromClient(0x88, 2)
 		go g.upstream.send(frame)
-		g.client.gets(frame[:smallRead+100])
+		g.client.wantGets(frame[:smallRead+100])
 		if _, writes := near.sizes(); writes[len(writes)-1] != largeRead {
 			t.Fatalf("writes of %v bytes, want the last of %d", writes, largeRead)
 		}
@@ -95,8 +95,8 @@ func TestWritesAreSplitAtTheEnd(t *testing.T) {
 		if _, writes := near.sizes(); writes[len(writes)-1] != maxWrite {
 			t.Errorf("at the end writes of %v bytes, want the last of %d", writes, maxWrite)
 		}
-		g.client.gets(frame[smallRead+100:])
-		g.upstream.gets(bye)
+		g.client.wantGets(frame[smallRead+100:])
+		g.upstream.wantGets(bye)
 	})
 }
 
@@ -110,7 +110,7 @@ func TestPumpsLeaveNothing(t *testing.T) {
 			t.Errorf("the relay has %d tunnels", len(p.relay.pumped))
 		}
 		g.client.closeWrite()
-		g.upstream.ends()
+		g.upstream.wantEnd()
 		g.upstream.hangUp()
 		g.client.hangUp()
 		g.waitClosed(TheClient, "eof")
@@ -277,10 +277,10 @@ func TestSlowWritesAreLag(t *testing.T) {
 		unsent int
 		lags   bool
 	}{
-		"slow, and much waits":   {upstream, slowWrite, lag, true},
-		"slow, but little waits": {upstream, slowWrite, lag - 1, false},
-		"fast, but much waits":   {upstream, slowWrite - 1, lag, false},
-		"the upstream is slow":   {client, slowWrite, lag, false},
+		"slow, and much waits":   {upstream, slowWrite, lagBytes, true},
+		"slow, but little waits": {upstream, slowWrite, lagBytes - 1, false},
+		"fast, but much waits":   {upstream, slowWrite - 1, lagBytes, false},
+		"the upstream is slow":   {client, slowWrite, lagBytes, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
@@ -298,7 +298,7 @@ func TestSlowWritesAreLag(t *testing.T) {
 				time.Sleep(time.Second)
 				from.send(frame)
 				time.Sleep(tt.takes)
-				to.gets(frame)
+				to.wantGets(frame)
 				synctest.Wait()
 				p := g.driver.(*pumpDriver)
 				p.mu.Lock()

@@ -241,8 +241,8 @@ func (p peer) Write(b []byte) (int, error) {
 	return p.Conn.Write(b)
 }
 
-// gets fails the test unless the next bytes are b.
-func (p peer) gets(b ...[]byte) {
+// wantGets fails the test unless the next bytes are b.
+func (p peer) wantGets(b ...[]byte) {
 	p.t.Helper()
 	want := bytes.Join(b, nil)
 	got := make([]byte, len(want))
@@ -252,16 +252,16 @@ func (p peer) gets(b ...[]byte) {
 	}
 }
 
-// ends fails the test unless the stream ends here.
-func (p peer) ends() {
+// wantEnd fails the test unless the stream ends here.
+func (p peer) wantEnd() {
 	p.t.Helper()
 	if rest, err := io.ReadAll(p); len(rest) > 0 || err != nil {
 		p.t.Errorf("%s got %s, %v; want the end", p.name, brief(rest), err)
 	}
 }
 
-// isCut fails the test unless the stream ends or is reset here.
-func (p peer) isCut() {
+// wantCut fails the test unless the stream ends or is reset here.
+func (p peer) wantCut() {
 	p.t.Helper()
 	if rest, err := io.ReadAll(p); len(rest) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 		p.t.Errorf("%s got %s, %v; want the end or a reset", p.name, brief(rest), err)
@@ -434,8 +434,8 @@ func (g *rig) endAndWait() {
 
 var endFrame = wsframe.AppendClose(nil, 3000, "token_expired")
 
-// getsMasked fails the test unless the upstream gets frame, masked, next.
-func (g *rig) getsMasked(frame []byte) {
+// wantMasked fails the test unless the upstream gets frame, masked, next.
+func (g *rig) wantMasked(frame []byte) {
 	g.t.Helper()
 	got := make([]byte, len(frame)+4)
 	if _, err := io.ReadFull(g.upstream, got); err != nil {

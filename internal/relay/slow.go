@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	lag     = 16 << 10    // a client is behind if this many bytes for it are unsent, or arrived within lagTime
-	lagTime = time.Second // how long a client is treated as behind
+	lagBytes = 16 << 10    // a client lags if this many bytes for it are unsent, or arrived within lagTime
+	lagTime  = time.Second // how long it is then assumed to lag
 )
 
 // A lagTracker tracks whether the client is behind with what the upstream
@@ -19,7 +19,7 @@ const (
 type lagTracker struct {
 	laggedAt   time.Duration // when the client was last behind; 0: never
 	burstStart time.Duration // when burst was last 0
-	burst      uint16        // bytes from the upstream since burstStart, at most lag
+	burst      uint16        // bytes from the upstream since burstStart, at most lagBytes
 }
 
 // received records that n bytes came from the upstream. If many come within
@@ -28,14 +28,14 @@ func (t *lagTracker) received(n int, now time.Duration) {
 	if now >= t.burstStart+lagTime {
 		t.burst, t.burstStart = 0, now
 	}
-	if t.burst = uint16(min(int(t.burst)+n, lag)); t.burst == lag {
+	if t.burst = uint16(min(int(t.burst)+n, lagBytes)); t.burst == lagBytes {
 		t.laggedAt = now
 	}
 }
 
 // clientLags reports whether the client is behind.
 func (t *lagTracker) clientLags(d driver, now time.Duration) bool {
-	return t.laggedAt > 0 && now < t.laggedAt+lagTime || d.unsent(client) >= lag
+	return t.laggedAt > 0 && now < t.laggedAt+lagTime || d.unsent(client) >= lagBytes
 }
 
 // A drain tracks the progress of a tunnel that is ending. It is allocated

@@ -102,7 +102,7 @@ func TestG15_SlowReadersGetEverything(t *testing.T) {
 					sender.send(all)
 				}()
 				got := make([]byte, 0, len(all))
-				fast := func(n int) {
+				readFast := func(n int) {
 					t.Helper()
 					piece := make([]byte, n)
 					n, err := io.ReadFull(reader, piece)
@@ -121,7 +121,7 @@ func TestG15_SlowReadersGetEverything(t *testing.T) {
 					default:
 					}
 					if !returned || wsconn.Unsent(sender.Conn) > 0 {
-						fast(min(1<<13, len(all)-len(got)))
+						readFast(min(1<<13, len(all)-len(got)))
 					}
 				}
 				sender.hangUp()
@@ -129,12 +129,12 @@ func TestG15_SlowReadersGetEverything(t *testing.T) {
 				for len(got) < len(all) {
 					time.Sleep(pause)
 					_, _ = reader.Write(pong) // fails if the connection is closed
-					fast(min(piece, len(all)-len(got)))
+					readFast(min(piece, len(all)-len(got)))
 				}
 				if !bytes.Equal(got, all) {
 					t.Error("got different bytes than were sent")
 				}
-				reader.ends()
+				reader.wantEnd()
 				reader.hangUp()
 				if r := receive(t, g.results); r.By != 1+Party(from) || r.Reason != "close" && r.Reason != "reset" {
 					t.Error(r)
@@ -175,7 +175,7 @@ func TestSlowReadersSideBySide(t *testing.T) {
 			head := []byte{0x82, 127, 0, 0, 0, 0, 0, size >> 16, 0, 0}
 			sent := append(head, bytes.Repeat([]byte{byte('a' + i)}, size)...)
 			go func() { _, _ = g.upstream.Write(sent) }() // a failure shows below
-			g.client.gets(sent[:len(head)])
+			g.client.wantGets(sent[:len(head)])
 		}
 		got := make([]byte, piece)
 		for range size / piece {
@@ -205,10 +205,10 @@ func TestG15_ClientThatClosesGetsWhatIsOnItsWay(t *testing.T) {
 		g := newRig(t, w, Pair{})
 		sent, bye, last := g.fill(), fromClient(0x88, 20), fromUpstream(0x88, 20)
 		g.client.send(bye)
-		g.upstream.gets(bye)
-		g.client.gets(sent)
+		g.upstream.wantGets(bye)
+		g.client.wantGets(sent)
 		g.upstream.send(last)
-		g.client.gets(last)
+		g.client.wantGets(last)
 		g.client.hangUp()
 		g.upstream.hangUp()
 		g.waitClosed(TheClient, "close")

@@ -32,9 +32,9 @@ func inPipe(t *testing.T, waits time.Duration, serve func(net.Conn)) (*Socket, c
 func TestEndOfContextCutsHandshakeAtOnce(t *testing.T) {
 	for _, ends := range []time.Duration{0, watchAfter / 2, 5 * watchAfter} {
 		synctest.Test(t, func(t *testing.T) {
-			begun := time.Now()
+			started := time.Now()
 			_, _, err := inPipe(t, ends, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
-			if took := time.Since(begun); !errors.Is(err, errGone) || took > max(ends, watchAfter) {
+			if took := time.Since(started); !errors.Is(err, errGone) || took > max(ends, watchAfter) {
 				t.Errorf("the context ended after %s: %v after %s", ends, err, took)
 			}
 		})

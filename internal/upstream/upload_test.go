@@ -182,9 +182,9 @@ func TestStalledUploads(t *testing.T) {
 	}
 	t.Run("nothing is read", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			begun := time.Now()
+			started := time.Now()
 			_, err := ask(t, zeros{}, func(conn net.Conn) { _, _ = http.ReadRequest(bufio.NewReader(conn)) })
-			if took := time.Since(begun); !errors.Is(err, ErrTimeout) || took != within {
+			if took := time.Since(started); !errors.Is(err, ErrTimeout) || took != within {
 				t.Errorf("%v after %v", err, took)
 			}
 		})

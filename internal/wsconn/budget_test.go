@@ -25,9 +25,9 @@ func TestBudget(t *testing.T) {
 			if got.Len() != 100 || told != 1 || !errors.Is(err, errEnd) {
 				t.Errorf("got %d bytes, %d calls, %v", got.Len(), told, err)
 			}
-			begun := time.Now()
+			started := time.Now()
 			g.check(t, []byte(head), bye)
-			if d := time.Since(begun); d != 0 {
+			if d := time.Since(started); d != 0 {
 				t.Errorf("drained bytes over the budget for %v", d)
 			}
 		})

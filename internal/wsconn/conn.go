@@ -116,7 +116,7 @@ func (c *Conn) await() {
 // after Grace at the latest, and then onClosed is called. If the connection
 // has already ended, End does nothing.
 //
-// If the handler has not begun its response, it is notified immediately. It
+// If the handler has not started its response, it is notified immediately. It
 // may still send a response: a 101, followed by frame, or a complete plain
 // response.
 func (c *Conn) End(cause error, frame []byte, cancel func()) {

@@ -124,15 +124,15 @@ func TestReadWhileThePeerIsDrained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(false)
 		g.send(t, []byte(head))
-		begun := time.Now()
+		started := time.Now()
 		g.end()
 		<-g.conn.(half).shut
 		if !g.readMu.TryLock() {
 			t.Fatal("a reader waits until the peer has hung up")
 		}
 		g.readMu.Unlock()
-		if _, err := g.Read(make([]byte, 1)); !errors.Is(err, errEnd) || time.Since(begun) > 0 {
-			t.Errorf("Read: %v after %v", err, time.Since(begun))
+		if _, err := g.Read(make([]byte, 1)); !errors.Is(err, errEnd) || time.Since(started) > 0 {
+			t.Errorf("Read: %v after %v", err, time.Since(started))
 		}
 		g.check(t, []byte(head), bye)
 	})
@@ -207,9 +207,9 @@ func TestEndOfAHandlerThatHangsInsideAFrame(t *testing.T) {
 		g := newRig(true)
 		g.send(t, []byte(head))
 		g.send(t, text(300)[:7])
-		begun := time.Now()
+		started := time.Now()
 		g.endAndWait()
-		if d := time.Since(begun); d != Grace/2 {
+		if d := time.Since(started); d != Grace/2 {
 			t.Errorf("the end took %v, want %v", d, Grace/2)
 		}
 		if got := <-g.got; !bytes.Equal(got, append([]byte(head), text(300)[:7]...)) {
@@ -227,9 +227,9 @@ func TestEndOfAPeerThatDoesNotHangUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(false)
 		g.send(t, []byte(head))
-		begun := time.Now()
+		started := time.Now()
 		g.endAndWait()
-		if d := time.Since(begun); d != Grace {
+		if d := time.Since(started); d != Grace {
 			t.Errorf("the end took %v, want %v", d, Grace)
 		}
 		g.check(t, []byte(head), bye)
@@ -254,10 +254,10 @@ func TestEndOfAPeerThatDoesNotRead(t *testing.T) {
 		wrote <- err
 	}()
 	<-started
-	begun := time.Now()
+	ended := time.Now()
 	c.End(errEnd, bye, func() {})
 	<-closed
-	if d := time.Since(begun); d > Grace {
+	if d := time.Since(ended); d > Grace {
 		t.Errorf("the end took %v", d)
 	}
 	if err := <-wrote; err == nil {
@@ -281,7 +281,7 @@ func TestEndWakesTheReader(t *testing.T) {
 		g := newRig(false)
 		g.send(t, []byte(head))
 		read := make(chan error, 1)
-		begun := time.Now()
+		started := time.Now()
 		go func() {
 			_, err := g.Read(make([]byte, 1))
 			read <- err
@@ -291,7 +291,7 @@ func TestEndWakesTheReader(t *testing.T) {
 		if err := <-read; !errors.Is(err, errEnd) {
 			t.Errorf("Read: %v", err)
 		}
-		if d := time.Since(begun); d != 0 {
+		if d := time.Since(started); d != 0 {
 			t.Errorf("the reader was woken after %v", d)
 		}
 		// A handler cannot prolong the end.
@@ -371,9 +371,9 @@ func TestAnswersAreBounded(t *testing.T) {
 		server, client := net.Pipe()
 		defer client.Close()
 		r := NewResponse(New(server, func() {}))
-		begun := time.Now()
+		started := time.Now()
 		r.WriteHeader(http.StatusSwitchingProtocols)
-		if d := time.Since(begun); d != Grace {
+		if d := time.Since(started); d != Grace {
 			t.Errorf("the head was given up after %v, want %v", d, Grace)
 		}
 		conn, _, err := r.Hijack()

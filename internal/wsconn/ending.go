@@ -93,7 +93,7 @@ func (c *Conn) sendCloseFrame(f *ending) bool {
 	switch {
 	case f.over:
 	case c.out.broken:
-		// A plain response that had begun before the end is cut off. One that
+		// A plain response that had started before the end is cut off. One that
 		// began later is the handler's reaction to the end.
 		f.over = !f.early
 		f.cut = f.over

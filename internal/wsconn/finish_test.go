@@ -17,7 +17,7 @@ func TestFinishLingers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(false)
 		g.send(t, []byte(refusal))
-		begun := time.Now()
+		started := time.Now()
 		go g.Finish()
 		synctest.Wait()
 		select {
@@ -31,14 +31,14 @@ func TestFinishLingers(t *testing.T) {
 			t.Errorf("before the time is over: %v", err)
 		}
 		<-g.ended
-		if d := time.Since(begun); d != 500*time.Millisecond {
+		if d := time.Since(started); d != 500*time.Millisecond {
 			t.Errorf("closed after %v", d)
 		}
 		synctest.Wait()
 		if _, err := g.peer.Write([]byte("x")); !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("open after the end: %v", err)
 		}
-		g.finished(t)
+		g.wantFinished(t)
 	})
 }
 
@@ -48,12 +48,12 @@ func TestFinishOfAPeerThatHangsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)
 		g.send(t, []byte(refusal))
-		begun := time.Now()
+		started := time.Now()
 		g.Finish()
-		if d := time.Since(begun); d != 0 {
+		if d := time.Since(started); d != 0 {
 			t.Errorf("closed after %v", d)
 		}
-		g.finished(t)
+		g.wantFinished(t)
 	})
 }
 
@@ -63,11 +63,11 @@ func TestFinishAfterTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(false)
 		g.send(t, []byte(head))
-		begun := time.Now()
+		started := time.Now()
 		g.end()
 		g.Finish()
 		<-g.ended
-		if d := time.Since(begun); d != Grace {
+		if d := time.Since(started); d != Grace {
 			t.Errorf("the end took %v, want %v", d, Grace)
 		}
 		g.check(t, []byte(head), bye)
@@ -86,7 +86,7 @@ func TestEndBeforeAnAnswer(t *testing.T) {
 			read <- err
 		}()
 		synctest.Wait()
-		begun := time.Now()
+		started := time.Now()
 		g.end()
 		synctest.Wait()
 		if !g.canceled {
@@ -104,7 +104,7 @@ func TestEndBeforeAnAnswer(t *testing.T) {
 		g.send(t, []byte(refusal[len(refusal)-2:]))
 		g.Finish()
 		g.check(t, []byte(refusal))
-		if d := time.Since(begun); d != 0 {
+		if d := time.Since(started); d != 0 {
 			t.Errorf("closed after %v", d)
 		}
 	})
@@ -115,12 +115,12 @@ func TestEndBeforeAnAnswer(t *testing.T) {
 func TestEndBeforeAnAnswerThatDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(true)
-		begun := time.Now()
+		started := time.Now()
 		g.end()
 		synctest.Wait()
 		g.send(t, []byte(refusal))
 		g.check(t, []byte(refusal))
-		if d := time.Since(begun); d != Grace/2 {
+		if d := time.Since(started); d != Grace/2 {
 			t.Errorf("closed after %v", d)
 		}
 	})
@@ -138,9 +138,9 @@ func TestFinishBeforeTheEndHasBegun(t *testing.T) {
 	})
 }
 
-// finished checks the state after Finish: only the response was sent, and the
-// connection is closed.
-func (g *rig) finished(t *testing.T) {
+// wantFinished checks the state after Finish: only the response was sent, and
+// the connection is closed.
+func (g *rig) wantFinished(t *testing.T) {
 	t.Helper()
 	g.Finish()
 	g.end()

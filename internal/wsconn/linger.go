@@ -33,8 +33,8 @@ func (c *Conn) linger() {
 // drain discards what the peer sends until the peer closes the connection,
 // receives data too slowly, or End sets c.cut.
 func (c *Conn) drain() {
-	begun := time.Now()
-	deadline, sent := begun.Add(Grace), int64(Unsent(c.conn))
+	started := time.Now()
+	deadline, sent := started.Add(Grace), int64(Unsent(c.conn))
 	var progress Progress
 	for {
 		now := time.Now()
@@ -52,8 +52,8 @@ func (c *Conn) drain() {
 		}
 		now = time.Now()
 		unsent := Unsent(c.conn)
-		if progress.Enough(sent-int64(unsent), now.Sub(begun)) && unsent > 0 {
-			deadline = earlier(now.Add(Grace), begun.Add(MaxGrace))
+		if progress.Enough(sent-int64(unsent), now.Sub(started)) && unsent > 0 {
+			deadline = earlier(now.Add(Grace), started.Add(MaxGrace))
 		}
 	}
 }

@@ -72,8 +72,8 @@ func TestG15_CloseOverUnreadInput(t *testing.T) {
 // wait for the client.
 func TestReadWhileItLingers(t *testing.T) {
 	c, client, closed := closedOver(t, make([]byte, 1<<20))
-	for begun := time.Now(); !c.lingers.Load(); time.Sleep(time.Millisecond) {
-		if time.Since(begun) > 20*time.Second {
+	for started := time.Now(); !c.lingers.Load(); time.Sleep(time.Millisecond) {
+		if time.Since(started) > 20*time.Second {
 			t.Fatal("the connection does not linger")
 		}
 	}
@@ -98,14 +98,14 @@ func TestL4_EndCutsWhatLingers(t *testing.T) {
 	if _, err := io.ReadFull(client, make([]byte, 1<<10)); err != nil {
 		t.Fatal(err)
 	}
-	begun := time.Now()
+	started := time.Now()
 	for !c.lingers.Load() && Unsent(c.conn) > 0 {
 		time.Sleep(time.Millisecond)
 	}
 	c.End(net.ErrClosed, nil, func() {})
 	_ = c.Close()
 	<-closed
-	if took := time.Since(begun); took >= Grace {
+	if took := time.Since(started); took >= Grace {
 		t.Errorf("closed after %v", took)
 	}
 }

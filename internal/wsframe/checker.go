@@ -75,7 +75,7 @@ type Checker struct {
 	// message (RFC 7692 §6).
 	Deflate   bool
 	SkipPongs bool  // drop pongs that begin from now on; see Skip
-	closed    bool  // a close frame has begun
+	closed    bool  // a close frame has started
 	inControl bool  // the current frame is a control frame
 	skipping  bool  // the current frame is dropped
 	pinged    bool  // a ping was forwarded
@@ -116,7 +116,7 @@ type Checker struct {
 func (c *Checker) Check(p []byte, now time.Duration) (pass int, fault *Fault) {
 	at := 0
 	if c.skip = 0; c.skipping {
-		c.leave(0, p)
+		c.skipPong(0, p)
 		return 0, nil
 	}
 	for {
@@ -146,16 +146,16 @@ func (c *Checker) Check(p []byte, now time.Duration) (pass int, fault *Fault) {
 			return at, fault
 		}
 		if c.SkipPongs && head[0]&opcode == opPong {
-			c.leave(size, head[size:])
+			c.skipPong(size, head[size:])
 			return at, nil
 		}
 		at += size
 	}
 }
 
-// leave drops a pong: size bytes of its header, and the part of its payload
+// skipPong drops a pong: size bytes of its header, and the part of its payload
 // that is in p.
-func (c *Checker) leave(size int, p []byte) {
+func (c *Checker) skipPong(size int, p []byte) {
 	n := min(c.left, uint64(len(p))) // at most maxControl
 	c.left -= n
 	c.skip = uint8(size) + uint8(n)
@@ -183,7 +183,7 @@ func (c *Checker) Closed() bool { return c.closed }
 // Check, or 0.
 func (c *Checker) Used() time.Duration { return c.used }
 
-// Messages returns the number of messages whose last frame has begun.
+// Messages returns the number of messages whose last frame has started.
 func (c *Checker) Messages() int64 { return c.messages }
 
 // Tracker returns a Tracker at the end of the forwarded bytes.

@@ -28,14 +28,14 @@ const (
 // frame, or else an error of r or w.
 func ReadText(r *bufio.Reader, w io.Writer, maxBytes int) ([]byte, *Fault, error) {
 	rules := Checker{Client: true, MaxMessage: int64(maxBytes), MaxFragments: MaxFragments}
-	begun := time.Now()
+	started := time.Now()
 	var message []byte
 	for {
 		head, err := readHead(r)
 		if err != nil {
 			return nil, nil, err
 		}
-		if _, fault := rules.Check(head, time.Since(begun)); fault != nil {
+		if _, fault := rules.Check(head, time.Since(started)); fault != nil {
 			return nil, fault, nil
 		}
 		n, _ := payloadLen(head) // limited by the rules
@@ -49,7 +49,7 @@ func ReadText(r *bufio.Reader, w io.Writer, maxBytes int) ([]byte, *Fault, error
 			return nil, nil, io.ErrUnexpectedEOF
 		}
 		// Payload never violates a rule.
-		rules.Check(payload, time.Since(begun))
+		rules.Check(payload, time.Since(started))
 		mask(payload, head[len(head)-4:])
 		switch op := head[0] & opcode; {
 		case op == opClose:

@@ -29,7 +29,7 @@ type Tracker struct {
 // Boundary reports whether the stream is between two frames.
 func (t *Tracker) Boundary() bool { return t.nhead == 0 && t.left == 0 }
 
-// Closed reports whether a close frame has begun. No frame may follow it (RFC
+// Closed reports whether a close frame has started. No frame may follow it (RFC
 // 6455 §5.5.1).
 func (t *Tracker) Closed() bool { return t.close }
 
