@@ -22,7 +22,7 @@ import (
 
 // newGatewayWithProvider serves a gateway that trusts a provider. The
 // provider's users get a namespace, and only the roles of a Keycloak realm.
-func newGatewayWithProvider(t *testing.T, p *idptest.Provider, route proxy.Route) *proxied {
+func newGatewayWithProvider(t *testing.T, p *idptest.Provider, route proxy.Route) *gatewayTarget {
 	t.Helper()
 	provider := must(idp.New(idp.Config{
 		Preset: idp.Standard, Issuer: p.Issuer(), Audience: []string{"chat"}, Namespace: "idp", Profile: &token.Profile{Roles: "/realm_access/roles"},
@@ -49,7 +49,7 @@ func payload(t *testing.T, raw string) (claims map[string]any) {
 
 // backendHeader returns the header of the request that reached the backend,
 // which must be the only one.
-func (x *proxied) backendHeader(t *testing.T, how string) http.Header {
+func (x *gatewayTarget) backendHeader(t *testing.T, how string) http.Header {
 	t.Helper()
 	seen := x.takeRequests()
 	if len(seen) != 1 {
@@ -154,7 +154,7 @@ func TestG4_DownstreamSeesTheNamespace(t *testing.T) {
 // Other claims of the token change nothing.
 func TestG5_RolesAndScopesOnlyAsMapped(t *testing.T) {
 	p := idptest.New(t)
-	behind := func(change func(*proxy.Route)) *proxied {
+	behind := func(change func(*proxy.Route)) *gatewayTarget {
 		route := proxy.Route{Path: "/", Assertion: "X-Client-Token", Headers: map[string]string{"X-Roles": "roles", "X-Scope": "scope", "X-Scp": "scp"}}
 		change(&route)
 		return newGatewayWithProvider(t, p, route)
@@ -203,7 +203,7 @@ func TestG5_RolesAndScopesOnlyAsMapped(t *testing.T) {
 					t.Errorf("the backend gets %v, %v", h, asserted)
 				}
 			}
-			for _, x := range []*proxied{byRole, byTwin, byScope, byScp} {
+			for _, x := range []*gatewayTarget{byRole, byTwin, byScope, byScp} {
 				x.wantRefused(t, raw, want)
 			}
 		})

@@ -174,7 +174,7 @@ func TestG10_AnswerToForwardedPreflight(t *testing.T) {
 		w.WriteHeader(http.StatusOK)
 		_, _ = io.WriteString(w, "secret")
 		h.Set("X-After", "1")
-	}, func(t *testing.T, x *proxied) {
+	}, func(t *testing.T, x *gatewayTarget) {
 		a := x.do(t, "OPTIONS", "/x", "", preflight(origin, "PUT")...)
 		a.Header.Del("Date")
 		a.Header.Del("Content-Length")
@@ -216,7 +216,7 @@ func TestG10_Trailers(t *testing.T) {
 		h.Set(http.TrailerPrefix+"Access-Control-Allow-Origin", "*")
 		h.Set(http.TrailerPrefix+"Access-Control-Allow-Credentials", "true")
 		h.Set(http.TrailerPrefix+"X-After", "1")
-	}, func(t *testing.T, x *proxied) {
+	}, func(t *testing.T, x *gatewayTarget) {
 		for _, query := range []string{"announced", "none"} {
 			a := x.do(t, "GET", "/?"+query, "", "Origin: "+origin, "TE: trailers")
 			if diff := cmp.Diff(http.Header{"X-After": {"1"}}, a.Trailer); diff != "" || a.body != "hello" {

@@ -32,7 +32,7 @@ func TestH14_ExtendedCONNECT(t *testing.T) {
 
 // extendedConnect requests a socket by an extended CONNECT. The gateway must
 // reset the stream.
-func (x *proxied) extendedConnect(t *testing.T) {
+func (x *gatewayTarget) extendedConnect(t *testing.T) {
 	t.Helper()
 	config := x.client.Transport.(*http.Transport).TLSClientConfig.Clone()
 	config.NextProtos = []string{"h2"}

@@ -19,7 +19,7 @@ type browser struct {
 }
 
 // logIn logs in the demo user with cookies.
-func (x *proxied) logIn(t *testing.T) browser {
+func (x *gatewayTarget) logIn(t *testing.T) browser {
 	t.Helper()
 	a := x.do(t, "POST", "/auth/login", `{"username":"test","password":"test","cookies":true}`, asJSON)
 	var values struct {

@@ -16,7 +16,7 @@ import (
 )
 
 // dialTLS opens a TLS connection for HTTP/1.1.
-func (x *proxied) dialTLS(t *testing.T) *tls.Conn {
+func (x *gatewayTarget) dialTLS(t *testing.T) *tls.Conn {
 	t.Helper()
 	config := x.client.Transport.(*http.Transport).TLSClientConfig.Clone()
 	config.ServerName, config.NextProtos = "127.0.0.1", []string{"http/1.1"}

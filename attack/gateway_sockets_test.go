@@ -75,7 +75,7 @@ func TestG1_PublicRouteWithoutSockets(t *testing.T) {
 
 // wantNoSocket checks that a handshake is refused over HTTP, that the
 // connection closes, and that nothing reaches the backend.
-func (x *proxied) wantNoSocket(t *testing.T, name, raw string, want wsauth.Reason) {
+func (x *gatewayTarget) wantNoSocket(t *testing.T, name, raw string, want wsauth.Reason) {
 	t.Helper()
 	a := x.send(t, raw)
 	if !strings.Contains(a.body, `"`+string(want)+`"`) || !a.Close {

@@ -23,9 +23,9 @@ import (
 	"wsauth/token"
 )
 
-// A proxied is a gateway on loopback with the backend behind it. takeRequests
-// returns the requests that have reached the backend.
-type proxied struct {
+// A gatewayTarget is a gateway on loopback with the backend behind it.
+// takeRequests returns the requests that have reached the backend.
+type gatewayTarget struct {
 	*target
 	gateway *gateway.Gateway
 	url     string
@@ -34,7 +34,7 @@ type proxied struct {
 
 // newGateway serves a gateway whose routes lead to one backend. Without routes,
 // the gateway guards / and leaves /public/ open.
-func newGateway(t *testing.T, routes ...proxy.Route) *proxied {
+func newGateway(t *testing.T, routes ...proxy.Route) *gatewayTarget {
 	t.Helper()
 	return newGatewayOf(t, gateway.Config{Routes: routes}, respond)
 }
@@ -42,9 +42,9 @@ func newGateway(t *testing.T, routes ...proxy.Route) *proxied {
 // newGatewayOf serves a gateway with the configuration c. It sets the keys, the
 // routes and their upstreams where c leaves them empty. The backend records
 // each request and calls serve.
-func newGatewayOf(t *testing.T, c gateway.Config, serve http.HandlerFunc) *proxied {
+func newGatewayOf(t *testing.T, c gateway.Config, serve http.HandlerFunc) *gatewayTarget {
 	t.Helper()
-	x := &proxied{target: &target{log: new(wstest.Log)}}
+	x := &gatewayTarget{target: &target{log: new(wstest.Log)}}
 	backend := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x.record(r)
 		serve(w, r)
@@ -96,7 +96,7 @@ func newGatewayOf(t *testing.T, c gateway.Config, serve http.HandlerFunc) *proxi
 }
 
 // newGatewayOverTLS is like newGatewayOf, with TLS. The client uses HTTP/2.
-func newGatewayOverTLS(t *testing.T, c gateway.Config, serve http.HandlerFunc) *proxied {
+func newGatewayOverTLS(t *testing.T, c gateway.Config, serve http.HandlerFunc) *gatewayTarget {
 	t.Helper()
 	certServer := httptest.NewTLSServer(nil)
 	t.Cleanup(certServer.Close)
@@ -110,14 +110,14 @@ func newGatewayOverTLS(t *testing.T, c gateway.Config, serve http.HandlerFunc) *
 
 // inBothProtocols runs f with a gateway that uses HTTP/1.1 without TLS, and
 // with one that uses HTTP/2.
-func inBothProtocols(t *testing.T, c gateway.Config, serve http.HandlerFunc, f func(t *testing.T, x *proxied)) {
+func inBothProtocols(t *testing.T, c gateway.Config, serve http.HandlerFunc, f func(t *testing.T, x *gatewayTarget)) {
 	t.Helper()
 	t.Run("http1", func(t *testing.T) { f(t, newGatewayOf(t, c, serve)) })
 	t.Run("http2", func(t *testing.T) { f(t, newGatewayOverTLS(t, c, serve)) })
 }
 
 // do sends a request with the gateway's client and reads the answer.
-func (x *proxied) do(t *testing.T, method, path, body string, lines ...string) *answer {
+func (x *gatewayTarget) do(t *testing.T, method, path, body string, lines ...string) *answer {
 	t.Helper()
 	client := logintest.Client{T: t, URL: x.url, HTTP: x.client}
 	a := client.Send(method, path, strings.NewReader(body), append([]string{"Host: " + host}, lines...)...)
@@ -125,7 +125,7 @@ func (x *proxied) do(t *testing.T, method, path, body string, lines ...string) *
 }
 
 // socket opens a socket through the gateway.
-func (x *proxied) socket(t *testing.T, path string, lines ...string) *wstest.Client {
+func (x *gatewayTarget) socket(t *testing.T, path string, lines ...string) *wstest.Client {
 	t.Helper()
 	a := x.send(t, upgrade(path, lines...))
 	if a.StatusCode != http.StatusSwitchingProtocols {
@@ -135,7 +135,7 @@ func (x *proxied) socket(t *testing.T, path string, lines ...string) *wstest.Cli
 }
 
 // ticket requests a ticket for a path, as a page of the gateway does.
-func (x *proxied) ticket(t *testing.T, tok, path string, lines ...string) string {
+func (x *gatewayTarget) ticket(t *testing.T, tok, path string, lines ...string) string {
 	t.Helper()
 	body := fmt.Sprintf(`{"path":%q}`, path)
 	a := x.send(t, plain("POST", "/auth/ticket", append(lines, bearer(tok), "Content-Type: application/json", fmt.Sprintf("Content-Length: %d", len(body)))...)+body)
@@ -173,13 +173,13 @@ func gatewayTokenWith(t *testing.T, claims map[string]any) string {
 
 // forwarded sends a request to a gateway and returns the request that its
 // backend gets.
-func (x *proxied) forwarded(t *testing.T, raw string) string {
+func (x *gatewayTarget) forwarded(t *testing.T, raw string) string {
 	t.Helper()
 	return x.wantSuccess(t, x.send(t, raw))
 }
 
 // wantRefused checks that a request is refused and does not reach the backend.
-func (x *proxied) wantRefused(t *testing.T, raw string, status int) {
+func (x *gatewayTarget) wantRefused(t *testing.T, raw string, status int) {
 	t.Helper()
 	if a := x.send(t, raw); a.StatusCode != status {
 		t.Errorf("status %d, want %d; %s\n%s", a.StatusCode, status, a.body, x.log.Take())
@@ -191,7 +191,7 @@ func (x *proxied) wantRefused(t *testing.T, raw string, status int) {
 
 // wantStatus sends requests and checks the status of the answers. Only requests
 // that are answered with 200 may reach the backend.
-func (x *proxied) wantStatus(t *testing.T, requests map[string]int) {
+func (x *gatewayTarget) wantStatus(t *testing.T, requests map[string]int) {
 	t.Helper()
 	for raw, want := range requests {
 		first, _, _ := strings.Cut(raw, "\r\n")

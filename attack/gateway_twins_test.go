@@ -88,7 +88,7 @@ func TestTwins(t *testing.T) {
 
 // wantRedirected checks that the twin of a path is redirected to the path, and
 // opens no socket. It sends requests with the header lines, as changed by to.
-func (x *proxied) wantRedirected(t *testing.T, path string, to func(string) string, lines []string) {
+func (x *gatewayTarget) wantRedirected(t *testing.T, path string, to func(string) string, lines []string) {
 	t.Helper()
 	twin := path + "/"
 	if bare, ok := strings.CutSuffix(path, "/"); ok {
@@ -112,7 +112,7 @@ func (x *proxied) wantRedirected(t *testing.T, path string, to func(string) stri
 
 // wantLookalikesRefused checks that lookalikes of a path are refused. It sends
 // requests with the header lines, as changed by to.
-func (x *proxied) wantLookalikesRefused(t *testing.T, routes []proxy.Route, path string, to func(string) string, lines []string) {
+func (x *gatewayTarget) wantLookalikesRefused(t *testing.T, routes []proxy.Route, path string, to func(string) string, lines []string) {
 	t.Helper()
 	own := slices.IndexFunc(routes, func(r proxy.Route) bool { return (&url.URL{Path: r.Path}).EscapedPath() == path })
 	route := routes[own].Path

@@ -126,11 +126,11 @@ func TestClientBackOnline(t *testing.T) {
 	server.kill(t)
 	until[bool](page, comingBack)
 	server.again(t)
-	begun := len(page.requests())
+	before := len(page.requests())
 	dispatch(page, onLine(true))
 	dispatch(page, backOnline)
 	until[bool](page, socketOpen)
-	wantRefreshFirst(page, begun)
+	wantRefreshFirst(page, before)
 }
 
 // TestClientAfterASleep checks that the client refreshes before it reconnects
@@ -140,11 +140,11 @@ func TestClientAfterASleep(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way, func(t *testing.T) {
 			page := openPage(t, server, way)
-			begun := len(page.requests())
+			before := len(page.requests())
 			dispatch(page, hourLater)
 			dispatch(page, looksAgain)
 			until[bool](page, happened("The socket is open")+" === 2")
-			wantRefreshFirst(page, begun)
+			wantRefreshFirst(page, before)
 			if n := len(page.sockets()); n != 2 {
 				t.Errorf("%d sockets, want 2", n)
 			}

@@ -22,7 +22,7 @@ func TestCookieExample(t *testing.T) {
 	page := newTab(t)
 
 	page.open(server.url)
-	if diff := cmp.Diff(refused("Missing cookie access_token_cookie", 3000, "token_missing"), send(page)); diff != "" {
+	if diff := cmp.Diff(refusedEnd("Missing cookie access_token_cookie", 3000, "token_missing"), send(page)); diff != "" {
 		t.Errorf("before the login: %s", diff)
 	}
 
@@ -36,7 +36,7 @@ func TestCookieExample(t *testing.T) {
 	}
 	got := send(page)
 	wantLogin(t, got, accessClaims)
-	if shown := run[[]string](page, listed); !cmp.Equal(shown, got.Messages) {
+	if shown := run[[]string](page, listedMessages); !cmp.Equal(shown, got.Messages) {
 		t.Errorf("the page shows %q of the messages %q", shown, got.Messages)
 	}
 
@@ -46,7 +46,7 @@ func TestCookieExample(t *testing.T) {
 	} {
 		page.open(server.url)
 		run[string](page, `document.cookie = "`+attack.cookie+`"`)
-		if diff := cmp.Diff(refused(attack.text, 3003, "csrf_mismatch"), send(page)); diff != "" {
+		if diff := cmp.Diff(refusedEnd(attack.text, 3003, "csrf_mismatch"), send(page)); diff != "" {
 			t.Errorf("%s: %s", attack.name, diff)
 		}
 	}

@@ -13,7 +13,7 @@ func TestPageFitsAPhone(t *testing.T) {
 	server := startServer(t)
 	page := newTab(t)
 	page.do(chromedp.EmulateViewport(width, 844))
-	fits := func(what string) {
+	wantFits := func(what string) {
 		t.Helper()
 		if got := run[int](page, "document.documentElement.scrollWidth"); got > width {
 			t.Errorf("%s is %d pixels wide, want at most %d", what, got, width)
@@ -21,19 +21,19 @@ func TestPageFitsAPhone(t *testing.T) {
 	}
 	page.open(server.url)
 	until[bool](page, `document.querySelector("#attempt").options.length > 0`)
-	fits("the page before the login")
+	wantFits("the page before the login")
 	logIn(page, server, "token")
 	openSocket(page, "good")
 	until[bool](page, socketOpen)
 	until[bool](page, sessionCount+" === 1")
-	fits("the page with an open socket")
+	wantFits("the page with an open socket")
 	page.click("#stepup-button")
 	page.text("#stepup-title")
-	fits("the dialog")
+	wantFits("the dialog")
 	page.click("#stepup-cancel")
 	page.click("#everywhere-button")
 	wantEnd(page, "3000", "session_ended", "The session has ended")
-	fits("the page after the end")
+	wantFits("the page after the end")
 }
 
 // faint is an expression for the visible texts whose contrast is below 4.5 to 1
@@ -75,7 +75,7 @@ func TestPageIsReadable(t *testing.T) {
 		t.Run(scheme, func(t *testing.T) {
 			page := newTab(t)
 			page.prefer(scheme)
-			readable := func(what string) {
+			wantReadable := func(what string) {
 				t.Helper()
 				for _, text := range run[[]string](page, faint) {
 					t.Errorf("%s: %s", what, text)
@@ -85,7 +85,7 @@ func TestPageIsReadable(t *testing.T) {
 			page.set("#password", "wrong")
 			page.click("#login-button")
 			page.text("#login-error")
-			readable("a login that was refused")
+			wantReadable("a login that was refused")
 
 			logIn(page, server, "cookie")
 			page.click("#session-button")
@@ -96,27 +96,27 @@ func TestPageIsReadable(t *testing.T) {
 			page.click("#send-button")
 			until[string](page, `document.querySelector("#messages li:not(.system, .sent)")?.textContent`)
 			until[bool](page, `document.querySelectorAll("#sessions .sockets.open").length === 1`)
-			readable("an open socket")
+			wantReadable("an open socket")
 			page.click("#stepup-button")
 			page.text("#stepup-title")
-			readable("the dialog")
+			wantReadable("the dialog")
 			page.click("#stepup-cancel")
 			page.click("#close-button")
 			wantEnd(page, "1000", "done", "Closed normally")
-			readable("a calm end")
+			wantReadable("a calm end")
 			openSocket(page, "tampered")
 			wantEnd(page, "3003", "csrf_mismatch", "CSRF")
-			readable("a refused socket")
+			wantReadable("a refused socket")
 			page.click("#everywhere-button")
 			until[bool](page, loginForm)
-			readable("a login that is over")
+			wantReadable("a login that is over")
 
 			page.open(server.url + "/docs")
 			page.click("#login summary")
 			page.click("#login form button")
 			page.text("#login .result-head b")
 			page.click("#socket summary")
-			readable("the API page")
+			wantReadable("the API page")
 		})
 	}
 }

@@ -38,8 +38,9 @@ type tokens struct {
 
 var testUser = map[string]string{"username": "test", "password": "test"}
 
-// listed is an expression for the messages that the pages of the examples show.
-const listed = `[...document.querySelectorAll("#messages li")].map((li) => li.textContent)`
+// listedMessages is an expression for the messages that the pages of the
+// examples show.
+const listedMessages = `[...document.querySelectorAll("#messages li")].map((li) => li.textContent)`
 
 // wantLogin fails the test unless the socket sent the two messages of a login,
 // the second with the claims, and closed normally.
@@ -63,8 +64,8 @@ func wantLogin(t *testing.T, e end, claims map[string]any) {
 	}
 }
 
-// refused returns the end of a socket that sent an error and closed.
-func refused(text string, code int, reason string) end {
+// refusedEnd returns the end of a socket that sent an error and closed.
+func refusedEnd(text string, code int, reason string) end {
 	return end{Code: code, Reason: reason, Opened: true, Messages: []string{text}}
 }
 
@@ -81,33 +82,33 @@ func TestQueryExample(t *testing.T) {
 	type paste struct {
 		name, token string
 		claims      map[string]any // of the login; nil if there is none
-		refused     *end           // instead
+		refusedEnd  *end           // instead
 	}
 	refuse := func(text string, code int, reason string) *end {
-		e := refused(text, code, reason)
+		e := refusedEnd(text, code, reason)
 		return &e
 	}
 	checks := map[string]func(tokens) []paste{
 		"required": func(tk tokens) []paste {
 			return []paste{
 				{name: "access token", token: tk.Access, claims: accessClaims},
-				{name: "refresh token", token: tk.Refresh, refused: refuse(accessOnly, 3003, "wrong_token_type")},
-				{name: "no token", token: "", refused: refuse(missing, 3000, "token_missing")},
-				{name: "no JWT", token: "hello", refused: refuse("Not enough segments", 3000, "token_invalid")},
-				{name: "another's signature", token: tk.Access[:strings.LastIndex(tk.Access, ".")] + tk.Refresh[strings.LastIndex(tk.Refresh, "."):], refused: refuse("Signature verification failed", 3000, "token_invalid")},
+				{name: "refresh token", token: tk.Refresh, refusedEnd: refuse(accessOnly, 3003, "wrong_token_type")},
+				{name: "no token", token: "", refusedEnd: refuse(missing, 3000, "token_missing")},
+				{name: "no JWT", token: "hello", refusedEnd: refuse("Not enough segments", 3000, "token_invalid")},
+				{name: "another's signature", token: tk.Access[:strings.LastIndex(tk.Access, ".")] + tk.Refresh[strings.LastIndex(tk.Refresh, "."):], refusedEnd: refuse("Signature verification failed", 3000, "token_invalid")},
 			}
 		},
 		"optional": func(tk tokens) []paste {
 			return []paste{
 				{name: "access token", token: tk.Access, claims: accessClaims},
 				{name: "no token", token: ""},
-				{name: "refresh token", token: tk.Refresh, refused: refuse(accessOnly, 3003, "wrong_token_type")},
+				{name: "refresh token", token: tk.Refresh, refusedEnd: refuse(accessOnly, 3003, "wrong_token_type")},
 			}
 		},
 		"refresh": func(tk tokens) []paste {
 			return []paste{
 				{name: "refresh token", token: tk.Refresh, claims: refreshClaims},
-				{name: "access token", token: tk.Access, refused: refuse(refreshOnly, 3003, "wrong_token_type")},
+				{name: "access token", token: tk.Access, refusedEnd: refuse(refreshOnly, 3003, "wrong_token_type")},
 			}
 		},
 		"fresh": func(tk tokens) []paste {
@@ -128,12 +129,12 @@ func TestQueryExample(t *testing.T) {
 					page.set("#token", p.token)
 					page.click("#send")
 					got := page.lastEnd()
-					if shown := run[[]string](page, listed); !cmp.Equal(shown, got.Messages) {
+					if shown := run[[]string](page, listedMessages); !cmp.Equal(shown, got.Messages) {
 						t.Errorf("the page shows %q of the messages %q", shown, got.Messages)
 					}
-					if p.refused == nil {
+					if p.refusedEnd == nil {
 						wantLogin(t, got, p.claims)
-					} else if diff := cmp.Diff(*p.refused, got); diff != "" {
+					} else if diff := cmp.Diff(*p.refusedEnd, got); diff != "" {
 						t.Error(diff)
 					}
 				})

@@ -14,8 +14,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// A shown command is a command line in a text.
-type shown struct {
+// A shownCommand is a command line in a text.
+type shownCommand struct {
 	at    string // the file
 	words []string
 	span  bool // in a sentence, where it may only name the command
@@ -34,7 +34,7 @@ var (
 
 // shownCommands returns the commands of this program in the texts of the
 // project: pages, help, messages, comments of files and units.
-func shownCommands(t *testing.T) (all []shown) {
+func shownCommands(t *testing.T) (all []shownCommand) {
 	t.Helper()
 	root := filepath.Join("..", "..")
 	err := fs.WalkDir(os.DirFS(root), ".", func(name string, entry fs.DirEntry, err error) error {
@@ -91,7 +91,7 @@ func shownCommands(t *testing.T) (all []shown) {
 }
 
 // commandsOf returns the commands of this program in a line of a shell.
-func commandsOf(at, line string, span bool) (all []shown) {
+func commandsOf(at, line string, span bool) (all []shownCommand) {
 	for line != "" {
 		var rest string
 		if end := separator.FindStringIndex(line); end != nil {
@@ -109,7 +109,7 @@ func commandsOf(at, line string, span bool) (all []shown) {
 				continue
 			}
 			if i == 0 || words[0] == "sudo" || words[0] == "$" || strings.HasPrefix(strings.Join(words, " "), "go run ./cmd/wsauth") || regexp.MustCompile(`^[0-9*]`).MatchString(words[0]) {
-				all = append(all, shown{at, words[i+1:], span})
+				all = append(all, shownCommand{at, words[i+1:], span})
 			}
 			break
 		}

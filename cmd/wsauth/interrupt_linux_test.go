@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A waiting is a command that waits for input.
-type waiting struct {
+// A waitingCommand is a command that waits for input.
+type waitingCommand struct {
 	*testing.T
 	cmd    *exec.Cmd
 	stderr bytes.Buffer
@@ -26,18 +26,18 @@ type waiting struct {
 
 // startWaiting starts the command in its own folder, and kills it at the end of
 // the test.
-func startWaiting(t *testing.T, dir string, stdin *os.File, args ...string) *waiting {
+func startWaiting(t *testing.T, dir string, stdin *os.File, args ...string) *waitingCommand {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	w := &waiting{T: t, cmd: exec.CommandContext(ctx, "wsauth", args...)}
+	w := &waitingCommand{T: t, cmd: exec.CommandContext(ctx, "wsauth", args...)}
 	w.cmd.Dir, w.cmd.Stdin, w.cmd.Stderr = dir, stdin, &w.stderr
 	w.cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME=", goRace)
 	return w
 }
 
 // start starts the command, and waits until it has read all bytes of an input.
-func (w *waiting) start(input *os.File) {
+func (w *waitingCommand) start(input *os.File) {
 	w.Helper()
 	if err := w.cmd.Start(); err != nil {
 		w.Fatal(err)
@@ -48,9 +48,9 @@ func (w *waiting) start(input *os.File) {
 }
 
 // awaitInput waits until an input has unread bytes, or until it has none.
-func (w *waiting) awaitInput(input *os.File, some bool) {
+func (w *waitingCommand) awaitInput(input *os.File, some bool) {
 	w.Helper()
-	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
+	for started := time.Now(); ; time.Sleep(time.Millisecond) {
 		left, err := unix.IoctlGetInt(int(input.Fd()), unix.TIOCINQ)
 		if err != nil {
 			w.Fatal(err)
@@ -58,14 +58,14 @@ func (w *waiting) awaitInput(input *os.File, some bool) {
 		if left > 0 == some {
 			return
 		}
-		if time.Since(begun) > patience {
+		if time.Since(started) > patience {
 			w.Fatalf("%d bytes lie in the input", left)
 		}
 	}
 }
 
 // wantEnd checks that the command ends with the exit status of a signal.
-func (w *waiting) wantEnd(number syscall.Signal) {
+func (w *waitingCommand) wantEnd(number syscall.Signal) {
 	w.Helper()
 	err := w.cmd.Wait()
 	failed, _ := errors.AsType[*exec.ExitError](err)

@@ -54,8 +54,8 @@ func (c *sessionsCmd) Run(ctx context.Context) error {
 	return printList(os.Stdout, c.JSON, "USER\tSESSION\tSOCKETS\tSTARTED\tLAST USED\tFROM\tPROGRAM", merge(sessions, stored))
 }
 
-// A listed is a session in the output. Times are in seconds since 1970.
-type listed struct {
+// A listedSession is a session in the output. Times are in seconds since 1970.
+type listedSession struct {
 	Sub     string `json:"sub"`
 	SID     string `json:"sid,omitzero"`
 	JTI     string `json:"jti,omitzero"` // if there is no sid
@@ -69,7 +69,7 @@ type listed struct {
 	Agent   string `json:"agent,omitzero"` // for sessions of the store
 }
 
-func (l listed) row() string {
+func (l listedSession) row() string {
 	id := l.SID
 	if id == "" && l.JTI != "" {
 		id = "token " + l.JTI
@@ -84,11 +84,11 @@ func merge(sessions []adminapi.Session, stored []adminapi.StoredSession) []row {
 	isStored := map[string]bool{}
 	for _, l := range stored {
 		isStored[l.SID] = true
-		all = append(all, listed{Sub: l.Sub, SID: l.SID, Sockets: l.Sockets, Started: l.Started, Used: l.Used, Expires: l.Expires, Remote: l.Remote, Agent: l.Agent})
+		all = append(all, listedSession{Sub: l.Sub, SID: l.SID, Sockets: l.Sockets, Started: l.Started, Used: l.Used, Expires: l.Expires, Remote: l.Remote, Agent: l.Agent})
 	}
 	for _, s := range sessions {
 		if s.SID == "" || !isStored[s.SID] {
-			all = append(all, listed{Sub: s.Sub, SID: s.SID, JTI: s.JTI, Sockets: s.Sockets, Started: s.Opened, Remote: s.Remote})
+			all = append(all, listedSession{Sub: s.Sub, SID: s.SID, JTI: s.JTI, Sockets: s.Sockets, Started: s.Opened, Remote: s.Remote})
 		}
 	}
 	return all

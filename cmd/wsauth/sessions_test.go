@@ -52,7 +52,7 @@ func TestStoredAndOpenSessionsAreMerged(t *testing.T) {
 		[]adminapi.Session{{SID: "s1", Sockets: 2, Opened: 5}, {SID: "s3", Sockets: 1, Opened: 6}, {JTI: "j", Sockets: 1}, {Sockets: 1}},
 		[]adminapi.StoredSession{{SID: "s1", Sockets: 2, Started: 1, Used: 3}, {SID: "s2", Started: 2}},
 	)
-	want := []row{listed{SID: "s1", Sockets: 2, Started: 1, Used: 3}, listed{SID: "s2", Started: 2}, listed{SID: "s3", Sockets: 1, Started: 6}, listed{JTI: "j", Sockets: 1}, listed{Sockets: 1}}
+	want := []row{listedSession{SID: "s1", Sockets: 2, Started: 1, Used: 3}, listedSession{SID: "s2", Started: 2}, listedSession{SID: "s3", Sockets: 1, Started: 6}, listedSession{JTI: "j", Sockets: 1}, listedSession{Sockets: 1}}
 	if fmt.Sprint(all) != fmt.Sprint(want) {
 		t.Errorf("%v, want %v", all, want)
 	}

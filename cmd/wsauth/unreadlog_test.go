@@ -112,8 +112,9 @@ func (c *child) operate(args ...string) error {
 	return nil
 }
 
-// refused makes requests without a token, which the server refuses.
-func (c *child) refused(n int) {
+// requestWithoutToken makes n requests without a token, which the server
+// refuses.
+func (c *child) requestWithoutToken(n int) {
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
@@ -162,7 +163,7 @@ func openSocket(t *testing.T, c *child) {
 func TestG13_LogThatNobodyReads(t *testing.T) {
 	c := startChild(t, fmt.Sprintf("insecure_demo_user: true\nlog: {access: true, refusals_per_second: 0}\nroutes: [{path: /, upstream: '%s', refusal: close}]\n", echoServer(t)), "wsauth")
 	openSocket(t, c)
-	c.refused(6000) // 3 MB of lines
+	c.requestWithoutToken(6000) // 3 MB of lines
 	if err := c.echoed(t.Context(), nil); err != nil {
 		t.Fatal("no echo: ", err)
 	}
@@ -192,7 +193,7 @@ func TestG13_LogWhoseReaderIsGone(t *testing.T) {
 	c := startChild(t, fmt.Sprintf("insecure_demo_user: true\nmetrics: {listen: '127.0.0.1:0'}\nroutes: [{path: /, upstream: '%s'}]\n", echoServer(t)), "wsauth")
 	openSocket(t, c)
 	c.pipe.Close()
-	c.refused(8)
+	c.requestWithoutToken(8)
 	if err := c.echoed(t.Context(), nil); err != nil {
 		t.Fatal("no echo: ", err)
 	}
@@ -223,8 +224,8 @@ func TestG13_LogWhoseReaderIsGone(t *testing.T) {
 // seconds.
 func TestG13_EndWithALogThatNobodyReads(t *testing.T) {
 	c := startChild(t, "log: {refusals_per_second: 0}\nroutes: [{path: /, upstream: 'http://127.0.0.1:1'}]\n", "wsauth")
-	c.refused(2000)
-	begun := time.Now()
+	c.requestWithoutToken(2000)
+	started := time.Now()
 	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +237,7 @@ func TestG13_EndWithALogThatNobodyReads(t *testing.T) {
 			t.Error(err)
 		}
 	case <-time.After(10*time.Second + 2*stderrTimeout):
-		t.Fatalf("the server still runs %v after SIGTERM", time.Since(begun))
+		t.Fatalf("the server still runs %v after SIGTERM", time.Since(started))
 	}
 }
 
@@ -261,7 +262,7 @@ func TestG14_Refusals(t *testing.T) {
 			}
 		}
 	}()
-	c.refused(2000)
+	c.requestWithoutToken(2000)
 	if n := <-lines; n < 100 || n > 1000 { // a slow machine may need several seconds
 		t.Errorf("%d lines before one reports missing lines", n)
 	}

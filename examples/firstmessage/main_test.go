@@ -156,9 +156,9 @@ func TestSilence(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer conn.CloseNow()
-				begun := time.Now()
+				started := time.Now()
 				_, message, err := conn.Read(t.Context())
-				if took := time.Since(begun); websocket.CloseStatus(err) != 3008 || took != 10*time.Second {
+				if took := time.Since(started); websocket.CloseStatus(err) != 3008 || took != 10*time.Second {
 					t.Errorf("%q, %v after %v", message, err, took)
 				}
 			})

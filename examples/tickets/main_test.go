@@ -97,8 +97,8 @@ func (c client) open(ticket string) *websocket.Conn {
 	return conn
 }
 
-// echo fails the test unless the socket sends a message back.
-func (c client) echo(conn *websocket.Conn) {
+// wantEcho fails the test unless the socket sends a message back.
+func (c client) wantEcho(conn *websocket.Conn) {
 	c.t.Helper()
 	if err := conn.Write(c.ctx, websocket.MessageText, []byte("hello")); err != nil {
 		c.t.Fatal(err)
@@ -108,8 +108,9 @@ func (c client) echo(conn *websocket.Conn) {
 	}
 }
 
-// closed fails the test unless the socket is closed with this code and reason.
-func (c client) closed(conn *websocket.Conn, code websocket.StatusCode, reason string) {
+// wantClosed fails the test unless the socket is closed with this code and
+// reason.
+func (c client) wantClosed(conn *websocket.Conn, code websocket.StatusCode, reason string) {
 	c.t.Helper()
 	_, _, err := conn.Read(c.ctx)
 	if websocket.CloseStatus(err) != code || !strings.Contains(err.Error(), reason) {
@@ -121,9 +122,9 @@ func (c client) closed(conn *websocket.Conn, code websocket.StatusCode, reason s
 func TestTicketOpensOneSocket(t *testing.T) {
 	c := newClient(t)
 	ticket := c.ticket(c.login())
-	c.echo(c.open(ticket))
-	c.closed(c.open(ticket), 3000, "token_invalid")
-	c.closed(c.open("nonsense"), 3000, "token_invalid")
+	c.wantEcho(c.open(ticket))
+	c.wantClosed(c.open(ticket), 3000, "token_invalid")
+	c.wantClosed(c.open("nonsense"), 3000, "token_invalid")
 }
 
 // TestLogout checks that a logout closes the sockets of its session and
@@ -133,19 +134,19 @@ func TestLogout(t *testing.T) {
 	here, there := c.login(), c.login()
 	first, second, other := c.open(c.ticket(here)), c.open(c.ticket(here)), c.open(c.ticket(there))
 	for _, conn := range []*websocket.Conn{first, second, other} {
-		c.echo(conn)
+		c.wantEcho(conn)
 	}
 	unused := c.ticket(here)
 	if sockets := c.get("/logout", here, ""); sockets != 2.0 {
 		t.Errorf("%v sockets ended, not 2", sockets)
 	}
-	c.closed(first, 3000, "session_ended")
-	c.closed(second, 3000, "session_ended")
-	c.closed(c.open(unused), 3000, "token_revoked")
+	c.wantClosed(first, 3000, "session_ended")
+	c.wantClosed(second, 3000, "session_ended")
+	c.wantClosed(c.open(unused), 3000, "token_revoked")
 	if status, _ := c.post("/ticket", here, ""); status != http.StatusUnauthorized {
 		t.Errorf("a ticket after the logout: %d", status)
 	}
-	c.echo(other)
+	c.wantEcho(other)
 }
 
 // TestRefusals checks requests without valid credentials or with an invalid

@@ -224,7 +224,7 @@ func (c *Client) do(ctx context.Context, method, path string, body io.Reader, v 
 	case err != nil:
 		return c.unreachable(err)
 	case response.StatusCode != http.StatusOK:
-		return c.refused(response.StatusCode, text)
+		return c.refusalError(response.StatusCode, text)
 	case len(text) > maxAnswer:
 		return fmt.Errorf("the answer of %s is longer than %d bytes", c.where, maxAnswer)
 	}
@@ -257,8 +257,8 @@ func (c *Client) unreachable(err error) error {
 	return fmt.Errorf("ask the server: %w", err)
 }
 
-// refused returns the error for an answer that is not a success.
-func (c *Client) refused(status int, text []byte) error {
+// refusalError returns the error for an answer that is not a success.
+func (c *Client) refusalError(status int, text []byte) error {
 	var problem struct {
 		Detail string `json:"detail"`
 		Ended  bool   `json:"ended"`

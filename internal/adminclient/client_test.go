@@ -87,10 +87,10 @@ func TestTimeout(t *testing.T) {
 		defer far.Close()
 		defer near.Close()
 		transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return near, nil }}
-		begun := time.Now()
+		started := time.Now()
 		_, err := newClient("http://localhost", "HERE", "", transport).Status(t.Context())
-		if err == nil || err.Error() != "the server at HERE did not answer within 5s" || time.Since(begun) != requestTimeout {
-			t.Errorf("%v after %v", err, time.Since(begun))
+		if err == nil || err.Error() != "the server at HERE did not answer within 5s" || time.Since(started) != requestTimeout {
+			t.Errorf("%v after %v", err, time.Since(started))
 		}
 	})
 }

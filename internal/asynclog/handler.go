@@ -157,12 +157,12 @@ type refusals struct {
 
 	reporting sync.Mutex // held by flush, so that close waits for it
 
-	mu         sync.Mutex
-	begun      time.Time // beginning of the current second
-	taken      int       // lines in the current second
-	suppressed uint64    // since the last line with their number
-	timer      *time.Timer
-	closed     bool
+	mu          sync.Mutex
+	secondStart time.Time // beginning of the current second
+	taken       int       // lines in the current second
+	suppressed  uint64    // since the last line with their number
+	timer       *time.Timer
+	closed      bool
 }
 
 // take reports whether a refusal may be logged now.
@@ -172,8 +172,8 @@ func (r *refusals) take(now time.Time) bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if now.Sub(r.begun) >= time.Second {
-		r.begun, r.taken = now, 0
+	if now.Sub(r.secondStart) >= time.Second {
+		r.secondStart, r.taken = now, 0
 	}
 	if r.taken < r.perSecond {
 		r.taken++

@@ -212,11 +212,11 @@ func TestCloseIsBounded(t *testing.T) {
 		p := &pipe{stopped: make(chan struct{})}
 		h := New(Config{Writer: p, Format: text})
 		slog.New(h).Info("x")
-		begun := time.Now()
+		started := time.Now()
 		if h.Close(2 * time.Second) {
 			t.Error("Close reports that everything was written")
 		}
-		if took := time.Since(begun); took != 2*time.Second {
+		if took := time.Since(started); took != 2*time.Second {
 			t.Errorf("Close took %v", took)
 		}
 		slog.New(h).Info("late")
@@ -231,10 +231,10 @@ func TestCloseIsBounded(t *testing.T) {
 // TestCloseWaitsForTheReport checks that a pending report of refusals is
 // written before the log closes.
 func TestCloseWaitsForTheReport(t *testing.T) {
-	begun, proceed := make(chan struct{}), make(chan struct{})
+	started, proceed := make(chan struct{}), make(chan struct{})
 	var reported atomic.Uint64
 	r := &refusals{perSecond: 1, report: func(n uint64) {
-		close(begun)
+		close(started)
 		<-proceed
 		reported.Add(n)
 	}}
@@ -242,7 +242,7 @@ func TestCloseWaitsForTheReport(t *testing.T) {
 		r.take(time.Now())
 	}
 	go r.flush() // as the timer does
-	<-begun
+	<-started
 	closed := make(chan uint64, 1)
 	go func() {
 		r.close()

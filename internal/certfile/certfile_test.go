@@ -56,20 +56,20 @@ func TestReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inUse := func(what string, want []byte) {
+	wantInUse := func(what string, want []byte) {
 		t.Helper()
 		got, err := p.Get(nil)
 		if err != nil || string(got.Certificate[0]) != string(want) || string(p.Leaf().Raw) != string(want) {
 			t.Errorf("%s: another certificate, %v", what, err)
 		}
 	}
-	inUse("at first", first)
+	wantInUse("at first", first)
 	second := write(t, dir)
-	inUse("before Reload", first)
+	wantInUse("before Reload", first)
 	if err := p.Reload(); err != nil {
 		t.Error(err)
 	}
-	inUse("renewed", second)
+	wantInUse("renewed", second)
 	chain, private := mustRead(t, cert), mustRead(t, key)
 	for _, tt := range []struct {
 		what, want string
@@ -92,7 +92,7 @@ func TestReload(t *testing.T) {
 		} else if strings.Contains(err.Error(), "secret-text") || strings.Contains(err.Error(), "c2VjcmV0") {
 			t.Errorf("%s: the error shows the key: %v", tt.what, err)
 		}
-		inUse(tt.what, second)
+		wantInUse(tt.what, second)
 	}
 	if _, err := Open(filepath.Join(dir, "none.pem"), key); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)

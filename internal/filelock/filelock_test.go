@@ -62,9 +62,9 @@ func TestLockWaits(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "lock")
 		unlock := mustLock(t, path)
 		time.AfterFunc(Patience-time.Second, unlock)
-		begun := time.Now()
+		started := time.Now()
 		mustLock(t, path)()
-		if waited := time.Since(begun); waited < Patience-time.Second || waited > Patience-time.Second+retryEvery {
+		if waited := time.Since(started); waited < Patience-time.Second || waited > Patience-time.Second+retryEvery {
 			t.Errorf("waited %v", waited)
 		}
 	})
@@ -74,12 +74,12 @@ func TestLockGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "lock")
 		unlock := mustLock(t, path)
-		begun := time.Now()
+		started := time.Now()
 		again, err := Lock(t.Context(), path)
 		if !errors.Is(err, ErrHeld) || again != nil || !strings.Contains(err.Error(), path+" for 10s; try again") {
 			t.Errorf("held: %v", err)
 		}
-		if waited := time.Since(begun); waited != Patience {
+		if waited := time.Since(started); waited != Patience {
 			t.Errorf("waited %v, want %v", waited, Patience)
 		}
 

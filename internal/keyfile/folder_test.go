@@ -182,23 +182,23 @@ func TestReadFile(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
-	refused := func(what, name, want string) {
+	wantRefused := func(what, name, want string) {
 		t.Helper()
 		if got, err := ReadFile(filepath.Join(dir, name)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %q, %v; want an error with %q", what, got, err, want)
 		}
 	}
-	refused("nothing there", "none.pem", "no such file")
+	wantRefused("nothing there", "none.pem", "no such file")
 	if err := os.Chmod(filepath.Join(dir, "archive/key1.pem"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	refused("S2: a link to a file that is open to others", "live/key.pem", "open to others")
+	wantRefused("S2: a link to a file that is open to others", "live/key.pem", "open to others")
 	if err := errors.Join(os.Chmod(filepath.Join(dir, "archive/key1.pem"), 0o600), os.Chmod(filepath.Join(dir, "archive"), 0o777)); err != nil {
 		t.Fatal(err)
 	}
-	refused("a link into a folder that others may write to", "live/key.pem", "may write to the folder")
+	wantRefused("a link into a folder that others may write to", "live/key.pem", "may write to the folder")
 	if err := errors.Join(os.Chmod(filepath.Join(dir, "archive"), 0o700), os.Chmod(filepath.Join(dir, "live"), 0o777)); err != nil {
 		t.Fatal(err)
 	}
-	refused("a link in such a folder", "live/key.pem", "may write to the folder")
+	wantRefused("a link in such a folder", "live/key.pem", "may write to the folder")
 }

@@ -236,6 +236,6 @@ func FuzzParse(f *testing.F) {
 		if again, m, err := Parse(data[:n]); err != nil || m != n || again != h {
 			t.Fatalf("without the following bytes: %+v, %d, %v", again, m, err)
 		}
-		compare(t, data, h, n)
+		wantSame(t, data, h, n)
 	})
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// compare parses data with another library, and compares the result with h, the
-// header of n bytes that Parse returned.
-func compare(t *testing.T, data []byte, h Header, n int) {
+// wantSame parses data with another library, and compares the result with h,
+// the header of n bytes that Parse returned.
+func wantSame(t *testing.T, data []byte, h Header, n int) {
 	t.Helper()
 	in := bufio.NewReaderSize(bytes.NewReader(data), 1<<17)
 	theirs, err := proxyproto.Read(in)
@@ -66,7 +66,7 @@ func TestHeadersOfAnotherLibrary(t *testing.T) {
 			if err != nil || n != len(data) || h.Source.String() != addrs[0] || h.Destination.String() != addrs[1] || h.TLS != (version == 2) {
 				t.Errorf("version %d of %s: %+v, %d of %d bytes, %v", version, addrs[0], h, n, len(data), err)
 			}
-			compare(t, data, h, n)
+			wantSame(t, data, h, n)
 		}
 	}
 }

@@ -59,14 +59,14 @@ func (a *Account) Refresh(ctx context.Context) error {
 	if a.key == "" {
 		a.key = rand.Text()
 	}
-	begun := time.Now()
+	started := time.Now()
 	for try := 1; ; try++ {
 		err := a.renew(ctx, Refresh, a.refresh, nil)
 		if err == nil {
 			a.key = ""
 			return nil
 		}
-		if try == refreshTries || !isLost(err) || time.Since(begun) >= a.timeout {
+		if try == refreshTries || !isLost(err) || time.Since(started) >= a.timeout {
 			return err
 		}
 		pause := time.NewTimer(retryIn(try))

@@ -133,8 +133,8 @@ func TestAnswersOfProxies(t *testing.T) {
 		"the server without reason": {404, "application/problem+json", `{"status":404}`, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			says := answer(c.status, c.kind, c.body)
-			r := newRig(t, map[string]http.HandlerFunc{"POST /auth/refresh": says, "POST /auth/logout": says})
+			problem := answer(c.status, c.kind, c.body)
+			r := newRig(t, map[string]http.HandlerFunc{"POST /auth/refresh": problem, "POST /auth/logout": problem})
 			client, err := New(r.config)
 			if err != nil {
 				t.Fatal(err)

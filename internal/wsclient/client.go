@@ -59,7 +59,7 @@ func (c *Client) Run(ctx context.Context) error {
 	defer c.http.CloseIdleConnections()
 	err := c.safe(c.run(ctx))
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
-		return errors.Join(err, c.config.Report.refused(refusal))
+		return errors.Join(err, c.config.Report.reportRefusal(refusal))
 	}
 	if _, ok := errors.AsType[*End](err); !ok && err != nil {
 		return errors.Join(err, c.config.Report.failed(err))

@@ -47,7 +47,7 @@ func FuzzPrinted(f *testing.F) {
 		refusal.read("text/plain", []byte(text))
 		for _, failure := range []error{
 			r.message(&message{data: []byte(text)}), r.message(&message{binary: true, data: []byte(text)}),
-			r.opened(1, text), r.loggedIn(text, &Account{}, true), r.ended(end), r.refused(refusal), r.Warn(refusal.Error()),
+			r.opened(1, text), r.loggedIn(text, &Account{}, true), r.ended(end), r.reportRefusal(refusal), r.Warn(refusal.Error()),
 		} {
 			if failure != nil {
 				t.Fatal(failure)

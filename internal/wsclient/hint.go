@@ -51,17 +51,17 @@ func unreachable(what string, u *url.URL, err error) error {
 	if strings.Contains(text, malformed) { // the text quotes the answer
 		text = inspect.Printable(text)
 	}
-	return &Failure{worded{what + " " + u.Host + ": " + text, err}, hint}
+	return &Failure{rewordedError{what + " " + u.Host + ": " + text, err}, hint}
 }
 
-// worded replaces the text of an error.
-type worded struct {
+// rewordedError replaces the text of an error.
+type rewordedError struct {
 	text string
 	error
 }
 
-func (w worded) Error() string { return w.text }
-func (w worded) Unwrap() error { return w.error }
+func (w rewordedError) Error() string { return w.text }
+func (w rewordedError) Unwrap() error { return w.error }
 
 // The start of the error of net/http for a response that is not HTTP, and the
 // start of the response that it quotes if the server expects TLS, which is an

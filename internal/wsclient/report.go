@@ -141,8 +141,9 @@ func (r *Reporter) ended(e *End) error {
 	return r.tell(event{Event: "closed", By: e.By, Code: e.Code, Reason: e.Reason, Text: means, Advice: string(advice)}, text)
 }
 
-// refused reports a refusal in JSON only: the text is the error of the command.
-func (r *Reporter) refused(e *Refusal) error {
+// reportRefusal reports a refusal in JSON only: the text is the error of the
+// command.
+func (r *Reporter) reportRefusal(e *Refusal) error {
 	return r.tell(event{Event: "refused", Step: e.Step, Status: e.Status, Reason: e.Reason, Text: e.Text, Advice: string(e.Advice), Wait: e.RetryAfter, Hint: e.Hint}, "")
 }
 
