@@ -84,7 +84,7 @@ func ExampleGuard_RevokeSubject() {
 	guard, issuer := newGuard(wsauth.Config{Revocations: memory.New(store.Limits{})})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(chat)))
 	defer server.Close()
-	access := mustIssue(issuer.Access("ada", token.Options{SessionID: store.NewSessionID()}))
+	access := mustIssue(issuer.Access("ada", token.Options{SessionID: store.NewSessionID(time.Now())}))
 	header := http.Header{"Authorization": {"Bearer " + access.Raw}}
 	laptop, phone := open(server.URL, header), open(server.URL, header)
 	fmt.Println(say(laptop, "hello"))
@@ -211,7 +211,7 @@ func ExampleGuard_Renew() {
 	guard, issuer := newGuard(wsauth.Config{})
 	server := httptest.NewServer(guard.Require(wsauth.Access)(http.HandlerFunc(chat)))
 	defer server.Close()
-	session := token.Options{SessionID: store.NewSessionID()}
+	session := token.Options{SessionID: store.NewSessionID(time.Now())}
 	first := mustIssue(issuer.Access("ada", session))
 	conn := open(server.URL, http.Header{"Authorization": {"Bearer " + first.Raw}})
 	defer conn.CloseNow()
@@ -258,7 +258,7 @@ func ExampleSocket_RequireFresh() {
 		}
 	})))
 	defer server.Close()
-	session := token.Options{SessionID: store.NewSessionID()}
+	session := token.Options{SessionID: store.NewSessionID(time.Now())}
 	conn := open(server.URL, http.Header{"Authorization": {"Bearer " + mustIssue(issuer.Access("ada", session)).Raw}})
 	defer conn.CloseNow()
 	_, question, _ := conn.Read(context.Background())

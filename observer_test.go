@@ -69,7 +69,7 @@ func TestObserver(t *testing.T) {
 		}
 	})))
 	defer server.Close()
-	sid := store.NewSessionID()
+	sid := store.NewSessionID(time.Now())
 	access := mustIssue(issuer.Access("ada", token.Options{SessionID: sid}))
 	header := http.Header{"Authorization": {"Bearer " + access.Raw}}
 	get := func(path string, h http.Header) *http.Response {

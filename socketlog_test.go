@@ -61,7 +61,7 @@ func (ending) Revoked([]store.Revocation, int, time.Duration) {}
 // TestSocketLines checks that the lines of a socket contain its user and its
 // session, cut and escaped, as soon as they are known.
 func TestSocketLines(t *testing.T) {
-	sid := store.NewSessionID()
+	sid := store.NewSessionID(time.Now())
 	hostile := "mallory\nlevel=INFO msg=\"socket opened\" user=root\r\x1b[31m\u202e" + strings.Repeat("x", 200)
 	for name, c := range map[string]struct {
 		extractors []wsauth.Extractor

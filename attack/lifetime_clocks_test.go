@@ -76,7 +76,7 @@ func TestCutOffWithClocksAhead(t *testing.T) {
 						x.wantRefusal(t, x.ask(t, "", upgrade("/access", bearer(tokens[i]))), wsauth.TokenRevoked)
 					}
 					time.Sleep(time.Millisecond)
-					own := x.open(t, "/access", bearer(dated(0, store.NewSessionID())))
+					own := x.open(t, "/access", bearer(dated(0, store.NewSessionID(time.Now()))))
 					x.takeRequests()
 					time.Sleep(leeway + time.Second)
 					for _, raw := range tokens {
@@ -123,7 +123,7 @@ func TestCutOffAndFirstMessages(t *testing.T) {
 		second := x.open(t, "/access")
 		authenticate := func(c *client) {
 			t.Helper()
-			message := `{"type":"auth","token":"` + dated(0, store.NewSessionID()) + `"}`
+			message := `{"type":"auth","token":"` + dated(0, store.NewSessionID(time.Now())) + `"}`
 			if _, err := c.session.Authenticate(t.Context(), []byte(message)); err != nil {
 				t.Fatal(err)
 			}

@@ -149,7 +149,7 @@ func (s *server) obey(what, argument string) (any, error) {
 type userSession struct{ SID, Token string }
 
 func (s *server) login() (userSession, error) {
-	sid := store.NewSessionID()
+	sid := store.NewSessionID(time.Now())
 	access, err := s.issuer.Access("ada", token.Options{TTL: time.Hour, Fresh: true, SessionID: sid, CSRF: true})
 	if err != nil {
 		return userSession{}, err

@@ -156,7 +156,7 @@ func sidAhead(by time.Duration) string {
 // by a few seconds, tokens are still valid and do not live longer.
 func TestOwnTokensAfterTheClockWasSetBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		access, later := tokenAhead(store.ClockStep, store.NewSessionID()), tokenAhead(store.ClockStep+time.Second, store.NewSessionID())
+		access, later := tokenAhead(store.ClockStep, store.NewSessionID(time.Now())), tokenAhead(store.ClockStep+time.Second, store.NewSessionID(time.Now()))
 		r.Claims(access)
 		r.Call("GET", "/auth/session", "", bearer(later)).WantProblem(t, 401, "token_invalid", "(iat)")
 		conn := r.echoes(access)

@@ -55,7 +55,7 @@ func (v *revoker) revocation(session store.Session) store.Revocation {
 func (v *revoker) revocationOf(ctx context.Context, claims *token.Claims) store.Revocation {
 	r := store.Revocation{Target: store.TargetToken, ID: claims.ID, Expires: time.Now().Add(v.refreshTTL + v.accessTTL)}
 	if claims.SessionID != "" {
-		session, err := findSession(ctx, v.store, claims)
+		session, err := v.store.FindSession(ctx, claims.Subject, claims.SessionID)
 		if err != nil {
 			return revocationOfAny(claims.SessionID)
 		}
@@ -74,20 +74,20 @@ func revocationOfAny(sid string) store.Revocation {
 	return store.Revocation{Target: store.TargetSession, ID: sid}
 }
 
-// end ends a session, or a token without one, and returns how many sockets it
-// had. It revokes the session before it deletes it from the store: if the
-// deletion fails, the session has ended and is only still listed.
-func (v *revoker) end(ctx context.Context, r store.Revocation) (sockets int, err error) {
+// end ends a session of a subject, or a token without one, and returns how many
+// sockets it had. It revokes the session before it deletes it from the store:
+// if the deletion fails, the session has ended and is only still listed.
+func (v *revoker) end(ctx context.Context, subject string, r store.Revocation) (sockets int, err error) {
 	sockets, err = v.guard.Revoke(ctx, r)
 	if hasEnded(err) && r.Target == store.TargetSession {
-		v.unlist(ctx, r.ID)
+		v.unlist(ctx, subject, r.ID)
 	}
 	return sockets, err
 }
 
-// unlist removes a session from the store.
-func (v *revoker) unlist(ctx context.Context, sid string) {
-	if err := v.store.EndSession(ctx, sid); err != nil {
+// unlist removes a session of a subject from the store.
+func (v *revoker) unlist(ctx context.Context, subject, sid string) {
+	if err := v.store.EndSession(ctx, subject, sid); err != nil {
 		v.log.Error("a session that has ended is still listed", "session", sid, "error", err)
 	}
 }
@@ -96,10 +96,13 @@ func (v *revoker) unlist(ctx context.Context, sid string) {
 // [Service.EndUserBefore].
 func (v *revoker) endUser(ctx context.Context, subject string, before time.Time) (sessions, sockets int, err error) {
 	revocations := []store.Revocation{{Target: store.TargetSubject, ID: subject, Before: before}}
-	ahead := map[string]bool{}
+	ahead, revoked := map[string]bool{}, map[string]bool{}
 	all, listed := v.store.ListSessions(ctx, subject)
 	now := time.Now()
 	for _, session := range all {
+		if already, err := v.isRevoked(ctx, session); err == nil {
+			revoked[session.ID] = already
+		}
 		if session.Started.After(now) {
 			ahead[session.ID] = true
 			revocations = append(revocations, v.revocation(session))
@@ -116,10 +119,17 @@ func (v *revoker) endUser(ctx context.Context, subject string, before time.Time)
 		if session.Started.After(before) && !ahead[session.ID] {
 			continue
 		}
-		sessions++
-		v.unlist(ctx, session.ID)
+		if !revoked[session.ID] {
+			sessions++
+		}
+		v.unlist(ctx, session.Subject, session.ID)
 	}
 	return sessions, sockets, errors.Join(err, listed, nextMillisecond(ctx, before))
+}
+
+// isRevoked reports whether a session of this service has been revoked.
+func (v *revoker) isRevoked(ctx context.Context, session store.Session) (bool, error) {
+	return v.guard.Revoked(ctx, &token.Claims{Subject: session.Subject, SessionID: session.ID, IssuedAt: session.Rotated})
 }
 
 // endUserOf ends the sessions of the user of a token. If the token was issued

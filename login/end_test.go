@@ -20,7 +20,7 @@ func TestEndsHoldForLongLivedTokens(t *testing.T) {
 		}
 		issue := func(name string) string {
 			t.Helper()
-			made, err := issuer.Access(name, token.Options{TTL: 3 * time.Hour, SessionID: store.NewSessionID()})
+			made, err := issuer.Access(name, token.Options{TTL: 3 * time.Hour, SessionID: store.NewSessionID(time.Now())})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -48,7 +48,7 @@ func newIssuer(c Config, verifier wsauth.Verifier) (*issuer, error) {
 // sign. It is not an error if the verifier cannot check tokens now, for example
 // because its keys have not been fetched.
 func (i *issuer) tryKeys() error {
-	made, err := i.tokens.Access("someone", token.Options{SessionID: store.NewSessionID()})
+	made, err := i.tokens.Access("someone", token.Options{SessionID: store.NewSessionID(time.Now())})
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (i *issuer) issue(session store.Session, cookies, fresh bool) (Tokens, erro
 	if err != nil {
 		return Tokens{}, err
 	}
-	o := token.Options{SessionID: session.ID, ID: session.Current, CSRF: cookies}
+	o := token.Options{SessionID: session.ID, Generation: session.Generation, ID: session.Current, CSRF: cookies}
 	end := session.Expires
 	if session.Ends.Before(end) {
 		end = session.Ends
@@ -81,7 +81,7 @@ func (i *issuer) issue(session store.Session, cookies, fresh bool) (Tokens, erro
 
 // issueAccess issues an access token of a session.
 func (i *issuer) issueAccess(session store.Session, cookies, fresh bool) (Tokens, error) {
-	o := token.Options{SessionID: session.ID, CSRF: cookies, Fresh: fresh}
+	o := token.Options{SessionID: session.ID, Generation: session.Generation, CSRF: cookies, Fresh: fresh}
 	access, err := issueUntil(session.Ends, spreadTTL(i.accessTTL, session.ID), func(ttl time.Duration) (*token.Token, error) {
 		o.TTL = ttl
 		return i.tokens.Access(session.Subject, o)

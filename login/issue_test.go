@@ -165,7 +165,7 @@ func TestNoLoginWhileRevocationsCannotBeRead(t *testing.T) {
 func TestNoTokenOutlivesTheSession(t *testing.T) {
 	r := start(t, func(c *setup) { c.AccessTTL, c.RefreshTTL, c.SessionTTL = time.Minute, time.Hour, 2*time.Hour })
 	for _, left := range []time.Duration{2 * time.Hour, 61 * time.Minute, time.Minute, 20500 * time.Millisecond, 2 * time.Second, 1700 * time.Millisecond} {
-		session := store.Session{ID: store.NewSessionID(), Subject: "test", Current: "jti", Expires: time.Now().Add(time.Hour), Ends: time.Now().Add(left)}
+		session := store.Session{ID: store.NewSessionID(time.Now()), Subject: "test", Current: "jti", Expires: time.Now().Add(time.Hour), Ends: time.Now().Add(left)}
 		got, err := r.s.sessions.issuer.issue(session, false, false)
 		if err != nil {
 			t.Errorf("%v before the end: %v", left, err)
@@ -191,7 +191,7 @@ func TestNoTokenOutlivesTheSession(t *testing.T) {
 func TestSpread(t *testing.T) {
 	lives := map[time.Duration]bool{}
 	for range 2000 {
-		sid := store.NewSessionID()
+		sid := store.NewSessionID(time.Now())
 		life := spreadTTL(10*time.Minute, sid)
 		if life < 9*time.Minute || life > 10*time.Minute || life%time.Second != 0 {
 			t.Fatalf("%v of 10 minutes", life)

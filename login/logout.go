@@ -21,7 +21,7 @@ func (h *handlers) logout(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := problem.Storing(r)
 	defer cancel()
-	sockets, err := h.revoker.end(ctx, h.revoker.revocationOf(ctx, claims))
+	sockets, err := h.revoker.end(ctx, claims.Subject, h.revoker.revocationOf(ctx, claims))
 	if hasEnded(err) {
 		h.cookies.clear(w, r)
 	}

@@ -29,15 +29,17 @@ type refreshTokens struct {
 // returns its session. key is the hash of the Idempotency-Key, or zero.
 func (t *refreshTokens) rotate(ctx context.Context, claims *token.Claims, c client, key store.KeyHash) (store.Session, error) {
 	rotation := store.Rotation{
-		ID:      claims.SessionID,
-		From:    claims.ID,
-		To:      rand.Text(),
-		Key:     key,
-		Grace:   t.grace,
-		Retry:   t.retry,
-		Expires: time.Now().Add(t.ttl),
-		Remote:  c.host,
-		Agent:   c.agent,
+		Subject:    claims.Subject,
+		ID:         claims.SessionID,
+		Generation: claims.Generation,
+		From:       claims.ID,
+		To:         rand.Text(),
+		Key:        key,
+		Grace:      t.grace,
+		Retry:      t.retry,
+		Expires:    time.Now().Add(t.ttl),
+		Remote:     c.host,
+		Agent:      c.agent,
 	}
 	session, err := t.store.RotateSession(ctx, rotation)
 	session, err = t.orReused(ctx, claims, session, err, func(old store.Session) (store.Session, error) { return old.Rotate(rotation, time.Now()) })
@@ -50,7 +52,7 @@ func (t *refreshTokens) rotate(ctx context.Context, claims *token.Claims, c clie
 // present presents a refresh token to the store, without exchanging it; see
 // [Service.Present].
 func (t *refreshTokens) present(ctx context.Context, claims *token.Claims, attrs ...any) error {
-	shown := store.Presentation{ID: claims.SessionID, Token: claims.ID, Grace: t.grace}
+	shown := store.Presentation{Subject: claims.Subject, ID: claims.SessionID, Token: claims.ID, Generation: claims.Generation, Grace: t.grace}
 	session, err := t.store.PresentSession(ctx, shown)
 	session, err = t.orReused(ctx, claims, session, err, func(old store.Session) (store.Session, error) { return old.Present(shown, time.Now()) })
 	switch {
@@ -70,7 +72,7 @@ func (t *refreshTokens) presentToEnd(ctx context.Context, claims *token.Claims, 
 	if !errors.Is(err, wsauth.StoreUnavailable) {
 		return err
 	}
-	if _, unread := findSession(ctx, t.store, claims); isFailure(unread) {
+	if _, unread := t.store.FindSession(ctx, claims.Subject, claims.SessionID); isFailure(unread) {
 		return err
 	}
 	return nil
@@ -84,7 +86,7 @@ func (t *refreshTokens) orReused(ctx context.Context, claims *token.Claims, sess
 	if !isFailure(err) || ctx.Err() != nil { // after a timeout the store may have changed
 		return session, err
 	}
-	old, unread := findSession(ctx, t.store, claims)
+	old, unread := t.store.FindSession(ctx, claims.Subject, claims.SessionID)
 	if unread != nil {
 		return session, err
 	}

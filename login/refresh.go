@@ -60,7 +60,7 @@ func (h *handlers) isAhead(ctx context.Context, r *http.Request, err error) bool
 	if err != nil {
 		return false
 	}
-	_, err = findSession(ctx, h.sessions.store, claims)
+	_, err = h.sessions.store.FindSession(ctx, claims.Subject, claims.SessionID)
 	return err == nil
 }
 

@@ -146,7 +146,7 @@ func TestRefreshOfASessionThatTheStoreForgot(t *testing.T) {
 	r := start(t, func(c *setup) { c.Store = st })
 	access, refresh := r.Login()
 	conn := r.echoes(access)
-	if err := st.EndSession(t.Context(), r.Claims(access)["sid"].(string)); err != nil {
+	if err := st.EndSession(t.Context(), "test", r.Claims(access)["sid"].(string)); err != nil {
 		t.Fatal(err)
 	}
 	r.Call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(access)).WantProblem(t, 401, "session_ended", "log in again")
@@ -165,7 +165,7 @@ func TestEndedRefreshByCookieClearsCookies(t *testing.T) {
 	if err != nil || len(sessions) != 1 {
 		t.Fatal(sessions, err)
 	}
-	if err := st.EndSession(t.Context(), sessions[0].ID); err != nil {
+	if err := st.EndSession(t.Context(), "test", sessions[0].ID); err != nil {
 		t.Fatal(err)
 	}
 	r.Call("POST", "/auth/refresh", "", csrf(refresh)).WantProblem(t, 401, "session_ended", "")

@@ -204,8 +204,8 @@ func (s *Service) Present(ctx context.Context, claims *token.Claims, attrs ...an
 }
 
 // Sessions returns the sessions of a user, oldest first, at most
-// [store.MaxSubjectSessions]. It omits sessions that a revocation of all
-// sessions has ended, although the store keeps these until they expire.
+// [store.MaxSubjectSessions]. It omits sessions that have been revoked, even if
+// the store still has them.
 func (s *Service) Sessions(ctx context.Context, subject string) ([]store.Session, error) {
 	return s.sessions.list(ctx, subject)
 }
@@ -215,7 +215,7 @@ func (s *Service) Sessions(ctx context.Context, subject string) ([]store.Session
 // [store.ErrNotDurable], the session has ended on this node; see
 // [wsauth.Guard.Revoke].
 func (s *Service) End(ctx context.Context, sid string) (sockets int, err error) {
-	return s.sessions.revoker.end(ctx, revocationOfAny(sid))
+	return s.sessions.revoker.guard.Revoke(ctx, revocationOfAny(sid))
 }
 
 // EndUser ends all sessions of a user that started until now, with their tokens

@@ -114,7 +114,7 @@ func (h *handlers) endSession(w http.ResponseWriter, r *http.Request) {
 		h.respond.problem(w, r, http.StatusNotFound, "", "You have no such session")
 		return
 	}
-	sockets, err := h.revoker.end(ctx, h.revoker.revocation(sessions[at]))
+	sockets, err := h.revoker.end(ctx, sessions[at].Subject, h.revoker.revocation(sessions[at]))
 	if sid == claims.SessionID && hasEnded(err) {
 		h.cookies.clear(w, r)
 	}

@@ -50,7 +50,7 @@ type client struct {
 func (s *sessions) newSession(c client, subject string) store.Session {
 	now := time.Now()
 	return store.Session{
-		ID: store.NewSessionID(), Subject: subject, Current: rand.Text(),
+		ID: store.NewSessionID(time.Now()), Subject: subject, Current: rand.Text(),
 		Started: now, Rotated: now, Expires: now.Add(s.refreshTTL), Ends: now.Add(s.sessionTTL),
 		Remote: c.host, Agent: c.agent,
 	}
@@ -74,7 +74,7 @@ func (s *sessions) start(ctx context.Context, session store.Session, cookies boo
 	// A revocation that was made before the session was stored has not ended
 	// it.
 	if err := s.issuer.checkAlive(ctx, tokens.Access); err != nil {
-		s.revoker.unlist(ctx, session.ID)
+		s.revoker.unlist(ctx, session.Subject, session.ID)
 		return Tokens{}, err
 	}
 	log.Info("logged in", "session", session.ID, "cookies", cookies)
@@ -92,7 +92,7 @@ func (s *sessions) makeRoom(ctx context.Context, subject string) error {
 		return cmp.Or(a.Rotated.Compare(b.Rotated), a.Started.Compare(b.Started))
 	})
 	for _, session := range all[:len(all)-maxSessions+1] {
-		if _, err := s.revoker.end(ctx, s.revoker.revocation(session)); !hasEnded(err) {
+		if _, err := s.revoker.end(ctx, subject, s.revoker.revocation(session)); !hasEnded(err) {
 			return err
 		}
 		s.log.Info("session ended", "reason", "too_many", "user", logtext.Short(subject), "session", session.ID)
@@ -122,7 +122,7 @@ func (s *sessions) refresh(ctx context.Context, claims *token.Claims, c client, 
 // stepUp issues a fresh access token of the session of an access token, and
 // renews its open sockets.
 func (s *sessions) stepUp(ctx context.Context, claims *token.Claims, log *slog.Logger) (Tokens, error) {
-	session, err := findSession(ctx, s.store, claims)
+	session, err := s.store.FindSession(ctx, claims.Subject, claims.SessionID)
 	if errors.Is(err, store.ErrNotFound) {
 		return Tokens{}, &refusal{errSessionEnded(err)}
 	}
@@ -154,7 +154,8 @@ func (s *sessions) renew(ctx context.Context, access *token.Token) int {
 	return sockets
 }
 
-// list returns the sessions of a user; see [Service.Sessions].
+// list returns the sessions of a user; see [Service.Sessions]. It removes those
+// that have been revoked from the store.
 func (s *sessions) list(ctx context.Context, subject string) ([]store.Session, error) {
 	all, err := s.store.ListSessions(ctx, subject)
 	if err != nil {
@@ -162,26 +163,15 @@ func (s *sessions) list(ctx context.Context, subject string) ([]store.Session, e
 	}
 	live := all[:0]
 	for _, session := range all {
-		revoked, err := s.guard.Revoked(ctx, &token.Claims{Subject: session.Subject, SessionID: session.ID, IssuedAt: session.Rotated})
+		revoked, err := s.revoker.isRevoked(ctx, session)
 		if err != nil {
 			return nil, err
 		}
-		if !revoked {
-			live = append(live, session)
+		if revoked {
+			s.revoker.unlist(ctx, subject, session.ID)
+			continue
 		}
+		live = append(live, session)
 	}
 	return live, nil
-}
-
-// findSession returns the session of a token, or [store.ErrNotFound].
-func findSession(ctx context.Context, st store.Sessions, claims *token.Claims) (store.Session, error) {
-	all, err := st.ListSessions(ctx, claims.Subject)
-	if err != nil {
-		return store.Session{}, err
-	}
-	at := slices.IndexFunc(all, func(session store.Session) bool { return session.ID == claims.SessionID })
-	if at < 0 {
-		return store.Session{}, store.ErrNotFound
-	}
-	return all[at], nil
 }

@@ -27,13 +27,17 @@ type Revocation struct {
 	// Before revokes the tokens that started at or before this time, in whole
 	// milliseconds. Required for [TargetSubject], [TargetSessionless] and
 	// [TargetAll]. It must be zero for [TargetToken] and [TargetSession], which
-	// apply whenever the token started.
+	// apply whenever the token started, and for [TargetOlder].
 	//
 	// If the sid of a token is a UUIDv7, as [NewSessionID] returns, the token
 	// started when its session did. Then a later login is not affected, even
 	// within the same second. Otherwise the token started in the second of its
 	// iat, and the whole second of Before is revoked.
 	Before time.Time
+
+	// Generation revokes the tokens of a lower generation. Required for
+	// [TargetOlder], and otherwise 0.
+	Generation uint64
 
 	// Expires is the time after which none of the revoked tokens can be valid,
 	// including the leeway of verifiers. Required. The log drops the revocation
@@ -59,12 +63,14 @@ func (r Revocation) Covers(other Revocation) bool {
 	case r.Expires.Before(other.Expires):
 		return false
 	case r.Target == other.Target && r.ID == other.ID:
-		return !r.Before.Before(other.Before)
+		return !r.Before.Before(other.Before) && r.Generation >= other.Generation
+	case r.Target == TargetSession && other.Target == TargetOlder:
+		return r.ID == other.ID
 	case r.Target != TargetAll:
 		return false
 	case other.Target == TargetSubject, other.Target == TargetSessionless:
 		return !r.Before.Before(other.Before)
-	case other.Target == TargetSession:
+	case other.Target == TargetSession, other.Target == TargetOlder:
 		started, ok := SessionStarted(other.ID)
 		return ok && !started.After(r.Before)
 	}
@@ -72,7 +78,7 @@ func (r Revocation) Covers(other Revocation) bool {
 }
 
 // Merge returns the union of r and other, which must have the same target and
-// ID. The union has the later Before and the later Expires.
+// ID. The union has the later Before and Expires, and the higher Generation.
 func (r Revocation) Merge(other Revocation) Revocation {
 	if other.Before.After(r.Before) {
 		r.Before = other.Before
@@ -80,6 +86,7 @@ func (r Revocation) Merge(other Revocation) Revocation {
 	if other.Expires.After(r.Expires) {
 		r.Expires = other.Expires
 	}
+	r.Generation = max(r.Generation, other.Generation)
 	return r
 }
 
@@ -93,6 +100,9 @@ func (r Revocation) Canonical() (Revocation, error) {
 	if named := r.Target != TargetAll; named != (r.ID != "") || len(r.ID) > maxID {
 		return Revocation{}, fmt.Errorf("%w: %v with an ID of %d bytes", ErrInvalid, r.Target, len(r.ID))
 	}
+	if counted := r.Target == TargetOlder; counted == (r.Generation == 0) || r.Generation > maxGeneration {
+		return Revocation{}, fmt.Errorf("%w: %v with Generation %d", ErrInvalid, r.Target, r.Generation)
+	}
 	dated := r.Target.dated()
 	if dated == r.Before.IsZero() || dated && !representable(r.Before.UnixMilli()) {
 		return Revocation{}, fmt.Errorf("%w: %v with Before %v", ErrInvalid, r.Target, r.Before)
@@ -101,7 +111,7 @@ func (r Revocation) Canonical() (Revocation, error) {
 	if !representable(expires) {
 		return Revocation{}, fmt.Errorf("%w: %v with Expires %v", ErrInvalid, r.Target, r.Expires)
 	}
-	canonical := Revocation{Target: r.Target, ID: r.ID, Expires: time.UnixMilli(expires).UTC()}
+	canonical := Revocation{Target: r.Target, ID: r.ID, Generation: r.Generation, Expires: time.UnixMilli(expires).UTC()}
 	if dated {
 		canonical.Before = wholeMilliseconds(r.Before)
 	}
@@ -135,10 +145,15 @@ const (
 	// TargetSessionless is like TargetSubject, but only for tokens without a
 	// sid.
 	TargetSessionless Target = 5
+
+	// TargetOlder is the access tokens of the session with the given sid whose
+	// generation is lower than [Revocation.Generation]. The session goes on,
+	// with other rights.
+	TargetOlder Target = 6
 )
 
 // valid reports whether t is a known target.
-func (t Target) valid() bool { return t >= TargetToken && t <= TargetSessionless }
+func (t Target) valid() bool { return t >= TargetToken && t <= TargetOlder }
 
 // dated reports whether revocations of this target have a Before.
 func (t Target) dated() bool {
@@ -146,7 +161,7 @@ func (t Target) dated() bool {
 }
 
 // String returns the name of the target as operators see it: "token",
-// "session", "user", "everything" or "sessionless".
+// "session", "user", "everything", "sessionless" or "older".
 func (t Target) String() string {
 	switch t {
 	case TargetToken:
@@ -159,6 +174,8 @@ func (t Target) String() string {
 		return "everything"
 	case TargetSessionless:
 		return "sessionless"
+	case TargetOlder:
+		return "older"
 	}
 	return "Target(" + strconv.Itoa(int(t)) + ")"
 }

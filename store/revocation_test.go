@@ -21,7 +21,7 @@ func TestCanonical(t *testing.T) {
 		"everything":           {Revocation{Target: TargetAll, Before: now, Expires: then}, ""},
 		"last date":            {Revocation{Target: TargetToken, ID: "a", Expires: time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC)}, ""},
 		"no target":            {Revocation{ID: "a", Expires: then}, "Target(0)"},
-		"unknown target":       {Revocation{Target: 6, ID: "a", Expires: then}, "Target(6)"},
+		"unknown target":       {Revocation{Target: 7, ID: "a", Expires: then}, "Target(7)"},
 		"token without ID":     {Revocation{Target: TargetToken, Expires: then}, "token with an ID of 0 bytes"},
 		"subject without ID":   {Revocation{Target: TargetSubject, Before: now, Expires: then}, "user with an ID of 0 bytes"},
 		"everything with ID":   {Revocation{Target: TargetAll, ID: "a", Before: now, Expires: then}, "everything with an ID of 1 bytes"},
@@ -74,7 +74,7 @@ func TestTargetString(t *testing.T) {
 // TestRotationIsCut checks that Canonical truncates notes of any length.
 func TestRotationIsCut(t *testing.T) {
 	long := strings.Repeat("n", maxNote+1)
-	r, err := Rotation{ID: "i", From: "p", To: "q", Expires: time.Now().Add(time.Hour), Remote: long, Agent: long}.Canonical()
+	r, err := Rotation{Subject: "s", ID: "i", From: "p", To: "q", Expires: time.Now().Add(time.Hour), Remote: long, Agent: long}.Canonical()
 	if err != nil || len(r.Remote) != maxNote || len(r.Agent) != maxNote {
 		t.Errorf("%d and %d bytes, %v", len(r.Remote), len(r.Agent), err)
 	}

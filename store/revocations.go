@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // MaxPage is the maximum number of revocations in one call of Revoke or one
@@ -19,6 +20,12 @@ var ErrCursor = errors.New("store: unknown cursor")
 // wraps the reason. Nodes return it, logs do not.
 var ErrNotDurable = errors.New("store: revoked on this node only, and not yet stored")
 
+// ErrUnconfirmed means that a change is in effect on all nodes, but its replicas
+// have not confirmed it in time. It is lost if a replica that lacks it replaces
+// the primary. The error also wraps the reason. Only stores that are replicated
+// return it.
+var ErrUnconfirmed = errors.New("store: accepted, but not confirmed by a replica")
+
 // Revocations is a log of revocations with any number of readers.
 // Implementations must be safe for concurrent use. Methods return soon after
 // ctx is done, with its error.
@@ -27,7 +34,8 @@ type Revocations interface {
 	// are as durable as the store can make them, and visible to readers. If a
 	// revocation is not valid, or there are more than MaxPage, it returns
 	// [ErrInvalid]. If the log has reached its limit of current entries, it
-	// returns [ErrFull], but still accepts a revocation of [TargetAll].
+	// returns [ErrFull], but still accepts a revocation of [TargetAll]. With
+	// [ErrUnconfirmed], the revocations are visible to readers.
 	//
 	// The following are not errors. If the log already has a revocation with
 	// the same target and ID, the two are merged: the later Before and the
@@ -41,11 +49,11 @@ type Revocations interface {
 	// repeat the call.
 	Revoke(context.Context, ...Revocation) error
 
-	// Read returns the revocations after a cursor, oldest first, at most
-	// MaxPage. A page with fewer than MaxPage reaches the current end of the
-	// log. It omits revocations that are obsolete, replaced by a later one or
-	// covered by one of TargetAll. The zero Cursor is the beginning of the log.
-	// If the cursor is not a position in this log, the error is [ErrCursor].
+	// Read returns the entries after a cursor, oldest first, at most MaxPage.
+	// It omits revocations that are obsolete, replaced by a later one or
+	// covered by one of TargetAll, and events that have expired or were
+	// replaced. The zero Cursor is the beginning of the log. If the cursor is
+	// not a position in this log, the error is [ErrCursor].
 	Read(ctx context.Context, after Cursor) (Page, error)
 
 	// Wait blocks until the log has entries after the given cursor, which must
@@ -95,5 +103,17 @@ type Cursor struct {
 // A Page is a section of a log.
 type Page struct {
 	Revocations []Revocation // canonical, oldest first
+	Events      []Event      // oldest first; nil unless the log is a [Log]
 	Next        Cursor       // position after the page
+	End         bool         // the page reaches the current end of the log
+
+	// Now is the time of the store's clock at which the page was read.
+	Now time.Time
+
+	// Known is the time of the store's clock up to which the store vouches for
+	// the page and the ones before it: everything that was confirmed until
+	// then, on any node, is in them. For a store with a single copy it is Now.
+	// A replicated store determines it by entries that arrive regularly, and
+	// it stays behind while the store has lost its replicas.
+	Known time.Time
 }

@@ -8,6 +8,7 @@ import (
 // A Rotation is a request to replace the refresh token of a session. Names are
 // 1 to 256 bytes long.
 type Rotation struct {
+	Subject string    // Subject of the session
 	ID      string    // ID of the session
 	From    string    // jti of the presented token
 	To      string    // jti of the token that replaces it, a different one
@@ -23,6 +24,10 @@ type Rotation struct {
 	// presented. 0 or less means never.
 	Retry time.Duration
 
+	// Generation is that of the presented token; see [Session.Generation]. It
+	// must come from the signed claims of the token.
+	Generation uint64
+
 	// Where the token was presented, as in [Session].
 	Remote string
 	Agent  string
@@ -30,8 +35,12 @@ type Rotation struct {
 
 // A Presentation is a request to check a refresh token without exchanging it.
 type Presentation struct {
-	ID    string // ID of the session
-	Token string // jti of the token
+	Subject string // Subject of the session
+	ID      string // ID of the session
+	Token   string // jti of the token
+
+	// Generation is that of the presented token, as in [Rotation].
+	Generation uint64
 
 	// Grace is how long after a rotation the previous token may be presented. 0
 	// or less means never.
@@ -41,7 +50,7 @@ type Presentation struct {
 // Canonical returns r in the form that [Session.Rotate] requires. It returns an
 // [ErrInvalid] if r is not valid.
 func (r Rotation) Canonical() (Rotation, error) {
-	for what, name := range map[string]string{"ID": r.ID, "From": r.From, "To": r.To} {
+	for what, name := range map[string]string{"Subject": r.Subject, "ID": r.ID, "From": r.From, "To": r.To} {
 		if name == "" || len(name) > maxID {
 			return Rotation{}, fmt.Errorf("%w: a rotation with a %s of %d bytes", ErrInvalid, what, len(name))
 		}
@@ -58,16 +67,18 @@ func (r Rotation) Canonical() (Rotation, error) {
 }
 
 // Rotate returns s after a rotation. It implements the rules of
-// [Sessions.RotateSession]. s and r must be canonical. If s has expired, the
-// error is [ErrNotFound]. With [ErrReused], it returns s unchanged, and the
-// store must end it.
+// [Sessions.RotateSession]. s and r must be canonical. If s has expired or is
+// of another subject, the error is [ErrNotFound]. With [ErrReused], it returns
+// s unchanged, and the store must end it.
 func (s Session) Rotate(r Rotation, now time.Time) (Session, error) {
-	if s.Expired(now) {
+	if s.Expired(now) || s.Subject != r.Subject {
 		return Session{}, ErrNotFound
 	}
+	s = s.adopt(r.From, r.Generation)
 	switch r.From {
 	case s.Current:
 		s.Previous, s.Current, s.Key = s.Current, r.To, r.Key
+		s.Generation++
 		s.Rotated = wholeMilliseconds(now)
 		s.Expires = r.Expires
 		if s.Expires.After(s.Ends) {
@@ -86,13 +97,14 @@ func (s Session) Rotate(r Rotation, now time.Time) (Session, error) {
 }
 
 // Present returns s after a presentation. It implements the rules of
-// [Sessions.PresentSession]. s must be canonical. If s has expired, the error
-// is [ErrNotFound]. With [ErrReused], it returns s unchanged, and the store
-// must end it.
+// [Sessions.PresentSession]. s must be canonical. If s has expired or is of
+// another subject, the error is [ErrNotFound]. With [ErrReused], it returns s
+// unchanged, and the store must end it.
 func (s Session) Present(p Presentation, now time.Time) (Session, error) {
-	if s.Expired(now) {
+	if s.Expired(now) || s.Subject != p.Subject {
 		return Session{}, ErrNotFound
 	}
+	s = s.adopt(p.Token, p.Generation)
 	switch {
 	case p.Token == s.Current:
 		s.Key = KeyHash{}
@@ -101,6 +113,18 @@ func (s Session) Present(p Presentation, now time.Time) (Session, error) {
 		return s, nil
 	}
 	return s, ErrReused
+}
+
+// adopt returns s with a presented token as Current if the token has a higher
+// generation than s. Only a store that has lost rotations, such as one whose
+// primary was replaced by a replica that lacked them, can meet such a token,
+// since each rotation is stored before its token is signed. The token is then
+// the newest that is known, and not a stolen one.
+func (s Session) adopt(token string, generation uint64) Session {
+	if generation > s.Generation {
+		s.Previous, s.Current, s.Key, s.Generation = "", token, KeyHash{}, generation
+	}
+	return s
 }
 
 // ClockStep is how far a server clock may be set back without consequences. Up

@@ -14,6 +14,10 @@ import (
 // MaxSubjectSessions is the maximum number of sessions of one subject.
 const MaxSubjectSessions = 1000
 
+// maxGeneration is the maximum of Session.Generation. JSON numbers up to it are
+// exact.
+const maxGeneration = 1<<53 - 1
+
 // maxNote is the maximum length of Session.Remote and Session.Agent in bytes.
 const maxNote = 256
 
@@ -22,12 +26,17 @@ const maxNote = 256
 type Session struct {
 	ID       string    // sid of its tokens
 	Subject  string    // sub of its tokens
+	Parent   string    // ID of the session that this one belongs to, or empty
 	Current  string    // jti of the valid refresh token
 	Previous string    // jti that Current replaced, or empty
 	Started  time.Time // time of the login
 	Rotated  time.Time // time of the last rotation; Started if there was none
 	Expires  time.Time // expiry of Current, and so of the session
 	Ends     time.Time // end of the session; Expires is never later
+
+	// Generation is the number of rotations. The tokens of the session repeat
+	// it, so that of two tokens the newer one is known without comparing clocks.
+	Generation uint64
 
 	// Key is the idempotency key of the last rotation. It is zero if the
 	// rotation had none or if Current has been presented since.
@@ -69,8 +78,13 @@ func (s Session) Canonical() (Session, error) {
 			return Session{}, fmt.Errorf("%w: a session with a %s of %d bytes", ErrInvalid, what, len(name))
 		}
 	}
-	if len(s.Previous) > maxID {
-		return Session{}, fmt.Errorf("%w: a session with a Previous of %d bytes", ErrInvalid, len(s.Previous))
+	for what, name := range map[string]string{"Parent": s.Parent, "Previous": s.Previous} {
+		if len(name) > maxID {
+			return Session{}, fmt.Errorf("%w: a session with a %s of %d bytes", ErrInvalid, what, len(name))
+		}
+	}
+	if s.Generation > maxGeneration {
+		return Session{}, fmt.Errorf("%w: a session with the Generation %d", ErrInvalid, s.Generation)
 	}
 	if s.Rotated.IsZero() {
 		s.Rotated = s.Started
@@ -103,13 +117,14 @@ func cut(note string) string {
 	return note[:end]
 }
 
-// NewSessionID returns an ID for a session that begins now: a UUIDv7 (RFC 9562
+// NewSessionID returns an ID for a session that starts at the given time, which
+// should be that of the [Clock] of the store. The ID is a UUIDv7 (RFC 9562
 // §5.7), which contains the time in milliseconds and 74 random bits. So the sid
 // of a token contains the start of its session; see [SessionStarted].
-func NewSessionID() string {
+func NewSessionID(started time.Time) string {
 	var id [16]byte
 	_, _ = rand.Read(id[6:]) // never fails
-	moment := uint64(time.Now().UnixMilli())
+	moment := uint64(started.UnixMilli())
 	binary.BigEndian.PutUint32(id[0:], uint32(moment>>16))
 	binary.BigEndian.PutUint16(id[4:], uint16(moment))
 	id[6] = 7<<4 | id[6]&0x0f // version

@@ -37,7 +37,7 @@ func TestRotateWithoutTheTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := Rotation{ID: "i", From: "p", To: "q", Grace: 10 * time.Second, Expires: now.Add(time.Hour)}
+	r := Rotation{Subject: "s", ID: "i", From: "p", To: "q", Grace: 10 * time.Second, Expires: now.Add(time.Hour)}
 	for moment, want := range map[time.Time]error{
 		session.Rotated:                       nil,
 		session.Rotated.Add(r.Grace):          nil,
@@ -50,7 +50,7 @@ func TestRotateWithoutTheTime(t *testing.T) {
 		if got, err := session.Rotate(r, moment); !errors.Is(err, want) || got.Current != "c" {
 			t.Errorf("%v after the rotation: %v, %v, want %v", moment.Sub(session.Rotated), got.Current, err, want)
 		}
-		if _, err := session.Present(Presentation{ID: "i", Token: "p", Grace: r.Grace}, moment); !errors.Is(err, want) {
+		if _, err := session.Present(Presentation{Subject: "s", ID: "i", Token: "p", Grace: r.Grace}, moment); !errors.Is(err, want) {
 			t.Errorf("presented %v after the rotation: %v, want %v", moment.Sub(session.Rotated), err, want)
 		}
 	}
@@ -68,7 +68,7 @@ func TestRetryWithoutTheTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := Rotation{ID: "i", From: "p", To: "q", Key: HashKey("key"), Retry: time.Hour, Expires: now.Add(time.Hour)}
+	r := Rotation{Subject: "s", ID: "i", From: "p", To: "q", Key: HashKey("key"), Retry: time.Hour, Expires: now.Add(time.Hour)}
 	for moment, want := range map[time.Time]error{
 		session.Rotated:                       nil,
 		session.Rotated.Add(r.Retry):          nil,
@@ -119,14 +119,14 @@ func TestSessionRefuses(t *testing.T) {
 		"another, after it expired":    {rotated, "x", time.Minute, 2 * time.Hour, ErrNotFound},
 	} {
 		moment := tt.session.Rotated.Add(tt.after)
-		got, err := tt.session.Present(Presentation{ID: "i", Token: tt.token, Grace: tt.grace}, moment)
+		got, err := tt.session.Present(Presentation{Subject: "s", ID: "i", Token: tt.token, Grace: tt.grace}, moment)
 		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || (got == Session{}) != errors.Is(tt.want, ErrNotFound) {
 			t.Errorf("%s: presented: %v, %v, want %v", name, got, err, tt.want)
 		}
 		if tt.token == "" {
 			continue // a rotation needs a token
 		}
-		got, err = tt.session.Rotate(Rotation{ID: "i", From: tt.token, To: "n", Grace: tt.grace, Expires: now.Add(time.Hour)}, moment)
+		got, err = tt.session.Rotate(Rotation{Subject: "s", ID: "i", From: tt.token, To: "n", Grace: tt.grace, Expires: now.Add(time.Hour)}, moment)
 		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || (got == Session{}) != errors.Is(tt.want, ErrNotFound) {
 			t.Errorf("%s: rotated: %v, %v, want %v", name, got, err, tt.want)
 		}

@@ -21,7 +21,7 @@ func TestNewSessionID(t *testing.T) {
 		}
 		for range 100 {
 			time.Sleep(1234567 * time.Microsecond)
-			sid := NewSessionID()
+			sid := NewSessionID(time.Now())
 			if started, ok := SessionStarted(sid); !ok || started.UnixMilli() != time.Now().UnixMilli() || !form.MatchString(sid) {
 				t.Errorf("%s started %v, %v, at %v", sid, started, ok, time.Now())
 			}
@@ -76,7 +76,7 @@ func TestSessionStarted(t *testing.T) {
 // is the number in their first 12 digits.
 func FuzzSessionStarted(f *testing.F) {
 	form := regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$`)
-	sid := NewSessionID()
+	sid := NewSessionID(time.Now())
 	if !form.MatchString(sid) {
 		f.Fatalf("the seed %q is not a UUIDv7", sid)
 	}

@@ -42,11 +42,14 @@ type Sessions interface {
 	// the first answer gets the same Current again. Two tabs of a browser that
 	// rotate at the same time also get the same Current.
 	//
+	// If Generation is higher than that of the session, the store has lost
+	// rotations. From is then treated as Current.
+	//
 	// With any other From, RotateSession ends the session and returns it as it
-	// was, with [ErrReused]. If the session does not exist, has ended or has
-	// expired, the error is [ErrNotFound]. If the rotation is not valid for any
-	// session, for example because a name is missing, the error is [ErrInvalid]
-	// and nothing changes.
+	// was, with [ErrReused]. If the subject has no such session, or it has
+	// ended or expired, the error is [ErrNotFound]. If the rotation is not
+	// valid for any session, for example because a name is missing, the error
+	// is [ErrInvalid] and nothing changes.
 	RotateSession(context.Context, Rotation) (Session, error)
 
 	// PresentSession atomically checks a refresh token without exchanging it,
@@ -60,9 +63,13 @@ type Sessions interface {
 	// not exist, has ended or has expired, the error is [ErrNotFound].
 	PresentSession(context.Context, Presentation) (Session, error)
 
-	// EndSession deletes a session. It is not an error if the session does not
-	// exist.
-	EndSession(ctx context.Context, id string) error
+	// EndSession deletes a session of a subject. It is not an error if the
+	// session does not exist.
+	EndSession(ctx context.Context, subject, id string) error
+
+	// FindSession returns a session of a subject. If the session does not
+	// exist, has ended or has expired, the error is [ErrNotFound].
+	FindSession(ctx context.Context, subject, id string) (Session, error)
 
 	// ListSessions returns the sessions of a subject that have not expired, at
 	// most [MaxSubjectSessions], oldest first. It is not an error if there are

@@ -1,12 +1,26 @@
 package store
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"time"
+)
 
-// A Store stores everything that a server needs to keep.
+// A Store stores everything that a server needs to keep. A store that several
+// nodes share is a [Cluster].
 type Store interface {
 	Revocations
 	Tickets
 	Sessions
+	Clock
+}
+
+// A Clock is the clock of a store. All nodes use it for times that they
+// compare: in sids, in [Revocation.Before], for rotations and for leases. So
+// it does not matter whether their own clocks agree.
+type Clock interface {
+	// Now returns the time. For a store within the process it is [time.Now].
+	Now(context.Context) (time.Time, error)
 }
 
 // Errors of stores, in addition to those of single methods and of contexts. Any
@@ -31,6 +45,7 @@ const (
 	DefaultRevocationLimit = 1_000_000
 	DefaultTicketLimit     = 100_000 // with a lifetime of 30 s: 3,333 per second
 	DefaultSessionLimit    = 1_000_000
+	DefaultEventLimit      = 100_000
 )
 
 // Limits are the maximum numbers of items in a store. When a limit is reached,
@@ -48,6 +63,10 @@ type Limits struct {
 	// Sessions is the limit of those that have neither ended nor expired.
 	// Default: [DefaultSessionLimit].
 	Sessions int
+
+	// Events is the limit of those that have neither expired nor been replaced,
+	// in a [Log]. Default: [DefaultEventLimit].
+	Events int
 }
 
 // maxID is the maximum length of a jti, sid or sub in bytes.

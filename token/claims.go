@@ -42,8 +42,11 @@ type Claims struct {
 	Fresh     bool      // fresh: issued for a password, not for a refresh token
 	CSRF      string    // csrf: the value that a request must repeat
 	SessionID string    // sid: the session that this token belongs to
-	Scopes    []string  // permissions of the token; set only by a [Profile]
-	Roles     []string  // roles of the user; set only by a [Profile]
+	// sid_gen: the number of refreshes of the session before this token, 0 when
+	// absent; set only in our own tokens
+	Generation uint64
+	Scopes     []string // permissions of the token; set only by a [Profile]
+	Roles      []string // roles of the user; set only by a [Profile]
 
 	// IssuerSubject is the sub of a token whose Subject comes from another
 	// claim, and empty otherwise. It is a second name of the user: logout
@@ -210,6 +213,8 @@ func (c *Claims) readMember(m member) (err error) {
 		c.CSRF, err = c.stringClaim(m)
 	case "sid":
 		c.SessionID, err = c.stringClaim(m)
+	case "sid_gen":
+		c.Generation, err = countClaim(m)
 	case "type":
 		var kind string
 		kind, err = c.stringClaim(m)
@@ -240,7 +245,7 @@ func (c *Claims) readUnprofiled(m member) error {
 func isAbsent(value []byte) bool { return string(value) == "null" || string(value) == `""` }
 
 // profiled lists the claims whose meaning differs among issuers.
-var profiled = []string{"sub", "aud", "sid", "type", "fresh", "csrf"}
+var profiled = []string{"sub", "aud", "sid", "sid_gen", "type", "fresh", "csrf"}
 
 // otherKinds lists the claims in which other libraries store the type of a
 // token. accessKinds lists the values that mean an access token.
@@ -344,6 +349,14 @@ func dateClaim(m member) (time.Time, error) {
 	}
 	whole, fraction := math.Modf(seconds)
 	return time.Unix(int64(whole), int64(fraction*1e9)), nil
+}
+
+func countClaim(m member) (uint64, error) {
+	n, err := strconv.ParseUint(string(m.value), 10, 64)
+	if err != nil || n > maxInteger {
+		return 0, refuse(ErrClaims, string(m.name)+" is not a whole number of at most 53 bits")
+	}
+	return n, nil
 }
 
 func boolClaim(m member) (bool, error) {

@@ -28,6 +28,7 @@ type encodedClaims struct {
 	Leeway    int64     `json:"leeway,omitzero"` // nanoseconds
 	Payload   string    `json:"payload_text,omitzero"`
 
+	Generation    uint64 `json:"sid_gen,omitzero"`
 	IssuedLeeway  int64  `json:"issued_leeway,omitzero"` // nanoseconds
 	IssuerSubject string `json:"issuer_sub,omitzero"`
 }
@@ -40,7 +41,7 @@ func (c *Claims) MarshalBinary() ([]byte, error) {
 	data, err := json.Marshal(encodedClaims{
 		c.Subject, c.Issuer, c.ID, c.Audience, c.ExpiresAt, c.NotBefore, c.IssuedAt,
 		c.Type, c.Fresh, c.CSRF, c.SessionID, c.Scopes, c.Roles, int64(c.leeway), c.payload,
-		int64(c.issuedLeeway), c.IssuerSubject,
+		c.Generation, int64(c.issuedLeeway), c.IssuerSubject,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("token: claims: %w", err)
@@ -60,7 +61,7 @@ func (c *Claims) UnmarshalBinary(data []byte) error {
 	}
 	*c = Claims{
 		e.Subject, e.Issuer, e.ID, e.Audience, e.ExpiresAt, e.NotBefore, e.IssuedAt,
-		e.Type, e.Fresh, e.CSRF, e.SessionID, e.Scopes, e.Roles, e.IssuerSubject, e.Payload, time.Duration(e.Leeway),
+		e.Type, e.Fresh, e.CSRF, e.SessionID, e.Generation, e.Scopes, e.Roles, e.IssuerSubject, e.Payload, time.Duration(e.Leeway),
 		time.Duration(e.IssuedLeeway), "",
 	}
 	return nil

@@ -39,13 +39,14 @@ type IssuerConfig struct {
 
 // Options are the settings of a single token.
 type Options struct {
-	Fresh     bool          // not in refresh tokens: the user has just logged in
-	TTL       time.Duration // lifetime; 0: the issuer's default
-	Audience  []string      // aud; nil: the issuer's; empty: none
-	ID        string        // jti; empty: a random one
-	SessionID string        // sid, the session that the token belongs to
-	CSRF      bool          // add a csrf claim, for a token in a cookie
-	Key       *Key          // sign with this key instead of the issuer's
+	Fresh      bool          // not in refresh tokens: the user has just logged in
+	TTL        time.Duration // lifetime; 0: the issuer's default
+	Audience   []string      // aud; nil: the issuer's; empty: none
+	ID         string        // jti; empty: a random one
+	SessionID  string        // sid, the session that the token belongs to
+	Generation uint64        // sid_gen, the number of refreshes of the session
+	CSRF       bool          // add a csrf claim, for a token in a cookie
+	Key        *Key          // sign with this key instead of the issuer's
 
 	// Headers are added to the header of the token. They must not contain a
 	// parameter that this package writes or refuses, in upper or lower case.
@@ -128,18 +129,19 @@ type header struct {
 
 // A payload is the payload of an issued token, in this order.
 type payload struct {
-	Subject   string         `json:"sub"`
-	IssuedAt  int64          `json:"iat"`
-	NotBefore int64          `json:"nbf"`
-	ID        string         `json:"jti"`
-	ExpiresAt int64          `json:"exp"`
-	Type      Type           `json:"type"`
-	Fresh     *bool          `json:"fresh,omitzero"`
-	CSRF      string         `json:"csrf,omitzero"`
-	SessionID string         `json:"sid,omitzero"`
-	Issuer    string         `json:"iss,omitzero"`
-	Audience  any            `json:"aud,omitzero"` // a string or an array of strings
-	Extra     map[string]any `json:",embed"`
+	Subject    string         `json:"sub"`
+	IssuedAt   int64          `json:"iat"`
+	NotBefore  int64          `json:"nbf"`
+	ID         string         `json:"jti"`
+	ExpiresAt  int64          `json:"exp"`
+	Type       Type           `json:"type"`
+	Fresh      *bool          `json:"fresh,omitzero"`
+	CSRF       string         `json:"csrf,omitzero"`
+	SessionID  string         `json:"sid,omitzero"`
+	Generation uint64         `json:"sid_gen,omitzero"`
+	Issuer     string         `json:"iss,omitzero"`
+	Audience   any            `json:"aud,omitzero"` // a string or an array of strings
+	Extra      map[string]any `json:",embed"`
 }
 
 func (i *Issuer) issue(subject string, kind Type, fresh *bool, ttl time.Duration, o Options) (*Token, error) {
@@ -166,17 +168,18 @@ func (i *Issuer) issue(subject string, kind Type, fresh *bool, ttl time.Duration
 	}
 	now := time.Now().Unix()
 	p := payload{
-		Subject:   subject,
-		IssuedAt:  now,
-		NotBefore: now,
-		ID:        cmp.Or(o.ID, newUUID()),
-		ExpiresAt: now + int64(ttl/time.Second),
-		Type:      kind,
-		Fresh:     fresh,
-		SessionID: o.SessionID,
-		Issuer:    i.issuer,
-		Audience:  audienceValue(i.audience, o.Audience),
-		Extra:     o.Claims,
+		Subject:    subject,
+		IssuedAt:   now,
+		NotBefore:  now,
+		ID:         cmp.Or(o.ID, newUUID()),
+		ExpiresAt:  now + int64(ttl/time.Second),
+		Type:       kind,
+		Fresh:      fresh,
+		SessionID:  o.SessionID,
+		Generation: o.Generation,
+		Issuer:     i.issuer,
+		Audience:   audienceValue(i.audience, o.Audience),
+		Extra:      o.Claims,
 	}
 	if o.CSRF {
 		p.CSRF = newUUID()
@@ -219,7 +222,7 @@ func sign(key *Key, h header, p payload) (*Token, error) {
 var headerNames = slices.Concat(unusedParameters, readParameters, refusedParameters)
 
 // claimNames lists the claims that readClaims reads.
-var claimNames = []string{"sub", "iat", "nbf", "jti", "exp", "type", "fresh", "csrf", "sid", "iss", "aud"}
+var claimNames = []string{"sub", "iat", "nbf", "jti", "exp", "type", "fresh", "csrf", "sid", "sid_gen", "iss", "aud"}
 
 func checkNames(extra map[string]any, taken []string) error {
 	for name := range extra {

@@ -99,7 +99,7 @@ func (c *tokenIssueCmd) issue(signer token.Signer, claims map[string]any) (*toke
 	}
 	session := c.SID
 	if session == "" {
-		session = store.NewSessionID()
+		session = store.NewSessionID(time.Now())
 	}
 	issue := issuer.Access
 	if c.Type == string(token.TypeRefresh) {

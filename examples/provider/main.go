@@ -139,7 +139,7 @@ func (p *provider) send(ctx context.Context, raw string) (string, error) {
 }
 
 // started distinguishes the sessions of this run from those of earlier runs.
-var started = store.NewSessionID()
+var started = store.NewSessionID(time.Now())
 
 // session returns the ID of a user's only session.
 func session(user string) string { return started + "-" + user }

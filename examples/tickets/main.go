@@ -92,7 +92,7 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "wrong name or password", http.StatusUnauthorized)
 		return
 	}
-	access, err := a.issuer.Access(body.User, token.Options{Fresh: true, SessionID: store.NewSessionID()})
+	access, err := a.issuer.Access(body.User, token.Options{Fresh: true, SessionID: store.NewSessionID(time.Now())})
 	if err != nil {
 		answer(w, "", nil, err)
 		return

@@ -143,8 +143,8 @@ func TestAdminRevokes(t *testing.T) {
 			if e := r.Call("POST", "/auth/refresh", "", bearer(refresh)); (e.StatusCode == 200) != (tt.name == "token") {
 				t.Errorf("refresh: %d %s", e.StatusCode, e.Text)
 			}
-			if kept, err := r.store.ListSessions(t.Context(), "ada"); tt.name == "session" && len(kept) != 1 || tt.name == "user" && len(kept) != 0 || err != nil {
-				t.Errorf("the store has %v, %v", kept, err)
+			if kept, err := r.g.Login().Sessions(t.Context(), "ada"); tt.name == "session" && len(kept) != 1 || tt.name == "user" && len(kept) != 0 || err != nil {
+				t.Errorf("the sessions are %v, %v", kept, err)
 			}
 			again, _ := r.LoginAs("ada")
 			r.Claims(again)

@@ -174,11 +174,15 @@ func TestLogoutBeyondTheHeldRevocations(t *testing.T) {
 // error, like a disk that is full.
 type readOnly struct{ *failingStore }
 
-func (s readOnly) EndSession(ctx context.Context, id string) error {
+func (s readOnly) EndSession(ctx context.Context, subject, id string) error {
 	if err := s.failure(); err != nil {
 		return err
 	}
-	return s.Store.EndSession(ctx, id)
+	return s.Store.EndSession(ctx, subject, id)
+}
+
+func (s readOnly) FindSession(ctx context.Context, subject, id string) (store.Session, error) {
+	return s.Store.FindSession(ctx, subject, id)
 }
 
 func (s readOnly) ListSessions(ctx context.Context, subject string) ([]store.Session, error) {

@@ -144,7 +144,7 @@ func TestRefreshTokensStayValid(t *testing.T) {
 			access, refresh := r.rotations(2)
 			handmade := []string{
 				must(r.g.issuer.Refresh("test", token.Options{})).Raw,
-				must(r.g.issuer.Refresh("test", token.Options{SessionID: store.NewSessionID()})).Raw,
+				must(r.g.issuer.Refresh("test", token.Options{SessionID: store.NewSessionID(time.Now())})).Raw,
 				must(r.g.issuer.Refresh("test", token.Options{SessionID: "hand-made", ID: "twice"})).Raw,
 			}
 			for range 3 {

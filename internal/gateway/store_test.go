@@ -94,6 +94,13 @@ func (s *failingStore) PresentSession(ctx context.Context, p store.Presentation)
 	return s.Store.PresentSession(ctx, p)
 }
 
+func (s *failingStore) FindSession(ctx context.Context, subject, id string) (store.Session, error) {
+	if err := s.failure(); err != nil {
+		return store.Session{}, err
+	}
+	return s.Store.FindSession(ctx, subject, id)
+}
+
 func (s *failingStore) ListSessions(ctx context.Context, subject string) ([]store.Session, error) {
 	if err := s.failure(); err != nil {
 		return nil, err

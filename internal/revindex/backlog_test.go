@@ -149,7 +149,7 @@ func TestIndexWritesWhatItHolds(t *testing.T) {
 func TestIndexWritesWhatFits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := memory.New(store.Limits{Revocations: 3})
-		mustRevoke(t, log, inAMinute("a"), inAMinute("b"), store.Revocation{Target: store.TargetSession, ID: store.NewSessionID(), Expires: time.Now().Add(2 * time.Hour)})
+		mustRevoke(t, log, inAMinute("a"), inAMinute("b"), store.Revocation{Target: store.TargetSession, ID: store.NewSessionID(time.Now()), Expires: time.Now().Add(2 * time.Hour)})
 		time.Sleep(time.Millisecond)
 		x := startIndex(t, Config{Log: log})
 		for _, id := range []string{"c", "d", "e"} {
@@ -181,7 +181,7 @@ func TestIndexHoldsEverythingFirst(t *testing.T) {
 		kept := memory.New(store.Limits{})
 		log := &failing{Revocations: kept, fault: errDisk}
 		x := mustIndex(t, Config{Log: log, MaxHeld: 3})
-		sid := store.NewSessionID()
+		sid := store.NewSessionID(time.Now())
 		time.Sleep(time.Millisecond)
 		now, expires := time.Now().UTC(), time.Now().Add(time.Hour).UTC()
 		for _, r := range []store.Revocation{

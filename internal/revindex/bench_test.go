@@ -21,7 +21,7 @@ func BenchmarkRevoked(b *testing.B) {
 	moment := time.UnixMilli(1_700_000_000_000)
 	claims := make([]token.Claims, 1<<16)
 	for i := range claims {
-		claims[i] = token.Claims{ID: store.NewSessionID(), SessionID: store.NewSessionID(), Subject: fmt.Sprint("user-", i), IssuedAt: moment}
+		claims[i] = token.Claims{ID: store.NewSessionID(time.Now()), SessionID: store.NewSessionID(time.Now()), Subject: fmt.Sprint("user-", i), IssuedAt: moment}
 	}
 	x, err := New(Config{Log: memory.New(store.Limits{})})
 	if err != nil {
@@ -29,7 +29,7 @@ func BenchmarkRevoked(b *testing.B) {
 	}
 	before := heapInUse()
 	for i := range n {
-		r := store.Revocation{Target: store.TargetToken, ID: store.NewSessionID(), Expires: moment.Add(time.Duration(i%3600) * time.Second)}
+		r := store.Revocation{Target: store.TargetToken, ID: store.NewSessionID(time.Now()), Expires: moment.Add(time.Duration(i%3600) * time.Second)}
 		switch i % 10 {
 		case 8:
 			r.Target = store.TargetSession

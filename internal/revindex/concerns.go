@@ -27,6 +27,8 @@ func Concerns(r store.Revocation, c *token.Claims) bool {
 		return r.ID != "" && r.ID == c.ID
 	case store.TargetSession:
 		return r.ID != "" && r.ID == c.SessionID
+	case store.TargetOlder:
+		return r.ID != "" && r.ID == c.SessionID && c.Type == token.TypeAccess && c.Generation < r.Generation
 	case store.TargetSubject:
 		return c.HasSubject(r.ID) && !startedAfter(c, r.Before)
 	case store.TargetAll:

@@ -47,7 +47,7 @@ func ExampleIndex() {
 // Logout everywhere: sessions that the subject has started so far end, and
 // later ones do not, even within the same second.
 func ExampleConcerns() {
-	session := store.NewSessionID()
+	session := store.NewSessionID(time.Now())
 	everywhere := store.Revocation{
 		Target:  store.TargetSubject,
 		ID:      "ann",
@@ -57,7 +57,7 @@ func ExampleConcerns() {
 	for everywhere.Before.UnixMilli() == time.Now().UnixMilli() {
 		continue // the next millisecond
 	}
-	again := store.NewSessionID()
+	again := store.NewSessionID(time.Now())
 
 	issued := time.Now().Truncate(time.Second)
 	fmt.Println(revindex.Concerns(everywhere, &token.Claims{Subject: "ann", SessionID: session, IssuedAt: issued}))

@@ -72,7 +72,7 @@ func (x *Index) follow(ctx context.Context, cursor store.Cursor) (store.Cursor, 
 		return cursor, err
 	}
 	x.add(page.Revocations)
-	if len(page.Revocations) >= store.MaxPage {
+	if !page.End {
 		return page.Next, nil
 	}
 	x.caughtUp(started)

@@ -12,7 +12,7 @@ import (
 )
 
 // targets is one more than the greatest target.
-const targets = store.TargetSessionless + 1
+const targets = store.TargetOlder + 1
 
 // refilterAfter is the number of removed names after which a set rebuilds its
 // filter, which cannot remove names.
@@ -30,14 +30,17 @@ type set struct {
 
 // A span holds the times of a revocation in milliseconds since 1970.
 type span struct {
-	before  int64 // 0: none
+	before  int64 // 0: none; for store.TargetOlder, Revocation.Generation
 	expires int64
 }
 
 // revocation returns the canonical revocation with the times of s.
 func (s span) revocation(target store.Target, id string) store.Revocation {
 	r := store.Revocation{Target: target, ID: id, Expires: time.UnixMilli(s.expires).UTC()}
-	if s.before != 0 {
+	switch {
+	case target == store.TargetOlder:
+		r.Generation = uint64(s.before)
+	case s.before != 0:
 		r.Before = time.UnixMilli(s.before).UTC()
 	}
 	return r
@@ -65,7 +68,10 @@ func (s *set) put(r store.Revocation) bool {
 		heap.Push(&s.expiries, expiry{r.Expires.UnixMilli(), storekit.NameOf(r)})
 	}
 	kept := span{expires: r.Expires.UnixMilli()}
-	if !r.Before.IsZero() {
+	switch {
+	case r.Target == store.TargetOlder:
+		kept.before = int64(r.Generation)
+	case !r.Before.IsZero():
 		kept.before = r.Before.UnixMilli()
 	}
 	s.spans[r.Target][r.ID] = kept
@@ -87,6 +93,7 @@ func (s *set) revokes(c *token.Claims) bool {
 	ids := s.ids.Load()
 	return s.holds(ids, store.TargetToken, c.ID, c) ||
 		s.holds(ids, store.TargetSession, c.SessionID, c) ||
+		s.holds(ids, store.TargetOlder, c.SessionID, c) ||
 		s.holds(ids, store.TargetAll, "", c) ||
 		s.revokesSubject(ids, c.Subject, c) ||
 		c.IssuerSubject != "" && s.revokesSubject(ids, c.IssuerSubject, c)

@@ -194,7 +194,7 @@ func (r *recorder) record(ctx context.Context) error {
 			return err
 		}
 		position = page.Next
-		if len(page.Revocations) < store.MaxPage {
+		if page.End {
 			break
 		}
 	}

@@ -36,7 +36,7 @@ func BenchmarkSync(b *testing.B) {
 // of that of a bare sync.
 func BenchmarkRevoke(b *testing.B) {
 	loneAndConcurrent(b, func(ctx context.Context, s *Store) error {
-		return s.Revoke(ctx, inAMinute(store.NewSessionID()))
+		return s.Revoke(ctx, inAMinute(store.NewSessionID(time.Now())))
 	})
 }
 
@@ -63,7 +63,7 @@ func BenchmarkRotate(b *testing.B) {
 		n := next.Add(1) % uint64(len(tokens))
 		id, end := fmt.Sprint("session-", n), time.Now().Add(time.Hour)
 		from := tokens[n].Load()
-		r := store.Rotation{ID: id, From: fmt.Sprint(from), To: fmt.Sprint(from + 1), Grace: time.Hour, Expires: end}
+		r := store.Rotation{Subject: id, ID: id, From: fmt.Sprint(from), To: fmt.Sprint(from + 1), Grace: time.Hour, Expires: end}
 		f, err := s.RotateSession(ctx, r)
 		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrReused) { // the session does not exist, or other calls have rotated it twice
 			tokens[n].Store(0)
@@ -156,7 +156,7 @@ func BenchmarkRead(b *testing.B) {
 	}
 	b.Run("present", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := s.PresentSession(b.Context(), store.Presentation{ID: "session-77", Token: "0"}); err != nil {
+			if _, err := s.PresentSession(b.Context(), store.Presentation{Subject: "user-77", ID: "session-77", Token: "0"}); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -277,9 +277,9 @@ func useTrees(t *testing.T, kind string, n int, s *Store) (failed bool) {
 			return nil
 		},
 		func() error { _, err := s.ListSessions(ctx, "user"); return err },
-		func() error { return s.EndSession(ctx, fmt.Sprint("session-", n)) },
+		func() error { return s.EndSession(ctx, "user", fmt.Sprint("session-", n)) },
 		func() error {
-			_, err := s.RotateSession(ctx, store.Rotation{ID: fmt.Sprint("session-", n+1), From: "0", To: "1", Expires: end})
+			_, err := s.RotateSession(ctx, store.Rotation{Subject: "user", ID: fmt.Sprint("session-", n+1), From: "0", To: "1", Expires: end})
 			return err
 		},
 		func() error { return s.Revoke(ctx, inAMinute(fmt.Sprintf("%04d-live", n*77))) },

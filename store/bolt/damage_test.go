@@ -79,7 +79,7 @@ func live(t testing.TB) *history {
 		revoke(all...)
 		for n := range 8 {
 			id := fmt.Sprint("session-", round, "-", n)
-			f := store.Session{ID: id, Subject: fmt.Sprint("user-", n), Current: "0", Started: now, Expires: end, Ends: end, Remote: "192.0.2.1", Agent: strings.Repeat("agent", 20)}
+			f := store.Session{ID: id, Subject: userOf(id), Current: "0", Started: now, Expires: end, Ends: end, Remote: "192.0.2.1", Agent: strings.Repeat("agent", 20)}
 			must(s.BeginSession(ctx, f))
 			h.current[id] = "0"
 		}
@@ -87,11 +87,11 @@ func live(t testing.TB) *history {
 			switch from := h.current[id]; {
 			case from == "":
 			case len(id)%2 == 0 && round%3 == 2:
-				must(s.EndSession(ctx, id))
+				must(s.EndSession(ctx, userOf(id), id))
 				h.current[id] = ""
 			default:
 				to := fmt.Sprint(from, round%10)
-				_, err := s.RotateSession(ctx, store.Rotation{ID: id, From: from, To: to, Expires: end})
+				_, err := s.RotateSession(ctx, store.Rotation{Subject: userOf(id), ID: id, From: from, To: to, Expires: end})
 				must(err)
 				h.current[id] = to
 			}
@@ -145,6 +145,10 @@ func (h *history) forgotten(ctx context.Context, s *Store) (all []string) {
 	return append(all, h.back(ctx, s)...)
 }
 
+// userOf returns the subject of a session: those of the same number in each
+// round have the same one.
+func userOf(id string) string { return "user-" + id[strings.LastIndexByte(id, '-')+1:] }
+
 // back returns the sessions and the tickets that a store must refuse but
 // accepts again.
 func (h *history) back(ctx context.Context, s *Store) (all []string) {
@@ -152,13 +156,13 @@ func (h *history) back(ctx context.Context, s *Store) (all []string) {
 		// Every token except the current one is refused, and so is the current one
 		// after the end.
 		if current == "" {
-			_, err := s.PresentSession(ctx, store.Presentation{ID: id, Token: "0"})
+			_, err := s.PresentSession(ctx, store.Presentation{Subject: userOf(id), ID: id, Token: "0"})
 			if err == nil {
 				all = append(all, id+" is back after its end")
 			}
 			continue
 		}
-		_, err := s.PresentSession(ctx, store.Presentation{ID: id, Token: current[:len(current)-1]})
+		_, err := s.PresentSession(ctx, store.Presentation{Subject: userOf(id), ID: id, Token: current[:len(current)-1]})
 		if err == nil {
 			all = append(all, id+" is back at an older token")
 		}

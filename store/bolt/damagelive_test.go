@@ -167,10 +167,10 @@ func useAll(t *testing.T, kind string, n int, h *history, s *Store) (failed bool
 		"usage": func() error { _, err := s.RevocationUsage(ctx); return err },
 		"list":  func() error { _, err := s.ListSessions(ctx, "user-1"); return err },
 		"rotate": func() error {
-			_, err := s.RotateSession(ctx, store.Rotation{ID: id, From: h.current[id], To: "next", Expires: end})
+			_, err := s.RotateSession(ctx, store.Rotation{Subject: userOf(id), ID: id, From: h.current[id], To: "next", Expires: end})
 			return err
 		},
-		"end":    func() error { return s.EndSession(ctx, id) },
+		"end":    func() error { return s.EndSession(ctx, userOf(id), id) },
 		"revoke": func() error { return s.Revoke(ctx, inAMinute(fmt.Sprint("live", n))) },
 		"ticket": func() error { return s.PutTicket(ctx, store.TicketKey{byte(n)}, make([]byte, 3000), end) },
 		"take":   func() error { _, err := s.TakeTicket(ctx, store.TicketKey{byte(n)}); return err },

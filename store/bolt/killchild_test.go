@@ -101,7 +101,7 @@ func (c child) session(name string, n int) {
 	switch n % 3 {
 	case 1:
 		fmt.Println("ending", name)
-		must(c.s.EndSession(context.Background(), name))
+		must(c.s.EndSession(context.Background(), killSubject, name))
 		fmt.Println("ended", name)
 	case 2:
 		fmt.Println("ending", name)
@@ -118,5 +118,5 @@ const killSubject = "child"
 // killRotation returns a rotation from the token of a step. The token of step
 // -1 never existed.
 func killRotation(name string, step int) store.Rotation {
-	return store.Rotation{ID: name, From: fmt.Sprint(step), To: fmt.Sprint(step + 1), Expires: time.Now().Add(time.Hour)}
+	return store.Rotation{Subject: killSubject, ID: name, From: fmt.Sprint(step), To: fmt.Sprint(step + 1), Expires: time.Now().Add(time.Hour)}
 }

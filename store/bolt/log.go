@@ -197,7 +197,7 @@ func (l *log) sweep(now time.Time, limit int) error {
 // page returns the first entries after a sequence number that are neither
 // obsolete nor covered by the revocation of everything.
 func (l *log) page(epoch string, after uint64, now time.Time) (store.Page, error) {
-	page := store.Page{Next: store.Cursor{Epoch: epoch, Sequence: after}}
+	page := store.Page{Next: store.Cursor{Epoch: epoch, Sequence: after}, Now: now, Known: now}
 	everything, _, err := l.everything()
 	if err != nil {
 		return store.Page{}, err
@@ -219,7 +219,7 @@ func (l *log) page(epoch string, after uint64, now time.Time) (store.Page, error
 			page.Revocations = append(page.Revocations, r)
 		}
 	}
-	page.Next.Sequence = l.log.bucket.Sequence()
+	page.Next.Sequence, page.End = l.log.bucket.Sequence(), true
 	return page, nil
 }
 

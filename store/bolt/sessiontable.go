@@ -56,10 +56,10 @@ func (t *sessionTable) begin(s store.Session, now time.Time, limit int) error {
 // nextSession is [store.Session.Rotate] or [store.Session.Present].
 type nextSession func(old store.Session, now time.Time) (store.Session, error)
 
-// change replaces a session with the result of next, and returns the result. If
+// change replaces a session of a subject with the result of next, and returns the result. If
 // the refresh token was reused, it removes the session.
-func (t *sessionTable) change(id string, next nextSession, now time.Time) (store.Session, error) {
-	old, err := t.get([]byte(id))
+func (t *sessionTable) change(subject, id string, next nextSession, now time.Time) (store.Session, error) {
+	old, err := t.find(subject, id)
 	if err != nil {
 		return store.Session{}, err
 	}
@@ -79,9 +79,9 @@ func (t *sessionTable) change(id string, next nextSession, now time.Time) (store
 	return s, t.put(s)
 }
 
-// end removes a session, if it exists.
-func (t *sessionTable) end(id string) error {
-	s, err := t.get([]byte(id))
+// end removes a session of a subject, if it exists.
+func (t *sessionTable) end(subject, id string) error {
+	s, err := t.find(subject, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
@@ -136,6 +136,15 @@ func (t *sessionTable) get(id []byte) (store.Session, error) {
 		return store.Session{}, damaged("a session: %v", err)
 	}
 	return s, nil
+}
+
+// find returns a session of a subject, which may have expired.
+func (t *sessionTable) find(subject, id string) (store.Session, error) {
+	s, err := t.get([]byte(id))
+	if err == nil && s.Subject != subject {
+		return store.Session{}, store.ErrNotFound
+	}
+	return s, err
 }
 
 // put writes a session and its entry in the index by expiry.

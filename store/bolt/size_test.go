@@ -32,7 +32,7 @@ func TestSizeOfAnEntry(t *testing.T) {
 	for written := 0; written < n; written += store.MaxPage {
 		page := make([]store.Revocation, store.MaxPage)
 		for i := range page {
-			page[i] = store.Revocation{Target: store.TargetSession, ID: store.NewSessionID(), Expires: time.Now().Add(time.Hour)}
+			page[i] = store.Revocation{Target: store.TargetSession, ID: store.NewSessionID(time.Now()), Expires: time.Now().Add(time.Hour)}
 		}
 		if err := s.Revoke(t.Context(), page...); err != nil {
 			t.Fatal(err)

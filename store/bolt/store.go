@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -164,3 +165,6 @@ func syncDirectory(path string) error {
 
 // number encodes an integer in the form used in the file.
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+// Now implements [store.Clock].
+func (s *Store) Now(ctx context.Context) (time.Time, error) { return time.Now(), ctx.Err() }

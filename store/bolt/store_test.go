@@ -213,7 +213,7 @@ func TestSweepAll(t *testing.T) {
 				id := fmt.Sprint(n)
 				session := s.BeginSession(t.Context(), store.Session{ID: id, Subject: id, Current: "a", Started: now, Expires: now.Add(time.Minute), Ends: now.Add(time.Hour)})
 				if n%10 == 0 {
-					_, err := s.RotateSession(t.Context(), store.Rotation{ID: id, From: "a", To: "b", Expires: now.Add(2 * time.Minute)})
+					_, err := s.RotateSession(t.Context(), store.Rotation{Subject: id, ID: id, From: "a", To: "b", Expires: now.Add(2 * time.Minute)})
 					session = errors.Join(session, err)
 				}
 				if err := errors.Join(ticket, session); err != nil {

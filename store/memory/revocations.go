@@ -141,7 +141,7 @@ func (l *revocations) Read(ctx context.Context, after store.Cursor) (store.Page,
 		return store.Page{}, err
 	}
 	now := time.Now()
-	page := store.Page{Next: store.Cursor{Epoch: l.epoch, Sequence: after.Sequence}}
+	page := store.Page{Next: store.Cursor{Epoch: l.epoch, Sequence: after.Sequence}, Now: now, Known: now}
 	first, _ := slices.BinarySearchFunc(l.log, after.Sequence+1, func(e logged, s uint64) int {
 		return cmp.Compare(e.sequence, s)
 	})
@@ -154,7 +154,7 @@ func (l *revocations) Read(ctx context.Context, after store.Cursor) (store.Page,
 			page.Revocations = append(page.Revocations, e.revocation)
 		}
 	}
-	page.Next.Sequence = l.last
+	page.Next.Sequence, page.End = l.last, true
 	return page, nil
 }
 

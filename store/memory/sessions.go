@@ -67,17 +67,17 @@ func (s *sessions) RotateSession(ctx context.Context, r store.Rotation) (store.S
 	if err != nil {
 		return store.Session{}, err
 	}
-	return s.change(ctx, r.ID, func(old store.Session, now time.Time) (store.Session, error) { return old.Rotate(r, now) })
+	return s.change(ctx, r.Subject, r.ID, func(old store.Session, now time.Time) (store.Session, error) { return old.Rotate(r, now) })
 }
 
 // PresentSession implements [store.Sessions].
 func (s *sessions) PresentSession(ctx context.Context, p store.Presentation) (store.Session, error) {
-	return s.change(ctx, p.ID, func(old store.Session, now time.Time) (store.Session, error) { return old.Present(p, now) })
+	return s.change(ctx, p.Subject, p.ID, func(old store.Session, now time.Time) (store.Session, error) { return old.Present(p, now) })
 }
 
-// change replaces a session with the result of next, and returns the result. If
+// change replaces a session of a subject with the result of next, and returns the result. If
 // the refresh token was reused, it removes the session.
-func (s *sessions) change(ctx context.Context, id string, next func(old store.Session, now time.Time) (store.Session, error)) (store.Session, error) {
+func (s *sessions) change(ctx context.Context, subject, id string, next func(old store.Session, now time.Time) (store.Session, error)) (store.Session, error) {
 	if err := ctx.Err(); err != nil {
 		return store.Session{}, err
 	}
@@ -85,11 +85,11 @@ func (s *sessions) change(ctx context.Context, id string, next func(old store.Se
 	defer s.mu.Unlock()
 	now := time.Now()
 	s.sweep(now)
-	session, ok := s.byID.get(id)
-	if !ok {
-		return store.Session{}, store.ErrNotFound
+	session, err := s.find(subject, id)
+	if err != nil {
+		return store.Session{}, err
 	}
-	session, err := next(session, now)
+	session, err = next(session, now)
 	switch {
 	case err == nil:
 		s.byID.put(id, session, session.Expires)
@@ -100,16 +100,37 @@ func (s *sessions) change(ctx context.Context, id string, next func(old store.Se
 }
 
 // EndSession implements [store.Sessions].
-func (s *sessions) EndSession(ctx context.Context, id string) error {
+func (s *sessions) EndSession(ctx context.Context, subject, id string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if session, ok := s.byID.get(id); ok {
+	if session, err := s.find(subject, id); err == nil {
 		s.remove(session)
 	}
 	return nil
+}
+
+// FindSession implements [store.Sessions].
+func (s *sessions) FindSession(ctx context.Context, subject, id string) (store.Session, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Session{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sweep(time.Now())
+	return s.find(subject, id)
+}
+
+// find returns a session of a subject, or [store.ErrNotFound]. s.mu must be
+// held.
+func (s *sessions) find(subject, id string) (store.Session, error) {
+	session, ok := s.byID.get(id)
+	if !ok || session.Subject != subject {
+		return store.Session{}, store.ErrNotFound
+	}
+	return session, nil
 }
 
 // ListSessions implements [store.Sessions].

@@ -5,6 +5,9 @@
 package memory
 
 import (
+	"context"
+	"time"
+
 	"wsauth/store"
 	"wsauth/store/storekit"
 )
@@ -31,3 +34,6 @@ func New(limits store.Limits) *Store {
 		sessions:    newSessions(limits.Sessions),
 	}
 }
+
+// Now implements [store.Clock].
+func (s *Store) Now(ctx context.Context) (time.Time, error) { return time.Now(), ctx.Err() }

@@ -58,10 +58,10 @@ func TestMemoryBoundsSessions(t *testing.T) {
 		if err := begin("d"); !errors.Is(err, store.ErrFull) {
 			t.Errorf("full: %v", err)
 		}
-		if err := m.EndSession(t.Context(), "a"); err != nil {
+		if err := m.EndSession(t.Context(), "u", "a"); err != nil {
 			t.Error(err)
 		}
-		reuse := store.Rotation{ID: "b", From: "never", To: "next", Expires: time.Now().Add(time.Minute)}
+		reuse := store.Rotation{Subject: "u", ID: "b", From: "never", To: "next", Expires: time.Now().Add(time.Minute)}
 		if _, err := m.RotateSession(t.Context(), reuse); !errors.Is(err, store.ErrReused) {
 			t.Errorf("reuse: %v", err)
 		}
@@ -75,7 +75,7 @@ func TestMemoryBoundsSessions(t *testing.T) {
 		if len(m.byID.items) != 1 || len(m.byID.order) != 1 || len(m.bySubject["u"]) != 1 {
 			t.Errorf("%d sessions, %d of them to expire, %d of the subject", len(m.byID.items), len(m.byID.order), len(m.bySubject["u"]))
 		}
-		if err := m.EndSession(t.Context(), "f"); err != nil || len(m.bySubject) != 0 {
+		if err := m.EndSession(t.Context(), "u", "f"); err != nil || len(m.bySubject) != 0 {
 			t.Errorf("%d subjects are left, %v", len(m.bySubject), err)
 		}
 	})

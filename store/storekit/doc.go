@@ -22,5 +22,6 @@ func Defaults(limits store.Limits) store.Limits {
 		Revocations: cmp.Or(max(limits.Revocations, 0), store.DefaultRevocationLimit),
 		Tickets:     cmp.Or(max(limits.Tickets, 0), store.DefaultTicketLimit),
 		Sessions:    cmp.Or(max(limits.Sessions, 0), store.DefaultSessionLimit),
+		Events:      cmp.Or(max(limits.Events, 0), store.DefaultEventLimit),
 	}
 }

@@ -1,6 +1,7 @@
 package storekit
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -13,11 +14,11 @@ const encodedHead = 1 + 8 + 8
 
 // AppendRevocation appends the encoding of r, which must be canonical, to b and
 // returns the extended slice. The encoding is the target in one byte; then
-// Before (0 for the zero time) and Expires as big-endian milliseconds since
-// 1970, 8 bytes each; then the ID.
+// Before (0 for the zero time), or Generation for [store.TargetOlder], and
+// Expires as big-endian milliseconds since 1970, 8 bytes each; then the ID.
 func AppendRevocation(b []byte, r store.Revocation) []byte {
 	b = append(b, byte(r.Target))
-	b = binary.BigEndian.AppendUint64(b, milliseconds(r.Before))
+	b = binary.BigEndian.AppendUint64(b, milliseconds(r.Before)+r.Generation)
 	b = binary.BigEndian.AppendUint64(b, milliseconds(r.Expires))
 	return append(b, r.ID...)
 }
@@ -28,13 +29,16 @@ func DecodeRevocation(data []byte) (store.Revocation, error) {
 	if len(data) < encodedHead {
 		return store.Revocation{}, fmt.Errorf("%w: a revocation of %d bytes", store.ErrInvalid, len(data))
 	}
-	before, expires := binary.BigEndian.Uint64(data[1:]), binary.BigEndian.Uint64(data[9:])
+	since, expires := binary.BigEndian.Uint64(data[1:]), binary.BigEndian.Uint64(data[9:])
 	r := store.Revocation{Target: store.Target(data[0]), ID: string(data[encodedHead:]), Expires: time.UnixMilli(int64(expires))}
-	if before != 0 {
-		r.Before = time.UnixMilli(int64(before))
+	switch {
+	case r.Target == store.TargetOlder:
+		r.Generation = since
+	case since != 0:
+		r.Before = time.UnixMilli(int64(since))
 	}
 	r, err := r.Canonical()
-	if err == nil && (milliseconds(r.Before) != before || milliseconds(r.Expires) != expires) {
+	if err == nil && (milliseconds(r.Before)+r.Generation != since || milliseconds(r.Expires) != expires) {
 		err = fmt.Errorf("%w: a revocation with dates out of range", store.ErrInvalid)
 	}
 	if err != nil {
@@ -47,7 +51,8 @@ func DecodeRevocation(data []byte) (store.Revocation, error) {
 // returns the extended slice. The encoding is Started, Rotated, Expires and
 // Ends as big-endian milliseconds since 1970, 8 bytes each; then ID, Subject,
 // Current, Previous, Remote and Agent, each preceded by its length in 2 bytes;
-// then Key, unless it is zero.
+// then Key, unless it is zero. If the session has a Generation or a Parent, Key
+// is never omitted, and Generation in 8 bytes and Parent follow.
 func AppendSession(b []byte, s store.Session) []byte {
 	for _, moment := range []time.Time{s.Started, s.Rotated, s.Expires, s.Ends} {
 		b = binary.BigEndian.AppendUint64(b, milliseconds(moment))
@@ -56,8 +61,13 @@ func AppendSession(b []byte, s store.Session) []byte {
 		b = binary.BigEndian.AppendUint16(b, uint16(len(text)))
 		b = append(b, text...)
 	}
-	if s.Key != (store.KeyHash{}) {
+	more := s.Generation != 0 || s.Parent != ""
+	if s.Key != (store.KeyHash{}) || more {
 		b = append(b, s.Key[:]...)
+	}
+	if more {
+		b = binary.BigEndian.AppendUint64(b, s.Generation)
+		b = append(b, s.Parent...)
 	}
 	return b
 }
@@ -80,11 +90,14 @@ func DecodeSession(data []byte) (store.Session, error) {
 		end := 2 + int(binary.BigEndian.Uint16(rest))
 		*text, rest = string(rest[2:end]), rest[end:]
 	}
-	if n := copy(s.Key[:], rest); n == len(s.Key) && s.Key != (store.KeyHash{}) {
-		rest = rest[n:]
+	if len(rest) >= len(s.Key) {
+		rest = rest[copy(s.Key[:], rest):]
+	}
+	if len(rest) >= 8 {
+		s.Generation, s.Parent, rest = binary.BigEndian.Uint64(rest), string(rest[8:]), nil
 	}
 	canonical, err := s.Canonical()
-	if err == nil && (len(rest) != 0 || canonical != s) {
+	if err == nil && (len(rest) != 0 || canonical != s || !bytes.Equal(AppendSession(nil, s), data)) {
 		err = fmt.Errorf("%w: a session that is not canonical", store.ErrInvalid)
 	}
 	if err != nil {

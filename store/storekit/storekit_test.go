@@ -147,7 +147,7 @@ func TestPrepareMerges(t *testing.T) {
 
 // TestDefaults checks that a limit of 0 or less means the default.
 func TestDefaults(t *testing.T) {
-	want := store.Limits{Revocations: store.DefaultRevocationLimit, Tickets: 7, Sessions: store.DefaultSessionLimit}
+	want := store.Limits{Revocations: store.DefaultRevocationLimit, Tickets: 7, Sessions: store.DefaultSessionLimit, Events: store.DefaultEventLimit}
 	if got := Defaults(store.Limits{Revocations: -1, Tickets: 7}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}

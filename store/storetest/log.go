@@ -42,11 +42,11 @@ func testOrder(t *testing.T, log store.Revocations) {
 // revocations that it covers, whether they are added before it, with it or
 // after it.
 func testCovered(t *testing.T, log store.Revocations) {
-	old := store.NewSessionID()
+	old := store.NewSessionID(time.Now())
 	time.Sleep(2 * time.Millisecond)
 	now := time.Now().Truncate(time.Millisecond).UTC()
 	time.Sleep(2 * time.Millisecond)
-	young := store.NewSessionID()
+	young := store.NewSessionID(time.Now())
 	subject := func(before time.Time) store.Revocation {
 		return store.Revocation{Target: store.TargetSubject, ID: "s", Before: before, Expires: expires}
 	}
@@ -76,8 +76,8 @@ func testCovered(t *testing.T, log store.Revocations) {
 // accepts a revocation of everything, which makes room.
 func testFull(t *testing.T, log store.Revocations) {
 	old := []store.Revocation{
-		{Target: store.TargetSession, ID: store.NewSessionID(), Expires: expires},
-		{Target: store.TargetSession, ID: store.NewSessionID(), Expires: expires},
+		{Target: store.TargetSession, ID: store.NewSessionID(time.Now()), Expires: expires},
+		{Target: store.TargetSession, ID: store.NewSessionID(time.Now()), Expires: expires},
 		revokeToken("a"),
 	}
 	revoke(t, log, old...)

@@ -116,13 +116,13 @@ func testSessionEnd(t *testing.T, s store.Sessions) {
 	session, other := newSession("a", "ann"), newSession("b", "ann")
 	begin(t, s, session, other)
 	for range 2 {
-		if err := s.EndSession(t.Context(), "a"); err != nil {
+		if err := s.EndSession(t.Context(), "ann", "a"); err != nil {
 			t.Errorf("EndSession: %v", err)
 		}
 		wantNoSession(t, s, session)
 	}
 	for _, id := range []string{"", "never", strings.Repeat("x", 10_000)} {
-		if err := s.EndSession(t.Context(), id); err != nil {
+		if err := s.EndSession(t.Context(), "ann", id); err != nil {
 			t.Errorf("EndSession %.10q: %v", id, err)
 		}
 	}
@@ -145,7 +145,7 @@ func testSessionCancellation(t *testing.T, s store.Sessions) {
 		_, present := s.PresentSession(ctx, presentation("a", "other"))
 		for name, err := range map[string]error{
 			"BeginSession": s.BeginSession(ctx, newSession("b", "ann")), "RotateSession": rotate, "RotateSession, reused": reuse, "PresentSession": present,
-			"EndSession": s.EndSession(ctx, "a"), "ListSessions": list,
+			"EndSession": s.EndSession(ctx, "ann", "a"), "ListSessions": list,
 		} {
 			if !errors.Is(err, context.Canceled) {
 				t.Fatalf("%s: %v", name, err)
@@ -174,7 +174,7 @@ func testSessionMany(t *testing.T, s store.Sessions) {
 		t.Errorf("one too many: %v, want ErrFull", err)
 	}
 	begin(t, s, newSession("more", "bob"))
-	if err := s.EndSession(t.Context(), "17"); err != nil {
+	if err := s.EndSession(t.Context(), "ann", "17"); err != nil {
 		t.Error(err)
 	}
 	begin(t, s, newSession("17", "ann"))
@@ -249,7 +249,7 @@ func testSessionRestart(t *testing.T, s store.Sessions, reopen func() store.Sess
 	ended, reused := newSession("ended", "ann"), newSession("reused", "ann")
 	begin(t, s, newSession("a", "ann"), ended, reused)
 	session := wantRotated(t, s, rotation("a", "0", "1"), "1")
-	if err := s.EndSession(t.Context(), "ended"); err != nil {
+	if err := s.EndSession(t.Context(), "ann", "ended"); err != nil {
 		t.Error(err)
 	}
 	wantReused(t, s, rotation("reused", "stolen", "1"), reused)
@@ -272,14 +272,14 @@ func testSessionFull(t *testing.T, s store.Sessions) {
 		t.Errorf("full: %v, want ErrFull", err)
 	}
 	wantListed(t, s, "dan")
-	if err := s.EndSession(t.Context(), "a"); err != nil {
+	if err := s.EndSession(t.Context(), "ann", "a"); err != nil {
 		t.Error(err)
 	}
 	begin(t, s, newSession("d", "dan"))
-	wantReused(t, s, rotation("b", "stolen", "1"), newSession("b", "bob"))
+	wantReused(t, s, ofSubject("bob", rotation("b", "stolen", "1")), newSession("b", "bob"))
 	begin(t, s, newSession("b", "bob"))
 	if err := s.BeginSession(t.Context(), newSession("e", "eve")); !errors.Is(err, store.ErrFull) {
 		t.Errorf("full again: %v, want ErrFull", err)
 	}
-	wantRotated(t, s, rotation("c", "0", "1"), "1")
+	wantRotated(t, s, ofSubject("cid", rotation("c", "0", "1")), "1")
 }

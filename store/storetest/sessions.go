@@ -72,9 +72,16 @@ func newSession(id, subject string) store.Session {
 	return store.Session{ID: id, Subject: subject, Current: "0", Started: started, Rotated: started, Expires: expires, Ends: expires, Remote: "192.0.2.1", Agent: "suite"}
 }
 
-// rotation returns a rotation with a grace period of a year.
+// rotation returns a rotation of a session of ann with a grace period of a
+// year.
 func rotation(id, from, to string) store.Rotation {
-	return store.Rotation{ID: id, From: from, To: to, Grace: 365 * 24 * time.Hour, Expires: expires, Remote: "2001:db8::1", Agent: "other"}
+	return store.Rotation{Subject: "ann", ID: id, From: from, To: to, Grace: 365 * 24 * time.Hour, Expires: expires, Remote: "2001:db8::1", Agent: "other"}
+}
+
+// ofSubject returns r for a session of another subject than ann.
+func ofSubject(subject string, r store.Rotation) store.Rotation {
+	r.Subject = subject
+	return r
 }
 
 func begin(t *testing.T, s store.Sessions, sessions ...store.Session) {
