@@ -56,8 +56,8 @@ func (c *Claims) UnmarshalBinary(data []byte) error {
 	if err := json.Unmarshal(data, &e, json.RejectUnknownMembers(true)); err != nil {
 		return errors.New("token: encoded claims: not as they were written")
 	}
-	if e.Subject == "" || e.ExpiresAt.IsZero() || !isLeeway(e.Leeway) || !isLeeway(e.IssuedLeeway) {
-		return errors.New("token: encoded claims: sub, exp or leeway is not one")
+	if e.Subject == "" || e.ExpiresAt.IsZero() || !isLeeway(e.Leeway) || !isLeeway(e.IssuedLeeway) || e.Generation > maxInteger {
+		return errors.New("token: encoded claims: sub, exp, sid_gen or leeway is not one")
 	}
 	*c = Claims{
 		e.Subject, e.Issuer, e.ID, e.Audience, e.ExpiresAt, e.NotBefore, e.IssuedAt,

@@ -16,7 +16,7 @@ var sameClaims = []cmp.Option{cmp.AllowUnexported(Claims{}), cmpopts.EquateEmpty
 func TestClaimsEncoding(t *testing.T) {
 	key := testKey(HS256)
 	v := newVerifier(t, VerifierConfig{Leeway: 7 * time.Second, IssuedLeeway: 9 * time.Second, MaxLifetime: math.MaxInt64, Audience: []string{"us"}}, key)
-	read, err := v.Verify(t.Context(), mint(t, key, headerOf(HS256), valid(`,"sid":"s","jti":"j","aud":["us","b"],"iat":1.5,"x":{"y":[1]}`)))
+	read, err := v.Verify(t.Context(), mint(t, key, headerOf(HS256), valid(`,"sid":"s","sid_gen":9007199254740991,"jti":"j","aud":["us","b"],"iat":1.5,"x":{"y":[1]}`)))
 	if err != nil {
 		t.Fatal(err)
 	}

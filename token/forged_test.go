@@ -821,6 +821,11 @@ func TestJ34_Q8_Type(t *testing.T) {
 	for _, value := range []string{"1", "null", `"true"`, "[]"} {
 		wantRefused(t, v, mint(t, key, headerOf(HS256), valid(`,"fresh":`+value)), ErrClaims)
 	}
+	for _, value := range []string{"-1", "1.5", "1e3", "01", `"1"`, "null", "true", "[1]", "9007199254740992", "18446744073709551616"} {
+		if _, err := v.Verify(t.Context(), mint(t, key, headerOf(HS256), valid(`,"sid_gen":`+value))); err == nil {
+			t.Errorf("sid_gen %s is accepted", value)
+		}
+	}
 	for _, typ := range []string{"secevent+jwt", "logout+jwt", "dpop+jwt", "application/dpop+jwt", "JOSE", "JWT ", "at"} {
 		wantRefused(t, v, mint(t, key, headerWith(HS256, `"typ":"`+typ+`"`), valid("")), ErrMalformed)
 	}

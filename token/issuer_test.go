@@ -31,6 +31,7 @@ func TestPayloadOrder(t *testing.T) {
 			"refresh": {must(plain.Refresh("test", Options{})), `{` + times(2592000) + `,"type":"refresh"}`},
 			"full": {must(full.Refresh("test", Options{CSRF: true, SessionID: "s", Claims: map[string]any{"b": 1, "a": []int{2}}})),
 				`{` + times(3600) + `,"type":"refresh","csrf":"` + uuid + `","sid":"s","iss":"me","aud":"us","a":\[2\],"b":1}`},
+			"generation":  {must(plain.Refresh("test", Options{SessionID: "s", Generation: 7})), `{` + times(2592000) + `,"type":"refresh","sid":"s","sid_gen":7}`},
 			"audiences":   {must(full.Access("test", Options{Audience: []string{"a", "b"}})), `{` + times(60) + `,"type":"access","fresh":false,"iss":"me","aud":\["a","b"\]}`},
 			"no audience": {must(full.Access("test", Options{Audience: []string{}, TTL: 5*time.Second + 1})), `{` + times(5) + `,"type":"access","fresh":false,"iss":"me"}`},
 		} {
@@ -117,7 +118,7 @@ func TestIssueRefuses(t *testing.T) {
 	for _, name := range []string{"alg", "typ", "kid", "crit", "b64", "jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256", "zip", "cty", "enc", "ALG", "Kid", "\u212aid"} {
 		refuses("header "+name, "test", Options{Headers: map[string]any{name: "x"}}, "Options.Headers: ")
 	}
-	for _, name := range []string{"sub", "iat", "nbf", "jti", "exp", "type", "fresh", "csrf", "sid", "iss", "aud", "SUB", "Type", "ſub"} {
+	for _, name := range []string{"sub", "iat", "nbf", "jti", "exp", "type", "fresh", "csrf", "sid", "sid_gen", "iss", "aud", "SUB", "Type", "ſub"} {
 		refuses("claim "+name, "test", Options{Claims: map[string]any{name: "x"}}, "Options.Claims: ")
 	}
 	// The JSON package randomly says "cannot" or "unable to".
