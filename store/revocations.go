@@ -20,10 +20,10 @@ var ErrCursor = errors.New("store: unknown cursor")
 // wraps the reason. Nodes return it, logs do not.
 var ErrNotDurable = errors.New("store: revoked on this node only, and not yet stored")
 
-// ErrUnconfirmed means that a change is in effect on all nodes, but its replicas
-// have not confirmed it in time. It is lost if a replica that lacks it replaces
-// the primary. The error also wraps the reason. Only stores that are replicated
-// return it.
+// ErrUnconfirmed means that a change is in effect on all nodes, but no replica
+// of the store has confirmed it in time. It is lost if a replica that lacks it
+// replaces the primary. The error also wraps the reason. Only stores that are
+// replicated return it.
 var ErrUnconfirmed = errors.New("store: accepted, but not confirmed by a replica")
 
 // Revocations is a log of revocations with any number of readers.

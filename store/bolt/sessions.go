@@ -40,8 +40,8 @@ func (s *Store) PresentSession(ctx context.Context, p store.Presentation) (store
 	return s.changeSession(ctx, p.Subject, p.ID, false, func(old store.Session, now time.Time) (store.Session, error) { return old.Present(p, now) })
 }
 
-// changeSession replaces a session of a subject with the result of next, and returns the
-// result. If the refresh token was reused, it removes the session.
+// changeSession replaces a session of a subject with the result of next, and
+// returns the result. If the refresh token was reused, it removes the session.
 //
 // It first calls next in a read transaction, because a call for a session that
 // does not exist must not cost a sync. If always is set, any other result is

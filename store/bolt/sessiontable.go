@@ -56,8 +56,8 @@ func (t *sessionTable) begin(s store.Session, now time.Time, limit int) error {
 // nextSession is [store.Session.Rotate] or [store.Session.Present].
 type nextSession func(old store.Session, now time.Time) (store.Session, error)
 
-// change replaces a session of a subject with the result of next, and returns the result. If
-// the refresh token was reused, it removes the session.
+// change replaces a session of a subject with the result of next, and returns
+// the result. If the refresh token was reused, it removes the session.
 func (t *sessionTable) change(subject, id string, next nextSession, now time.Time) (store.Session, error) {
 	old, err := t.find(subject, id)
 	if err != nil {

@@ -75,8 +75,8 @@ func (s *sessions) PresentSession(ctx context.Context, p store.Presentation) (st
 	return s.change(ctx, p.Subject, p.ID, func(old store.Session, now time.Time) (store.Session, error) { return old.Present(p, now) })
 }
 
-// change replaces a session of a subject with the result of next, and returns the result. If
-// the refresh token was reused, it removes the session.
+// change replaces a session of a subject with the result of next, and returns
+// the result. If the refresh token was reused, it removes the session.
 func (s *sessions) change(ctx context.Context, subject, id string, next func(old store.Session, now time.Time) (store.Session, error)) (store.Session, error) {
 	if err := ctx.Err(); err != nil {
 		return store.Session{}, err

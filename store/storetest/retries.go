@@ -16,7 +16,8 @@ func keyed(id, from, to, key string) store.Rotation {
 	return r
 }
 
-// presentation returns a presentation of a session of ann without a grace period.
+// presentation returns a presentation of a session of ann, without a grace
+// period.
 func presentation(id, token string) store.Presentation {
 	return store.Presentation{Subject: "ann", ID: id, Token: token}
 }
