@@ -9,8 +9,8 @@ import (
 )
 
 // Algorithm is a signature algorithm, named as in the "alg" header of a token
-// (RFC 7518 §3.1, RFC 8037 §3.1). Names are compared exactly; there is no
-// "none".
+// (RFC 7518 section 3.1, RFC 8037 section 3.1). Names are compared exactly;
+// there is no "none".
 type Algorithm string
 
 // The supported algorithms.
@@ -29,7 +29,7 @@ const (
 	ES512 Algorithm = "ES512" // ECDSA on P-521 with SHA-512
 	EdDSA Algorithm = "EdDSA" // Ed25519
 
-	// Ed25519 is EdDSA under the name of RFC 9864 §2.2. Tokens and JWKs may
+	// Ed25519 is EdDSA under the name of RFC 9864 section 2.2. Tokens and JWKs may
 	// use either name; a [Key] reports EdDSA.
 	Ed25519 Algorithm = "Ed25519"
 )

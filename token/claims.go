@@ -197,7 +197,7 @@ func (s *scratch) readIntegerSubject(c *Claims, payload []byte) error {
 }
 
 // maxInteger is the largest integer that every JSON reader reads exactly (RFC
-// 7493 §2.2).
+// 7493 section 2.2).
 const maxInteger = 1<<53 - 1
 
 // readMember stores a claim in its field. Unknown claims are ignored.
@@ -304,7 +304,7 @@ func (c *Claims) stringClaim(m member) (string, error) {
 
 var errNumericSubject = refuse(ErrClaims, "sub is a number; the setting integer_subjects (IntegerSubjects) accepts an integer")
 
-// audienceClaim reads a string or an array of strings (RFC 7519 §4.1.3).
+// audienceClaim reads a string or an array of strings (RFC 7519 section 4.1.3).
 func (c *Claims) audienceClaim(m member) ([]string, error) {
 	if m.value[0] != '[' {
 		audience, err := c.stringClaim(m)
@@ -333,7 +333,7 @@ func (c *Claims) audienceClaim(m member) ([]string, error) {
 const maxDate = 253402300799
 
 // dateClaim reads a NumericDate: seconds since 1970, possibly with a fraction
-// or an exponent (RFC 7519 §2).
+// or an exponent (RFC 7519 section 2).
 func dateClaim(m member) (time.Time, error) {
 	if kind := jsontext.Value(m.value).Kind(); kind != '0' {
 		return time.Time{}, refuse(ErrClaims, string(m.name)+" is not a number")

@@ -7,7 +7,7 @@ import (
 	"math/big"
 )
 
-// ecdsaPublic is a public key for ES256, ES384 or ES512 (RFC 7518 §3.4).
+// ecdsaPublic is a public key for ES256, ES384 or ES512 (RFC 7518 section 3.4).
 type ecdsaPublic struct {
 	suite suite
 	key   *ecdsa.PublicKey

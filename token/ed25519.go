@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// ed25519Public is a public key for EdDSA (RFC 8037 §3.1).
+// ed25519Public is a public key for EdDSA (RFC 8037 section 3.1).
 type ed25519Public struct {
 	key ed25519.PublicKey
 }
@@ -71,7 +71,7 @@ func smallOrder(key ed25519.PublicKey) bool {
 }
 
 // canonicalPoint reports whether y is less than p = 2^255 − 19 (RFC 8032
-// §5.1.3).
+// section 5.1.3).
 func canonicalPoint(key ed25519.PublicKey) bool {
 	y := yOf(key)
 	if y[31] != 0x7f || y[0] < 0xed {

@@ -37,8 +37,8 @@ var wellKnownSecrets = []string{
 	"404E635266556A586E3272357538782F413F4428472B4B6250645367566B5970",
 }
 
-// hmacSecret is a secret for HS256, HS384 or HS512 (RFC 7518 §3.2). Its pool
-// holds keyed hashes, because keying one costs as much as hashing a short
+// hmacSecret is a secret for HS256, HS384 or HS512 (RFC 7518 section 3.2). Its
+// pool holds keyed hashes, because keying one costs as much as hashing a short
 // token.
 type hmacSecret struct {
 	secret []byte
@@ -112,7 +112,7 @@ func checkSecret(s suite, secret []byte) error {
 		}
 	}
 	if len(secret) < s.hash.Size() {
-		return fmt.Errorf("the secret has %d bytes, needs %d (RFC 7518 §3.2)", len(secret), s.hash.Size())
+		return fmt.Errorf("the secret has %d bytes, needs %d (RFC 7518 section 3.2)", len(secret), s.hash.Size())
 	}
 	var seen [256]bool
 	distinct := 0

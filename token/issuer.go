@@ -264,7 +264,7 @@ func orDefault(d, byDefault time.Duration) time.Duration {
 	return d
 }
 
-// newUUID returns a random UUID of version 4 (RFC 9562 §5.4).
+// newUUID returns a random UUID of version 4 (RFC 9562 section 5.4).
 func newUUID() string {
 	var u [16]byte
 	rand.Read(u[:]) // never fails

@@ -39,10 +39,10 @@ type jwk struct {
 	OtherPrimes jsontext.Value `json:"oth,omitzero"`
 }
 
-// ParseJWK parses one JSON Web Key (RFC 7517, RFC 7518 §6, RFC 8037 §2): kty
-// oct, RSA, EC or OKP with Ed25519. It enforces the members alg, crv, use and
-// key_ops, and ignores unknown members. An RSA private key must have its two
-// primes. Data longer than 64 KiB is refused.
+// ParseJWK parses one JSON Web Key (RFC 7517, RFC 7518 section 6, RFC 8037
+// section 2): kty oct, RSA, EC or OKP with Ed25519. It enforces the members
+// alg, crv, use and key_ops, and ignores unknown members. An RSA private key
+// must have its two primes. Data longer than 64 KiB is refused.
 func ParseJWK(data []byte, opts KeyOptions) (*Key, error) {
 	j, err := readJWK(data)
 	if err != nil {
@@ -168,7 +168,7 @@ func (j *jwk) ecdsa() (any, error) {
 		return nil, err
 	}
 	if size := (s.curve.Params().BitSize + 7) / 8; len(x) != size || len(y) != size {
-		return nil, fmt.Errorf("x and y must have %d bytes (RFC 7518 §6.2.1.2)", size)
+		return nil, fmt.Errorf("x and y must have %d bytes (RFC 7518 section 6.2.1.2)", size)
 	}
 	public, err := ecdsa.ParseUncompressedPublicKey(s.curve, slices.Concat([]byte{4}, x, y))
 	if err != nil {
@@ -209,9 +209,9 @@ func (j *jwk) ed25519() (any, error) {
 	return ed25519.PrivateKey(append(d, x...)), nil
 }
 
-// checkUse enforces the "use" and "key_ops" of the JWK (RFC 7517 §4.2, §4.3):
-// they must allow the key to sign, or to verify if it is a public key, and
-// must not allow encryption.
+// checkUse enforces the "use" and "key_ops" of the JWK (RFC 7517 section 4.2,
+// section 4.3): they must allow the key to sign, or to verify if it is a public
+// key, and must not allow encryption.
 func (j *jwk) checkUse(key *Key) error {
 	if j.Use != "" && j.Use != "sig" {
 		return fmt.Errorf("use is %.20q, not sig", j.Use)
@@ -242,7 +242,8 @@ func (k *Key) JWK() []byte {
 	return mustMarshal(j)
 }
 
-// thumbprint returns the JWK thumbprint of an asymmetric key (RFC 7638 §3).
+// thumbprint returns the JWK thumbprint of an asymmetric key (RFC 7638 section
+// 3).
 func (k *Key) thumbprint() string {
 	j := k.public().members()
 	sum := sha256.Sum256(mustMarshal(struct {

@@ -14,8 +14,8 @@ const (
 	limitMaxBytes   = 64 << 10
 )
 
-// base64url is the encoding of RFC 7515 §2 in canonical form: no padding,
-// unused bits zero.
+// base64url is the encoding of RFC 7515 section 2 in canonical form: no
+// padding, unused bits zero.
 var base64url = base64.RawURLEncoding.Strict()
 
 // inAlphabet is checked first, because the standard decoder skips line breaks.
@@ -26,8 +26,8 @@ var inAlphabet = func() (in [256]bool) {
 	return in
 }()
 
-// A jws holds the parts of a compact JWS (RFC 7515 §7.1), not yet verified.
-// Its slices belong to the scratch that read it.
+// A jws holds the parts of a compact JWS (RFC 7515 section 7.1), not yet
+// verified. Its slices belong to the scratch that read it.
 type jws struct {
 	header    []byte // JSON
 	payload   []byte
@@ -118,15 +118,15 @@ func (s *scratch) decode(name string, segment []byte) ([]byte, error) {
 }
 
 // refusedParameters contain a key, or announce compression, nesting, or rules
-// that must be obeyed (RFC 7515 §4.1.3, §4.1.10 and §4.1.11, RFC 7516 §4.1.2
-// and §4.1.3, RFC 7797 §3). A token that has one is refused rather than read
-// without it.
+// that must be obeyed (RFC 7515 sections 4.1.3, 4.1.10 and 4.1.11, RFC 7516
+// sections 4.1.2 and 4.1.3, RFC 7797 section 3). A token that has one is
+// refused rather than read without it.
 var refusedParameters = []string{"crit", "b64", "jwk", "zip", "cty", "enc"}
 
 // unusedParameters are hints where to find a certificate or a key (RFC 7515
-// §4.1.2, §4.1.5 to §4.1.8). Microsoft and others send them with every token.
-// They are neither read nor fetched, whatever their values; keys come only
-// from the configuration.
+// sections 4.1.2, 4.1.5 to 4.1.8). Microsoft and others send them with every
+// token. They are neither read nor fetched, whatever their values; keys come
+// only from the configuration.
 var unusedParameters = []string{"jku", "x5u", "x5c", "x5t", "x5t#S256"}
 
 // readParameters are the only parameters that we read.

@@ -51,7 +51,7 @@ type KeyOptions struct {
 	Algorithm Algorithm
 
 	// InsecureWeakSecret accepts an HMAC secret that can be guessed: shorter
-	// than the hash (RFC 7518 §3.2), with fewer than 8 different bytes, or
+	// than the hash (RFC 7518 section 3.2), with fewer than 8 different bytes, or
 	// known from tutorials. For examples and tests only. An empty secret, or
 	// one that is an encoded key, is still refused.
 	InsecureWeakSecret bool

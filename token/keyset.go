@@ -94,7 +94,7 @@ type slot struct {
 
 func (k *Key) slot() slot { return slot{k.id, k.alg} }
 
-// ParseKeySet parses a JWK Set (RFC 7517 §5) of at most 1 MiB.
+// ParseKeySet parses a JWK Set (RFC 7517 section 5) of at most 1 MiB.
 //
 // Unusable keys do not fail the set: they are skipped, and reported in the
 // second result. Identical keys count once. Different keys with the same ID
@@ -110,7 +110,7 @@ func ParseKeySet(data []byte) (*KeySet, []error, error) { return parseKeySet(dat
 //
 // An RSA key without "alg" is used for each RSA algorithm in algorithms, or
 // for RS256 if there is none. A JWK with an "alg" is used for that algorithm
-// only (RFC 7517 §4.4).
+// only (RFC 7517 section 4.4).
 func ParsePublicKeySet(data []byte, algorithms ...Algorithm) (*KeySet, []error, error) {
 	return parseKeySet(data, true, algorithms)
 }

@@ -26,7 +26,7 @@ import (
 type Profile struct {
 	// Subject names the user; default sub. Users must not be able to choose
 	// its value. If it is a claim called email, the issuer must have verified
-	// the address (email_verified, OpenID Connect Core §5.1).
+	// the address (email_verified, OpenID Connect Core section 5.1).
 	Subject string
 
 	Audience  string // whom the token is for; default aud
@@ -52,8 +52,8 @@ type Profile struct {
 	// token. The events of a logout token are always included.
 	Refuse []string
 
-	// FreshFor makes a token fresh if its auth_time (OpenID Connect Core §2)
-	// is not after its iat and at most this long before it. 0: no token is
+	// FreshFor makes a token fresh if its auth_time (OpenID Connect Core section
+	// 2) is not after its iat and at most this long before it. 0: no token is
 	// fresh.
 	FreshFor time.Duration
 }

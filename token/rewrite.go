@@ -18,8 +18,9 @@ var (
 	// checkedClaims lists the claims that stay as they were signed.
 	checkedClaims = []string{"iss", "exp", "nbf", "iat"}
 
-	// subjectObjects lists claims that name a user of the issuer within an
-	// object: the actor of RFC 8693 §4.1 and §4.4, the subject of RFC 9493 §4.
+	// subjectObjects lists claims that name a user of the issuer within an object:
+	// the actor of RFC 8693 sections 4.1 and 4.4, the subject of RFC 9493 section
+	// 4.
 	subjectObjects = []string{"act", "may_act", "sub_id"}
 )
 

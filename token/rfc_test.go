@@ -72,8 +72,8 @@ func TestRFCExamples(t *testing.T) {
 	}
 }
 
-// TestRFC7520HMAC checks that the example of RFC 7520 §4.4 is accepted: HMAC
-// over plain text, with a kid.
+// TestRFC7520HMAC checks that the example of RFC 7520 section 4.4 is accepted:
+// HMAC over plain text, with a kid.
 func TestRFC7520HMAC(t *testing.T) {
 	const secret = `{"kty":"oct","kid":"018c0ae5-4d9b-471b-bfd6-eef314bc7037","use":"sig","alg":"HS256","k":"hJtXIZ2uSN5kbQfbtTNWbpdmhkV8FJG-Onbc6mxCcYg"}`
 	const raw = "eyJhbGciOiJIUzI1NiIsImtpZCI6IjAxOGMwYWU1LTRkOWItNDcxYi1iZmQ2LWVlZjMxNGJjNzAzNyJ9." +
@@ -87,7 +87,7 @@ func TestRFC7520HMAC(t *testing.T) {
 }
 
 // TestThumbprint checks that thumbprints are those of the examples in RFC 7638
-// §3.1 and RFC 8037 A.3.
+// section 3.1 and RFC 8037 A.3.
 func TestThumbprint(t *testing.T) {
 	const rfc7638 = `{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}`
 	for key, want := range map[string]string{

@@ -15,8 +15,8 @@ type rule struct {
 // rules lists all rules. The first broken one is reported.
 var rules = slices.Concat(dateRules, partyRules)
 
-// dateRules compare iat, nbf and exp with the clock (RFC 7519 §4.1.4 to
-// §4.1.6). A token is no longer valid at exp itself.
+// dateRules compare iat, nbf and exp with the clock (RFC 7519 sections 4.1.4 to
+// 4.1.6). A token is no longer valid at exp itself.
 var dateRules = []rule{
 	{Error{ErrIssuedInFuture, "iat is later than now; IssuedLeeway (issued_leeway) allows for an issuer whose clock is ahead"}, func(v *Verifier, c *Claims, now time.Time) bool {
 		return !v.anyTime && c.IssuedAt.After(now.Add(v.issuedLeeway))

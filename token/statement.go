@@ -16,7 +16,8 @@ const (
 
 // StatementRules say which statements of an issuer to accept. A statement is
 // signed like a token but is not a credential: it is a logout token (OpenID
-// Connect Back-Channel Logout 1.0 §2.4) or a Security Event Token (RFC 8417).
+// Connect Back-Channel Logout 1.0 section 2.4) or a Security Event Token (RFC
+// 8417).
 type StatementRules struct {
 	// MediaTypes lists the accepted typ headers, such as "secevent+jwt". Case
 	// is ignored. "" means "JWT" or no typ. Required.

@@ -222,7 +222,7 @@ var (
 	errMediaType = refuse(ErrMalformed, "header: typ is that of another kind of token; MediaType (typ) names the expected one")
 )
 
-// checkMediaType compares typ by the rules of RFC 7515 §4.1.9.
+// checkMediaType compares typ by the rules of RFC 7515 section 4.1.9.
 func (v *Verifier) checkMediaType(j *jws) bool {
 	typ := shortMediaType(string(j.typ))
 	if v.mediaType != "" {
@@ -262,8 +262,8 @@ func UnverifiedHeader(raw string) (map[string]any, error) {
 const unnamedPrefix = "unnamed-sha256:"
 
 // identify sets the ID of a token without a jti to a hash of its signing input
-// (RFC 7515 §5.1). The hash does not include the signature, because that can
-// be changed: if (r, s) is a valid ECDSA signature, so is (r, n−s).
+// (RFC 7515 section 5.1). The hash does not include the signature, because that
+// can be changed: if (r, s) is a valid ECDSA signature, so is (r, n−s).
 //
 //go:noinline
 func (c *Claims) identify(signed []byte) error {

@@ -39,7 +39,7 @@ type VerifierConfig struct {
 	// requested a token: if the token names its client (azp, see
 	// Profile.AuthorizedParty), it must be one of them. Use it for an issuer
 	// that issues tokens for your audience to any client (OpenID Connect Core
-	// §3.1.3.7). It needs a Profile. Empty: any client.
+	// section 3.1.3.7). It needs a Profile. Empty: any client.
 	AuthorizedParties []string
 
 	// InsecureAuthorizedParty lists clients of the issuer whose tokens are
@@ -182,7 +182,7 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 
 // NewSecretVerifier returns a verifier of tokens that are signed with secret
 // by HS256. The secret must be random and at least 32 bytes long (RFC 7518
-// §3.2); one that can be guessed is refused.
+// section 3.2); one that can be guessed is refused.
 //
 // The verifier has the defaults of [VerifierConfig]: tokens have a type, as
 // those of an [Issuer] do, the clocks agree, iss is ignored, and a token with

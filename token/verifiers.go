@@ -90,7 +90,7 @@ func (m *Verifiers) Verify(ctx context.Context, raw string) (*Claims, error) {
 	v := m.byIssuer[issuer]
 	switch {
 	case v == nil:
-		return nil, refuse(ErrIssuer, "iss is none of the expected ones")
+		return nil, refuse(ErrIssuer, "iss is not one of the expected ones")
 	case len(raw) > v.maxBytes:
 		return nil, refuse(ErrMalformed, "longer than MaxBytes (max_token)")
 	}

@@ -18,10 +18,10 @@ type Config struct {
 	// Issuer is the provider, exactly as in the iss of its tokens. Without a
 	// URL, the keys are found through the discovery document at Issuer
 	// followed by "/.well-known/openid-configuration" (OpenID Connect
-	// Discovery 1.0 §4).
+	// Discovery 1.0 section 4).
 	Issuer string
 
-	// URL is the URL of the JWK Set (RFC 7517 §5). Default: discovery.
+	// URL is the URL of the JWK Set (RFC 7517 section 5). Default: discovery.
 	URL string
 
 	// Audience lists the names of this server at the provider. The aud of a
@@ -29,7 +29,7 @@ type Config struct {
 	Audience []string
 
 	// MediaType is the typ header of access tokens. "JWT" also accepts tokens
-	// without typ. Default: "at+jwt" (RFC 9068 §4). [New] ignores it.
+	// without typ. Default: "at+jwt" (RFC 9068 section 4). [New] ignores it.
 	MediaType string
 
 	// Algorithms are the algorithms of RSA keys that the provider publishes

@@ -98,7 +98,7 @@ func (k *Keys) discover(ctx context.Context, timeout time.Duration) (string, err
 }
 
 // readDiscovery returns the jwks_uri of a discovery document, whose issuer
-// must be the given one (OpenID Connect Discovery 1.0 §4.3).
+// must be the given one (OpenID Connect Discovery 1.0 section 4.3).
 func readDiscovery(body []byte, issuer string) (string, error) {
 	var discovery struct {
 		Issuer  string `json:"issuer"`
@@ -151,8 +151,8 @@ func withoutURL(err error) error {
 	return err
 }
 
-// maxAge returns the max-age of Cache-Control (RFC 9111 §5.2.2.1), at most one
-// day, or 0 if there is none.
+// maxAge returns the max-age of Cache-Control (RFC 9111 section 5.2.2.1), at
+// most one day, or 0 if there is none.
 func maxAge(lines []string) time.Duration {
 	for directive := range strings.SplitSeq(strings.Join(lines, ","), ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")

@@ -53,7 +53,7 @@ func NewVerifier(ctx context.Context, c Config) (*token.Verifier, error) {
 		Profile: &token.Profile{
 			Roles:   "roles",
 			Require: map[string][]string{"iat": nil},
-			// OpenID Connect Core §2 and §3.3.2.11.
+			// OpenID Connect Core sections 2 and 3.3.2.11.
 			Refuse: []string{"nonce", "at_hash", "c_hash", "s_hash"},
 		},
 	})

@@ -10,7 +10,7 @@ import (
 )
 
 // begin is the start of the first line of PEM, which ends the explanatory text
-// (RFC 7468 §5.2).
+// (RFC 7468 section 5.2).
 var begin = []byte("-----BEGIN ")
 
 // parsePEM parses a key, and the lines kid, alg, nbf and exp before it. Other
