@@ -24,7 +24,7 @@ type Config struct {
 
 	// Issuer is the exact iss of the provider's tokens, such as
 	// "https://id.example/realms/app". The keys are found through its discovery
-	// document (OpenID Connect Discovery 1.0 §4).
+	// document (OpenID Connect Discovery 1.0 section 4).
 	Issuer string
 
 	// Audience holds the names of this server at the provider. The aud of a
@@ -185,10 +185,10 @@ func (c Config) profile(preset presetSettings, f *faults) token.Profile {
 		profile = *c.Profile
 	}
 	if profile.Subject = cmp.Or(c.Subject, profile.Subject); strings.HasPrefix(c.Subject, "/") && !jsontext.Pointer(c.Subject).IsValid() {
-		f.add("Subject: %q is no JSON Pointer", c.Subject)
+		f.add("Subject: %q is not a JSON Pointer", c.Subject)
 	}
 	if profile.Roles = cmp.Or(c.Roles, profile.Roles); strings.HasPrefix(c.Roles, "/") && !jsontext.Pointer(c.Roles).IsValid() {
-		f.add("Roles: %q is no JSON Pointer", c.Roles)
+		f.add("Roles: %q is not a JSON Pointer", c.Roles)
 	}
 	if profile.RoleKeys = profile.RoleKeys || c.RoleKeys; c.RoleKeys && profile.Roles == "" {
 		f.add("RoleKeys: there is no claim with roles")
@@ -219,7 +219,7 @@ func (c Config) algorithms(preset presetSettings, f *faults) []token.Algorithm {
 	}
 	for _, a := range c.Algorithms {
 		if !slices.Contains(asymmetric, a) {
-			f.add("Algorithms: %q is none of %q", a, asymmetric)
+			f.add("Algorithms: %q is not one of %q", a, asymmetric)
 		}
 	}
 	return slices.Clone(c.Algorithms)

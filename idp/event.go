@@ -17,8 +17,8 @@ import (
 	"wsauth/token"
 )
 
-// endingEvents are the events that end sessions, defined by CAEP 1.0 §3 and
-// RISC 1.0 §2.
+// endingEvents are the events that end sessions, defined by CAEP 1.0 section 3
+// and RISC 1.0 section 2.
 var endingEvents = []string{
 	"https://schemas.openid.net/secevent/caep/event-type/session-revoked",
 	"https://schemas.openid.net/secevent/caep/event-type/credential-change",
@@ -27,8 +27,8 @@ var endingEvents = []string{
 	"https://schemas.openid.net/secevent/risc/event-type/sessions-revoked",
 }
 
-// An identifier is a Subject Identifier (RFC 9493 §3) in one of the formats
-// that name a user or a session by the values of token claims. RISC
+// An identifier is a Subject Identifier (RFC 9493 section 3) in one of the
+// formats that name a user or a session by the values of token claims. RISC
 // transmitters still send identifiers of earlier drafts, with subject_type
 // instead of format and "iss-sub" instead of "iss_sub".
 type identifier struct {
@@ -48,7 +48,8 @@ func (i *identifier) format() string {
 }
 
 // An event holds the members that session-ending events have in common (CAEP
-// 1.0 §2). Receivers ignore other members and unknown events (RFC 8417 §2.2).
+// 1.0 section 2). Receivers ignore other members and unknown events (RFC 8417
+// section 2.2).
 type event struct {
 	Timestamp jsontext.Value `json:"event_timestamp"` // seconds since 1970
 	Subject   *identifier    `json:"subject"`         // in older drafts
@@ -69,9 +70,9 @@ func eventsOf(c *token.Claims) (map[string]jsontext.Value, error) {
 // Event verifies a Security Event Token (RFC 8417), whose iss must be
 // Config.EventIssuer. It is not an error if the events end nothing, such as the
 // verification of a stream. The typ may be absent, because it is only
-// recommended (RFC 8417 §2.3). The claim events distinguishes the token from
-// others: no access token may have it. Errors are those of token.Verifier and
-// [ErrSubject].
+// recommended (RFC 8417 section 2.3). The claim events distinguishes the token
+// from others: no access token may have it. Errors are those of token.Verifier
+// and [ErrSubject].
 func (p *Provider) Event(ctx context.Context, raw string) (Ending, error) {
 	c, err := p.verifier.VerifyStatement(ctx, raw, token.StatementRules{
 		MediaTypes: []string{"secevent+jwt", ""}, Issuer: p.eventIssuer, Audience: p.clientIDs, MaxAge: maxStatementAge,
@@ -111,7 +112,7 @@ func (p *Provider) eventEnding(c *token.Claims, value jsontext.Value) (Ending, e
 		}
 	)
 	if err := errors.Join(json.Unmarshal(value, &e), c.Decode(&claims)); err != nil {
-		return Ending{}, &token.Error{Kind: token.ErrClaims, Detail: "sub_id or an event is not as it should be"}
+		return Ending{}, &token.Error{Kind: token.ErrClaims, Detail: "sub_id or an event has members of wrong types"}
 	}
 	subject := claims.Subject
 	if subject == nil {
@@ -125,8 +126,9 @@ func (p *Provider) eventEnding(c *token.Claims, value jsontext.Value) (Ending, e
 }
 
 // moment returns the time of the event, a NumericDate that may have a fraction
-// (CAEP 1.0 §2, RFC 7519 §2). If it is invalid or later than issued, moment
-// returns issued. This may end more sessions than necessary, but not fewer.
+// (CAEP 1.0 section 2, RFC 7519 section 2). If it is invalid or later than
+// issued, moment returns issued. This may end more sessions than necessary, but
+// not fewer.
 func (e event) moment(issued time.Time) time.Time {
 	seconds, err := strconv.ParseFloat(string(e.Timestamp), 64)
 	if err != nil || seconds <= 0 || seconds >= float64(issued.Unix()) {
@@ -148,7 +150,7 @@ func (p *Provider) target(i *identifier, c *token.Claims) (target, error) {
 			return target{}, fmt.Errorf("%w: its iss is that of another issuer", ErrSubject)
 		}
 		return named(i.Subject).known()
-	case "email": // RFC 9493 §3.2.2
+	case "email": // RFC 9493 section 3.2.2
 		if p.subject != "email" && p.subject != "/email" {
 			return target{}, fmt.Errorf("%w: access tokens name the user by %s, not by email", ErrSubject, p.subject)
 		}
@@ -166,7 +168,7 @@ func (p *Provider) target(i *identifier, c *token.Claims) (target, error) {
 }
 
 // complexTarget returns the session and the user that a complex identifier
-// names (CAEP 1.0 §2.1).
+// names (CAEP 1.0 section 2.1).
 func (p *Provider) complexTarget(i *identifier, c *token.Claims) (target, error) {
 	var t target
 	if i.Session != nil && i.Session.format() == "opaque" {

@@ -74,8 +74,8 @@ func NewHandler(guard Guard, log *slog.Logger, providers ...*Provider) (*Handler
 }
 
 // Logout handles the POST of a logout token (OpenID Connect Back-Channel Logout
-// 1.0 §2.5). It answers 200 if the sessions have ended, 400 if the token is
-// refused or a replay, and 503 if the provider must send it again.
+// 1.0 section 2.5). It answers 200 if the sessions have ended, 400 if the token
+// is refused or a replay, and 503 if the provider must send it again.
 func (h *Handler) Logout(w http.ResponseWriter, r *http.Request) {
 	body, ok := h.body(w, r, "application/x-www-form-urlencoded")
 	if !ok {
@@ -97,10 +97,10 @@ func (h *Handler) Logout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Event handles the push of a Security Event Token (RFC 8935 §2). It answers
-// 202 if the event was processed, ends nothing or is a replay, 400 with an
-// error code of §2.4 if it is refused, and 503 if the provider must send it
-// again.
+// Event handles the push of a Security Event Token (RFC 8935 section 2). It
+// answers 202 if the event was processed, ends nothing or is a replay, 400 with
+// an error code of section 2.4 if it is refused, and 503 if the provider must
+// send it again.
 func (h *Handler) Event(w http.ResponseWriter, r *http.Request) {
 	body, ok := h.body(w, r, "application/secevent+jwt")
 	if !ok {
@@ -117,7 +117,7 @@ func (h *Handler) Event(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// eventCode returns the error code for a refusal (RFC 8935 §2.4).
+// eventCode returns the error code for a refusal (RFC 8935 section 2.4).
 func eventCode(err error) string {
 	switch {
 	case errors.Is(err, token.ErrIssuer):
@@ -153,10 +153,10 @@ type statementKind struct {
 }
 
 var (
-	logoutTokens = statementKind{func(h *Handler) map[string]*Provider { return h.providers }, (*Provider).Logout, "iss is none of the providers"}
+	logoutTokens = statementKind{func(h *Handler) map[string]*Provider { return h.providers }, (*Provider).Logout, "iss is not one of the providers"}
 	eventTokens  = statementKind{
 		func(h *Handler) map[string]*Provider { return h.events }, (*Provider).Event,
-		"iss is none of the providers; if the iss of events differs from that of tokens, set event_issuer (RISC transmitters often add a slash)",
+		"iss is not one of the providers; if the iss of events differs from that of tokens, set event_issuer (RISC transmitters often add a slash)",
 	}
 )
 

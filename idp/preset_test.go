@@ -280,7 +280,7 @@ func TestGoogleParties(t *testing.T) {
 		"an app, unnamed":          {Config{}, claims{"azp": app}, token.ErrAudience},
 		"an app, named":            {Config{AuthorizedParties: []string{web, app}}, claims{"azp": app}, nil},
 		"an app as client":         {Config{ClientIDs: []string{web, app}}, claims{"azp": app}, nil},
-		"another beside":           {Config{AuthorizedParties: []string{app}}, nil, token.ErrAudience},
+		"and another":              {Config{AuthorizedParties: []string{app}}, nil, token.ErrAudience},
 		"our service":              {Config{AuthorizedParties: []string{web, service}}, claims{"azp": service}, nil},
 		"hd":                       {Config{HostedDomains: []string{"shop.example"}}, claims{"hd": "shop.example"}, nil},
 		"one of two":               {Config{HostedDomains: []string{"a.example", "shop.example"}}, claims{"hd": "shop.example"}, nil},

@@ -35,7 +35,7 @@ func New(c Config) (*Provider, error) {
 	var f faults
 	preset, known := presets[cmp.Or(c.Preset, Standard)]
 	if !known {
-		f.add("Preset: %q is none of %q", c.Preset, Presets())
+		f.add("Preset: %q is not one of %q", c.Preset, Presets())
 	}
 	c.check(preset, &f)
 	profile := c.profile(preset, &f)

@@ -171,7 +171,8 @@ func TestProviderDownFromTheStart(t *testing.T) {
 	}
 }
 
-// logoutToken returns a token of OpenID Connect Back-Channel Logout 1.0 §2.4.
+// logoutToken returns a token of OpenID Connect Back-Channel Logout 1.0 section
+// 2.4.
 func logoutToken(p *idptest.Provider, kid, session string) string {
 	now := time.Now().Unix()
 	return p.SignWith(kid, map[string]any{"typ": "logout+jwt"}, map[string]any{

@@ -265,7 +265,7 @@ func TestLogoutOfASubThatNoTokenHas(t *testing.T) {
 }
 
 // TestEventByEmail checks that an identifier with the format email names the
-// user if the email is the subject (RFC 9493 §3.2.2).
+// user if the email is the subject (RFC 9493 section 3.2.2).
 func TestEventByEmail(t *testing.T) {
 	for subject, want := range map[string]bool{"email": true, "/email": true, "": false, "uid": false, "/user/email": false} {
 		p, s := newProvider(t, Config{Preset: Keycloak, Issuer: realm, Audience: []string{"web"}, Namespace: "kc", Subject: subject})

@@ -39,12 +39,12 @@ type Ending struct {
 // logoutEvent is the event that a logout token must contain.
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
-// Logout verifies a logout token (OpenID Connect Back-Channel Logout 1.0 §2.6).
-// Other events in the token are ignored, whatever their values (RFC 8417 §2.2).
-// For example, Keycloak adds "revoke_offline_access": true if offline sessions
-// end with a logout. exp is optional: older providers do not send it, and iat
-// limits the validity. Errors are those of token.Verifier, [ErrNotLogout] and
-// [ErrSubject].
+// Logout verifies a logout token (OpenID Connect Back-Channel Logout 1.0
+// section 2.6). Other events in the token are ignored, whatever their values
+// (RFC 8417 section 2.2). For example, Keycloak adds "revoke_offline_access":
+// true if offline sessions end with a logout. exp is optional: older providers
+// do not send it, and iat limits the validity. Errors are those of
+// token.Verifier, [ErrNotLogout] and [ErrSubject].
 func (p *Provider) Logout(ctx context.Context, raw string) (Ending, error) {
 	c, err := p.verifier.VerifyStatement(ctx, raw, token.StatementRules{
 		MediaTypes: []string{"logout+jwt", ""}, Audience: p.clientIDs, MaxAge: maxStatementAge,

@@ -249,7 +249,7 @@ func TestEvents(t *testing.T) {
 		"older draft":       {claims{"typ": "secevent+jwt"}, eventToken(nil, claims{caep + "session-revoked": claims{"subject": user}}), 1, nil},
 		"sub":               {claims{"typ": "secevent+jwt"}, with(eventToken(nil, revoked), claims{"sub_id": nil, "sub": "ada"}), 1, nil},
 		"verification":      {claims{"typ": "secevent+jwt"}, eventToken(user, claims{"https://schemas.openid.net/secevent/ssf/event-type/verification": claims{}}), 0, nil},
-		"beside others":     {claims{"typ": "secevent+jwt"}, eventToken(user, claims{caep + "session-revoked": claims{}, "a": true, "b": nil, "c": "x", "d": claims{"event_timestamp": "y", "subject": 1}}), 1, nil},
+		"among others":      {claims{"typ": "secevent+jwt"}, eventToken(user, claims{caep + "session-revoked": claims{}, "a": true, "b": nil, "c": "x", "d": claims{"event_timestamp": "y", "subject": 1}}), 1, nil},
 		"others alone":      {claims{"typ": "secevent+jwt"}, eventToken(7, claims{"a": true, "d": claims{"subject": 1}}), 0, nil},
 		"known one is text": {claims{"typ": "secevent+jwt"}, eventToken(user, claims{caep + "session-revoked": "x"}), 0, token.ErrClaims},
 		"bad sub_id":        {claims{"typ": "secevent+jwt"}, eventToken(7, revoked), 0, token.ErrClaims},
