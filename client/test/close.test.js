@@ -13,7 +13,7 @@ const listened = [["window", "online"], ["window", "pageshow"], ["document", "vi
  * Returns a new socket, and a function that checks that it leaves nothing
  * behind.
  */
-function begun(t) {
+function startSocket(t) {
   const clock = fakeClock(t);
   const targets = { ...fakeBrowser(t), login: new FakeLogin(), signal: new AbortController().signal };
   const { login } = targets;
@@ -21,7 +21,7 @@ function begun(t) {
   const states = record(socket);
   const late = [];
   for (const type of ["open", "message", "renewed"]) socket.addEventListener(type, () => socket.state === "closed" && late.push(type));
-  const gone = async () => {
+  const assertGone = async () => {
     assert.equal(socket.state, "closed");
     assert.deepEqual(late, [], "events after close");
     const [sockets, asked] = [FakeSocket.all.length, login.order.length];
@@ -45,21 +45,21 @@ function begun(t) {
     assert.equal(closed, states.length - 1, `${JSON.stringify(states)}: closed is the last state`);
     assert.deepEqual([states[closed].code, states[closed].reason], [1000, "done"]);
   };
-  return { clock, ...targets, socket, states, gone };
+  return { clock, ...targets, socket, states, assertGone };
 }
 
 test("close in the same tick: no request, no connection", async (t) => {
-  const { login, socket, states, gone } = begun(t);
+  const { login, socket, states, assertGone } = startSocket(t);
   socket.close();
   assert.equal(socket.state, "closed");
-  await gone();
+  await assertGone();
   assert.deepEqual(login.order, []);
   assert.equal(FakeSocket.all.length, 0);
   assert.deepEqual(states.map(({ state }) => state), ["closed"]);
 });
 
 test("mount, unmount, mount: one connection, which the second unmount closes", async (t) => {
-  const { clock, login, socket, gone } = begun(t);
+  const { clock, login, socket, assertGone } = startSocket(t);
   socket.close();
   const second = connect("/ws", login);
   await clock.settle();
@@ -68,16 +68,16 @@ test("mount, unmount, mount: one connection, which the second unmount closes", a
   assert.equal(second.state, "open");
   second.close();
   assert.equal(FakeSocket.last.closedBy, 1000);
-  await gone();
+  await assertGone();
 });
 
 test("close at any moment of the first connection", async (t) => {
   for (let microtasks = 0; microtasks < 40; microtasks++) {
     await t.test(`after ${microtasks} microtasks`, async (t) => {
-      const { socket, gone } = begun(t);
+      const { socket, assertGone } = startSocket(t);
       for (let i = 0; i < microtasks; i++) await null;
       socket.close();
-      await gone();
+      await assertGone();
     });
   }
 });
@@ -92,19 +92,19 @@ const stages = {
 };
 for (const [stage, reach] of Object.entries(stages)) {
   test(`close while ${stage}`, async (t) => {
-    const { clock, socket, gone } = begun(t);
+    const { clock, socket, assertGone } = startSocket(t);
     await clock.settle();
     reach();
     for (const one of FakeSocket.all) if (!["handshake", "handshake done", "open"].includes(stage)) one.closedBy = "the server";
     socket.close();
-    await gone();
+    await assertGone();
   });
 }
 
 test("close during a refresh, whose answer comes later", async (t) => {
   for (const answer of ["good", "refused"]) {
     await t.test(answer, async (t) => {
-      const { clock, login, socket, gone } = begun(t);
+      const { clock, login, socket, assertGone } = startSocket(t);
       await clock.settle();
       FakeSocket.last.welcome();
       let give;
@@ -114,7 +114,7 @@ test("close during a refresh, whose answer comes later", async (t) => {
       await clock.go(1_000);
       socket.close();
       give();
-      await gone();
+      await assertGone();
     });
   }
 });
@@ -132,7 +132,7 @@ test("close in each event", async (t) => {
   for (const [name, listen] of Object.entries(events)) {
     for (const welcomes of [true, false]) {
       await t.test(`${name}, ${welcomes ? "with" : "without"} a welcome`, async (t) => {
-        const { clock, socket, gone } = begun(t);
+        const { clock, socket, assertGone } = startSocket(t);
         let called = 0;
         listen((type, state) => socket.addEventListener(type, (event) => {
           if (state !== undefined && event.state !== state) return;
@@ -150,7 +150,7 @@ test("close in each event", async (t) => {
             FakeSocket.last.closedBy = "the network";
           }
         }
-        if (called > 0) await gone();
+        if (called > 0) await assertGone();
         else assert.ok(name === "renewed" && !welcomes, "it was closed");
       });
     }
@@ -158,7 +158,7 @@ test("close in each event", async (t) => {
 });
 
 test("reconnect in the event close opens one connection", async (t) => {
-  const { clock, socket, states } = begun(t);
+  const { clock, socket, states } = startSocket(t);
   await clock.settle();
   FakeSocket.last.welcome();
   socket.addEventListener("close", () => socket.reconnect(), { once: true });
@@ -172,7 +172,7 @@ test("reconnect in the event close opens one connection", async (t) => {
 });
 
 test("send throws in the event close", async (t) => {
-  const { clock, socket } = begun(t);
+  const { clock, socket } = startSocket(t);
   await clock.settle();
   FakeSocket.last.welcome();
   let thrown;
@@ -189,7 +189,7 @@ test("send throws in the event close", async (t) => {
 });
 
 test("close with arguments that a WebSocket refuses throws, but still closes", async (t) => {
-  const { clock, socket, states } = begun(t);
+  const { clock, socket, states } = startSocket(t);
   await clock.settle();
   FakeSocket.last.welcome();
   const { close } = FakeSocket.prototype;
@@ -206,7 +206,7 @@ test("close with arguments that a WebSocket refuses throws, but still closes", a
 });
 
 test("the event close after close() has the code of the connection's end", async (t) => {
-  const { clock, socket, states } = begun(t);
+  const { clock, socket, states } = startSocket(t);
   await clock.settle();
   FakeSocket.last.welcome();
   const ends = [];

@@ -68,14 +68,14 @@ test("thirty sockets of one login reconnect within seconds of a restart, and not
       was.call(this);
     });
     const { all, clock, waits, accept, end } = await restart(t, 30, server, code);
-    const begun = Date.now();
+    const started = Date.now();
     end(open.slice());
     assert.ok(all.every((socket) => socket.state === "waiting"));
-    while (all.some((socket) => socket.state !== "open") && Date.now() - begun < 60_000) {
+    while (all.some((socket) => socket.state !== "open") && Date.now() - started < 60_000) {
       await clock.go(50);
       accept();
     }
-    assert.ok(Date.now() - begun <= 4100, `${code}: ${Date.now() - begun} ms`);
+    assert.ok(Date.now() - started <= 4100, `${code}: ${Date.now() - started} ms`);
     assert.equal(server.moments.length, 30, "each requested a ticket once");
     assert.ok(new Set(waits).size > 25, "the waits differ");
     const most = Math.max(...server.moments.map((from) => server.moments.filter((at) => at >= from && at < from + 100).length));
@@ -93,15 +93,15 @@ test("a page with more sockets than tickets waits as the server requests, plus a
     was.call(this);
   });
   const { all, clock, waits, accept, end } = await restart(t, 40, server, 1012);
-  const begun = Date.now();
+  const started = Date.now();
   end(open.slice());
   waits.length = 0;
-  while (all.some((socket) => socket.state !== "open") && Date.now() - begun < 120_000) {
+  while (all.some((socket) => socket.state !== "open") && Date.now() - started < 120_000) {
     await clock.go(50);
     accept();
   }
   assert.ok(all.every((socket) => socket.state === "open"));
-  assert.ok(Date.now() - begun < 60_000, `${Date.now() - begun} ms`);
+  assert.ok(Date.now() - started < 60_000, `${Date.now() - started} ms`);
   assert.ok(waits.length > 0 && waits.every((ms) => ms > 1000), "no request before the requested time, nor all right after it");
   assert.ok(new Set(waits).size > waits.length / 2);
 });

@@ -33,7 +33,7 @@ async function pages(t, welcome) {
     t.after(() => session.dispose());
     return session;
   };
-  const [session, beside] = [page(), page()];
+  const [session, otherPage] = [page(), page()];
   await session.login("ada", "secret");
   const socket = connect("/ws", session, { welcome });
   t.after(() => socket.close());
@@ -46,7 +46,7 @@ async function pages(t, welcome) {
   await clock.settle();
   accept("ada");
   assert.equal(socket.state, "open");
-  return { clock, window, server, session, beside, socket, states, accept };
+  return { clock, window, server, session, otherPage, socket, states, accept };
 }
 
 const last = (states) => [states.at(-1).state, states.at(-1).code, states.at(-1).reason];
@@ -55,8 +55,8 @@ const otherUser = ["stopped", 3003, "other_user"];
 for (const [backend, welcome] of [["with a welcome", true], ["without a welcome", false], ["with any backend", undefined]]) {
   test(`${backend}: no close code leads to another user's socket`, async (t) => {
     for (const code of [1001, 1006, 1011, 1012, 1013, 1014, 3000, 3008, 4000]) {
-      const { clock, beside, states } = await pages(t, welcome);
-      await beside.login("bob", "secret");
+      const { clock, otherPage, states } = await pages(t, welcome);
+      await otherPage.login("bob", "secret");
       await clock.settle();
       FakeSocket.last.end(code, "");
       await clock.go(60_000);
@@ -68,8 +68,8 @@ for (const [backend, welcome] of [["with a welcome", true], ["without a welcome"
   });
 
   test(`${backend}: a new login of the same user continues`, async (t) => {
-    const { clock, beside, socket, accept } = await pages(t, welcome);
-    await beside.login("ada", "secret");
+    const { clock, otherPage, socket, accept } = await pages(t, welcome);
+    await otherPage.login("ada", "secret");
     FakeSocket.last.end(1006, "");
     await clock.go(1000);
     accept("ada");
@@ -77,8 +77,8 @@ for (const [backend, welcome] of [["with a welcome", true], ["without a welcome"
   });
 
   test(`${backend}: renewals and expiry do not lead to another user's socket`, async (t) => {
-    const { clock, window, beside, socket, states } = await pages(t, welcome);
-    await beside.login("bob", "secret");
+    const { clock, window, otherPage, socket, states } = await pages(t, welcome);
+    await otherPage.login("bob", "secret");
     window.dispatchEvent(new Event("online"));
     await clock.go(800_000);
     if (socket.state === "open") FakeSocket.last.end(3000, "token_expired");
@@ -88,10 +88,10 @@ for (const [backend, welcome] of [["with a welcome", true], ["without a welcome"
   });
 
   test(`${backend}: reconnect while waiting does not allow another user`, async (t) => {
-    const { clock, beside, socket, states, accept } = await pages(t, welcome);
+    const { clock, otherPage, socket, states, accept } = await pages(t, welcome);
     FakeSocket.last.end(1006, "");
     assert.equal(socket.state, "waiting");
-    await beside.login("bob", "secret");
+    await otherPage.login("bob", "secret");
     socket.reconnect();
     await clock.settle();
     assert.deepEqual(last(states), otherUser);
@@ -104,10 +104,10 @@ for (const [backend, welcome] of [["with a welcome", true], ["without a welcome"
   });
 
   test(`${backend}: nor does reconnect after a stop that needs no login`, async (t) => {
-    const { clock, beside, socket, states } = await pages(t, welcome);
+    const { clock, otherPage, socket, states } = await pages(t, welcome);
     FakeSocket.last.end(3003, "connection_limit");
     assert.equal(socket.state, "stopped");
-    await beside.login("bob", "secret");
+    await otherPage.login("bob", "secret");
     socket.reconnect();
     await clock.settle();
     assert.deepEqual(last(states), otherUser);
@@ -115,15 +115,15 @@ for (const [backend, welcome] of [["with a welcome", true], ["without a welcome"
   });
 
   test(`${backend}: a page whose socket never opened does not get another user's`, async (t) => {
-    const { clock, beside, socket, server } = await pages(t, welcome);
+    const { clock, otherPage, socket, server } = await pages(t, welcome);
     socket.close();
     await server.fetch("/auth/login", { body: '{"username":"ada"}' });
-    const next = connect("/ws", beside, { welcome });
+    const next = connect("/ws", otherPage, { welcome });
     t.after(() => next.close());
     const states = record(next);
     await clock.settle();
     FakeSocket.last.end(1006, ""); // before it was open
-    await beside.login("bob", "secret");
+    await otherPage.login("bob", "secret");
     await clock.go(1000);
     assert.deepEqual(last(states), otherUser);
     assert.equal(FakeSocket.all.length, 2);

@@ -42,14 +42,14 @@ function range(t, f) {
 /** Returns when a lease of 1000 s is renewed. */
 function renewal() {
   const lease = new Lease(() => {});
-  const begun = Date.now();
-  lease.until(begun + 1_000_000, 1_000_000);
+  const started = Date.now();
+  lease.until(started + 1_000_000, 1_000_000);
   let [early, late] = [0, 1_000_000];
   const now = Date.now;
   try {
     while (late - early > 1) {
       const middle = Math.floor((early + late) / 2);
-      Date.now = () => begun + middle;
+      Date.now = () => started + middle;
       [early, late] = lease.due ? [early, middle] : [middle, late];
     }
   } finally {

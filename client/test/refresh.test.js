@@ -108,9 +108,9 @@ for (const cookies of [false, true]) {
       const fates = [cut, cut];
       server.fate = () => fates.shift() ?? "whole";
       server.refreshes = [];
-      const begun = Date.now();
+      const started = Date.now();
       await refreshed(clock, session);
-      assert.ok(Date.now() - begun < 2000, `after ${cut} bytes it takes ${Date.now() - begun} ms`);
+      assert.ok(Date.now() - started < 2000, `after ${cut} bytes it takes ${Date.now() - started} ms`);
       const [key, ...others] = server.refreshes;
       assert.equal(others.length, cut <= server.length ? 2 : 0, `tries after ${cut} bytes`);
       assert.match(key, /^[0-9a-f]{32}$/);
@@ -141,10 +141,10 @@ for (const cookies of [false, true]) {
   test(`${way}: a refresh is repeated within 20 s, and not later`, async (t) => {
     const { clock, server, session } = await loggedIn(t, cookies);
     const fetch = session.fetch;
-    const begun = Date.now();
+    const started = Date.now();
     const sent = [];
     session.fetch = async (...request) => {
-      sent.push(Date.now() - begun);
+      sent.push(Date.now() - started);
       await new Promise((late) => setTimeout(late, 6000));
       return fetch(...request);
     };
@@ -181,9 +181,9 @@ for (const cookies of [false, true]) {
     await assert.rejects(refreshed(clock, session), { retryAfter: 30_000 });
     assert.equal(server.refreshes.length, 1);
     server.fate = () => ({ status: 503, headers: { "Retry-After": "1" } });
-    const begun = Date.now();
+    const started = Date.now();
     await assert.rejects(refreshed(clock, session), { status: 503 });
-    assert.ok(Date.now() - begun >= 4000, "four waits of a second");
+    assert.ok(Date.now() - started >= 4000, "four waits of a second");
   });
 
   test(`${way}: an answer that is not from wsauth is a failure`, async (t) => {

@@ -84,9 +84,9 @@ test("the time of the renewal is random", async (t) => {
     await t.test(String(random), async (t) => {
       t.mock.method(Math, "random", () => random);
       const { clock, login } = await opened(t, 1000);
-      const begun = Date.now();
+      const started = Date.now();
       let at = 0;
-      login.renewed = () => { at ||= Date.now() - begun; };
+      login.renewed = () => { at ||= Date.now() - started; };
       await clock.go(900_000);
       moments.add(Math.round(at / 1000));
     });
