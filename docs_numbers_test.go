@@ -49,7 +49,7 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("at most %s. Such sockets may use at most half of the limit", s(held)),
 			fmt.Sprintf("limited in number, and cut after %s seconds or %d KiB", silence, maxFirstMessage>>10),
 			fmt.Sprintf("within %s, for pages of the origin that requested it. The store keeps only its hash", s(TicketLife)),
-			fmt.Sprintf("into the %s of an unused ticket", s(TicketLife)),
+			fmt.Sprintf("to a time within the %s of an unused ticket", s(TicketLife)),
 		},
 		"security.md": {
 			fmt.Sprintf("after a pause of %s or more", s(pauseAfter)),

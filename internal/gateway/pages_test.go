@@ -285,7 +285,7 @@ func TestNumbersInPages(t *testing.T) {
 			fmt.Sprintf("A node holds at most %d,000 such revocations", revindex.DefaultMaxHeld/1000),
 			"is dropped " + oneOf(t, store.ClockSlack, time.Hour, "an hour") + " after the last token",
 			fmt.Sprintf("set back by more than %s, tokens", inSeconds(store.ClockStep)),
-			fmt.Sprintf("set back by at most %s, the period is treated as zero", inSeconds(store.ClockStep)),
+			fmt.Sprintf("set back by at most %s, the time since the refresh is treated as zero", inSeconds(store.ClockStep)),
 			"set back by more than " + oneOf(t, store.ClockSlack, time.Hour, "an hour") + ", a revoked token",
 			"requests that take longer than a second",
 		},

@@ -9,9 +9,9 @@ import (
 	"wsauth/internal/gateway/proxy"
 )
 
-// socketsBesideGuarded returns a common set of routes to one server: public
+// publicAndGuardedSockets returns a common set of routes to one server: public
 // pages and a guarded socket.
-func socketsBesideGuarded(url string, change ...func([]proxy.Route)) func(*Config) {
+func publicAndGuardedSockets(url string, change ...func([]proxy.Route)) func(*Config) {
 	return func(c *Config) {
 		at := []string{url}
 		c.Routes = []proxy.Route{{Path: "/", Upstreams: at, Public: true}, {Path: "/ws", Upstreams: at}}
@@ -34,7 +34,7 @@ func replaceLine(lines []string, prefix, line string) []string {
 // TestH14_ExtendedCONNECT of package attack.
 func TestPublicRoutesRefuseSocketsOverTLS(t *testing.T) {
 	b := newBackend(t)
-	r, _ := overTLS(t, socketsBesideGuarded(b.URL))
+	r, _ := overTLS(t, publicAndGuardedSockets(b.URL))
 	for _, path := range []string{"/", "/x", "/ws/x", "/ws2"} {
 		if _, resp, err := r.dialTLS(path); err == nil || resp == nil || resp.StatusCode != http.StatusForbidden {
 			t.Errorf("%s: %v", path, err)
@@ -50,7 +50,7 @@ func TestPublicRoutesRefuseSocketsOverTLS(t *testing.T) {
 // end when an update unsets its Sockets.
 func TestUpdateEndsSocketsOfPublicRoutes(t *testing.T) {
 	b := newBackend(t)
-	r := start(t, socketsBesideGuarded(b.URL, func(routes []proxy.Route) { routes[0].Sockets = true }))
+	r := start(t, publicAndGuardedSockets(b.URL, func(routes []proxy.Route) { routes[0].Sockets = true }))
 	conn := r.socket("/x")
 	r.WantEcho(conn, "hello")
 	at := []string{b.URL}

@@ -36,10 +36,10 @@ func inBoth(t *testing.T, f func(t *testing.T, r *rig, b *backend)) {
 	}
 }
 
-// TestBasicBesideCookies checks that a site behind HTTP Basic, whose browsers
+// TestBasicWithCookies checks that a site behind HTTP Basic, whose browsers
 // send the password with every request, can use the cookie login with all
 // endpoints and routes, and that the upstream gets the password.
-func TestBasicBesideCookies(t *testing.T) {
+func TestBasicWithCookies(t *testing.T) {
 	inBoth(t, func(t *testing.T, r *rig, b *backend) {
 		e := r.Call("POST", "/auth/login", `{"username":"test","password":"test","cookies":true}`, jsonType, basic)
 		if e.StatusCode != http.StatusOK {
@@ -126,9 +126,9 @@ func TestBasicAlone(t *testing.T) {
 	})
 }
 
-// TestBasicBesideTickets checks that a socket opens with a ticket or with
+// TestBasicWithTickets checks that a socket opens with a ticket or with
 // cookies while the browser sends the password of the site.
-func TestBasicBesideTickets(t *testing.T) {
+func TestBasicWithTickets(t *testing.T) {
 	b := newBackend(t)
 	r := behind(t, b)
 	access, _ := r.Login()

@@ -33,7 +33,7 @@ func TestTicketsWithoutOrigin(t *testing.T) {
 		{"header", []string{bearer(access)}, false},
 		{"header from a page", []string{bearer(access), "Origin: " + ours}, true},
 		{"cookie", []string{"X-CSRF-Token: " + csrf}, true},
-		{"cookie beside Basic", []string{"X-CSRF-Token: " + csrf, basic}, true},
+		{"cookie and Basic", []string{"X-CSRF-Token: " + csrf, basic}, true},
 		{"cookie from a page", []string{"X-CSRF-Token: " + csrf, "Origin: " + ours}, true},
 	} {
 		for path, allowed := range map[string][]string{"/chat": {"", ours}, "/embed": {"", partner}, "/any": {"", ours, partner, evil}} {

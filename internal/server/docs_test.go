@@ -13,7 +13,7 @@ import (
 func TestNumbersInPages(t *testing.T) {
 	inSeconds := func(d time.Duration) string { return fmt.Sprintf("%v s", d.Seconds()) }
 	for page, sentences := range map[string][]string{
-		"operations.md": {fmt.Sprintf("When the server stops it waits at most %s for the log to be read", inSeconds(flushTimeout))},
+		"operations.md": {fmt.Sprintf("When the server stops, it waits at most %s for the log to be read", inSeconds(flushTimeout))},
 		"sessions.md": {
 			fmt.Sprintf("at the start, every %s, and when the server stops", inSeconds(recordInterval)),
 			fmt.Sprintf("a copy that is less than %s older", inSeconds(recordInterval)),

@@ -65,20 +65,20 @@ func TestRecordWithoutKeyFolder(t *testing.T) {
 			in := folders{filepath.Join(t.TempDir(), "keys"), t.TempDir()} // no file can be created in a missing folder
 			db, record := filepath.Join(in.data, storeName), filepath.Join(in.data, recordName)
 			run := run
-			if beside := filepath.Join(t.TempDir(), recordName); stale != "" {
+			if stored := filepath.Join(t.TempDir(), recordName); stale != "" {
 				// The test may run as root, who can write to any key folder. So
 				// the file is moved to where it would otherwise be written.
-				in.keys = filepath.Dir(beside)
+				in.keys = filepath.Dir(stored)
 				writable := run
 				run = func(t *testing.T, in folders, revoke string) bool {
-					if err := os.WriteFile(beside, []byte(stale), 0o600); err != nil {
+					if err := os.WriteFile(stored, []byte(stale), 0o600); err != nil {
 						t.Fatal(err)
 					}
 					lost := writable(t, in, revoke)
-					if text, err := os.ReadFile(beside); err != nil || string(text) == stale {
+					if text, err := os.ReadFile(stored); err != nil || string(text) == stale {
 						return lost // nothing was written
 					}
-					if err := os.Rename(beside, record); err != nil {
+					if err := os.Rename(stored, record); err != nil {
 						t.Fatal(err)
 					}
 					return lost
