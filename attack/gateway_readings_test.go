@@ -21,13 +21,13 @@ func TestR13_LenientPathVectors(t *testing.T) {
 		routes []proxy.Route
 		isAll  bool // one route matches every path of the host
 	}{
-		"one_route":                    {[]proxy.Route{{Path: "/app/"}}, false},
-		"all":                          {[]proxy.Route{{Path: "/"}}, true},
-		"two_of_one_rule":              {[]proxy.Route{{Path: "/app/"}, {Path: "/admin/"}, {Path: "/app/x/y"}}, false},
-		"public":                       {[]proxy.Route{{Path: "/", Public: true}}, true},
-		"another_host":                 {[]proxy.Route{{Host: host, Path: "/"}, {Host: "other.example", Path: "/", Public: true}}, true},
-		"lenient_beside_public":        {[]proxy.Route{{Path: "/", Public: true}, {Path: "/app/", LenientPaths: true}, {Path: "/admin/"}}, false},
-		"lenient_public_beside_access": {[]proxy.Route{{Path: "/admin/"}, {Path: "/app/", Public: true, LenientPaths: true}}, false},
+		"one_route":                 {[]proxy.Route{{Path: "/app/"}}, false},
+		"all":                       {[]proxy.Route{{Path: "/"}}, true},
+		"two_of_one_rule":           {[]proxy.Route{{Path: "/app/"}, {Path: "/admin/"}, {Path: "/app/x/y"}}, false},
+		"public":                    {[]proxy.Route{{Path: "/", Public: true}}, true},
+		"another_host":              {[]proxy.Route{{Host: host, Path: "/"}, {Host: "other.example", Path: "/", Public: true}}, true},
+		"lenient_and_public":        {[]proxy.Route{{Path: "/", Public: true}, {Path: "/app/", LenientPaths: true}, {Path: "/admin/"}}, false},
+		"lenient_public_and_access": {[]proxy.Route{{Path: "/admin/"}, {Path: "/app/", Public: true, LenientPaths: true}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := newGateway(t, c.routes...)
@@ -47,10 +47,10 @@ func TestR13_LenientPathVectors(t *testing.T) {
 	}
 }
 
-// TestR13_ReadingsBesideOtherRules checks that the gateway refuses the same
+// TestR13_ReadingsWithOtherRules checks that the gateway refuses the same
 // paths of real applications if the routes of the host have different rules.
 // The answer names the setting that allows them.
-func TestR13_ReadingsBesideOtherRules(t *testing.T) {
+func TestR13_ReadingsWithOtherRules(t *testing.T) {
 	for name, routes := range map[string][]proxy.Route{
 		"public":        {{Path: "/", Public: true}, {Path: "/app/"}},
 		"below_public":  {{Path: "/app/", Public: true}, {Path: "/app/admin/"}},

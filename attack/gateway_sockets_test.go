@@ -38,9 +38,9 @@ func socketRequests(path string, lines ...string) []socketRequest {
 	}
 }
 
-// pagesBesideSocket returns a common configuration: public pages and a guarded
+// pagesAndSocket returns a common configuration: public pages and a guarded
 // socket on one backend.
-func pagesBesideSocket(change func(pages *proxy.Route)) []proxy.Route {
+func pagesAndSocket(change func(pages *proxy.Route)) []proxy.Route {
 	pages := proxy.Route{Path: "/", Public: true}
 	if change != nil {
 		change(&pages)
@@ -52,7 +52,7 @@ func pagesBesideSocket(change func(pages *proxy.Route)) []proxy.Route {
 // path. Only its guarded path gets handshakes: none bypasses the guard through
 // the public route.
 func TestG1_PublicRouteWithoutSockets(t *testing.T) {
-	x := newGateway(t, pagesBesideSocket(nil)...)
+	x := newGateway(t, pagesAndSocket(nil)...)
 	tok := gatewayToken(t)
 	for _, path := range []string{"/", "/x", "/ws/x", "/ws2", "/w", "/x/ws", "/?ws", "/x?token=" + tok} {
 		for _, lines := range [][]string{nil, {bearer(tok)}} {
@@ -93,7 +93,7 @@ func (x *gatewayTarget) wantNoSocket(t *testing.T, name, raw string, want wsauth
 // them only for correct handshakes of its own pages. The guarded path stays
 // guarded.
 func TestG1_PublicRouteWithSockets(t *testing.T) {
-	x := newGateway(t, pagesBesideSocket(func(pages *proxy.Route) { pages.Sockets = true })...)
+	x := newGateway(t, pagesAndSocket(func(pages *proxy.Route) { pages.Sockets = true })...)
 	x.wantSuccess(t, x.send(t, upgrade("/x")))
 	x.wantSuccess(t, x.send(t, upgrade("/x", "Origin: http://"+host)))
 	for _, r := range socketRequests("/x") {
@@ -108,7 +108,7 @@ func TestG1_PublicRouteWithSockets(t *testing.T) {
 // TestG1_RefusalByClose checks that a close frame tells pages the reason of a
 // refusal.
 func TestG1_RefusalByClose(t *testing.T) {
-	x := newGateway(t, pagesBesideSocket(func(pages *proxy.Route) { pages.Refusal = wsauth.RefuseClose })...)
+	x := newGateway(t, pagesAndSocket(func(pages *proxy.Route) { pages.Refusal = wsauth.RefuseClose })...)
 	if code, reason := x.send(t, upgrade("/x")).closeFrame(t); code != 3003 || reason != "sockets_not_allowed" {
 		t.Errorf("closed with %d %q, want a refusal", code, reason)
 	}

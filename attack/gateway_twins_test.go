@@ -50,21 +50,21 @@ func TestTwins(t *testing.T) {
 		guarded string // path of the route that must not be bypassed
 		host    string // "" is app.example
 	}{
-		"prefix":                      {[]proxy.Route{{Path: "/", Public: true}, {Path: "/admin/"}}, "/admin/", ""},
-		"exact":                       {[]proxy.Route{{Path: "/", Public: true}, {Path: "/admin"}}, "/admin", ""},
-		"prefix_deep":                 {[]proxy.Route{{Path: "/", Public: true}, {Path: "/a/b/c/"}}, "/a/b/c/", ""},
-		"exact_deep":                  {[]proxy.Route{{Path: "/", Public: true}, {Path: "/a/b/c"}}, "/a/b/c", ""},
-		"prefix_below_public":         {[]proxy.Route{{Path: "/"}, {Path: "/pub/", Public: true}, {Path: "/pub/a/"}}, "/pub/a/", ""},
-		"prefix_weaker":               {[]proxy.Route{{Path: "/"}, {Path: "/admin/", Claims: strict}}, "/admin/", ""},
-		"exact_weaker":                {[]proxy.Route{{Path: "/"}, {Path: "/admin", Claims: strict}}, "/admin", ""},
-		"prefix_optional":             {[]proxy.Route{{Path: "/", Requirement: wsauth.Optional}, {Path: "/admin/"}}, "/admin/", ""},
-		"prefix_fresh":                {[]proxy.Route{{Path: "/"}, {Path: "/admin/", Requirement: wsauth.Fresh}}, "/admin/", ""},
-		"prefix_of_a_host":            {[]proxy.Route{{Path: "/", Public: true}, {Host: host, Path: "/admin/"}}, "/admin/", host},
-		"exact_of_a_host":             {[]proxy.Route{{Host: host, Path: "/", Public: true}, {Host: host, Path: "/admin"}}, "/admin", "APP.example:8443"},
-		"prefix_of_hosts":             {[]proxy.Route{{Path: "/", Public: true}, {Host: "*.example", Path: "/admin/"}}, "/admin/", "b.app.example."},
-		"in_capitals":                 {[]proxy.Route{{Path: "/", Public: true}, {Path: "/Admin/"}}, "/Admin/", ""},
-		"not_in_ASCII":                {[]proxy.Route{{Path: "/", Public: true}, {Path: "/café/"}}, "/caf%C3%A9/", ""},
-		"beside_another_with_a_slash": {[]proxy.Route{{Path: "/", Public: true}, {Path: "/admin/"}, {Path: "/adm/", Public: true}}, "/admin/", ""},
+		"prefix":                   {[]proxy.Route{{Path: "/", Public: true}, {Path: "/admin/"}}, "/admin/", ""},
+		"exact":                    {[]proxy.Route{{Path: "/", Public: true}, {Path: "/admin"}}, "/admin", ""},
+		"prefix_deep":              {[]proxy.Route{{Path: "/", Public: true}, {Path: "/a/b/c/"}}, "/a/b/c/", ""},
+		"exact_deep":               {[]proxy.Route{{Path: "/", Public: true}, {Path: "/a/b/c"}}, "/a/b/c", ""},
+		"prefix_below_public":      {[]proxy.Route{{Path: "/"}, {Path: "/pub/", Public: true}, {Path: "/pub/a/"}}, "/pub/a/", ""},
+		"prefix_weaker":            {[]proxy.Route{{Path: "/"}, {Path: "/admin/", Claims: strict}}, "/admin/", ""},
+		"exact_weaker":             {[]proxy.Route{{Path: "/"}, {Path: "/admin", Claims: strict}}, "/admin", ""},
+		"prefix_optional":          {[]proxy.Route{{Path: "/", Requirement: wsauth.Optional}, {Path: "/admin/"}}, "/admin/", ""},
+		"prefix_fresh":             {[]proxy.Route{{Path: "/"}, {Path: "/admin/", Requirement: wsauth.Fresh}}, "/admin/", ""},
+		"prefix_of_a_host":         {[]proxy.Route{{Path: "/", Public: true}, {Host: host, Path: "/admin/"}}, "/admin/", host},
+		"exact_of_a_host":          {[]proxy.Route{{Host: host, Path: "/", Public: true}, {Host: host, Path: "/admin"}}, "/admin", "APP.example:8443"},
+		"prefix_of_hosts":          {[]proxy.Route{{Path: "/", Public: true}, {Host: "*.example", Path: "/admin/"}}, "/admin/", "b.app.example."},
+		"in_capitals":              {[]proxy.Route{{Path: "/", Public: true}, {Path: "/Admin/"}}, "/Admin/", ""},
+		"not_in_ASCII":             {[]proxy.Route{{Path: "/", Public: true}, {Path: "/café/"}}, "/caf%C3%A9/", ""},
+		"and_another_with_a_slash": {[]proxy.Route{{Path: "/", Public: true}, {Path: "/admin/"}, {Path: "/adm/", Public: true}}, "/admin/", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for i := range c.routes {

@@ -87,7 +87,7 @@ func TestO7_UpstreamsSetNoLoginCookies(t *testing.T) {
 // TestG1_UnrequestedSockets checks that an upstream cannot turn a plain
 // request into a socket.
 func TestG1_UnrequestedSockets(t *testing.T) {
-	x := newGatewayOf(t, gateway.Config{Routes: pagesBesideSocket(nil)}, answering(func(r *http.Request) string {
+	x := newGatewayOf(t, gateway.Config{Routes: pagesAndSocket(nil)}, answering(func(r *http.Request) string {
 		return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: " + r.Header.Get("X-To") + "\r\nConnection: Upgrade\r\n\r\nhello"
 	}))
 	tok := bearer(gatewayToken(t))

@@ -179,7 +179,7 @@ func TestTexts(t *testing.T) {
 			claims, err := guard.Check(request(t, c.raw), c.q)
 			wantError(t, err, c.reason, c.text)
 			if claims != nil {
-				t.Errorf("claims %v beside an error", claims)
+				t.Errorf("claims %v with an error", claims)
 			}
 		})
 	}

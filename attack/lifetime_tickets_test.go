@@ -80,7 +80,7 @@ func TestTicketUse(t *testing.T) {
 		{"T4/semicolon_before", at("/access?a=b;ticket={}"), malformed, false},
 		{"T4/semicolon_after", at("/access?ticket={};a=b"), malformed, false},
 		{"T4/escaped_name", at("/access?%74icket={}"), malformed, false},
-		{"T4/escaped_name_beside", at("/access?ticket={}&%74icket=x"), malformed, false},
+		{"T4/and_escaped_name", at("/access?ticket={}&%74icket=x"), malformed, false},
 		{"T4/bad_escape", at("/access?ticket={}%zz"), malformed, false},
 		{"T4/space_in_name", at("/access?+ticket={}"), malformed, false},
 		{"T4/another_case", at("/access?Ticket={}"), missing, false},
@@ -88,7 +88,7 @@ func TestTicketUse(t *testing.T) {
 		{"T2/header_too", at("/access?ticket={}", bearer(alice.Raw)), malformed, false},
 		{"T2/bad_header_too", at("/access?ticket={}", bearer("x")), malformed, false},
 		{"T5/as_access_token", at("/access?access_token={}"), malformed, false},
-		{"T5/token_beside", at("/access?ticket={}&token=" + alice.Raw), malformed, false},
+		{"T5/ticket_and_token", at("/access?ticket={}&token=" + alice.Raw), malformed, false},
 		{"T6/fragment", at("/access?ticket={}#x"), malformed, false},
 		{"Q13/plain", func(k string) string { return plain("GET", "/access?ticket="+k) }, malformed, false},
 		{"Q13/post", func(k string) string { return plain("POST", "/access?ticket="+k, "Content-Length: 0") }, malformed, false},
@@ -421,11 +421,11 @@ func TestTicketStoreFails(t *testing.T) {
 	})
 }
 
-// TestTicketBesideCookies checks that a ticket takes precedence over cookies,
+// TestTicketWithCookies checks that a ticket takes precedence over cookies,
 // since a page cannot stop the browser from sending them. The cookies then need
 // no CSRF value, and the handler does not see them. A ticket with any other
 // credential is refused.
-func TestTicketBesideCookies(t *testing.T) {
+func TestTicketWithCookies(t *testing.T) {
 	for name, order := range map[string][]wsauth.Extractor{
 		"ticket first":  {wsauth.Ticket{}, wsauth.Cookies{}, wsauth.Header{}},
 		"cookies first": {wsauth.Header{}, wsauth.Cookies{}, wsauth.Ticket{}},

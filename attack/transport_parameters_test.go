@@ -134,9 +134,9 @@ func TestTicketsOfTheApplication(t *testing.T) {
 	}
 }
 
-// TestFirstMessageBesideForeignTickets checks that a client may authenticate
+// TestFirstMessageWithForeignTickets checks that a client may authenticate
 // with its first message if its handshake has a ticket of the application.
-func TestFirstMessageBesideForeignTickets(t *testing.T) {
+func TestFirstMessageWithForeignTickets(t *testing.T) {
 	config := func() wsauth.Config {
 		c := firstMessageConfig()
 		c.Extractors, c.Tickets = append(c.Extractors, wsauth.Ticket{}), ticketConfig(t).Tickets

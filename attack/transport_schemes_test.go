@@ -155,10 +155,10 @@ func TestTwoSchemesOfOneHeader(t *testing.T) {
 	})
 }
 
-// TestFirstMessageBesideForeignSchemes checks that after a handshake with
+// TestFirstMessageWithForeignSchemes checks that after a handshake with
 // another scheme, a client may authenticate with its first message. The message
 // may itself contain another scheme next to its token.
-func TestFirstMessageBesideForeignSchemes(t *testing.T) {
+func TestFirstMessageWithForeignSchemes(t *testing.T) {
 	config := func() wsauth.Config {
 		c := firstMessageConfig()
 		c.Extractors = append(c.Extractors, wsauth.Header{})

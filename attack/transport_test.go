@@ -61,7 +61,7 @@ func TestTransport(t *testing.T) {
 		{"T4/good", upgrade("/access?a=b&ticket=" + a + "&c=%74"), ""},
 		{"T6/fragment_of_path", upgrade("/path/x#ticket=" + a), malformed},
 		{"T6/fragment_of_query", upgrade("/access?a=b#ticket=" + a), malformed},
-		{"T6/fragment_beside_header", upgrade("/access?#"+a, bearer(a)), malformed},
+		{"T6/fragment_and_header", upgrade("/access?#"+a, bearer(a)), malformed},
 		{"T7/twice", upgrade("/access", cookie(a)+"; __Host-access_token_cookie="+bob, csrf(value), fromOurs), malformed},
 		{"T7/twice_reversed", upgrade("/access", cookie(bob)+"; __Host-access_token_cookie="+a, csrf(value), fromOurs), malformed},
 		{"T7/twice_equal", upgrade("/access", cookie(a)+"; __Host-access_token_cookie="+a, csrf(value), fromOurs), malformed},
@@ -138,7 +138,7 @@ func TestTokenInQuery(t *testing.T) {
 		{"T5/access_token_any", upgrade("/access?access_token=opaque"), wsauth.InvalidRequest},
 		{"T5/token", upgrade("/access?token=" + tok), wsauth.InvalidRequest},
 		{"T5/plain", plain("GET", "/access?token="+tok), wsauth.InvalidRequest},
-		{"T5/beside_header", upgrade("/access?a=b&access_token="+tok, bearer(tok)), wsauth.InvalidRequest},
+		{"T5/query_and_header", upgrade("/access?a=b&access_token="+tok, bearer(tok)), wsauth.InvalidRequest},
 		{"T5/optional", upgrade("/optional?token=" + tok), wsauth.InvalidRequest},
 		{"T5/another_token", upgrade("/access?token=page-2", bearer(tok)), ""},
 	})
