@@ -82,7 +82,8 @@ func (p *provider) routes() http.Handler {
 	return mux
 }
 
-// discover returns the URL of the keys (OpenID Connect Discovery 1.0 §4).
+// discover returns the URL of the keys (OpenID Connect Discovery 1.0 section
+// 4).
 func (p *provider) discover(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.MarshalWrite(w, map[string]any{"issuer": p.issuer, "jwks_uri": p.issuer + "/protocol/openid-connect/certs"}, json.Deterministic(true))

@@ -65,7 +65,7 @@ type reading struct {
 // readNodes parses YAML. root is nil if the file is empty or invalid; in the
 // latter case there are faults.
 func readNodes(source []byte) (root *node, faults Faults) {
-	// Byte order mark of some editors (YAML 1.2 §5.2).
+	// Byte order mark of some editors (YAML 1.2 section 5.2).
 	source = bytes.TrimPrefix(source, []byte("\ufeff"))
 	r := &reading{lines: 1 + strings.Count(strings.TrimSuffix(string(source), "\n"), "\n")}
 	defer func() {

@@ -304,7 +304,7 @@ func isLocal(address string) bool {
 		return true // reported elsewhere
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	// RFC 6761 §6.3.
+	// RFC 6761 section 6.3.
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
 	}

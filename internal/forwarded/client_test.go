@@ -86,7 +86,7 @@ func TestXForwardedFor(t *testing.T) {
 		"a stranger":                 {stranger, []string{"X-Forwarded-For: 127.0.0.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: evil.example", "Forwarded: for=127.0.0.1;proto=https"}, stranger, ""},
 		"a peer without an address":  {"@", []string{"X-Forwarded-For: 127.0.0.1"}, "@", ""},
 		"the other source":           {proxy, []string{"Forwarded: for=127.0.0.1;proto=https;host=evil.example"}, proxy, ""},
-		"beside the other source":    {proxy, []string{"X-Forwarded-For: 192.0.2.1", "Forwarded: for=127.0.0.1;proto=https", "X-Real-Ip: 127.0.0.1"}, "192.0.2.1:0", ""},
+		"with the other source":      {proxy, []string{"X-Forwarded-For: 192.0.2.1", "Forwarded: for=127.0.0.1;proto=https", "X-Real-Ip: 127.0.0.1"}, "192.0.2.1:0", ""},
 		"the scheme":                 {proxy, []string{"X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https"}, "192.0.2.1:0", "https://backend.internal"},
 		"the scheme in capitals":     {proxy, []string{"X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: HTTPS"}, "192.0.2.1:0", "https://backend.internal"},
 		"the scheme of a socket":     {proxy, []string{"X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: wss"}, "192.0.2.1:0", "https://backend.internal"},

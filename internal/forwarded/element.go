@@ -7,7 +7,7 @@ import (
 )
 
 // An element is an element of the Forwarded field, in which one proxy
-// describes the hop before it (RFC 7239 §4).
+// describes the hop before it (RFC 7239 section 4).
 type element struct {
 	node, proto, host string // "" if absent
 }

@@ -19,7 +19,7 @@ type list struct {
 }
 
 // previous returns the member before the last one that was read, without
-// surrounding white space. It skips empty members (RFC 9110 §5.6.1.2).
+// surrounding white space. It skips empty members (RFC 9110 section 5.6.1.2).
 func (l *list) previous() (member string, ok bool) {
 	for l.left > 0 {
 		if !l.open {

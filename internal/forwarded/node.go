@@ -7,8 +7,8 @@ import (
 
 // parseNode parses the address of a node in the forms that proxies use:
 // 192.0.2.1, 192.0.2.1:4711, 2001:db8::1, [2001:db8::1] or [2001:db8::1]:4711.
-// The port is 0 if it is missing or obfuscated (RFC 7239 §6.2). A zone is
-// dropped, because it is valid only on the proxy. ok is false for "unknown",
+// The port is 0 if it is missing or obfuscated (RFC 7239 section 6.2). A zone
+// is dropped, because it is valid only on the proxy. ok is false for "unknown",
 // obfuscated identifiers and everything else.
 func parseNode(text string) (node netip.AddrPort, ok bool) {
 	host, port := text, ""
@@ -67,7 +67,7 @@ func parsePort(text string) (port uint16, ok bool) {
 }
 
 // isObfuscated reports whether text, possibly empty, has only characters that
-// may follow the underscore of an obfuscated identifier (RFC 7239 §6.3).
+// may follow the underscore of an obfuscated identifier (RFC 7239 section 6.3).
 func isObfuscated(text string) bool {
 	for _, c := range []byte(text) {
 		if !isAlphanumeric(c) && c != '.' && c != '_' && c != '-' {

@@ -203,7 +203,7 @@ func CheckUpstream(s string) error {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil, u.Hostname() == "", u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Errorf("%q is none of http://host:port, https://host:port and unix:/path/of/socket", s)
+		return fmt.Errorf("%q is not one of http://host:port, https://host:port and unix:/path/of/socket", s)
 	case CheckHostName(u.Hostname()) != nil:
 		return CheckHostName(u.Hostname())
 	case CheckPort(u) != nil:

@@ -1,5 +1,5 @@
 // Package httpx parses the syntax shared by HTTP fields: tokens and lists (RFC
-// 9110 §5.6), upgrades and loopback hosts.
+// 9110 section 5.6), upgrades and loopback hosts.
 package httpx
 
 import (
@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// tokenBytes marks the characters of a token (RFC 9110 §5.6.2).
+// tokenBytes marks the characters of a token (RFC 9110 section 5.6.2).
 var tokenBytes = func() (table [256]bool) {
 	for c := byte('0'); c <= 'z'; c++ {
 		table[c] = '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
@@ -19,7 +19,7 @@ var tokenBytes = func() (table [256]bool) {
 	return table
 }()
 
-// IsToken reports whether s is a token (RFC 9110 §5.6.2). Methods, field
+// IsToken reports whether s is a token (RFC 9110 section 5.6.2). Methods, field
 // names, schemes and subprotocols are tokens.
 func IsToken(s string) bool {
 	for i := range len(s) {
@@ -33,7 +33,7 @@ func IsToken(s string) bool {
 // IsTokenByte reports whether c may be in a token.
 func IsTokenByte(c byte) bool { return tokenBytes[c] }
 
-// Items returns the non-empty members of a list field (RFC 9110 §5.6.1),
+// Items returns the non-empty members of a list field (RFC 9110 section 5.6.1),
 // without surrounding white space.
 func Items(lines []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
@@ -122,7 +122,7 @@ func StripUpgrade(h http.Header) {
 }
 
 // IsJWS reports whether s looks like a token: a compact JWS whose header is a
-// JSON object (RFC 7515 §3.1).
+// JSON object (RFC 7515 section 3.1).
 func IsJWS(s string) bool {
 	return strings.HasPrefix(s, "eyJ") && strings.Count(s, ".") == 2
 }

@@ -69,7 +69,7 @@ func TestWrite(t *testing.T) {
 	if err := text.Write(&b, now); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"HS256"`, `\u001b`, "expires 2001-09-09T01:47:40Z, in 1m0s", "11 days ago", "is no date", `{"y":[1]}`} {
+	for _, want := range []string{`"HS256"`, `\u001b`, "expires 2001-09-09T01:47:40Z, in 1m0s", "11 days ago", "is not a date", `{"y":[1]}`} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in %s", want, &b)
 		}

@@ -15,7 +15,8 @@ import (
 // longestValue is the maximum number of bytes of a value that are shown.
 const longestValue = 400
 
-// dates maps claims with a NumericDate (RFC 7519 §2) to their descriptions.
+// dates maps claims with a NumericDate (RFC 7519 section 2) to their
+// descriptions.
 var dates = map[string]string{"exp": "expires", "nbf": "not valid before", "iat": "issued", "auth_time": "the user logged in", "updated_at": "the profile was changed"}
 
 // Write prints the token, with dates relative to now. The output cannot be
@@ -58,7 +59,7 @@ func section(b *strings.Builder, title string, all []Member, now time.Time) {
 func date(words string, m Member, now time.Time) string {
 	seconds, err := strconv.ParseFloat(string(m.Value), 64)
 	if err != nil || math.IsNaN(seconds) || seconds < 0 || seconds > 253402300799 {
-		return "is no date"
+		return "is not a date"
 	}
 	at := time.Unix(int64(seconds), 0)
 	return fmt.Sprintf("%s %s, %s", words, at.UTC().Format(time.RFC3339), when(at, now))

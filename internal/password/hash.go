@@ -21,7 +21,7 @@ const (
 	maxPasses     = 16
 	maxLanes      = 16
 	maxFilled     = 1 << 20 // KiB written in all passes together
-	minSalt       = 8       // bytes, RFC 9106 §3.1
+	minSalt       = 8       // bytes, RFC 9106 section 3.1
 	minKey        = 16      // bytes
 	maxSaltAndKey = 64      // bytes of each
 	maxCost       = 14      // bcrypt, 2^14 rounds
@@ -29,7 +29,7 @@ const (
 )
 
 // parameters are used for new hashes: the second recommended option of RFC
-// 9106 §4, for environments with limited memory.
+// 9106 section 4, for environments with limited memory.
 var parameters = argon2id.Params{Memory: 64 << 10, Iterations: 3, Parallelism: 4, SaltLength: 16, KeyLength: 32}
 
 // A Hash is the hash of a password with its parameters. Create it with [New]

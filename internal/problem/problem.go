@@ -10,8 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// A Document is the body of an error response (RFC 9457 §3.1). Detail is a
-// fixed text for a person that contains nothing of the request.
+// A Document is the body of an error response (RFC 9457 section 3.1). Detail is
+// a fixed text for a person that contains nothing of the request.
 type Document struct {
 	Title  string `json:"title"` // set by New
 	Status int    `json:"status"`

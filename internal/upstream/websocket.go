@@ -225,7 +225,7 @@ func (a *PendingHandshake) socket(buffered *bufio.Reader, source *bytes.Reader) 
 }
 
 // maxInterim is the maximum number of informational responses before the final
-// one (RFC 9110 §15.2).
+// one (RFC 9110 section 15.2).
 const maxInterim = 8
 
 func readResponse(r *bufio.Reader) (*http.Response, error) {
@@ -259,8 +259,8 @@ func extensionName(offer string) string {
 	return strings.TrimSpace(name)
 }
 
-// check checks a 101 response by the rules of RFC 6455 §4.1: it must answer
-// the key, and select only what was offered.
+// check checks a 101 response by the rules of RFC 6455 section 4.1: it must
+// answer the key, and select only what was offered.
 func (s *Socket) check(r *http.Request, offered []string) error {
 	h := s.Response.Header
 	accept, protocol, extensions := h["Sec-Websocket-Accept"], h["Sec-Websocket-Protocol"], h["Sec-Websocket-Extensions"]

@@ -20,12 +20,12 @@ var (
 
 // Canonical returns the canonical spelling of a path. Escapes of unreserved
 // characters are decoded and other escapes are in upper case. Everything that
-// RFC 3986 does not allow in a path is escaped (§6.2.2): spaces and control
-// characters, bytes beyond ASCII, a percent sign that does not begin an
-// escape, and characters such as "|" and "^", which browsers treat
-// differently. An escaped slash, semicolon or other reserved character stays
-// escaped, because it is not equivalent to the plain one. Segments "." and
-// ".." are resolved as browsers do.
+// RFC 3986 does not allow in a path is escaped (section 6.2.2): spaces and
+// control characters, bytes beyond ASCII, a percent sign that does not begin an
+// escape, and characters such as "|" and "^", which browsers treat differently.
+// An escaped slash, semicolon or other reserved character stays escaped,
+// because it is not equivalent to the plain one. Segments "." and ".." are
+// resolved as browsers do.
 //
 // client/path.js is the counterpart in the browser; testdata/paths.json is
 // used by the tests of both.
@@ -155,13 +155,13 @@ func unhex(c byte) byte {
 }
 
 // isUnreserved reports whether a character is equivalent to its escape (RFC
-// 3986 §2.3).
+// 3986 section 2.3).
 func isUnreserved(c byte) bool {
 	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
 }
 
 // isPathByte reports whether a path may contain c unescaped: the characters of
-// pchar (RFC 3986 §3.3), and the slash.
+// pchar (RFC 3986 section 3.3), and the slash.
 func isPathByte(c byte) bool {
 	return isUnreserved(c) || strings.IndexByte("/!$&'()*+,;=:@", c) >= 0
 }

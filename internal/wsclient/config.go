@@ -71,7 +71,7 @@ func (c *Config) AddHeader(text string) error {
 	switch {
 	case !found || !isWord(name):
 		return errors.New("must be NAME:VALUE")
-	// RFC 9110 §5.5.
+	// RFC 9110 section 5.5.
 	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
 		return fmt.Errorf("the value of %s has control characters", key)
 	case own[key]:

@@ -65,7 +65,7 @@ func (w rewordedError) Unwrap() error { return w.error }
 
 // The start of the error of net/http for a response that is not HTTP, and the
 // start of the response that it quotes if the server expects TLS, which is an
-// alert (RFC 8446 §5.1).
+// alert (RFC 8446 section 5.1).
 const (
 	malformed = "malformed HTTP "
 	tlsAlert  = `"\x15\x03`

@@ -120,7 +120,7 @@ func (v Via) introduction(token string) ([]byte, error) {
 	}{v.Name, token})
 }
 
-// isWord reports whether s is a token (RFC 9110 §5.6.2).
+// isWord reports whether s is a token (RFC 9110 section 5.6.2).
 func isWord(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {

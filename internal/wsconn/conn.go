@@ -273,9 +273,9 @@ func (c *Conn) Cut() {
 // Reset closes a connection such that the peer receives a reset instead of the
 // end of the stream. If the length of a response is determined only by the end
 // of the connection, the peer would otherwise mistake an incomplete response
-// for a complete one (RFC 9112 §8). For the same reason, it does not send a TLS
-// close notification. If the connection does not support resets, Reset does
-// nothing and returns false.
+// for a complete one (RFC 9112 section 8). For the same reason, it does not
+// send a TLS close notification. If the connection does not support resets,
+// Reset does nothing and returns false.
 func Reset(conn net.Conn) bool {
 	if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = over.NetConn()

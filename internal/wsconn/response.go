@@ -76,8 +76,8 @@ func take(w http.ResponseWriter, held func() bool) (*Response, error) {
 }
 
 // IsEarly reports whether the client sent data after the handshake. Clients
-// wait for the answer before they send (RFC 6455 §4.1); earlier data may be a
-// request that a proxy in front mistook for a part of this one.
+// wait for the answer before they send (RFC 6455 section 4.1); earlier data may
+// be a request that a proxy in front mistook for a part of this one.
 func (r *Response) IsEarly() bool { return r.early }
 
 // NeedsGoroutine reports whether the handler should run in a goroutine of its
@@ -136,7 +136,7 @@ func (r *Response) OnLoop() bool { return r.onLoop }
 func (r *Response) Header() http.Header { return r.header }
 
 // WriteHeader sends the header of the response. Informational responses (RFC
-// 9110 §15.2) other than 101 are not sent; clients do not need them.
+// 9110 section 15.2) other than 101 are not sent; clients do not need them.
 func (r *Response) WriteHeader(status int) {
 	upgrade := status == http.StatusSwitchingProtocols
 	if r.hijacked || r.status != 0 || status < 200 && !upgrade {
@@ -156,7 +156,7 @@ func (r *Response) WriteHeader(status int) {
 	_, _ = r.write(appendHead(make([]byte, 0, 256), status, r.header))
 }
 
-// appendHead appends the header of a response (RFC 9112 §4 and §5). Line
+// appendHead appends the header of a response (RFC 9112 sections 4 and 5). Line
 // breaks in values are replaced by spaces, as in net/http.
 func appendHead(b []byte, status int, header http.Header) []byte {
 	b = append(b, "HTTP/1.1 "...)

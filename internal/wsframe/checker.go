@@ -27,7 +27,7 @@ const (
 	controlBurst = 100
 )
 
-// maxControl is the maximum payload of a control frame (RFC 6455 §5.5).
+// maxControl is the maximum payload of a control frame (RFC 6455 section 5.5).
 const maxControl = 125
 
 // Further bits and values of a frame's first byte.
@@ -59,9 +59,9 @@ var (
 )
 
 // A Checker parses the headers of the frames that one peer sends, and finds
-// violations of RFC 6455 §5 and of configured limits. It stores no payload and
-// allocates nothing. It only counts lengths down, so a false length does no
-// harm.
+// violations of RFC 6455 section 5 and of configured limits. It stores no
+// payload and allocates nothing. It only counts lengths down, so a false length
+// does no harm.
 //
 // The only payload that it looks at is that of a close frame, which is short:
 // its code must be one that may be sent, and its reason must be UTF-8. It is
@@ -72,7 +72,7 @@ type Checker struct {
 	// limited.
 	Client bool
 	// Deflate means that permessage-deflate was negotiated, so RSV1 may mark a
-	// message (RFC 7692 §6).
+	// message (RFC 7692 section 6).
 	Deflate   bool
 	SkipPongs bool  // drop pongs that begin from now on; see Skip
 	closed    bool  // a close frame has started
@@ -292,7 +292,7 @@ func (c *Checker) mayControl(now time.Duration) bool {
 
 // payloadLen returns the payload length in the complete header at the
 // beginning of p, and whether it is encoded in the minimal number of bytes
-// (RFC 6455 §5.2).
+// (RFC 6455 section 5.2).
 func payloadLen(p []byte) (n uint64, minimal bool) {
 	switch l := p[1] & length; l {
 	case length16:

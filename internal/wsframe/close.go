@@ -9,12 +9,13 @@ import (
 const Ping = "\x89\x00"
 
 // maxReason is the maximum length of a close reason in bytes: a control frame
-// has at most 125 bytes of payload (RFC 6455 §5.5), and the code takes two.
+// has at most 125 bytes of payload (RFC 6455 section 5.5), and the code takes
+// two.
 const maxReason = 123
 
 // AppendClose appends an unmasked close frame, as sent by a server (RFC 6455
-// §5.5.1). If reason is longer than maxReason, it is truncated at a character
-// boundary.
+// section 5.5.1). If reason is longer than maxReason, it is truncated at a
+// character boundary.
 func AppendClose(dst []byte, code int, reason string) []byte {
 	if len(reason) > maxReason {
 		n := maxReason
@@ -28,7 +29,7 @@ func AppendClose(dst []byte, code int, reason string) []byte {
 }
 
 // AppendMasked appends frame, an unmasked control frame, masked as sent by a
-// client. key must be random (RFC 6455 §5.3).
+// client. key must be random (RFC 6455 section 5.3).
 func AppendMasked(dst, frame []byte, key [4]byte) []byte {
 	dst = append(dst, frame[0], masked|frame[1])
 	dst = append(dst, key[:]...)
@@ -39,8 +40,8 @@ func AppendMasked(dst, frame []byte, key [4]byte) []byte {
 }
 
 // SendableCode reports whether an endpoint may send a close code. Codes 1004,
-// 1005, 1006 and 1015 are reserved (RFC 6455 §7.4.1), and 1016 to 2999 are
-// unassigned.
+// 1005, 1006 and 1015 are reserved (RFC 6455 section 7.4.1), and 1016 to 2999
+// are unassigned.
 func SendableCode(code int) bool {
 	switch {
 	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014:
@@ -56,9 +57,9 @@ type closePayload struct {
 	left int
 }
 
-// add adds the next bytes. When the payload is complete, add returns a fault
-// if the code may not be sent or the reason is not UTF-8 (RFC 6455 §5.5.1,
-// §7.4 and §8.1).
+// add adds the next bytes. When the payload is complete, add returns a fault if
+// the code may not be sent or the reason is not UTF-8 (RFC 6455 sections 5.5.1,
+// 7.4 and 8.1).
 func (f *closePayload) add(p []byte) *Fault {
 	for _, b := range p {
 		f.text = append(f.text, b^f.key[len(f.text)&3])

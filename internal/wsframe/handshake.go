@@ -13,11 +13,11 @@ import (
 	"net/http"
 )
 
-// acceptGUID is the constant of RFC 6455 §1.3.
+// acceptGUID is the constant of RFC 6455 section 1.3.
 const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 // ValidKey reports whether key is a valid Sec-WebSocket-Key: exactly 16 bytes
-// in base64 (RFC 6455 §4.1, item 7).
+// in base64 (RFC 6455 section 4.1, item 7).
 func ValidKey(key string) bool {
 	if len(key) != 24 {
 		return false
@@ -27,15 +27,16 @@ func ValidKey(key string) bool {
 	return err == nil && n == 16
 }
 
-// AcceptKey returns the Sec-WebSocket-Accept for a key (RFC 6455 §4.2.2, item
-// 5.4).
+// AcceptKey returns the Sec-WebSocket-Accept for a key (RFC 6455 section 4.2.2,
+// item 5.4).
 func AcceptKey(key string) string {
 	sum := sha1.Sum([]byte(key + acceptGUID)) //nolint:gosec // See the import.
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // SetAccept sets the header fields of a 101 response to a handshake with the
-// given key (RFC 6455 §4.2.2). If subprotocol is empty, none is selected.
+// given key (RFC 6455 section 4.2.2). If subprotocol is empty, none is
+// selected.
 func SetAccept(h http.Header, key, subprotocol string) {
 	h.Set("Upgrade", "websocket")
 	h.Set("Connection", "Upgrade")

@@ -10,13 +10,13 @@ import (
 )
 
 // Faults of messages: a binary message where a text is required, and a text
-// that is not UTF-8 (RFC 6455 §7.4.1 and §8.1).
+// that is not UTF-8 (RFC 6455 sections 7.4.1 and 8.1).
 var (
 	NotText     = &Fault{1003, "text_only", ""}
 	InvalidText = &Fault{1007, "invalid_text", ""}
 )
 
-// Further opcodes (RFC 6455 §11.8).
+// Further opcodes (RFC 6455 section 11.8).
 const (
 	opText = 0x01
 	opPing = 0x09
@@ -91,7 +91,7 @@ func readHead(r *bufio.Reader) ([]byte, error) {
 func AppendText(dst, text []byte) []byte { return appendFrame(dst, fin|opText, text) }
 
 // AppendMaskedText appends a text message as sent by a client, masked with a
-// random key (RFC 6455 §5.3).
+// random key (RFC 6455 section 5.3).
 func AppendMaskedText(dst, text []byte) []byte {
 	dst = appendHead(dst, fin|opText, masked, len(text))
 	var key [4]byte

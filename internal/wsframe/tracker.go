@@ -1,6 +1,6 @@
 package wsframe
 
-// Bits and opcodes in the first two bytes of a frame (RFC 6455 §5.2).
+// Bits and opcodes in the first two bytes of a frame (RFC 6455 section 5.2).
 const (
 	fin     = 0x80
 	opcode  = 0x0F
@@ -30,7 +30,7 @@ type Tracker struct {
 func (t *Tracker) Boundary() bool { return t.nhead == 0 && t.left == 0 }
 
 // Closed reports whether a close frame has started. No frame may follow it (RFC
-// 6455 §5.5.1).
+// 6455 section 5.5.1).
 func (t *Tracker) Closed() bool { return t.close }
 
 // Advance consumes the next bytes of the stream.
