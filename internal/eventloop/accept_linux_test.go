@@ -35,14 +35,14 @@ func TestAccept(t *testing.T) {
 		far := connectTo(t, l)
 		conn := receive(t, clients)
 		if conn.RemoteAddr().String() != far.LocalAddr().String() || conn.LocalAddr().String() != far.RemoteAddr().String() {
-			t.Errorf("from %v at %v", conn.RemoteAddr(), conn.LocalAddr())
+			t.Errorf("got a connection from %v at %v, want from %v at %v", conn.RemoteAddr(), conn.LocalAddr(), far.LocalAddr(), far.RemoteAddr())
 		}
 		if _, err := io.WriteString(far, "hello"); err != nil {
 			t.Error(err)
 		}
 		got := make([]byte, len("hello"))
 		if _, err := io.ReadFull(conn, got); err != nil || string(got) != "hello" {
-			t.Errorf("read %q, %v", got, err)
+			t.Errorf("read %q, %v, want %q", got, err, "hello")
 		}
 		_ = conn.Close()
 		wantCut(t, far, "the client")
@@ -106,7 +106,7 @@ func TestAddress(t *testing.T) {
 		t.Errorf("%v, want one of an interface without a name", got)
 	}
 	if got := address(new(unix.RawSockaddrAny)); got.String() != ":0" {
-		t.Errorf("%v of no family", got)
+		t.Errorf("no family: got %v, want :0", got)
 	}
 }
 
@@ -139,7 +139,7 @@ func TestNoDescriptors(t *testing.T) {
 				t.Error(err)
 			}
 			if failed := receive(t, failures); !errors.Is(failed, unix.EMFILE) {
-				t.Errorf("told of %v", failed)
+				t.Errorf("got %v, want %v", failed, unix.EMFILE)
 			}
 			again := make(chan bool)
 			g.loops[0].Post(func() { // as after two more pauses
@@ -158,7 +158,7 @@ func TestNoDescriptors(t *testing.T) {
 		})
 		conn := receive(t, clients)
 		if len(failures) > 0 {
-			t.Errorf("%d failures more were told", len(failures))
+			t.Errorf("%d more failures reported, want none", len(failures))
 		}
 		_ = conn.Close()
 	}
@@ -173,7 +173,7 @@ func TestAcceptWithoutDelay(t *testing.T) {
 	conn := receive(t, clients)
 	defer conn.Close()
 	if on, err := unix.GetsockoptInt(int(conn.fd), unix.IPPROTO_TCP, unix.TCP_NODELAY); on == 0 || err != nil {
-		t.Errorf("TCP_NODELAY is %d, %v", on, err)
+		t.Errorf("TCP_NODELAY is %d, %v, want it set", on, err)
 	}
 }
 
@@ -183,11 +183,11 @@ func TestStopForgetsTheListener(t *testing.T) {
 	g := newGroup(t, 1)
 	_, stop := acceptClients(t, g, listen(t))
 	if n := handlers(t, g.loops[0]); n != 1 {
-		t.Fatalf("the loop has %d handlers", n)
+		t.Fatalf("the loop has %d handlers, want 1", n)
 	}
 	stop()
 	if n := handlers(t, g.loops[0]); n != 0 {
-		t.Errorf("the loop has %d handlers", n)
+		t.Errorf("the loop has %d handlers, want 0", n)
 	}
 }
 
@@ -220,6 +220,6 @@ func TestCloseStopsAccepting(t *testing.T) {
 	}
 	stop()
 	if after := descriptors(t); after != before {
-		t.Errorf("%d descriptors are open, %d before", after, before)
+		t.Errorf("%d descriptors are open, want %d as before", after, before)
 	}
 }

@@ -83,18 +83,18 @@ func TestAwait(t *testing.T) {
 		}
 		c.does(far)
 		if a := receive(t, told); a.data != c.data || !errors.Is(a.err, c.err) {
-			t.Errorf("%s: %q, %v", name, a.data, a.err)
+			t.Errorf("%s: got %q, %v, want %q, %v", name, a.data, a.err, c.data, c.err)
 		}
 		_ = near.Close()
 		if len(told) > 0 {
-			t.Errorf("%s: told twice", name)
+			t.Errorf("%s: called twice", name)
 		}
 	}
 	near, _ := dialed(t, l)
 	told := startWait(t, g, near, time.Minute, nil)
 	closeNow(t, g)
 	if a := receive(t, told); !errors.Is(a.err, ErrClosed) {
-		t.Errorf("the end of the loop: %v", a.err)
+		t.Errorf("the end of the loop: got %v, want %v", a.err, ErrClosed)
 	}
 	another, _ := dialed(t, l)
 	if g.Await(another, nil, Wait{}) {
@@ -167,7 +167,7 @@ func TestAwaitMore(t *testing.T) {
 			_ = far.CloseWrite()
 		}
 		if a := receive(t, p.told); a.data != c.data || !errors.Is(a.err, c.err) {
-			t.Errorf("%s: %q, %v", name, a.data, a.err)
+			t.Errorf("%s: got %q, %v, want %q, %v", name, a.data, a.err, c.data, c.err)
 		}
 	}
 }
@@ -189,7 +189,7 @@ func TestWaitThatCannotBeWatched(t *testing.T) {
 			t.Fatal("the loop is closed")
 		}
 		if err := receive(t, told); !errors.Is(err, unix.EPERM) || time.Since(start) > 10*time.Second {
-			t.Errorf("%s: %v after %v", name, err, time.Since(start))
+			t.Errorf("%s: got %v after %v, want %v at once", name, err, time.Since(start), unix.EPERM)
 		}
 	}
 }
@@ -259,7 +259,7 @@ func TestWaitKeepsEvents(t *testing.T) {
 			w.receiver = receiver(func(data []byte, err error) {
 				told++
 				if len(data) != tt.sent || err != nil {
-					t.Errorf("told %q, %v", data, err)
+					t.Errorf("got %q, %v, want %d bytes", data, err, tt.sent)
 				}
 			})
 			if _, err := unix.Write(int(far), []byte("hello"[:tt.sent])); err != nil {
@@ -269,7 +269,7 @@ func TestWaitKeepsEvents(t *testing.T) {
 				w.Event(near, events)
 			}
 			if told == 1 != tt.told || w.socket.input != tt.input {
-				t.Errorf("told %d times, input %v", told, w.socket.input)
+				t.Errorf("called %d times, input %v; want called %v, input %v", told, w.socket.input, tt.told, tt.input)
 			}
 			for stage, want := range map[stage]input{watched: tt.input, taken: noInput} {
 				w.loop.setHandler(near, w)
@@ -292,11 +292,11 @@ func TestLimitEndsInTime(t *testing.T) {
 	for l.now = w.until - 1; l.now <= w.until; l.now++ {
 		l.runTimers()
 		if l.now < w.until && (len(told) > 0 || l.timers.next() != w.until) {
-			t.Errorf("too early: told %v, next at %v", told, l.timers.next())
+			t.Errorf("before the deadline: got %v, next at %v; want nothing, next at %v", told, l.timers.next(), w.until)
 		}
 	}
 	if len(told) != 1 || !errors.Is(told[0], os.ErrDeadlineExceeded) || l.timers.next() != never {
-		t.Errorf("told %v, next at %v", told, l.timers.next())
+		t.Errorf("got %v, next at %v; want a timeout and no timer", told, l.timers.next())
 	}
 }
 
@@ -313,14 +313,14 @@ func TestCanceled(t *testing.T) {
 		l.now = l.timers.next()
 		l.runTimers()
 		if at := l.timers.next(); len(told) > 0 || at <= l.now || at > l.Elapsed()+cancelCheck {
-			t.Fatalf("told %v, next at %v", told, at)
+			t.Fatalf("got %v, next at %v; want nothing, and the next check within %v", told, at, cancelCheck)
 		}
 	}
 	over = true
 	l.now = l.timers.next()
 	l.runTimers()
 	if len(told) != 1 || !errors.Is(told[0], ErrCanceled) || l.timers.next() != never {
-		t.Errorf("told %v, next at %v", told, l.timers.next())
+		t.Errorf("got %v, next at %v; want %v and no timer", told, l.timers.next(), ErrCanceled)
 	}
 }
 
@@ -333,6 +333,6 @@ func TestMoreTime(t *testing.T) {
 	l.SetTimer(&w.timer, w.until)
 	before := l.Elapsed()
 	if w.deliver([]byte("one"), nil); w.receiver == nil || w.until < before+time.Hour || w.timer.due != w.until {
-		t.Errorf("until %v, due %v", w.until-before, w.timer.due-before)
+		t.Errorf("until %v, due %v; want the same, an hour or more", w.until-before, w.timer.due-before)
 	}
 }

@@ -72,7 +72,7 @@ func waitFor(t *testing.T, fd int32) {
 			continue
 		}
 		if err != nil || n != 1 {
-			t.Fatalf("nothing to read: %v", err)
+			t.Fatalf("got %d bytes, %v, want 1", n, err)
 		}
 		return
 	}
@@ -88,26 +88,26 @@ func TestWithoutWaiting(t *testing.T) {
 	waitFor(t, c.fd)
 	got := make([]byte, 9)
 	if n, err := c.Read(got); err != nil || string(got[:n]) != "in" {
-		t.Errorf("read %q, %v", got[:n], err)
+		t.Errorf("read %q, %v, want %q", got[:n], err, "in")
 	}
 	if n, err := c.Write([]byte("out")); n != 3 || err != nil {
-		t.Errorf("wrote %d, %v", n, err)
+		t.Errorf("wrote %d, %v, want 3", n, err)
 	}
 	if _, err := io.ReadFull(far, got[:3]); err != nil || string(got[:3]) != "out" {
-		t.Errorf("the other end has %q, %v", got[:3], err)
+		t.Errorf("the other end read %q, %v, want %q", got[:3], err, "out")
 	}
 	if err := c.CloseWrite(); err != nil {
 		t.Error(err)
 	}
 	if n, err := far.Read(got); n != 0 || !errors.Is(err, io.EOF) {
-		t.Errorf("the other end reads %d, %v after the end", n, err)
+		t.Errorf("after the end, the other end read %d, %v, want 0, %v", n, err, io.EOF)
 	}
 	if err := far.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
 	waitFor(t, c.fd)
 	if n, err := c.Read(got); n != 0 || err != io.EOF { //nolint:errorlint // as net.Conn's
-		t.Errorf("read %d, %v at the end", n, err)
+		t.Errorf("at the end: read %d, %v, want 0, %v", n, err, io.EOF)
 	}
 	if c.waits() {
 		t.Error("the runtime's poller knows it")
@@ -133,7 +133,7 @@ func TestReadWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := <-read; got != "late" {
-		t.Errorf("read %q", got)
+		t.Errorf("read %q, want %q", got, "late")
 	}
 }
 
@@ -146,7 +146,7 @@ func TestLongWrite(t *testing.T) {
 	for _, b := range []byte{'a', 'b'} {
 		writers.Go(func() {
 			if n, err := c.Write(bytes.Repeat([]byte{b}, size)); n != size || err != nil {
-				t.Errorf("wrote %d, %v", n, err)
+				t.Errorf("wrote %d, %v, want %d", n, err, size)
 			}
 		})
 	}
@@ -177,19 +177,19 @@ func TestDeadlines(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := c.Read(buf); !isTimeout(err) {
-		t.Errorf("read: %v", err)
+		t.Errorf("read: %v, want a timeout", err)
 	}
 	if _, err := c.Write(buf); !isTimeout(err) {
-		t.Errorf("write: %v", err)
+		t.Errorf("write: %v, want a timeout", err)
 	}
 	if err := c.SetDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Read(buf); !isTimeout(err) || !c.waits() {
-		t.Errorf("read: %v, waited %v", err, c.waits())
+		t.Errorf("read: %v, waited %v; want a timeout, true", err, c.waits())
 	}
 	if _, err := c.Write(buf); !isTimeout(err) {
-		t.Errorf("write: %v", err)
+		t.Errorf("write: %v, want a timeout", err)
 	}
 	if err := c.SetDeadline(time.Time{}); err != nil {
 		t.Fatal(err)
@@ -198,11 +198,11 @@ func TestDeadlines(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n, err := c.Read(buf); n != 1 || err != nil {
-		t.Errorf("read %d, %v without deadlines", n, err)
+		t.Errorf("without deadlines: read %d, %v, want 1", n, err)
 	}
 	time.AfterFunc(20*time.Millisecond, func() { _ = c.SetReadDeadline(past) })
 	if _, err := c.Read(buf); !isTimeout(err) {
-		t.Errorf("read that was under way: %v", err)
+		t.Errorf("read that was under way: %v, want a timeout", err)
 	}
 }
 
@@ -231,11 +231,11 @@ func TestClosed(t *testing.T) {
 		_, writeErr := c.Write([]byte{0})
 		for what, err := range map[string]error{"read": <-read, "write": writeErr, "close": c.Close(), "deadline": c.SetDeadline(time.Now()), "shut": c.CloseWrite()} {
 			if !errors.Is(err, net.ErrClosed) {
-				t.Errorf("waiting %v: %s: %v", waiting, what, err)
+				t.Errorf("waiting %v: %s: %v, want %v", waiting, what, err, net.ErrClosed)
 			}
 		}
 		if _, _, err := c.detach(); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("detached: %v", err)
+			t.Errorf("detach: %v, want %v", err, net.ErrClosed)
 		}
 	}
 }
@@ -256,7 +256,7 @@ func TestUnread(t *testing.T) {
 	}
 	got := make([]byte, 6)
 	if _, err := io.ReadFull(c, got); err != nil || string(got) != "abcdef" {
-		t.Errorf("read %q, %v", got, err)
+		t.Errorf("read %q, %v, want %q", got, err, "abcdef")
 	}
 	if !c.hasNoUnread() {
 		t.Error("not bare")
@@ -278,17 +278,17 @@ func TestDetach(t *testing.T) {
 			t.Fatal(err, by)
 		}
 		if n, err := send(fd, []byte("on")); n != 2 || err != nil {
-			t.Errorf("sent %d, %v", n, err)
+			t.Errorf("sent %d, %v, want 2", n, err)
 		}
 		got := make([]byte, 2)
 		if _, err := io.ReadFull(far, got); err != nil {
 			t.Error(err)
 		}
 		if _, err := c.Write(got); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("write after it: %v", err)
+			t.Errorf("write after detach: %v, want %v", err, net.ErrClosed)
 		}
 		if _, err := recv(fd, got); !errors.Is(err, unix.EAGAIN) {
-			t.Errorf("received %v of nothing", err)
+			t.Errorf("nothing to receive: %v, want %v", err, unix.EAGAIN)
 		}
 		_ = unix.Close(int(fd))
 	}
@@ -314,14 +314,14 @@ func TestDetachWithoutDescriptors(t *testing.T) {
 	}
 	// With a limit of 0, even F_DUPFD's argument 0 exceeds it.
 	if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.EINVAL) {
-		t.Fatalf("detached: %v", err)
+		t.Fatalf("detach: %v, want %v or %v", err, unix.EMFILE, unix.EINVAL)
 	}
 	if _, err := io.WriteString(c, "on"); err != nil {
 		t.Error(err)
 	}
 	got := make([]byte, 2)
 	if _, err := io.ReadFull(far, got); err != nil || string(got) != "on" {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("read %q, %v, want %q", got, err, "on")
 	}
 	fd, _, err := c.detach()
 	if err != nil {
@@ -337,7 +337,7 @@ func TestWatched(t *testing.T) {
 	c, far := pair(t)
 	fd, ok := c.watch(l)
 	if !ok || c.watcher() != l {
-		t.Fatalf("watched %v, by %v", ok, c.watcher())
+		t.Fatalf("Watch = %v, watched by %v, want true, by %v", ok, c.watcher(), l)
 	}
 	if err := l.poll.watch(fd, unix.EPOLL_CTL_ADD, 0); err != nil {
 		t.Fatal(err)
@@ -349,10 +349,10 @@ func TestWatched(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := receive(t, inBackground(l.poll.waitBlocking)); n != 1 || l.poll.events[0].Fd != fd {
-		t.Fatalf("%d events", n)
+		t.Fatalf("%d events, want 1, of the connection", n)
 	}
 	if n := l.poll.poll(); n != 0 {
-		t.Fatalf("reported again, with %d events", n)
+		t.Fatalf("%d events, want none: it was reported already", n)
 	}
 	c.mu.Lock()
 	c.usePoller()
@@ -364,7 +364,7 @@ func TestWatched(t *testing.T) {
 		t.Error(err)
 	}
 	if n := l.poll.poll(); n != 0 || c.watcher() != nil {
-		t.Errorf("%d events, and watched by %v, while somebody else waits", n, c.watcher())
+		t.Errorf("%d events, watched by %v, want none while somebody else waits", n, c.watcher())
 	}
 }
 
@@ -379,10 +379,10 @@ func TestShutdown(t *testing.T) {
 		}
 		c.Shutdown()
 		if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
-			t.Errorf("read %d, %v", n, err)
+			t.Errorf("read %d, %v, want 0, %v", n, err, io.EOF)
 		}
 		if n, err := far.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
-			t.Errorf("the other end read %d, %v", n, err)
+			t.Errorf("the other end read %d, %v, want 0, %v", n, err, io.EOF)
 		}
 		if err := c.Close(); err != nil {
 			t.Error(err)
@@ -408,11 +408,11 @@ func TestLease(t *testing.T) {
 			c.mu.Unlock()
 		}
 		if n := held.Load(); n != 0 {
-			t.Errorf("released %d times before Close", n)
+			t.Errorf("released %d times before Close, want 0", n)
 		}
 		_, _ = c.Close(), c.Close()
 		if n := held.Load(); n != 1 {
-			t.Errorf("released %d times after Close", n)
+			t.Errorf("released %d times after Close, want 1", n)
 		}
 	}
 }
@@ -456,7 +456,7 @@ func TestServesHTTP(t *testing.T) {
 			t.Fatal(err)
 		}
 		if body, err := io.ReadAll(resp.Body); string(body) != "hello" || err != nil {
-			t.Errorf("%q, %v", body, err)
+			t.Errorf("read %q, %v, want %q", body, err, "hello")
 		}
 		_ = resp.Body.Close()
 	}
@@ -473,7 +473,7 @@ func TestServesHTTP(t *testing.T) {
 		t.Error(err)
 	}
 	if err := <-gone; !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
 	client.CloseIdleConnections()
 	if err := s.Shutdown(t.Context()); err != nil {

@@ -69,32 +69,32 @@ func TestWaitParked(t *testing.T) {
 		waitUntilParked(t)
 		wake(t, wakeFD)
 		if n := receive(t, woken); n != 1 || int(p.events[0].Fd) != wakeFD {
-			t.Fatalf("%d events, the first of %d", n, p.events[0].Fd)
+			t.Fatalf("%d events, the first of %d; want 1, of %d", n, p.events[0].Fd, wakeFD)
 		}
 		wake(t, wakeFD) // like an event that comes while the loop is busy, which waitParked finds at once
 		if n := receive(t, inBackground(p.waitParked)); n != 1 || int(p.events[0].Fd) != wakeFD {
-			t.Fatalf("before the rest: %d events, the first of %d", n, p.events[0].Fd)
+			t.Fatalf("before it is parked: %d events, the first of %d; want 1, of %d", n, p.events[0].Fd, wakeFD)
 		}
 		wake(t, wakeFD)
 		if n := receive(t, inBackground(p.waitBlocking)); n != 1 {
-			t.Fatalf("hold: %d events", n)
+			t.Fatalf("waitBlocking: %d events, want 1", n)
 		}
 		alarmed := inBackground(p.waitParked)
 		waitUntilParked(t)
 		p.setTimer(time.Since(p.epoch) + time.Millisecond)
 		if n := receive(t, alarmed); n != 1 || int(p.events[0].Fd) != p.timerFD {
-			t.Fatalf("timer: %d events, the first of %d", n, p.events[0].Fd)
+			t.Fatalf("timer: %d events, the first of %d; want 1, of %d", n, p.events[0].Fd, p.timerFD)
 		}
 		now := p.unparkedAt
 		if now < start {
-			t.Fatalf("the last rest was at %v, before %v", now, start)
+			t.Fatalf("the loop was last unparked at %v, want after %v", now, start)
 		}
 		if i%2 == 0 {
 			now += time.Hour
 		}
 		p.handleUnowned(p.events[0].Fd, now)
 		if p.inGate == (i%2 == 0) {
-			t.Fatalf("the gate watches: %v, %v after the rest", p.inGate, now-p.unparkedAt)
+			t.Fatalf("inGate = %v, %v after the loop was unparked", p.inGate, now-p.unparkedAt)
 		}
 	}
 }
@@ -115,10 +115,10 @@ func TestWaitParkedWithManyEvents(t *testing.T) {
 		}
 	}
 	if n := receive(t, inBackground(p.waitParked)); n != len(p.events) {
-		t.Fatalf("%d events", n)
+		t.Fatalf("%d events, want %d", n, len(p.events))
 	}
 	if n := receive(t, inBackground(p.waitParked)); n != 10 {
-		t.Fatalf("then %d events", n)
+		t.Fatalf("then %d events, want 10", n)
 	}
 }
 
@@ -135,7 +135,7 @@ func TestPollerTimer(t *testing.T) {
 		for receive(t, inBackground(p.waitBlocking)) == 0 { // a signal
 		}
 		if now := time.Since(epoch); now < due || int(p.events[0].Fd) != p.timerFD {
-			t.Fatalf("%v before it was due, by %d", due-now, p.events[0].Fd)
+			t.Fatalf("event of %d, %v before the timer was due; want of %d, after it", p.events[0].Fd, due-now, p.timerFD)
 		}
 		p.handleUnowned(p.events[0].Fd, time.Since(p.epoch))
 	}
@@ -152,7 +152,7 @@ func TestPollerTimerInThePast(t *testing.T) {
 		n = receive(t, inBackground(p.waitBlocking))
 	}
 	if n != 1 || int(p.events[0].Fd) != p.timerFD {
-		t.Errorf("%d events, the first of %d", n, p.events[0].Fd)
+		t.Errorf("%d events, the first of %d; want 1, of %d", n, p.events[0].Fd, p.timerFD)
 	}
 }
 
@@ -188,10 +188,10 @@ func testParkedWithoutGate(t *testing.T, watching bool) {
 		n = receive(t, inBackground(p.waitParked))
 	}
 	if n != 1 || int(p.events[0].Fd) != wakeFD {
-		t.Errorf("%d events, the first of %d", n, p.events[0].Fd)
+		t.Errorf("%d events, the first of %d; want 1, of %d", n, p.events[0].Fd, wakeFD)
 	}
 	if p.inGate != watching {
-		t.Errorf("the gate watches: %v", p.inGate)
+		t.Errorf("inGate = %v, want %v", p.inGate, watching)
 	}
 	if p.gateFD = gates; p.openGate() != nil || !p.inGate {
 		t.Error("the gate does not watch later")
@@ -209,7 +209,7 @@ func TestPollerTimerIsSetOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		if isSet := set.Value != (unix.Timespec{}); isSet != (i == 0) {
-			t.Errorf("the timer is set for %v: %v", at, isSet)
+			t.Errorf("the timer is set for %v: %v, want %v", at, isSet, i == 0)
 		}
 		if err := unix.TimerfdSettime(p.timerFD, 0, &unix.ItimerSpec{}, nil); err != nil {
 			t.Fatal(err)
@@ -228,7 +228,7 @@ func TestGateStaysOpenForAWhile(t *testing.T) {
 	for _, now := range []time.Duration{100, 100 + 7000, 100 + 7001} {
 		p.handleUnowned(int32(p.timerFD), now)
 		if want := now <= 100+7000; p.inGate != want {
-			t.Errorf("at %d the gate watches: %v", now, p.inGate)
+			t.Errorf("at %d: inGate = %v, want %v", now, p.inGate, want)
 		}
 	}
 }
@@ -237,7 +237,7 @@ func TestGateStaysOpenForAWhile(t *testing.T) {
 func TestNoEventsAfterAnError(t *testing.T) {
 	p := &poller{epoll: -1}
 	if n := p.poll(); n != 0 {
-		t.Errorf("%d events", n)
+		t.Errorf("%d events, want none", n)
 	}
 }
 
@@ -255,6 +255,6 @@ func TestReleaseIncompletePoller(t *testing.T) {
 	(&poller{epoll: open(), timerFD: open(), gateFD: open()}).release()
 	(&poller{epoll: -1, timerFD: -1, gateFD: open()}).release()
 	if after := descriptors(t); after != before {
-		t.Errorf("%d descriptors are open, %d before", after, before)
+		t.Errorf("%d descriptors are open, want %d as before", after, before)
 	}
 }

@@ -25,7 +25,7 @@ func receive[T any](t *testing.T, c <-chan T) (v T) {
 	select {
 	case v = <-c:
 	case <-time.After(patience):
-		t.Fatalf("nothing has come within %v", patience)
+		t.Fatalf("nothing received within %v", patience)
 	}
 	return v
 }
@@ -35,7 +35,7 @@ func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for start := time.Now(); !is(); runtime.Gosched() {
 		if time.Since(start) > patience {
-			t.Fatalf("not within %v: %s", patience, what)
+			t.Fatalf("%s: not within %v", what, patience)
 		}
 	}
 }

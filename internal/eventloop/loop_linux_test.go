@@ -30,13 +30,13 @@ func TestLoopsByDefault(t *testing.T) {
 		}
 		for _, l := range g.loops {
 			if l.mayBlock != (procs > 1) {
-				t.Errorf("%d CPUs: a loop holds: %v", procs, l.mayBlock)
+				t.Errorf("%d CPUs: mayBlock = %v, want %v", procs, l.mayBlock, procs > 1)
 			}
 		}
 		closeNow(t, g)
 		closeNow(t, g) // no effect
 		if g = newGroup(t, 1); len(g.loops) != 1 {
-			t.Errorf("%d loops instead of one", len(g.loops))
+			t.Errorf("%d loops, want 1", len(g.loops))
 		}
 		closeNow(t, g)
 	}
@@ -101,7 +101,7 @@ func TestBlockingWaitEnds(t *testing.T) {
 			}
 			wake(t, int(l.wakeFD))
 			if n := receive(t, inBackground(l.wait)); n != 1 || l.poll.events[0].Fd != l.wakeFD {
-				t.Fatalf("%d events", n)
+				t.Fatalf("%d events, the first of %d; want 1, of %d", n, l.poll.events[0].Fd, l.wakeFD)
 			}
 			if got := l.poll.timerDue - now; got != tt.want || time.Duration(l.sleepsUntil.Load()) != now+tt.want {
 				t.Errorf("the timer fires after %v, the loop says after %v; want %v", got, time.Duration(l.sleepsUntil.Load())-now, tt.want)
@@ -120,7 +120,7 @@ func TestLoopThatMayNotBlock(t *testing.T) {
 	waitUntilParked(t)
 	wake(t, int(l.wakeFD))
 	if n := receive(t, rested); n != 1 || !l.sleepsForever() {
-		t.Errorf("%d events; the loop sleeps until %v", n, time.Duration(l.sleepsUntil.Load()))
+		t.Errorf("%d events, the loop sleeps until %v; want 1, forever", n, time.Duration(l.sleepsUntil.Load()))
 	}
 }
 
@@ -131,7 +131,7 @@ func TestIdleLoopIsParked(t *testing.T) {
 	l.now, l.lastEventAt = blockingPeriod, 0
 	wake(t, int(l.wakeFD))
 	if n := receive(t, inBackground(l.wait)); n != 1 || !l.sleepsForever() || l.poll.timerDue != never {
-		t.Errorf("%d events; the loop sleeps until %v, the timer fires at %v", n, time.Duration(l.sleepsUntil.Load()), l.poll.timerDue)
+		t.Errorf("%d events, the loop sleeps until %v, the timer fires at %v; want 1, forever, never", n, time.Duration(l.sleepsUntil.Load()), l.poll.timerDue)
 	}
 }
 
@@ -213,7 +213,7 @@ func TestIdleLoop(t *testing.T) {
 		l.Post(func() { idle <- l.idle() })
 		go l.run()
 		if got := receive(t, idle); got != want {
-			t.Errorf("%d events: idle %v", events, got)
+			t.Errorf("%d events: idle %v, want %v", events, got, want)
 		}
 		l.close()
 		receive(t, l.ended)
@@ -228,7 +228,7 @@ func TestSetHandler(t *testing.T) {
 	for _, fd := range []int32{5, 5, 3, 0} {
 		l.setHandler(fd, h)
 		if len(l.handlers) != 6 || l.handler(fd) != h {
-			t.Errorf("after %d: %d places, handler %v", fd, len(l.handlers), l.handler(fd))
+			t.Errorf("after %d: %d places, handler %v; want 6, %v", fd, len(l.handlers), l.handler(fd), h)
 		}
 	}
 	if l.handler(4) != nil || l.handler(6) != nil {
@@ -250,7 +250,7 @@ func TestNoWaitWithWorkLeft(t *testing.T) {
 			l.now = time.Hour
 			leave(l)
 			if n := receive(t, inBackground(l.wait)); n != 0 {
-				t.Errorf("%d events", n)
+				t.Errorf("%d events, want none", n)
 			}
 			if l.poll.timerDue != never {
 				t.Error("the timer is set")
@@ -270,14 +270,14 @@ func TestNewWithoutDescriptors(t *testing.T) {
 		if err == nil {
 			closeNow(t, g)
 		} else if !errors.Is(err, unix.EMFILE) {
-			t.Errorf("%d descriptors left: %v", left, err)
+			t.Errorf("%d descriptors left: %v, want %v", left, err, unix.EMFILE)
 		}
 		if after := descriptors(t); after != before {
-			t.Errorf("%d descriptors left: %d are open, %d before", left, after, before)
+			t.Errorf("%d descriptors left: %d are open, want %d as before", left, after, before)
 		}
 		if err == nil {
 			if left < 2*4 { // of each loop: two epolls, a timer and an eventfd
-				t.Errorf("%d descriptors were enough", left)
+				t.Errorf("%d descriptors were enough, want an error", left)
 			}
 			return
 		}
@@ -298,7 +298,7 @@ func TestPaused(t *testing.T) {
 		start := time.Now()
 		g.WaitPaused()
 		if took := time.Since(start); asked != 4 || took != 3*pauseCheck {
-			t.Errorf("asked %d times in %v", asked, took)
+			t.Errorf("asked %d times in %v, want 4 in %v", asked, took, 3*pauseCheck)
 		}
 	})
 }
@@ -339,7 +339,7 @@ func TestTurns(t *testing.T) {
 		}
 	}
 	if l.takeTurns(); len(h.events) != 2 || len(l.turns) > 0 {
-		t.Errorf("events %v, and %d turns are left", h.events, len(l.turns))
+		t.Errorf("events %v, and %d turns are left; want two events and none left", h.events, len(l.turns))
 	}
 }
 
@@ -356,7 +356,7 @@ func TestRunTimers(t *testing.T) {
 	for range 2 {
 		l.runTimers()
 		if due.ticks != 2 || late.ticks != 0 || timers[0].IsSet() || timers[1].IsSet() || !timers[2].IsSet() {
-			t.Errorf("called %d times and %d times", due.ticks, late.ticks)
+			t.Errorf("the due timers fired %d times, the others %d; want 2, 0", due.ticks, late.ticks)
 		}
 	}
 	l.StopTimer(&timers[2])
@@ -384,7 +384,7 @@ func TestStop(t *testing.T) {
 	receive(t, ran)
 	closeNow(t, g)
 	if h.stops != 2 {
-		t.Errorf("told %d times", h.stops)
+		t.Errorf("stopped %d times, want 2", h.stops)
 	}
 	if l.Post(func() {}) || l.Adopt(func() time.Duration { return 0 }, func() {}) {
 		t.Error("a closed loop takes posts")

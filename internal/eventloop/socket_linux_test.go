@@ -45,7 +45,7 @@ func TestSocketRead(t *testing.T) {
 			}
 			s := NewSocket(near)
 			if noted := s.NoteReadable(tt.events); noted != (tt.events != Writable) || s.CanRead() != noted {
-				t.Errorf("noted %v, and can be read %v", noted, s.CanRead())
+				t.Errorf("NoteReadable = %v, CanRead = %v; want %v for both", noted, s.CanRead(), tt.events != Writable)
 			}
 			var n int
 			var err error
@@ -66,17 +66,17 @@ func TestSocketWrite(t *testing.T) {
 	near, far := socketPair(t)
 	s, peer := NewSocket(near), NewSocket(far)
 	if n, err := s.Write([]byte("out")); n != 3 || err != nil {
-		t.Errorf("wrote %d, %v", n, err)
+		t.Errorf("wrote %d, %v, want 3", n, err)
 	}
 	if err := s.CloseWrite(); err != nil {
 		t.Error(err)
 	}
 	got := make([]byte, 9)
 	if n, err := peer.Read(got); string(got[:n]) != "out" || err != nil {
-		t.Errorf("%q, %v", got[:n], err)
+		t.Errorf("the peer read %q, %v, want %q", got[:n], err, "out")
 	}
 	if n, err := peer.Read(got); n != 0 || !errors.Is(err, io.EOF) {
-		t.Errorf("%d bytes after the end, %v", n, err)
+		t.Errorf("after the end, the peer read %d, %v, want 0, %v", n, err, io.EOF)
 	}
 	for {
 		if _, err := peer.Write(make([]byte, ReadSize)); err != nil {
@@ -100,11 +100,11 @@ func TestBlock(t *testing.T) {
 	}
 	for _, events := range []Events{Readable, Writable, failed} {
 		if s.Unblocks(events) {
-			t.Errorf("not blocked: unblocked by %x", events)
+			t.Errorf("a socket that is not blocked: Unblocks(%x) = true, want false", events)
 		}
 	}
 	if err := l.Block(&s); err != nil || !s.Blocked() {
-		t.Errorf("blocked %v, %v", s.Blocked(), err)
+		t.Errorf("Block: %v, blocked %v; want no error, true", err, s.Blocked())
 	}
 	for events, want := range map[Events]bool{Readable: false, Writable: true, unix.EPOLLHUP: true, unix.EPOLLERR: true, unix.EPOLLRDHUP: false} {
 		if s.Unblocks(events) != want {
@@ -112,7 +112,7 @@ func TestBlock(t *testing.T) {
 		}
 	}
 	if n := l.poll.poll(); n != 1 || Events(l.poll.events[0].Events)&Writable == 0 {
-		t.Errorf("%d events, the first %x", n, l.poll.events[0].Events)
+		t.Errorf("%d events, the first %x; want 1, writable", n, l.poll.events[0].Events)
 	}
 	if s.Unblock(); s.Blocked() {
 		t.Error("blocked")
@@ -125,7 +125,7 @@ func TestBlock(t *testing.T) {
 	}
 	s.watchesWritable = false
 	if err := l.Block(&s); !errors.Is(err, unix.ENOENT) {
-		t.Errorf("a socket that is not watched: %v", err)
+		t.Errorf("a socket that is not watched: Block = %v, want %v", err, unix.ENOENT)
 	}
 }
 
@@ -165,7 +165,7 @@ func TestTake(t *testing.T) {
 				var ok bool
 				s, ok = l.Take(c)
 				if err := c.Close(); !ok || !errors.Is(err, net.ErrClosed) || s.stage == watched != tt.watched {
-					t.Errorf("taken %v, stage %v, close: %v", ok, s.stage, err)
+					t.Errorf("taken %v, stage %v, close: %v; want true, watched %v, %v", ok, s.stage, err, tt.watched, net.ErrClosed)
 				}
 				l.GiveBack(c, s)
 			})
@@ -173,7 +173,7 @@ func TestTake(t *testing.T) {
 				t.Error(err)
 			}
 			if by := c.watcher(); by == l != tt.watched {
-				t.Errorf("watched by %v", by)
+				t.Errorf("watched by %v, want by the loop: %v", by, tt.watched)
 			}
 			h := &handler{}
 			inside(func() {
@@ -183,7 +183,7 @@ func TestTake(t *testing.T) {
 				}
 				l.Add(&s, h)
 				if n, err := s.Write([]byte(" on")); n != 3 || err != nil {
-					t.Errorf("wrote %d, %v", n, err)
+					t.Errorf("wrote %d, %v, want 3", n, err)
 				}
 				if held.Load() != 0 {
 					t.Error("released too early")
@@ -195,11 +195,11 @@ func TestTake(t *testing.T) {
 				l.Close(&s)
 			})
 			if n := handlers(t, l); s.FD() != -1 || n != before-1 || held.Load() != 1 {
-				t.Errorf("descriptor %d, %d handlers of %d, released %d times", s.FD(), n, before, held.Load())
+				t.Errorf("descriptor %d, %d handlers, released %d times; want -1, %d, 1", s.FD(), n, held.Load(), before-1)
 			}
 			got, err := io.ReadAll(far)
 			if string(got) != "back on" || err != nil {
-				t.Errorf("%q, %v", got, err)
+				t.Errorf("read %q, %v, want %q", got, err, "back on")
 			}
 		})
 	}
@@ -246,7 +246,7 @@ func TestTakeWhileTheLoopSleeps(t *testing.T) {
 		return never
 	}, func() { l.Add(&s, h) })
 	if text := receive(t, got); text != "more" {
-		t.Errorf("%q", text)
+		t.Errorf("got %q, want %q", text, "more")
 	}
 }
 
@@ -265,10 +265,10 @@ func TestTakeNetConn(t *testing.T) {
 	before := descriptors(t)
 	s, ok := l.Take(conn)
 	if !ok || !IsSocket(conn) || descriptors(t) != before+1 {
-		t.Errorf("taken %v, with %d descriptors more", ok, descriptors(t)-before)
+		t.Errorf("taken %v, %d more descriptors; want true, 1", ok, descriptors(t)-before)
 	}
 	if l.GiveBack(conn, s); descriptors(t) != before {
-		t.Errorf("%d descriptors more", descriptors(t)-before)
+		t.Errorf("%d more descriptors after GiveBack, want none", descriptors(t)-before)
 	}
 	if _, err := io.WriteString(conn, "x"); err != nil {
 		t.Error(err)
@@ -289,7 +289,7 @@ func TestIsSocket(t *testing.T) {
 	pipe, _ := net.Pipe()
 	defer pipe.Close()
 	if !IsSocket(c) || !IsSocket(embeds) || IsSocket(wraps) || IsSocket(pipe) || IsSocket(nil) {
-		t.Errorf("%v %v %v %v %v", IsSocket(c), IsSocket(embeds), IsSocket(wraps), IsSocket(pipe), IsSocket(nil))
+		t.Errorf("IsSocket = %v %v %v %v %v, want true true false false false", IsSocket(c), IsSocket(embeds), IsSocket(wraps), IsSocket(pipe), IsSocket(nil))
 	}
 	if c.Unread([]byte("x")); IsSocket(c) {
 		t.Error("it has something to be read again")
@@ -302,7 +302,7 @@ func TestUnsent(t *testing.T) {
 	near, _ := socketPair(t)
 	s := NewSocket(near)
 	if n := s.Unsent(); n != 0 {
-		t.Errorf("%d bytes of nothing", n)
+		t.Errorf("%d unsent bytes, want none", n)
 	}
 	if _, err := s.Write([]byte("out")); err != nil {
 		t.Fatal(err)
@@ -311,7 +311,7 @@ func TestUnsent(t *testing.T) {
 		t.Error("nothing is unsent")
 	}
 	if s.fd = -1; s.Unsent() != 0 {
-		t.Errorf("%d bytes of a closed socket", s.Unsent())
+		t.Errorf("a closed socket: %d unsent bytes, want none", s.Unsent())
 	}
 }
 
@@ -367,7 +367,7 @@ func TestDropUnread(t *testing.T) {
 			}
 			got := make([]byte, len("kept"))
 			if _, err := io.ReadFull(near, got); err != nil || string(got) != "kept" {
-				t.Errorf("%q, %v", got, err)
+				t.Errorf("read %q, %v, want %q", got, err, "kept")
 			}
 			_ = far.Close()
 			DropUnread(near, 1<<10)

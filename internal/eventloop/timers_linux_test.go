@@ -44,15 +44,15 @@ func TestTimers(t *testing.T) {
 	}
 	for i, kept := range h[:cap(h)] {
 		if kept != nil {
-			t.Errorf("place %d keeps a timer that was removed", i)
+			t.Errorf("place %d still holds a timer that was removed", i)
 		}
 	}
 	if !slices.IsSorted(order) {
-		t.Errorf("due in this order: %v", order)
+		t.Errorf("due in this order: %v, want it sorted", order)
 	}
 	for i := range all {
 		if all[i].IsSet() {
-			t.Errorf("timer %d is set without being among them", i)
+			t.Errorf("timer %d is set, but not in the heap", i)
 		}
 	}
 }

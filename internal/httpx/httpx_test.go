@@ -41,7 +41,7 @@ func TestItems(t *testing.T) {
 	}
 	for first := range Items([]string{"a, b"}) {
 		if first != "a" {
-			t.Errorf("%q", first)
+			t.Errorf("the first item is %q, want %q", first, "a")
 		}
 		break
 	}
@@ -67,7 +67,7 @@ func TestFoldsASCIIOnly(t *testing.T) {
 	}
 	for in, want := range map[string]string{"": "", "abc-É": "abc-É", "ABC-É\u212a": "abc-É\u212a", "Z": "z", "[@`{": "[@`{"} {
 		if got := LowerASCII(in); got != want {
-			t.Errorf("LowerASCII(%q) = %q", in, got)
+			t.Errorf("LowerASCII(%q) = %q, want %q", in, got, want)
 		}
 	}
 }
@@ -75,7 +75,7 @@ func TestFoldsASCIIOnly(t *testing.T) {
 func TestStripUpgrade(t *testing.T) {
 	h := http.Header{"Upgrade": {"h2c", "x"}, "Http2-Settings": {"AAMAAABkAAQAAP__"}, "Connection": {"upgrade"}}
 	if StripUpgrade(h); len(h) != 1 || h.Get("Connection") == "" {
-		t.Errorf("%v is left", h)
+		t.Errorf("got %v, want only Connection", h)
 	}
 }
 
@@ -129,7 +129,7 @@ func TestS3_CheckOrigin(t *testing.T) {
 		"https://app.example:0443", "https://app.example:08443", "https://app.example:00", "http://[0:0:0:0:0:0:0:1]", "http://[::ffff:1.2.3.4]", "http://[2001:db8:0:0::1]:8443", "ws://app.example", "wss://app.example:8443",
 	} {
 		if CheckOrigin(bad) == nil {
-			t.Errorf("%q is accepted", bad)
+			t.Errorf("CheckOrigin(%q) = nil, want an error", bad)
 		}
 	}
 }

@@ -140,14 +140,14 @@ func TestCheckerControlRate(t *testing.T) {
 	now := time.Duration(0)
 	for i := range 1000 {
 		if _, fault := c.Check(ping, now); fault != nil {
-			t.Fatalf("ping %d: %v", i, fault)
+			t.Fatalf("ping %d: %v, want no fault", i, fault)
 		}
 		now += controlEvery
 	}
 	now += time.Hour
 	n, fault := c.Check(bytes.Repeat(ping, controlBurst+1), now)
 	if n != len(ping)*controlBurst || fault != TooManyControls {
-		t.Errorf("%d pings at once pass, %v", n/len(ping), fault)
+		t.Errorf("%d pings at once pass, %v, want %d, %v", n/len(ping), fault, controlBurst, TooManyControls)
 	}
 }
 
@@ -167,14 +167,14 @@ func TestP10_CloseInPieces(t *testing.T) {
 			c := Checker{Client: true}
 			first, fault := c.Check(tc.frame[:cut], 0)
 			if fault != nil {
-				t.Fatalf("%v after %d bytes", fault, cut)
+				t.Fatalf("got %v after %d bytes, want no fault", fault, cut)
 			}
 			rest, fault := c.Check(tc.frame[first:], 0)
 			if fault != tc.fault {
 				t.Errorf("cut at %d: %v, want %v", cut, fault, tc.fault)
 			}
 			if whole := first+rest == len(tc.frame); whole != (tc.fault == nil) {
-				t.Errorf("cut at %d: %d of %d bytes pass", cut, first+rest, len(tc.frame))
+				t.Errorf("cut at %d: %d of %d bytes pass, want all: %v", cut, first+rest, len(tc.frame), tc.fault == nil)
 			}
 		}
 	}
@@ -184,7 +184,7 @@ func TestCheckerCounts(t *testing.T) {
 	c := Checker{Client: true}
 	c.Check(bytes.Join([][]byte{masks(0x01, 1), masks(0x89, 1), masks(0x80, 1), masks(0x82, 1), masks(0x02, 1), masks(0x88, 0)}, nil), 0)
 	if c.Messages() != 2 || !c.Closed() || !c.Boundary() {
-		t.Errorf("%d messages, closed %v, boundary %v", c.Messages(), c.Closed(), c.Boundary())
+		t.Errorf("%d messages, closed %v, boundary %v, want 2, true, true", c.Messages(), c.Closed(), c.Boundary())
 	}
 }
 
@@ -310,13 +310,13 @@ func FuzzChecker(f *testing.F) {
 			tracker.Advance(stream[passed : passed+n])
 			passed += n
 			if tracker.Boundary() != c.Boundary() || tracker.Closed() != c.Closed() || tracker.left != c.left {
-				t.Fatalf("after %d: boundary %v, closed %v; a Tracker %v, %v", passed, c.Boundary(), c.Closed(), tracker.Boundary(), tracker.Closed())
+				t.Fatalf("after %d bytes: boundary %v, closed %v, want those of a Tracker: %v, %v", passed, c.Boundary(), c.Closed(), tracker.Boundary(), tracker.Closed())
 			}
 			if c.Closed() && c.Boundary() {
 				break
 			}
 			if fault == nil && end-passed >= MaxHead {
-				t.Fatalf("%d bytes held back", end-passed)
+				t.Fatalf("%d bytes held back, want fewer than %d", end-passed, MaxHead)
 			}
 		}
 		if wantFault != nil && want < len(stream) && stream[want] == 0x88 && passed > want && passed < want+2+4+maxControl {
@@ -399,7 +399,7 @@ func FuzzSkipPongs(f *testing.F) {
 				waiting = waiting[pass+skip:]
 			}
 			if len(waiting) >= MaxHead {
-				t.Fatalf("%d bytes held back", len(waiting))
+				t.Fatalf("%d bytes held back, want fewer than %d", len(waiting), MaxHead)
 			}
 		}
 		if !bytes.Equal(passed, want) {

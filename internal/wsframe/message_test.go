@@ -59,7 +59,7 @@ func TestReadText(t *testing.T) {
 		var answers bytes.Buffer
 		got, fault, err := ReadText(bufio.NewReader(bytes.NewReader(c.in)), &answers, 1<<16)
 		if fault != c.fault || !errors.Is(err, c.err) || string(got) != c.want || !bytes.Equal(answers.Bytes(), c.answers) {
-			t.Errorf("%s: %d bytes, %v, %v, answered %q", name, len(got), fault, err, answers.Bytes())
+			t.Errorf("%s: got %d bytes, %v, %v, answered %q; want %d bytes, %v, %v, %q", name, len(got), fault, err, answers.Bytes(), len(c.want), c.fault, c.err, c.answers)
 		}
 	}
 }
@@ -75,16 +75,16 @@ func FuzzReadText(f *testing.F) {
 		message, fault, err := ReadText(bufio.NewReader(bytes.NewReader(in)), io.Discard, most)
 		if err != nil || fault != nil {
 			if message != nil || err != nil && fault != nil {
-				t.Errorf("%q, %v and %v", message, fault, err)
+				t.Errorf("got %q, %v and %v, want one of them", message, fault, err)
 			}
 			return
 		}
 		if len(message) > most || len(message) > len(in) {
-			t.Errorf("%d bytes out of %d", len(message), len(in))
+			t.Errorf("got a message of %d bytes from %d, want at most %d", len(message), len(in), most)
 		}
 		rules := Checker{Client: true, MaxMessage: most}
 		if pass, fault := rules.Check(in, 0); fault != nil && pass == 0 {
-			t.Errorf("a message, although the first frame breaks a rule: %v", fault)
+			t.Errorf("got a message, want %v for the first frame", fault)
 		}
 	})
 }
@@ -95,10 +95,10 @@ func TestAppendMaskedText(t *testing.T) {
 		a, b := AppendMaskedText(nil, []byte(text)), AppendMaskedText(nil, []byte(text))
 		got, fault, err := ReadText(bufio.NewReader(bytes.NewReader(a)), io.Discard, 1<<20)
 		if err != nil || fault != nil || string(got) != text {
-			t.Errorf("read %d bytes as %d, %v", n, len(got), err)
+			t.Errorf("got %d bytes, %v, %v, want %d", len(got), fault, err, n)
 		}
 		if n > 0 && bytes.Equal(a, b) {
-			t.Errorf("the same key twice")
+			t.Errorf("the same key was used twice")
 		}
 	}
 }

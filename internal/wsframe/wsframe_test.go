@@ -40,7 +40,7 @@ func TestAppendClose(t *testing.T) {
 	}
 	long := AppendClose(nil, 1000, strings.Repeat("é", 100))
 	if n := int(long[1]); n > 125 || len(long) != n+2 || !utf8.Valid(long[4:]) {
-		t.Errorf("a long reason gives a frame of length %d (%d bytes), valid UTF-8 %v", n, len(long), utf8.Valid(long[4:]))
+		t.Errorf("a long reason gives a frame of length %d (%d bytes), valid UTF-8 %v; want at most 125, valid", n, len(long), utf8.Valid(long[4:]))
 	}
 }
 
@@ -83,7 +83,7 @@ func TestTrackerFindsEveryBoundary(t *testing.T) {
 				t.Errorf("size %d mask %v: no boundary after the frame", size, mask)
 			}
 			if tr.Closed() {
-				t.Errorf("size %d mask %v: a binary frame taken for a close frame", size, mask)
+				t.Errorf("size %d mask %v: Closed after a binary frame", size, mask)
 			}
 		}
 	}
@@ -94,7 +94,7 @@ func TestTrackerLength63(t *testing.T) { // P5: a length that exceeds any memory
 	tr.Advance([]byte{0x82, 127, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF})
 	tr.Advance(make([]byte, 1<<16))
 	if n, ok := tr.ToBoundary(make([]byte, 100)); ok || n != 100 {
-		t.Errorf("ToBoundary = %d, %v inside an endless frame", n, ok)
+		t.Errorf("inside an endless frame: ToBoundary = %d, %v, want 100, false", n, ok)
 	}
 }
 
@@ -119,18 +119,18 @@ func FuzzTracker(f *testing.F) {
 		step := int(cut)%17 + 1
 		for at := 0; at < len(stream); {
 			if tr.Boundary() != ends[at] {
-				t.Fatalf("at %d of %d: boundary %v", at, len(stream), tr.Boundary())
+				t.Fatalf("at %d of %d: boundary %v, want %v", at, len(stream), tr.Boundary(), ends[at])
 			}
 			n, ok := tr.ToBoundary(stream[at:])
 			if !ok || !ends[at+n] {
-				t.Fatalf("at %d: ToBoundary = %d, %v", at, n, ok)
+				t.Fatalf("at %d: ToBoundary = %d, %v, want the end of a frame", at, n, ok)
 			}
 			end := min(at+step, len(stream))
 			tr.Advance(stream[at:end])
 			at = end
 		}
 		if !tr.Boundary() || tr.Closed() != (closeFrom >= 0) {
-			t.Fatalf("at the end: boundary %v, closed %v", tr.Boundary(), tr.Closed())
+			t.Fatalf("at the end: boundary %v, closed %v, want true, %v", tr.Boundary(), tr.Closed(), closeFrom >= 0)
 		}
 	})
 }

@@ -86,7 +86,7 @@ func wantItems(t *testing.T, header string, claim any) {
 	t.Helper()
 	var items []any
 	if err := json.Unmarshal([]byte(header), &items); err != nil {
-		t.Errorf("%q: %v", header, err)
+		t.Errorf("got %q, which is not a JSON array: %v", header, err)
 	}
 	if list, ok := claim.([]any); ok && len(items) != len(list) {
 		t.Errorf("%q: want the entries of %v", header, claim)
@@ -100,7 +100,7 @@ func TestG6_TheNameOfAUserIsNoList(t *testing.T) {
 		for _, name := range []string{"Doe, Jane", "[ada]"} {
 			h := http.Header{}
 			if err := newIdentityHeaders(Route{Headers: map[string]string{"X-User": "sub"}, HeaderLists: lists}, nil).add(h, claimsWith(t, name, nil)); err != nil || h.Get("X-User") != name {
-				t.Errorf("%s: %q is written as %q, %v", lists, name, h.Get("X-User"), err)
+				t.Errorf("%s: %q is written as %q, %v, want it unchanged", lists, name, h.Get("X-User"), err)
 			}
 		}
 	}
@@ -113,7 +113,7 @@ func TestG6_MappedRolesAreAList(t *testing.T) {
 	for _, claim := range []string{"roles", "scope"} {
 		h := http.Header{}
 		if err := newIdentityHeaders(Route{Headers: map[string]string{"X-X": claim}}, nil).add(h, claims); err == nil {
-			t.Errorf("%s is written as %q", claim, h.Get("X-X"))
+			t.Errorf("%s is written as %q, want an error", claim, h.Get("X-X"))
 		}
 	}
 }
@@ -138,10 +138,10 @@ func FuzzJSONArray(f *testing.F) {
 		}
 		var texts []string
 		if err := json.Unmarshal([]byte(array), &texts); err != nil || !slices.Equal(texts, []string{a, b}) {
-			t.Errorf("%q: %q, %v", array, texts, err)
+			t.Errorf("%q: got %q, %v, want %q", array, texts, err, []string{a, b})
 		}
 		if strings.ContainsFunc(array, func(r rune) bool { return r < ' ' || r > '~' }) || !utf8.ValidString(array) {
-			t.Errorf("%q is not printable ASCII", array)
+			t.Errorf("got %q, want printable ASCII", array)
 		}
 	})
 }

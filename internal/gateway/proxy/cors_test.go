@@ -44,7 +44,7 @@ func TestIsPreflight(t *testing.T) {
 			r.Header.Add(field, value)
 		}
 		if got := isPreflight(r); got != c.want {
-			t.Errorf("%s: %v", name, got)
+			t.Errorf("%s: isPreflight = %v, want %v", name, got, c.want)
 		}
 		if c.body {
 			r.ContentLength, r.TransferEncoding = 0, []string{"chunked"}

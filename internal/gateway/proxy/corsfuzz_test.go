@@ -38,7 +38,7 @@ func FuzzOriginPattern(f *testing.F) {
 		h := http.Header{}
 		policy.write(h, []string{origin})
 		if allowed := h.Get("Access-Control-Allow-Origin"); allowed != "" && allowed != origin || (allowed != "") != p.matches(origin) {
-			t.Errorf("policy %q, origin %q: allows %q", pattern, origin, allowed)
+			t.Errorf("policy %q, origin %q: allows %q, want the origin only if the policy matches it", pattern, origin, allowed)
 		}
 	})
 }
@@ -49,7 +49,7 @@ func coversSlowly(t *testing.T, pattern, origin string) bool {
 	t.Helper()
 	rest, ok := strings.CutPrefix(pattern, "https://*.")
 	if !ok {
-		t.Fatalf("%q is a pattern", pattern)
+		t.Fatalf("%q is accepted, want an error: it does not begin with https://*.", pattern)
 	}
 	base, err := url.Parse("https://" + rest)
 	if err != nil {
@@ -57,7 +57,7 @@ func coversSlowly(t *testing.T, pattern, origin string) bool {
 	}
 	owned, err := publicsuffix.EffectiveTLDPlusOne("one." + base.Hostname())
 	if err != nil || strings.HasPrefix(owned, "one.") {
-		t.Fatalf("pattern %q is accepted, below which anyone can register a name", pattern)
+		t.Fatalf("%q is accepted, want an error: anyone can register a name below it", pattern)
 	}
 	page, err := url.Parse(origin)
 	if err != nil || page.Scheme != "https" || page.Host == "" || origin != "https://"+page.Host || page.Port() != base.Port() || strings.HasSuffix(page.Host, ":") {
@@ -78,12 +78,12 @@ func TestParseOriginPattern(t *testing.T) {
 		"https://x.*.example.com", "https://*.example.com:*", "wss://*.example.com", "HTTPS://*.example.com", "https://*.kawasaki.jp", "https://*.city.kawasaki.jp.", "https://*.appspot.com",
 		"https://*.localhost", "https://*.xn--p1ai", "https://*.0x7f000001", "https://*.127.1", "https://*.s3.amazonaws.com", " https://*.example.com", "https://*.exam ple.com"} {
 		if p, err := parseOriginPattern(bad); err == nil {
-			t.Errorf("%q is the pattern %q", bad, p)
+			t.Errorf("%q is read as the pattern %q, want an error", bad, p)
 		}
 	}
 	for _, good := range []string{"https://*.example.com", "https://*.example.com:8443", "https://*.corp.internal", "https://*.app.localhost", "https://*.xn--mnchen-3ya.example", "https://*.a.b.c.example.com", "https://*.city.kawasaki.jp", "https://*.me.github.io"} {
 		if _, err := parseOriginPattern(good); err != nil {
-			t.Errorf("%q: %v", good, err)
+			t.Errorf("%q: %v, want no error", good, err)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func TestIdentityHeaders(t *testing.T) {
 		t.Error("an absent claim has a header")
 	}
 	if err := teller.add(h, nil); err != nil {
-		t.Errorf("nil claims: %v", err)
+		t.Errorf("nil claims: %v, want no error", err)
 	}
 }
 
@@ -60,7 +60,7 @@ func TestR8_ClaimsThatNoHeaderCanCarry(t *testing.T) {
 		teller := newIdentityHeaders(Route{Upstreams: []string{"http://x"}, Headers: map[string]string{"X-X": "x"}}, nil)
 		h := http.Header{}
 		if err := teller.add(h, claims); err == nil {
-			t.Errorf("%s: written as %q", name, h.Get("X-X"))
+			t.Errorf("%s: written as %q, want an error", name, h.Get("X-X"))
 		}
 	}
 }
@@ -87,10 +87,10 @@ func TestAssertion(t *testing.T) {
 		t.Fatal(err)
 	}
 	if claims.Subject != "ada" || claims.SessionID != "s1" || told.Email != "a@x" || told.Scope != "read" || told.Aud != "http://backend:1" || claims.Type != token.TypeAssertion {
-		t.Errorf("%v %v", claims, told)
+		t.Errorf("got %v and %v, want an assertion about ada for http://backend:1", claims, told)
 	}
 	if life := claims.ExpiresAt.Sub(claims.IssuedAt); life != AssertionTTL {
-		t.Errorf("lives for %s", life)
+		t.Errorf("the assertion lives for %s, want %s", life, AssertionTTL)
 	}
 }
 
@@ -105,7 +105,7 @@ func TestR9_Spellings(t *testing.T) {
 	h["X-Username"], h["X-Use"] = []string{"kept"}, []string{"kept"}
 	of.stripIdentity(h)
 	if len(h) != 2 {
-		t.Errorf("%v", h)
+		t.Errorf("got %v, want two headers", h)
 	}
 }
 
@@ -129,7 +129,7 @@ func TestClaimsOfARoute(t *testing.T) {
 	} {
 		err := p.authorize(nil, claimsWith(t, "ada", c.extra))
 		if (err == nil) != (c.why == "") || err != nil && !strings.Contains(err.Error(), c.why) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want %q", name, err, c.why)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func TestOwnTokensAreFoundCheaply(t *testing.T) {
 					t.Errorf("%s in %s: %d requests for keys, want at most %d", name, field, keys.asked, most)
 				}
 				if got := r.Header.Get(field); key == named && got != strings.ReplaceAll(words, " ", separator) {
-					t.Errorf("%s in %s: of %d bytes %d are left", name, field, len(words), len(got))
+					t.Errorf("%s in %s: %d of %d bytes are left, want all but the token", name, field, len(got), len(words))
 				}
 			}
 		}
@@ -80,13 +80,13 @@ func FuzzOwnTokens(f *testing.F) {
 		r := make(raw)
 		own.strip(r)
 		if all := fmt.Sprint(r.URL, r.RequestURI, r.Header); strings.Contains(all, raw) {
-			t.Errorf("%q, %q: %s is left", before, after, all)
+			t.Errorf("%q, %q: %s still holds the token", before, after, all)
 		}
 		if plain := before + after; !strings.Contains(plain, "eyJ") && !strings.Contains(plain, "ZXlK") && !strings.Contains(plain, "%") && !strings.Contains(plain, "wst_") {
 			r := make("")
 			own.strip(r)
 			if r.URL.RawQuery != plain || len(r.Header) != 4 || r.Header.Get("Cookie") != "a" || r.Header["Referer"][1] != plain {
-				t.Errorf("%q: changed to %v %v", plain, r.URL, r.Header)
+				t.Errorf("%q: changed to %v %v, want it unchanged", plain, r.URL, r.Header)
 			}
 		}
 	})

@@ -39,14 +39,14 @@ func FuzzReadings(f *testing.F) {
 		for _, read := range []string{u.Path, u.EscapedPath(), slashes, strings.ReplaceAll(u.Path, `\`, "/")} {
 			for range 2 {
 				if q := now.router.lookUp("", strings.ToLower(read)); q != p && q.route.Path != "/" {
-					t.Errorf("%q of %s is %q of %s", raw, p.route.Path, read, q.route.Path)
+					t.Errorf("%q of %s: the reading %q belongs to %s", raw, p.route.Path, read, q.route.Path)
 				}
 				cleaned := path.Clean(read)
 				if q := now.router.lookUp("", cleaned); q != p && q.route.Path != "/" && cleaned+"/" != p.route.Path {
-					t.Errorf("%q of %s is cleaned to %q of %s", raw, p.route.Path, cleaned, q.route.Path)
+					t.Errorf("%q of %s: the cleaned reading %q belongs to %s", raw, p.route.Path, cleaned, q.route.Path)
 				}
 				if slices.Contains(strings.Split(read, "/"), "..") {
-					t.Errorf("%q leads up as %q", raw, read)
+					t.Errorf("%q: the reading %q leads to a parent", raw, read)
 				}
 				read = cutParameters(read)
 			}

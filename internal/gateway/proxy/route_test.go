@@ -53,7 +53,7 @@ func TestRouteFaults(t *testing.T) {
 		first.Path, second.Path = "/Chat", other
 		_, wrong := CheckRoutes([]Route{first, second}, OwnPaths{}, nil)
 		if err := wrong.Join(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", other, err)
+			t.Errorf("%s: got %v, want %q", other, err, want)
 		}
 	}
 }
@@ -80,11 +80,11 @@ func TestExtractorPointers(t *testing.T) {
 	}
 	route.Extractors, route.AnyOrigin = given[:1], true
 	if _, wrong = CheckRoutes([]Route{route}, OwnPaths{}, nil); len(wrong) != 1 || !strings.Contains(wrong[0].Err.Error(), "accepts cookies") {
-		t.Errorf("any origin with cookies: %v", wrong)
+		t.Errorf("any origin with cookies: got %v, want one error", wrong)
 	}
 	var missing *wsauth.Cookies
 	route.Extractors, route.AnyOrigin = []wsauth.Extractor{missing, nil}, false
 	if _, wrong = CheckRoutes([]Route{route}, OwnPaths{}, nil); len(wrong) != 2 {
-		t.Errorf("nil: %v", wrong)
+		t.Errorf("nil: got %v, want two errors", wrong)
 	}
 }

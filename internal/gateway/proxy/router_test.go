@@ -47,7 +47,7 @@ func TestRouterFindsTheMostExactRoute(t *testing.T) {
 		}
 	}
 	if p := newRouter(all[1:3]).find(&http.Request{Host: "x", URL: &url.URL{Path: "/"}}); p != nil {
-		t.Errorf("/ is no route: %s", p.route.name())
+		t.Errorf("/ is served by %s, want no route", p.route.name())
 	}
 }
 
@@ -80,7 +80,7 @@ func TestLookUpIsBounded(t *testing.T) {
 		for of := range router.routesFor(hostOf(r)) {
 			levels++
 			if n := strings.Count(of.reach(deep), "/"); n > 3 {
-				t.Errorf("%.40s: %d paths are tried", host, n)
+				t.Errorf("%.40s: %d paths are tried, want at most 3", host, n)
 			}
 		}
 		if p := router.find(r); levels != want.levels || p == nil || p.route.name() != want.found {
@@ -88,7 +88,7 @@ func TestLookUpIsBounded(t *testing.T) {
 		}
 	}
 	if p := router.find(&http.Request{Host: "x", URL: &url.URL{Path: "/a/b" + deep}}); p.route.name() != "/a/b/" {
-		t.Errorf("a deep path is of %s", p.route.name())
+		t.Errorf("a deep path is served by %s, want /a/b/", p.route.name())
 	}
 }
 
@@ -104,7 +104,7 @@ func TestMatchIsLazy(t *testing.T) {
 		t.Error("looked up a route although there is no policy")
 	}
 	if m.IsQuick(r) || !m.lookedUp || m.compared {
-		t.Errorf("IsQuick: looked up %t, compared %t", m.lookedUp, m.compared)
+		t.Errorf("IsQuick: looked up %t, compared %t, want true, false", m.lookedUp, m.compared)
 	}
 	if m.findBypassed(r) != nil || !m.compared {
 		t.Error("the bypassed route is not looked up")
@@ -127,13 +127,13 @@ func TestR13_AmbiguousPaths(t *testing.T) {
 	for _, p := range hostilePaths(t) {
 		u, err := url.ParseRequestURI(p)
 		if err == nil && isPlain(u.EscapedPath(), u.Path) {
-			t.Errorf("%s passes", p)
+			t.Errorf("%s is plain, want not", p)
 		}
 	}
 	for _, p := range []string{"/", "/a", "/a/", "/a/b.c", "/a%20b", "/%61dmin", "/caf%C3%A9", "/café", "/a+b", "/100%25", "/100%25zz", "/%25", "/100%25/x", "/%25u", "/%25u00", "/%25%67", "/a%25g1", "/50%25-off", "/%25%20ab", "/q？a", "/１００％", "/a／b", "/a；b", "/a:b@c", "/...", "/a/.well-known/x", "/~x", "/a/...", "/a./b", "/a%20/b", "/a/%20", "/a…/b", "/cafe%CC%81", "/👩‍💻/x", "/文件；x"} {
 		u := must(url.ParseRequestURI(p))
 		if !isPlain(u.EscapedPath(), u.Path) {
-			t.Errorf("%s does not pass", p)
+			t.Errorf("%s is not plain", p)
 		}
 	}
 }
@@ -153,15 +153,15 @@ func FuzzIsPlain(f *testing.F) {
 		once := u.Path
 		again := decodable.ReplaceAllStringFunc(once, func(escape string) string { return must(url.PathUnescape(escape)) })
 		if again != once {
-			t.Errorf("%q is %q, and then %q", raw, once, again)
+			t.Errorf("%q becomes %q, and then %q", raw, once, again)
 		}
 		for _, read := range []string{once, compatible(once)} {
 			if cleaned := path.Clean(read); cleaned != read && cleaned+"/" != read {
-				t.Errorf("%q leads to %q", raw, cleaned)
+				t.Errorf("%q is cleaned to %q, want it unchanged", raw, cleaned)
 			}
 		}
 		if strings.Count(once, "/") != strings.Count(u.EscapedPath(), "/") {
-			t.Errorf("%q has other parts as %q", raw, once)
+			t.Errorf("%q has a different number of segments as %q", raw, once)
 		}
 		if strings.ContainsAny(once, "\\;\x00\r\n") {
 			t.Errorf("%q contains a character at which other servers cut the path", raw)
@@ -178,7 +178,7 @@ func TestPlainRequestsAllocateNothing(t *testing.T) {
 		"host with port": func() { hostOf(&http.Request{Host: "app.example:8443"}) },
 	} {
 		if n := testing.AllocsPerRun(100, f); n > 0 {
-			t.Errorf("%s: %v allocations", name, n)
+			t.Errorf("%s: %v allocations, want none", name, n)
 		}
 	}
 }
@@ -216,7 +216,7 @@ func FuzzBypass(f *testing.F) {
 		}
 		read = strings.TrimRight(strings.ToLower(read), "/. ")
 		if read == "/admin" || strings.HasPrefix(read, "/admin/") || read == "/ws" || read == "/a/b" || strings.HasPrefix(read, "/a/b/") {
-			t.Errorf("%q bypasses the route of %q", raw, read)
+			t.Errorf("%q is served although a server may read it as %q, which is guarded", raw, read)
 		}
 	})
 }
