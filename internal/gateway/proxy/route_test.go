@@ -17,7 +17,7 @@ func TestRouteFaults(t *testing.T) {
 		"Path:":              func(r *Route) { r.Path = "chat" },
 		"not a plain path":   func(r *Route) { r.Path = "/a/../b" },
 		"Upstreams:":         func(r *Route) { r.Upstreams = nil },
-		"none of http":       func(r *Route) { r.Upstreams = []string{"127.0.0.1:9000"} },
+		"not one of http":    func(r *Route) { r.Upstreams = []string{"127.0.0.1:9000"} },
 		"host and port":      func(r *Route) { r.Upstreams = []string{"http://127.0.0.1:9000/base"} },
 		"has no query":       func(r *Route) { r.Upstreams = []string{"http://127.0.0.1:9000?key=secret"} },
 		"absolute path":      func(r *Route) { r.Upstreams = []string{"unix:app.sock"} },
@@ -42,7 +42,7 @@ func TestRouteFaults(t *testing.T) {
 		r := good
 		change(&r)
 		if _, err := r.withDefaults(); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: %v", want, err)
+			t.Errorf("got %v, want %q", err, want)
 		}
 	}
 	if _, err := good.withDefaults(); err != nil {
