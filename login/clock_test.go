@@ -74,10 +74,10 @@ func TestStepUpWhileTheUserIsEnded(t *testing.T) {
 	}
 }
 
-// TestRefreshThatWouldBeRevoked checks a refresh after a logout everywhere, a
-// new login, and a clock set back to before the logout. The next tokens of the
-// session would be revoked.
-func TestRefreshThatWouldBeRevoked(t *testing.T) {
+// TestRefreshAfterLogoutEverywhere checks a refresh after a logout everywhere, a
+// new login, and a clock set back to before the logout. The session started
+// after the logout by the clock of the store, so its next tokens are valid.
+func TestRefreshAfterLogoutEverywhere(t *testing.T) {
 	const back = 3 * time.Second
 	requests := map[string]struct {
 		kind       token.Type
@@ -105,18 +105,8 @@ func TestRefreshThatWouldBeRevoked(t *testing.T) {
 					}
 					raw := typedAhead(back+time.Second, sid, request.kind)
 					e := r.Call("POST", request.path, request.body, bearer(raw), jsonType)
-					e.WantProblem(t, http.StatusServiceUnavailable, "clock_behind", "it may have been set back")
-					if strings.Contains(e.Text, "_token") || e.Header.Get("Retry-After") == "" {
-						t.Errorf("%v %s", e.Header, e.Text)
-					}
-					r.wantLog("reason=clock_behind")
-
-					// The session has not ended and no token was exchanged, so
-					// the refresh succeeds later.
-					time.Sleep(back + 2*time.Second)
-					e = r.Call("POST", request.path, request.body, bearer(raw), jsonType)
 					if e.StatusCode != http.StatusOK {
-						t.Fatalf("%d %s", e.StatusCode, e.Text)
+						t.Fatalf("status %d, want 200; body %s", e.StatusCode, e.Text)
 					}
 					r.Claims(e.Decode(t)["access_token"].(string))
 				}, withTestSecret)

@@ -24,6 +24,16 @@ type revoker struct {
 	accessTTL, refreshTTL time.Duration
 }
 
+// now returns the time by the clock of the store, or by that of this server if
+// the store does not answer.
+func (v *revoker) now(ctx context.Context) time.Time {
+	now, err := v.store.Now(ctx)
+	if err != nil {
+		return time.Now()
+	}
+	return now
+}
+
 // lastToken returns the time at which all tokens of a session of this service
 // have expired. This includes tokens of a refresh in progress, which may be
 // answered after a revocation.
@@ -98,7 +108,7 @@ func (v *revoker) endUser(ctx context.Context, subject string, before time.Time)
 	revocations := []store.Revocation{{Target: store.TargetSubject, ID: subject, Before: before}}
 	ahead, revoked := map[string]bool{}, map[string]bool{}
 	all, listed := v.store.ListSessions(ctx, subject)
-	now := time.Now()
+	now := v.now(ctx)
 	for _, session := range all {
 		if already, err := v.isRevoked(ctx, session); err == nil {
 			revoked[session.ID] = already
@@ -124,7 +134,7 @@ func (v *revoker) endUser(ctx context.Context, subject string, before time.Time)
 		}
 		v.unlist(ctx, session.Subject, session.ID)
 	}
-	return sessions, sockets, errors.Join(err, listed, nextMillisecond(ctx, before))
+	return sessions, sockets, errors.Join(err, listed, v.nextMillisecond(ctx, before))
 }
 
 // isRevoked reports whether a session of this service has been revoked.
@@ -143,7 +153,7 @@ func (v *revoker) endUserOf(ctx context.Context, claims *token.Claims) (sessions
 			return 0, 0, err
 		}
 	}
-	sessions, sockets, failed := v.endUser(ctx, claims.Subject, time.Now())
+	sessions, sockets, failed := v.endUser(ctx, claims.Subject, v.now(ctx))
 	return sessions, sockets + ahead, errors.Join(err, failed)
 }
 
@@ -153,15 +163,20 @@ func (v *revoker) endAll(ctx context.Context, before time.Time) (sockets int, er
 	if !hasEnded(err) {
 		return 0, err
 	}
-	return sockets, errors.Join(err, nextMillisecond(ctx, before))
+	return sockets, errors.Join(err, v.nextMillisecond(ctx, before))
 }
 
-// nextMillisecond waits until the millisecond of t has passed, so that no new
-// session can start in it. Usually it has passed already.
-func nextMillisecond(ctx context.Context, t time.Time) error {
+// nextMillisecond waits until the millisecond of t has passed by the clock of
+// the store, so that no new session can start in it. Usually it has passed
+// already.
+func (v *revoker) nextMillisecond(ctx context.Context, t time.Time) error {
 	next := time.UnixMilli(t.UnixMilli() + 1)
-	for time.Now().UnixMilli() < next.UnixMilli() {
-		timer := time.NewTimer(time.Until(next))
+	for {
+		now := v.now(ctx)
+		if now.UnixMilli() >= next.UnixMilli() {
+			return nil
+		}
+		timer := time.NewTimer(next.Sub(now))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -169,5 +184,4 @@ func nextMillisecond(ctx context.Context, t time.Time) error {
 			return ctx.Err()
 		}
 	}
-	return nil
 }

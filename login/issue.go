@@ -67,7 +67,7 @@ func (i *issuer) issue(session store.Session, cookies, fresh bool) (Tokens, erro
 	if err != nil {
 		return Tokens{}, err
 	}
-	o := token.Options{SessionID: session.ID, Generation: session.Generation, ID: session.Current, CSRF: cookies}
+	o := token.Options{SessionID: session.ID, Generation: session.Generation, IssuedAt: issuedAt(session.ID), ID: session.Current, CSRF: cookies}
 	end := session.Expires
 	if session.Ends.Before(end) {
 		end = session.Ends
@@ -81,12 +81,24 @@ func (i *issuer) issue(session store.Session, cookies, fresh bool) (Tokens, erro
 
 // issueAccess issues an access token of a session.
 func (i *issuer) issueAccess(session store.Session, cookies, fresh bool) (Tokens, error) {
-	o := token.Options{SessionID: session.ID, Generation: session.Generation, CSRF: cookies, Fresh: fresh}
+	o := token.Options{SessionID: session.ID, Generation: session.Generation, IssuedAt: issuedAt(session.ID), CSRF: cookies, Fresh: fresh}
 	access, err := issueUntil(session.Ends, spreadTTL(i.accessTTL, session.ID), func(ttl time.Duration) (*token.Token, error) {
 		o.TTL = ttl
 		return i.tokens.Access(session.Subject, o)
 	})
 	return Tokens{Access: access, cookies: cookies}, err
+}
+
+// issuedAt returns the iat of a token that is issued now for a session: the
+// time, but not before the session started. The store dates the session, and
+// its clock may be ahead of this server's, by up to [store.ClockStep].
+func issuedAt(sid string) time.Time {
+	now := time.Now()
+	started, ok := store.SessionStarted(sid)
+	if ahead := started.Sub(now); ok && ahead > 0 && ahead <= store.ClockStep {
+		return started
+	}
+	return now
 }
 
 // issueUntil issues a token with a lifetime of ttl, or until the end of its
@@ -136,7 +148,7 @@ func (i *issuer) checkAlive(ctx context.Context, access *token.Token) error {
 // for a refresh token with these claims.
 func (i *issuer) checkNext(ctx context.Context, claims *token.Claims) error {
 	next := *claims
-	next.IssuedAt = time.Now()
+	next.IssuedAt = issuedAt(claims.SessionID)
 	return i.checkIssued(ctx, &next)
 }
 

@@ -8,6 +8,7 @@ import (
 	"wsauth"
 	"wsauth/internal/logtext"
 	"wsauth/internal/problem"
+	"wsauth/store"
 )
 
 const (
@@ -51,13 +52,19 @@ func (h *handlers) login(w http.ResponseWriter, r *http.Request) {
 		h.respond.problem(w, r, http.StatusForbidden, "origin_not_allowed", "Pages of this origin cannot have cookies here: log in without them, or set auth.cors.credentials")
 		return
 	}
+	log := loginLog(h.log, r, *body.Username)
+	device := h.devices.of(r, *body.Username, time.Now())
 	// The session starts before the password is checked. If the password is
 	// changed in the meantime and the sessions of its user are ended, this
 	// session ends, too.
-	session := h.sessions.newSession(clientOf(r), *body.Username)
-	log := loginLog(h.log, r, session.Subject)
-	device := h.devices.of(r, session.Subject, session.Started)
-	if err := h.passwords.check(r.Context(), newCaller(r.RemoteAddr, session.Subject, device), *body.Password); err != nil {
+	var session store.Session
+	start := func() (err error) {
+		ctx, cancel := problem.Storing(r)
+		defer cancel()
+		session, err = h.sessions.newSession(ctx, clientOf(r), *body.Username)
+		return err
+	}
+	if err := h.passwords.check(r.Context(), newCaller(r.RemoteAddr, *body.Username, device), *body.Password, start); err != nil {
 		h.respond.fail(w, r, log, "login failed", err)
 		return
 	}
@@ -102,7 +109,7 @@ func (h *handlers) fresh(w http.ResponseWriter, r *http.Request) {
 	log := h.log.With("user", logtext.Short(claims.Subject), "session", logtext.Short(claims.SessionID), "remote", r.RemoteAddr)
 	c := newCaller(r.RemoteAddr, claims.Subject, "session "+claims.SessionID)
 	c.session = true
-	if err := h.passwords.check(r.Context(), c, *body.Password); err != nil {
+	if err := h.passwords.check(r.Context(), c, *body.Password, func() error { return nil }); err != nil {
 		h.respond.fail(w, r, log, "step-up failed", err)
 		return
 	}

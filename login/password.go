@@ -27,14 +27,19 @@ type passwords struct {
 	attempts *attempts
 }
 
-// check counts an attempt of c and checks the password. The error is
-// errBadPassword, a [*rateError] or a [*passwordError].
-func (p *passwords) check(ctx context.Context, c caller, password string) error {
+// check counts an attempt of c and checks the password. If the attempt is
+// allowed, it calls start before it checks the password. The error is that of
+// start, errBadPassword, a [*rateError] or a [*passwordError].
+func (p *passwords) check(ctx context.Context, c caller, password string, start func() error) error {
 	attempt, wait := p.attempts.begin(c, time.Now())
 	if wait > 0 {
 		return &rateError{wait, "Too many failed attempts; wait and try again"}
 	}
 	defer func() { attempt.failed(time.Now()) }() // no effect if it has already ended
+	if err := start(); err != nil {
+		attempt.undo() // the client has learned nothing
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, passwordTimeout)
 	defer cancel()
 	ok, err := p.users.Authenticate(withHashClient(ctx, c.hashClient()), c.name, password)

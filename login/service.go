@@ -170,7 +170,11 @@ func (s *Service) Start(r *http.Request, subject string, cookies bool) (Tokens, 
 	}
 	ctx, cancel := problem.Storing(r)
 	defer cancel()
-	return s.sessions.start(ctx, s.sessions.newSession(clientOf(r), subject), cookies, loginLog(s.log, r, subject))
+	session, err := s.sessions.newSession(ctx, clientOf(r), subject)
+	if err != nil {
+		return Tokens{}, err
+	}
+	return s.sessions.start(ctx, session, cookies, loginLog(s.log, r, subject))
 }
 
 // Answer answers r with the results of [Service.Start]: with tokens like POST
@@ -225,8 +229,13 @@ func (s *Service) End(ctx context.Context, sid string) (sockets int, err error) 
 // returns an error, but they have ended. If the error is [store.ErrNotDurable],
 // they have ended on this node; see [wsauth.Guard.Revoke].
 func (s *Service) EndUser(ctx context.Context, subject string) (sessions, sockets int, err error) {
-	return s.EndUserBefore(ctx, subject, time.Now())
+	return s.EndUserBefore(ctx, subject, s.Now(ctx))
 }
+
+// Now returns the time by the clock of [Config.Store], which dates sessions, or
+// by that of this server if the store does not answer. Use it for
+// [Service.EndUserBefore] and [Service.EndAllBefore].
+func (s *Service) Now(ctx context.Context) time.Time { return s.sessions.revoker.now(ctx) }
 
 // EndUserBefore is like [Service.EndUser] for the sessions that started at or
 // before the given time, which must not be in the future. Sessions whose start

@@ -46,14 +46,18 @@ type client struct {
 	agent string // User-Agent
 }
 
-// newSession returns a session that starts now. It does not store it.
-func (s *sessions) newSession(c client, subject string) store.Session {
-	now := time.Now()
+// newSession returns a session that starts now, by the clock of the store. It
+// does not store it.
+func (s *sessions) newSession(ctx context.Context, c client, subject string) (store.Session, error) {
+	now, err := s.store.Now(ctx)
+	if err != nil {
+		return store.Session{}, err
+	}
 	return store.Session{
-		ID: store.NewSessionID(time.Now()), Subject: subject, Current: rand.Text(),
+		ID: store.NewSessionID(now), Subject: subject, Current: rand.Text(),
 		Started: now, Rotated: now, Expires: now.Add(s.refreshTTL), Ends: now.Add(s.sessionTTL),
 		Remote: c.host, Agent: c.agent,
-	}
+	}, nil
 }
 
 // start stores a new session and returns its first tokens.

@@ -20,6 +20,9 @@ var ErrReused = errors.New("store: the refresh token was used before")
 // rotation that is repeated within its grace period returns the result of the
 // first one, if it was made.
 type Sessions interface {
+	// Clock dates the sessions.
+	Clock
+
 	// BeginSession adds a session. It returns [ErrInvalid] if the ID is taken,
 	// if a name is missing or too long, or if a time is missing (except
 	// Rotated) or after the year 9999. It returns [ErrFull] if the store is

@@ -12,7 +12,6 @@ type Store interface {
 	Revocations
 	Tickets
 	Sessions
-	Clock
 }
 
 // A Clock is the clock of a store. All nodes use it for times that they

@@ -45,6 +45,7 @@ type Options struct {
 	ID         string        // jti; empty: a random one
 	SessionID  string        // sid, the session that the token belongs to
 	Generation uint64        // sid_gen, the number of refreshes of the session
+	IssuedAt   time.Time     // iat and nbf; zero: now
 	CSRF       bool          // add a csrf claim, for a token in a cookie
 	Key        *Key          // sign with this key instead of the issuer's
 
@@ -167,6 +168,9 @@ func (i *Issuer) issue(subject string, kind Type, fresh *bool, ttl time.Duration
 		return nil, fmt.Errorf("token: Options.ID: begins with %s, which names tokens without an ID", unnamedPrefix)
 	}
 	now := time.Now().Unix()
+	if !o.IssuedAt.IsZero() {
+		now = o.IssuedAt.Unix()
+	}
 	p := payload{
 		Subject:    subject,
 		IssuedAt:   now,

@@ -69,6 +69,7 @@ type Sessions interface {
 	Sessions(ctx context.Context, subject string) ([]store.Session, error)
 	End(ctx context.Context, sid string) (sockets int, err error)
 	EndUserBefore(ctx context.Context, subject string, before time.Time) (sessions, sockets int, err error)
+	Now(ctx context.Context) time.Time
 	EndAllBefore(ctx context.Context, before time.Time) (sockets int, err error)
 }
 

@@ -14,12 +14,12 @@ import (
 
 // revoke answers POST /v1/revoke.
 func (a *API) revoke(w http.ResponseWriter, r *http.Request) {
-	order, ok := readRevoke(w, r, time.Now())
+	ctx, cancel := problem.Storing(r)
+	defer cancel()
+	order, ok := readRevoke(w, r, a.config.Sessions.Now(ctx))
 	if !ok {
 		return
 	}
-	ctx, cancel := problem.Storing(r)
-	defer cancel()
 	answer, err := a.carryOut(ctx, order)
 	line := []any{"target", answer.Target}
 	if answer.ID != "" {
