@@ -232,7 +232,7 @@ func (r *registry) within(v store.Revocation) []*Socket {
 	switch v.Target {
 	case store.TargetToken:
 		return r.named(byToken, v.ID)
-	case store.TargetSession:
+	case store.TargetSession, store.TargetOlder:
 		return r.named(bySession, v.ID)
 	case store.TargetSubject:
 		return r.ofUser(v.ID)

@@ -53,8 +53,10 @@ var errNoSocket = errors.New("wsauth: only an open socket can be renewed")
 // socket itself. The socket then stays open until the new token expires. The
 // token must satisfy the requirement of the route, and have the same subject,
 // issuer and session (sid). It must not have fewer audiences than the previous
-// token, or be older, except by the verifier's leeway for iat: a clock may have
-// been set back in the meantime.
+// token, or be older. Of two tokens of a session, the one with the higher
+// [token.Claims.Generation] is newer. If the generations are equal, or absent,
+// iat decides, except for the verifier's leeway: a clock may have been set back
+// in the meantime.
 //
 // An error is an [*Error], and has ended the socket with its reason: a client
 // that sends another user's token is faulty or hostile. After ten renewals,
@@ -87,6 +89,11 @@ func (s *Socket) Renew(ctx context.Context, raw string) error {
 // socket that cannot be renewed with this token is left unchanged, such as one
 // of a [Fresh] route or one with a newer token. The token is checked like that
 // of a request, and the error is an [*Error].
+//
+// If Config.Revocations is a [store.Log], Renew also publishes the new claims
+// there, and the other nodes that follow the log renew their sockets of the
+// session. They are not counted. If that fails, the error is StoreUnavailable,
+// and the sockets of this node have been renewed.
 func (g *Guard) Renew(ctx context.Context, raw string) (sockets int, err error) {
 	claims, err := verify(ctx, g.config.Verifier, raw)
 	if err != nil {
@@ -98,9 +105,23 @@ func (g *Guard) Renew(ctx context.Context, raw string) (sockets int, err error) 
 	if claims.SessionID == "" {
 		return 0, nil
 	}
-	for _, s := range g.open.named(bySession, claims.SessionID) {
+	sockets, err = g.open.renew(ctx, claims)
+	if err == nil {
+		err = g.revocations.publishRenewal(ctx, claims)
+	}
+	if err != nil {
+		return sockets, refuse(StoreUnavailable, err)
+	}
+	return sockets, nil
+}
+
+// renew gives the sockets of the session of claims these claims, as
+// [Guard.Renew] does, and returns how many there were. The error is that of
+// ctx.
+func (o registries) renew(ctx context.Context, claims *token.Claims) (sockets int, err error) {
+	for _, s := range o.named(bySession, claims.SessionID) {
 		if ctx.Err() != nil {
-			return sockets, refuse(StoreUnavailable, ctx.Err())
+			return sockets, ctx.Err()
 		}
 		if s.requirement.check(claims) == nil && s.replace(claims) == nil {
 			sockets++
@@ -169,25 +190,35 @@ func (s *Socket) storeClaims(claims *token.Claims) (first bool, err error) {
 }
 
 // checkSuccessor refuses claims that do not continue the session of old. If
-// old is nil, all claims are accepted. If the clock has been set back in the
-// meantime, within the leeway of the verifier, the new token may begin and end
-// earlier by that much.
+// old is nil, all claims are accepted.
 func checkSuccessor(old, claims *token.Claims) error {
 	if old == nil {
 		return nil
 	}
-	back := max(0, old.IssuedAt.Sub(claims.IssuedAt))
 	switch {
 	case claims.Subject != old.Subject, claims.IssuerSubject != old.IssuerSubject, claims.Issuer != old.Issuer:
 		return refuseWith(NotAuthorized, "The token is another user's")
 	case claims.SessionID != old.SessionID:
 		return refuseWith(TokenInvalid, "The token is of another session")
-	case claims.IssuedAt.Before(old.IssuedFrom()), claims.ExpiresAt.Before(old.ExpiresAt.Add(-back)):
+	case isOlder(claims, old):
 		return refuseWith(TokenInvalid, "The token is older than the one before")
 	case slices.ContainsFunc(old.Audience, func(a string) bool { return !slices.Contains(claims.Audience, a) }):
 		return refuseWith(TokenInvalid, "The token is for fewer audiences than the one before")
 	}
 	return nil
+}
+
+// isOlder reports whether a token is older than another one of its session.
+// Tokens of a session can come from nodes whose clocks differ, so their
+// generations decide. If these are equal, the dates do. If the clock has been
+// set back in the meantime, within the leeway of the verifier, the new token
+// may begin and end earlier by that much.
+func isOlder(claims, old *token.Claims) bool {
+	if claims.Generation != old.Generation {
+		return claims.Generation < old.Generation
+	}
+	back := max(0, old.IssuedAt.Sub(claims.IssuedAt))
+	return claims.IssuedAt.Before(old.IssuedFrom()) || claims.ExpiresAt.Before(old.ExpiresAt.Add(-back))
 }
 
 // endRefused ends the socket with a refusal, unless it is StoreUnavailable, and

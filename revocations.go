@@ -35,21 +35,48 @@ type revocationLog struct {
 	open      registries
 	pulse     *pulse
 	stop      context.CancelFunc // stops following the log
+	renewals  remoteRenewals
+
+	events store.Log   // nil if the log carries no events
+	clock  store.Clock // nil if the store has none
 }
 
 // followRevocations starts to follow a log.
 func followRevocations(log store.Revocations, staleness time.Duration, open registries, p *pulse, logger *slog.Logger) (*revocationLog, error) {
-	index, err := revindex.New(revindex.Config{Log: log, OnRevoke: open.endRevoked, Logger: logger, Now: p.now})
+	ctx, stop := context.WithCancel(context.Background())
+	l := &revocationLog{staleness: staleness, open: open, pulse: p, stop: stop, renewals: remoteRenewals{open: open}}
+	l.events, _ = log.(store.Log)
+	l.clock, _ = log.(store.Clock)
+	var err error
+	l.index, err = revindex.New(revindex.Config{Log: log, OnRevoke: open.endRevoked, OnEvent: l.handle, Logger: logger, Now: p.now})
 	if err != nil {
+		stop()
 		return nil, fmt.Errorf("wsauth: Config.Revocations: %w", err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	l := &revocationLog{index: index, staleness: staleness, open: open, pulse: p, stop: stop}
 	p.stopped = ctx.Done()
 	p.beat()
-	go func() { _ = index.Run(ctx) }() // the error is that of ctx
+	go func() { _ = l.index.Run(ctx) }() // the error is that of ctx
 	go l.watch(ctx)
 	return l, nil
+}
+
+// now returns the time by the clock of the store, if it has one and answers, or
+// by that of this process.
+func (l *revocationLog) now(ctx context.Context) time.Time {
+	if l != nil && l.clock != nil {
+		if now, err := l.clock.Now(ctx); err == nil {
+			return now
+		}
+	}
+	return time.Now()
+}
+
+// handle handles an event in the log. Events of unknown kinds come from newer
+// versions, and are ignored.
+func (l *revocationLog) handle(e store.Event) {
+	if e.Kind == eventRenewed {
+		l.renewals.add(e)
+	}
 }
 
 // check refuses a revoked token, and every token while the revocations are

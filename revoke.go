@@ -34,13 +34,13 @@ func (g *Guard) RevokeSession(ctx context.Context, sid string) (sockets int, err
 // all sessions that have started until now: "log out everywhere". See
 // [Guard.Revoke] for the results.
 func (g *Guard) RevokeSubject(ctx context.Context, subject string) (sockets int, err error) {
-	return g.Revoke(ctx, store.Revocation{Target: store.TargetSubject, ID: subject, Before: time.Now()})
+	return g.Revoke(ctx, store.Revocation{Target: store.TargetSubject, ID: subject, Before: g.revocations.now(ctx)})
 }
 
 // RevokeAll revokes all tokens that were issued until now, and all sessions
 // that have started until now. See [Guard.Revoke] for the results.
 func (g *Guard) RevokeAll(ctx context.Context) (sockets int, err error) {
-	return g.Revoke(ctx, store.Revocation{Target: store.TargetAll, Before: time.Now()})
+	return g.Revoke(ctx, store.Revocation{Target: store.TargetAll, Before: g.revocations.now(ctx)})
 }
 
 // Revoke adds revocations to the log of Config.Revocations. Use it for several

@@ -71,6 +71,9 @@ func (x *Index) follow(ctx context.Context, cursor store.Cursor) (store.Cursor, 
 	if err != nil {
 		return cursor, err
 	}
+	for _, e := range page.Events {
+		x.config.OnEvent(e)
+	}
 	x.add(page.Revocations)
 	if !page.End {
 		return page.Next, nil

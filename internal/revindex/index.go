@@ -28,6 +28,11 @@ type Config struct {
 	// that call may be waiting for OnRevoke.
 	OnRevoke func(store.Revocation)
 
+	// OnEvent, if not nil, is called once for each event that [Index.Run] reads,
+	// in the order of the log, whether or not its kind is known. It must not
+	// block.
+	OnEvent func(store.Event)
+
 	// MaxHeld is the maximum number of revocations that the index holds
 	// because writing them to the log failed. Default: [DefaultMaxHeld].
 	MaxHeld int
@@ -67,6 +72,9 @@ func New(c Config) (*Index, error) {
 	}
 	if c.OnRevoke == nil {
 		c.OnRevoke = func(store.Revocation) {}
+	}
+	if c.OnEvent == nil {
+		c.OnEvent = func(store.Event) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
