@@ -74,8 +74,8 @@ func TestStepUpWhileTheUserIsEnded(t *testing.T) {
 	}
 }
 
-// TestRefreshAfterLogoutEverywhere checks a refresh after a logout everywhere, a
-// new login, and a clock set back to before the logout. The session started
+// TestRefreshAfterLogoutEverywhere checks a refresh after a logout everywhere,
+// a new login, and a clock set back to before the logout. The session started
 // after the logout by the clock of the store, so its next tokens are valid.
 func TestRefreshAfterLogoutEverywhere(t *testing.T) {
 	const back = 3 * time.Second
