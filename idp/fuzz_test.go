@@ -47,7 +47,7 @@ func FuzzStatement(f *testing.F) {
 			if err != nil {
 				_, refused := errors.AsType[*token.Error](err)
 				if !refused && !errors.Is(err, ErrNotLogout) && !errors.Is(err, ErrSubject) || len(e.Revocations) > 0 {
-					t.Errorf("%s: %v, %v", payload, e, err)
+					t.Errorf("%s: got %v, %v", payload, e, err)
 				}
 				continue
 			}

@@ -144,7 +144,7 @@ func TestLogoutEndsTheSockets(t *testing.T) {
 	first, second, other := r.mustDial(t, "ada", "s1"), r.mustDial(t, "ada", "s2"), r.mustDial(t, "bob", "s3")
 	raw := r.sign.sign(claims{"typ": "logout+jwt"}, logoutToken())
 	if status, body := r.post(t, "/logout", formType, form(raw)); status != http.StatusOK || body != "" {
-		t.Fatalf("%d %s", status, body)
+		t.Fatalf("got %d %s", status, body)
 	}
 	wantEnd(t, first)
 	if _, err := r.dial(t, "ada", "s1"); err == nil || err.Error() != "401 token_revoked" {
@@ -171,7 +171,7 @@ func TestEventEndsTheSockets(t *testing.T) {
 	first, other := r.mustDial(t, "ada", "s1"), r.mustDial(t, "bob", "s2")
 	raw := r.sign.sign(claims{"typ": "secevent+jwt"}, eventToken(claims{"format": "iss_sub", "iss": realm, "sub": "ada"}, claims{caep + "session-revoked": claims{}}))
 	if status, body := r.post(t, "/events", eventType, raw); status != http.StatusAccepted || body != "" {
-		t.Fatalf("%d %s", status, body)
+		t.Fatalf("got %d %s", status, body)
 	}
 	wantEnd(t, first)
 	if status, _ := r.post(t, "/events", eventType, raw); status != http.StatusAccepted {
@@ -247,7 +247,7 @@ func TestHandlerRefusals(t *testing.T) {
 	} {
 		status, body := r.post(t, tt.path, tt.contentType, tt.body)
 		if status != tt.status || !strings.Contains(body, tt.answer) || len(body) > 200 {
-			t.Errorf("%s: %d %s", name, status, body)
+			t.Errorf("%s: got %d %s", name, status, body)
 		}
 	}
 	res, err := http.Get(r.server.URL + "/logout")
@@ -284,7 +284,7 @@ func TestHandlerWithoutStore(t *testing.T) {
 		w := httptest.NewRecorder()
 		tt.serve(w, r)
 		if w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "down") {
-			t.Errorf("%d %s", w.Code, w.Body)
+			t.Errorf("got %d %s", w.Code, w.Body)
 		}
 	}
 }

@@ -307,7 +307,7 @@ func TestGoogleParties(t *testing.T) {
 	for azp, want := range map[string]bool{"web": true, "other": false} {
 		_, err := p.Verifier().Verify(t.Context(), s.sign(nil, claims{"iss": realm, "aud": "chat", "azp": azp, "sub": "ada", "typ": "Bearer", "iat": now(0), "exp": now(time.Hour)}))
 		if (err == nil) != want {
-			t.Errorf("%s: %v", azp, err)
+			t.Errorf("%s: got %v, want success: %v", azp, err, want)
 		}
 	}
 }

@@ -63,7 +63,7 @@ func TestJ27_TwoProviders(t *testing.T) {
 			c.CloseNow()
 		}
 		if (status == http.StatusSwitchingProtocols) != (tt.want != "") || user != tt.want {
-			t.Errorf("%s: %d, %q", tt.name, status, user)
+			t.Errorf("%s: got %d, %q", tt.name, status, user)
 		}
 	}
 	// An outage of one provider does not affect the other, and makes no invalid

@@ -208,7 +208,7 @@ func TestLogoutOfAnotherSubject(t *testing.T) {
 			r.Header.Set("Content-Type", contentType)
 			w := httptest.NewRecorder()
 			if serve(w, r); w.Code != tt.status {
-				t.Errorf("%s, %s: %d %s", subject, name, w.Code, w.Body)
+				t.Errorf("%s, %s: got %d %s, want %v", subject, name, w.Code, w.Body, tt.status)
 			}
 			for of, want := range map[*token.Claims]bool{mine: tt.status < 300, also: tt.others, other: false} {
 				if ended := must(guard.Revoked(t.Context(), of)); ended != want {
@@ -232,15 +232,15 @@ func TestLogoutOfAnInteger(t *testing.T) {
 		}
 		access := with(names("other", 7), claims{"iss": realm, "aud": "web", "typ": "Bearer", "iat": now(-time.Minute), "exp": now(time.Hour)})
 		if c := must(p.Verifier().Verify(t.Context(), s.sign(nil, access))); c.Subject != "kc|7" {
-			t.Fatalf("%s: %v", subject, c)
+			t.Fatalf("%s: got %v, want %q", subject, c, "kc|7")
 		}
 		e, err := p.Logout(t.Context(), s.sign(nil, with(logoutToken(), names("", 7))))
 		if err != nil || len(e.Revocations) != 1 || e.Revocations[0].ID != "kc|7" {
-			t.Errorf("%s: %v, %v", subject, e, err)
+			t.Errorf("%s: got %v, %v", subject, e, err)
 		}
 		for _, id := range []any{7.5, 1 << 53, true, claims{}} {
 			if e, err := p.Logout(t.Context(), s.sign(nil, with(logoutToken(), names("", id)))); err == nil {
-				t.Errorf("%s %v: %v", subject, id, e)
+				t.Errorf("%s %v: got %v", subject, id, e)
 			}
 		}
 	}

@@ -121,7 +121,7 @@ func TestLogoutTokenOfASessionlessProvider(t *testing.T) {
 	p, s := newProvider(t, Config{Preset: Auth0, Issuer: "https://shop.eu.auth0.com/", Audience: []string{"api"}, ClientIDs: []string{"web"}})
 	e, err := p.Logout(context.Background(), s.sign(nil, with(logoutToken(), claims{"iss": "https://shop.eu.auth0.com/"})))
 	if err != nil || len(e.Revocations) != 2 || e.Revocations[1].Target != store.TargetSubject || e.Revocations[1].ID != "ada" {
-		t.Errorf("%v, %v", e, err)
+		t.Errorf("got %v, %v", e, err)
 	}
 	if _, err := p.Logout(context.Background(), s.sign(nil, with(logoutToken(), claims{"iss": "https://shop.eu.auth0.com/", "sub": nil}))); !errors.Is(err, ErrSubject) {
 		t.Errorf("with only a session: %v", err)
@@ -269,7 +269,7 @@ func TestEvents(t *testing.T) {
 	} {
 		e, err := p.Event(context.Background(), s.sign(tt.header, tt.payload))
 		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || len(e.Revocations) != tt.ends {
-			t.Errorf("%s: %v, %v", name, e, err)
+			t.Errorf("%s: got %v, %v", name, e, err)
 		}
 		for _, r := range e.Revocations {
 			if r.Before.After(time.Now()) {

@@ -238,7 +238,7 @@ func FuzzIssue(f *testing.F) {
 			t.Fatal(diff)
 		}
 		if claims.Subject != subject || claims.SessionID != session || !claims.Fresh || claims.Type != TypeAccess {
-			t.Fatalf("%s", claims)
+			t.Fatalf("got %s", claims)
 		}
 	})
 }

@@ -159,7 +159,7 @@ func TestChosenID(t *testing.T) {
 	}
 	made, err := issuer.Refresh("ann", Options{ID: "j-1"})
 	if err != nil || made.Claims.ID != "j-1" {
-		t.Errorf("%v, %v", made, err)
+		t.Errorf("got %v, %v, want %q", made, err, "j-1")
 	}
 	if made, err := issuer.Refresh("ann", Options{ID: "j\n1"}); err == nil {
 		t.Errorf("issued %v", made)
@@ -184,6 +184,6 @@ func TestAssertion(t *testing.T) {
 		t.Fatal(err)
 	}
 	if claims.Type != TypeAssertion || claims.Subject != "ada" || claims.SessionID != "s1" {
-		t.Errorf("%v", claims)
+		t.Errorf("got %v", claims)
 	}
 }

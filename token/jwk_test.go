@@ -93,7 +93,7 @@ func TestQ9_ParseJWK(t *testing.T) {
 				t.Fatal(err)
 			}
 			if key.Algorithm() != tt.key.Algorithm() || key.CanSign() != tt.key.CanSign() || tt.opts.ID != "" && key.ID() != tt.opts.ID {
-				t.Errorf("%s", key)
+				t.Errorf("got %s", key)
 			}
 		})
 	}

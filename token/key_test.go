@@ -89,7 +89,7 @@ func TestKey(t *testing.T) {
 		t.Run(string(alg), func(t *testing.T) {
 			key := named(testKey(alg), "k")
 			if key.ID() != "k" || key.Algorithm() != alg || !key.CanSign() {
-				t.Errorf("%s", key)
+				t.Errorf("got %s", key)
 			}
 			again, err := ParseJWK(key.JWK(), KeyOptions{})
 			if err != nil {
@@ -136,7 +136,7 @@ func TestGenerateKey(t *testing.T) {
 		for range 2 {
 			key := must(GenerateKey(alg))
 			if key.ID() == "" || seen[key.ID()] || key.Algorithm() != alg || !key.CanSign() {
-				t.Errorf("%s", key)
+				t.Errorf("got %s", key)
 			}
 			seen[key.ID()] = true
 		}

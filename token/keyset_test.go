@@ -185,7 +185,7 @@ func TestPublicJWKS(t *testing.T) {
 		t.Fatal(err, faults)
 	}
 	if keys := again.Keys(); len(keys) != 2 || keys[0].ID() != "a" || keys[1].Algorithm() != PS384 || keys[0].CanSign() {
-		t.Errorf("%v", keys)
+		t.Errorf("got %v", keys)
 	}
 	if !bytes.Equal(again.PublicJWKS(), data) {
 		t.Error("the set does not come back")

@@ -121,7 +121,7 @@ func TestProfileForeignClaims(t *testing.T) {
 	} {
 		c, err := withProfile(t, Profile{})(ofAlice + more)
 		if err != nil || c.Type != TypeAccess || c.Fresh || c.CSRF != "" {
-			t.Errorf("%s: %v %v", more, c, err)
+			t.Errorf("%s: got %v %v", more, c, err)
 		}
 	}
 }
@@ -160,7 +160,7 @@ func TestProfileErrors(t *testing.T) {
 		{Refuse: []string{""}}, {FreshFor: -1},
 	} {
 		if _, err := NewVerifier(VerifierConfig{Keys: must(NewKeySet(testKey(HS256))), Profile: &p}); err == nil || !strings.Contains(err.Error(), "Profile") {
-			t.Errorf("%+v: %v", p, err)
+			t.Errorf("%+v: got %v, want an error with %q", p, err, "Profile")
 		}
 	}
 }
@@ -177,7 +177,7 @@ func TestNamespace(t *testing.T) {
 	}
 	c, err := of(b, `,"iss":"https://b.example","client":"chat","sub":"alice|x","sid":"s","jti":"j"`)
 	if err != nil || c.Subject != "kc|alice|x" || c.SessionID != "kc|s" || c.ID != "kc|j" {
-		t.Errorf("%v, %v", c, err)
+		t.Errorf("got %v, %v", c, err)
 	}
 	for _, more := range []string{`"sub":"kc|alice"`, `"sub":"bob","sid":"kc|s"`, `"sub":"bob","jti":"kc|j"`} {
 		if c, err := of(a, `,"iss":"https://a.example",`+more); !errors.Is(err, ErrClaims) {
@@ -365,7 +365,7 @@ func TestOtherSubject(t *testing.T) {
 		}
 		for _, c := range []*Claims{c, stored} {
 			if c.Subject != "kc|ada" || c.IssuerSubject != "kc|alice" || !c.HasSubject("kc|ada") || !c.HasSubject("kc|alice") || c.HasSubject("alice") || c.HasSubject("") {
-				t.Errorf("%q %q", c.Subject, c.IssuerSubject)
+				t.Errorf("got %q %q", c.Subject, c.IssuerSubject)
 			}
 			if strings.Contains(string(c.Payload()), "alice") {
 				t.Errorf("the payload has the other name: %s", c.Payload())

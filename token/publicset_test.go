@@ -60,7 +60,7 @@ func TestRSAKeysWithoutAlg(t *testing.T) {
 	} {
 		set, faults, err := ParsePublicKeySet(fmt.Appendf(nil, `{"keys":[%s]}`, tt.jwk), tt.algorithms...)
 		if err != nil || len(faults) != 0 {
-			t.Errorf("%s: %v, %v", name, err, faults)
+			t.Errorf("%s: got %v, %v, want %d of them", name, err, faults, 0)
 			continue
 		}
 		v := newVerifier(t, VerifierConfig{Keys: set})

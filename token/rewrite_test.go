@@ -117,7 +117,7 @@ func TestStatementIsNotRewritten(t *testing.T) {
 	raw := mint(t, testKey(HS256), headerOf(HS256), `{"iss":"https://b.example","aud":"us","sub":"ada","jti":"j","iat":`+fmt.Sprint(time.Now().Unix())+`}`)
 	c, err := v.VerifyStatement(t.Context(), raw, StatementRules{MediaTypes: []string{""}, Audience: []string{"us"}})
 	if err != nil || !strings.Contains(string(c.Payload()), `"sub":"ada"`) {
-		t.Errorf("%v, %v", c, err)
+		t.Errorf("got %v, %v", c, err)
 	}
 }
 

@@ -85,7 +85,7 @@ func TestStatement(t *testing.T) {
 		for _, bad := range []StatementRules{{Audience: []string{"me"}}, {MediaTypes: []string{""}}, {MediaTypes: []string{""}, Audience: []string{"me"}, MaxAge: 25 * time.Hour}} {
 			raw := mint(t, key, `{"alg":"ES256","typ":"JWT"}`, good)
 			if _, err := v.VerifyStatement(context.Background(), raw, bad); err == nil || !strings.Contains(err.Error(), "StatementRules: ") {
-				t.Errorf("%+v: %v", bad, err)
+				t.Errorf("%+v: got %v, want an error with %q", bad, err, "StatementRules: ")
 			}
 		}
 	})
@@ -96,7 +96,7 @@ func TestUnverifiedIssuer(t *testing.T) {
 	for payload, want := range map[string]string{`{"iss":"https://id"}`: "https://id", `{}`: "", `{"iss":1}`: "!", `{"iss":"a","iss":"b"}`: "!", `[]`: "!"} {
 		got, err := UnverifiedIssuer(mint(t, key, `{"alg":"ES256"}`, payload))
 		if want == "!" && err == nil || want != "!" && (err != nil || got != want) {
-			t.Errorf("%s: %q, %v", payload, got, err)
+			t.Errorf("%s: got %q, %v", payload, got, err)
 		}
 	}
 }

@@ -13,7 +13,7 @@ func TestNameFault(t *testing.T) {
 		"\u2028": false, "\u2029": false, "\u202e": false, "\u200e": false, "\ufffd": true,
 	} {
 		if fault := nameFault(name); (fault == "") != ok {
-			t.Errorf("%q: %q", name, fault)
+			t.Errorf("%q: got %q", name, fault)
 		}
 	}
 }

@@ -73,7 +73,7 @@ func TestJTIThatLooksUnnamed(t *testing.T) {
 		id := strings.TrimPrefix(must(verify(v, unnamed)).ID, "kc|")
 		raw := mint(t, key, headerOf(HS256), valid(`,"jti":"`+id+`"`))
 		if c, err := verify(v, raw); !errors.Is(err, ErrClaims) {
-			t.Errorf("%s: %v, %v", name, c, err)
+			t.Errorf("%s: got %v, %v, want %v", name, c, err, ErrClaims)
 		}
 		if faults := v.Explain(t.Context(), raw); len(faults) != 1 || !errors.Is(faults[0], ErrClaims) {
 			t.Errorf("%s: explained as %v", name, faults)

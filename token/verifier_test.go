@@ -203,7 +203,7 @@ func TestConcurrent(t *testing.T) {
 			for range 500 {
 				c, err := verify(v, raw)
 				if err != nil || c.Subject != subject || !strings.Contains(string(c.Payload()), `"`+subject+`"`) {
-					t.Errorf("%v %v", c, err)
+					t.Errorf("got %v %v", c, err)
 					return
 				}
 			}
@@ -226,10 +226,10 @@ func TestClaims(t *testing.T) {
 		t.Error("Payload returns its own memory")
 	}
 	if c.Subject != "alice" || c.ID != "j" || c.Type != TypeAccess || !c.Fresh || c.CSRF != "c" || c.SessionID != "s" || c.Issuer != "i" {
-		t.Errorf("%+v", c)
+		t.Errorf("got %+v", c)
 	}
 	if fmt.Sprint(c.Audience) != "[x us]" || c.IssuedAt.Unix() != 1 || c.NotBefore.UnixMilli() != 2500 || c.ExpiresAt.Unix() != exp {
-		t.Errorf("%v %v %v %v", c.Audience, c.IssuedAt, c.NotBefore, c.ExpiresAt)
+		t.Errorf("got %v %v %v %v", c.Audience, c.IssuedAt, c.NotBefore, c.ExpiresAt)
 	}
 	if got := c.ValidUntil().Unix(); got != exp+5 {
 		t.Errorf("valid until %d, want %d", got, exp+5)
@@ -240,7 +240,7 @@ func TestClaims(t *testing.T) {
 		B int   `json:"N"`
 	}
 	if err := c.Decode(&more); err != nil || more.N != 12345678901234567 || len(more.Z) != 2 || more.B != 0 {
-		t.Errorf("%+v %v", more, err)
+		t.Errorf("got %+v %v", more, err)
 	}
 	if err := c.Decode(&struct {
 		Sub int `json:"sub"`
@@ -259,7 +259,7 @@ func TestDateClaim(t *testing.T) {
 	} {
 		got, err := dateClaim(member{value: []byte(text)})
 		if (err == nil) != (want >= 0) || err == nil && got.Unix() != want {
-			t.Errorf("%s: %v, %v", text, got, err)
+			t.Errorf("%s: got %v, %v", text, got, err)
 		}
 	}
 }
@@ -279,7 +279,7 @@ func TestSessions(t *testing.T) {
 		for range 2 {
 			_, _ = verify(v, mint(t, key, headerOf(HS256), test.claims))
 			if with, without := v.SeenSessions(); with != test.with || without != test.without {
-				t.Errorf("%s: %v, %v", test.claims, with, without)
+				t.Errorf("%s: got %v, %v", test.claims, with, without)
 			}
 		}
 	}
@@ -321,11 +321,11 @@ func TestErrors(t *testing.T) {
 func TestUnverifiedHeader(t *testing.T) {
 	got, err := UnverifiedHeader(encode([]byte(`{"alg":"HS256","kid":"k","x":[1]}`)) + ".e30.AAAA")
 	if err != nil || got["alg"] != "HS256" || got["kid"] != "k" || len(got) != 3 {
-		t.Errorf("%v %v", got, err)
+		t.Errorf("got %v %v", got, err)
 	}
 	for raw, kind := range map[string]error{"": ErrSegments, "a.b": ErrSegments, "e30=.e30.": ErrMalformed, "W10.e30.": ErrMalformed, strings.Repeat("a", math.MaxUint16+2): ErrMalformed} {
 		if _, err := UnverifiedHeader(raw); !errors.Is(err, kind) {
-			t.Errorf("%.20q: %v", raw, err)
+			t.Errorf("%.20q: got %v, want %v", raw, err, kind)
 		}
 	}
 }

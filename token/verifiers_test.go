@@ -73,7 +73,7 @@ func TestJ27_IssuersNeverMeet(t *testing.T) {
 		"key of b, iss of a": issue(b, `,"iss":"https://a.example"`),
 	} {
 		if claims, err := all.Verify(t.Context(), raw); !errors.Is(err, ErrSignature) {
-			t.Errorf("%s: %v, %v", name, claims, err)
+			t.Errorf("%s: got %v, %v, want %v", name, claims, err, ErrSignature)
 		}
 	}
 	before := keysA.asked.Load() + keysB.asked.Load()
@@ -82,7 +82,7 @@ func TestJ27_IssuersNeverMeet(t *testing.T) {
 		`,"iss":"HTTPS://a.example"`, `,"iss":" https://a.example"`, `,"iss":"https://a.example\u0000"`, `,"iss":"https://c.example"`,
 	} {
 		if claims, err := all.Verify(t.Context(), issue(a, iss)); !errors.Is(err, ErrIssuer) && !errors.Is(err, ErrClaims) {
-			t.Errorf("%s: %v, %v", iss, claims, err)
+			t.Errorf("%s: got %v, %v", iss, claims, err)
 		}
 	}
 	if now := keysA.asked.Load() + keysB.asked.Load(); now != before {
@@ -108,7 +108,7 @@ func TestNewVerifiersErrors(t *testing.T) {
 		`the Namespace "same":`: {v(VerifierConfig{Issuer: "i", Namespace: "same"}), v(VerifierConfig{Issuer: "j", Namespace: "same"})},
 	} {
 		if _, err := NewVerifiers(all...); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", want, err)
+			t.Errorf("%s: got %v, want an error with %q", want, err, want)
 		}
 	}
 }
@@ -181,7 +181,7 @@ func TestCacheSharesNothing(t *testing.T) {
 	for range 3 {
 		c, err := verify(v, raw)
 		if err != nil || c.Audience[0] != "chat" || c.Scopes[0] != "read" || c.Roles[0] != "member" {
-			t.Fatalf("%+v, %v", c, err)
+			t.Fatalf("got %+v, %v", c, err)
 		}
 		c.Audience[0], c.Scopes[0], c.Roles[0] = "bank", "write", "admin"
 	}

@@ -192,7 +192,7 @@ func TestInsecureHTTP(t *testing.T) {
 		"https://10.0.0.1:8080/": false, "https://localhost:8080/": false, "http://a@keycloak:8080/": false, "ftp://keycloak:8080/": false,
 	} {
 		if err := of.checkLed(must(url.Parse(address))); (err == nil) != want {
-			t.Errorf("%s: %v", address, err)
+			t.Errorf("%s: got %v, want success: %v", address, err, want)
 		}
 	}
 }
@@ -260,7 +260,7 @@ func TestNoProxyUnlessNamed(t *testing.T) {
 	}
 	request := must(http.NewRequest(http.MethodGet, "https://id.example/", nil))
 	if proxy, err := (reach{trusted: "id.example:443"}).transport(time.Second).Proxy(request); proxy != nil || err != nil {
-		t.Errorf("%v, %v", proxy, err)
+		t.Errorf("got %v, %v", proxy, err)
 	}
 	of := reach{trusted: "id.example:443", proxy: must(url.Parse("http://proxy.internal:3128"))}
 	if proxy, err := of.transport(time.Second).Proxy(request); proxy == nil || err != nil {
@@ -312,7 +312,7 @@ func FuzzMaxAge(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, line string) {
 		if age := maxAge([]string{line}); age < 0 || age > 24*time.Hour {
-			t.Errorf("%q: %v", line, age)
+			t.Errorf("%q: got %v", line, age)
 		}
 	})
 }

@@ -79,7 +79,7 @@ func TestSlowDiscoveryAfterAnOutage(t *testing.T) {
 					found, err = k.KeySetSoon(t.Context(), b.ID())
 				}
 				if err != nil || len(found.Keys()) != 2 {
-					t.Fatalf("%v, %v", found, err)
+					t.Fatalf("got %v, %v", found, err)
 				}
 			})
 		})
@@ -130,7 +130,7 @@ func TestKeysAtTheOldAddress(t *testing.T) {
 					for range 3 {
 						time.Sleep(later)
 						if set, err := k.KeySet(t.Context(), "other"); !errors.Is(err, ErrUnavailable) {
-							t.Fatalf("%v, %v", set, err)
+							t.Fatalf("got %v, %v, want %v", set, err, ErrUnavailable)
 						}
 					}
 				}

@@ -404,7 +404,7 @@ func TestSameKidOfTwoIssuers(t *testing.T) {
 		raw := must(must(token.NewIssuer(token.IssuerConfig{Key: tt.key, Issuer: tt.issuer})).Access("ada", token.Options{})).Raw
 		c, err := both.Verify(t.Context(), raw)
 		if (err == nil) != (tt.want != "") || err == nil && c.Subject != tt.want || err != nil && !errors.Is(err, token.ErrSignature) {
-			t.Errorf("%s: %v, %v", tt.issuer, c, err)
+			t.Errorf("%s: got %v, %v", tt.issuer, c, err)
 		}
 	}
 }

@@ -228,7 +228,7 @@ func TestStatementWithAPendingKey(t *testing.T) {
 			"of another": {signedBy("second", time.Now(), jwt.MapClaims{"aud": "other"}), "refused"},
 		} {
 			if _, err := v.VerifyStatement(t.Context(), tt.raw, rules); outcome(err) != tt.want {
-				t.Errorf("%s: %v", name, err)
+				t.Errorf("%s: got %v, want %v", name, err, tt.want)
 			}
 		}
 	})

@@ -141,7 +141,7 @@ func TestNewVerifierRules(t *testing.T) {
 	}
 	c, err := strict.Verify(t.Context(), access(p, nil, map[string]any{"scope": "read write", "roles": []string{"admin"}, "fresh": true, "csrf": "x", "type": "refresh"}))
 	if err != nil || len(c.Scopes) != 2 || len(c.Roles) != 1 || c.Fresh || c.CSRF != "" || c.Type != token.TypeAccess {
-		t.Errorf("%#v, %v", c, err)
+		t.Errorf("got %#v, %v", c, err)
 	}
 }
 
@@ -161,7 +161,7 @@ func TestNewVerifierErrors(t *testing.T) {
 	} {
 		v, err := NewVerifier(t.Context(), tt.config)
 		if v != nil || err == nil {
-			t.Errorf("%s: %v, %v", name, v, err)
+			t.Errorf("%s: got %v, %v", name, v, err)
 			continue
 		}
 		for _, want := range tt.want {

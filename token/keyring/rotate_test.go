@@ -140,7 +140,7 @@ func TestS5_NoTokenOutlivesItsKey(t *testing.T) {
 		old := must(ns[0].issuer.Refresh("ada", token.Options{})).Raw
 		made, retired, err := Rotate(t.Context(), dir, RotateOptions{Lead: time.Minute, Overlap: time.Hour})
 		if err != nil || len(retired) != 1 || !retired[0].Expires.Equal(time.Now().Add(time.Minute+time.Hour)) {
-			t.Fatalf("%+v, %+v, %v", made, retired, err)
+			t.Fatalf("got %+v, %+v, %v", made, retired, err)
 		}
 		time.Sleep(time.Minute - 1)
 		if signer(ns[0].ring) == made.Key.ID() {
@@ -296,7 +296,7 @@ func TestChangeNeedsAValidFolder(t *testing.T) {
 	}
 	for name, f := range changes {
 		if err := f(dir); err == nil || !strings.Contains(err.Error(), "a.pem") {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want an error with %q", name, err, "a.pem")
 		}
 	}
 	if got := must(os.ReadDir(dir)); len(got) != 1 {
