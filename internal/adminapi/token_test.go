@@ -37,7 +37,7 @@ func TestReadToken(t *testing.T) {
 		}
 		got, err := ReadToken(path)
 		if tt.want == "" && (err != nil || got != strings.TrimSpace(tt.text)) {
-			t.Errorf("%s: %q, %v", name, got, err)
+			t.Errorf("%s: got %q, %v", name, got, err)
 		}
 		if tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want) || got != "") {
 			t.Errorf("%s: %q, %v; want a refusal with %q", name, got, err, tt.want)

@@ -52,6 +52,6 @@ func TestSocketOfAnotherUser(t *testing.T) {
 	ask.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	answer, err := ask.CombinedOutput()
 	if err != nil || !strings.Contains(string(answer), "answer: this user is not allowed to open "+path+": run the command as the server's user") {
-		t.Errorf("%v: %s", err, answer)
+		t.Errorf("%v: got %s", err, answer)
 	}
 }

@@ -38,7 +38,7 @@ func TestAllPages(t *testing.T) {
 	}}
 	sessions, err := newClient("http://localhost", "HERE", "", a).Sessions(t.Context(), "ada")
 	if err != nil || len(sessions) != 3 || sessions[2].SID != "s3" {
-		t.Errorf("%+v, %v", sessions, err)
+		t.Errorf("got %+v, %v", sessions, err)
 	}
 	want := []string{
 		"GET /v1/sessions?limit=1000&user=ada", "GET /v1/sessions?after=r.1&limit=1000&user=ada", "GET /v1/sessions?after=r.2&limit=1000&user=ada",
@@ -125,7 +125,7 @@ func TestNewPort(t *testing.T) {
 		"http://127.0.0.1:9091/v1": false, "http://127.0.0.1:9091/?x": false, "ftp://127.0.0.1": false, "": false,
 	} {
 		if _, err := NewPort(address, "token"); (err == nil) != ok || err != nil && strings.Contains(err.Error(), "u:p") {
-			t.Errorf("%q: %v", address, err)
+			t.Errorf("%q: got %v, want success: %v", address, err, ok)
 		}
 	}
 }

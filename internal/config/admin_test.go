@@ -41,7 +41,7 @@ func TestAdminListenIsOnThisMachine(t *testing.T) {
 	} {
 		faults := faultsOf(t, "admin: {listen: '"+listen+"', token_file: t}\n")
 		if (len(faults) == 0) != ok || !ok && !strings.Contains(faults[0], "other machines can reach it") {
-			t.Errorf("%s: %v", listen, faults)
+			t.Errorf("%s: got %v", listen, faults)
 		}
 	}
 }
@@ -52,7 +52,7 @@ func TestAdminHost(t *testing.T) {
 	} {
 		faults := faultsOf(t, "admin: {host: "+host+"}\n")
 		if (len(faults) == 0) != (want == "") || want != "" && (!strings.Contains(faults[0], want) || strings.Contains(faults[0], "secret")) {
-			t.Errorf("%s: %v", host, faults)
+			t.Errorf("%s: got %v", host, faults)
 		}
 	}
 }

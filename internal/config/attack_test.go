@@ -48,7 +48,7 @@ func TestPagesHoldAgainstAttacks(t *testing.T) {
 		}
 	}
 	if len(shown["README.md 0"]) == 0 || len(shown["configuration.md 0"]) == 0 {
-		t.Fatalf("%v", shown)
+		t.Fatalf("got %v", shown)
 	}
 	for _, backend := range []struct {
 		name  string

@@ -107,7 +107,7 @@ func TestPageBounds(t *testing.T) {
 				return true
 			}
 			if strings.Contains(f, "unknown key") || strings.Contains(f, "YAML") {
-				t.Fatalf("%s: %s", withKey(b.key, value), f)
+				t.Fatalf("%s: got %s", withKey(b.key, value), f)
 			}
 		}
 		return false

@@ -40,7 +40,7 @@ func faultsOf(t *testing.T, text string) []string {
 	}
 	all, ok := errors.AsType[Faults](err)
 	if !ok {
-		t.Fatalf("%T: %v", err, err)
+		t.Fatalf("got %T: %v", err, err)
 	}
 	var lines []string
 	for _, f := range all {
@@ -167,30 +167,30 @@ routes:
 		t.Fatal(err)
 	}
 	if d.Settings.Users != filepath.Join(folder, "users.txt") || d.Settings.Data != "/var/lib/wsauth" {
-		t.Errorf("%+v", d.Settings)
+		t.Errorf("got %+v", d.Settings)
 	}
 	if c.Limits.PerSubject >= 0 || c.Login.RefreshGrace >= 0 || c.Login.RefreshRetry >= 0 || c.Login.Prefix != "/login" || c.NoAuth || len(c.Tokens.Providers) != 1 {
-		t.Errorf("%+v", c)
+		t.Errorf("got %+v", c)
 	}
 	first, second := c.Routes[0], c.Routes[1]
 	if first.TLS == nil || first.TLS.RootCAs == nil || first.TLS.ServerName != "backend" || first.TLS.InsecureSkipVerify || second.TLS != nil {
-		t.Errorf("%+v, %+v", first.TLS, second.TLS)
+		t.Errorf("got %+v, %+v", first.TLS, second.TLS)
 	}
 	if first.Requirement != wsauth.Fresh || first.Refusal != wsauth.RefuseClose || first.HeaderLists != proxy.ListsAsJSON || second.HeaderLists != proxy.ListsByComma || len(first.Headers) != 0 || first.Headers == nil {
-		t.Errorf("%+v", first)
+		t.Errorf("got %+v", first)
 	}
 	if want := map[string][]string{"role": {"admin"}, "level": {"1", "2"}}; !cmp.Equal(first.Claims, want) {
-		t.Errorf("%v", first.Claims)
+		t.Errorf("got %v, want %v", first.Claims, want)
 	}
 	cookies, ok := first.Extractors[1].(wsauth.Cookies)
 	if first.Extractors[0] != (wsauth.Query{Name: "token"}) || !ok || cookies.Access.Name != "sid" || !cookies.InsecureNoCSRF {
-		t.Errorf("%v", first.Extractors)
+		t.Errorf("got %v", first.Extractors)
 	}
 	if first.Limits.MaxFrame != 2<<20 || first.Limits.Ping >= 0 || first.Limits.MaxBody >= 0 || first.Limits.MaxFragments != 16384 {
-		t.Errorf("%+v", first.Limits)
+		t.Errorf("got %+v", first.Limits)
 	}
 	if !second.Public || len(second.Headers) != 0 || len(second.Upstreams) != 2 {
-		t.Errorf("%+v", second)
+		t.Errorf("got %+v", second)
 	}
 	if !second.AnyOrigin || second.Origins != nil || !c.Routes[2].AnyOrigin || first.AnyOrigin || !slices.Equal(first.Origins, []string{"https://app.example"}) {
 		t.Errorf("origins: %v, %+v, %+v", first.Origins, second, c.Routes[2])
@@ -203,7 +203,7 @@ routes:
 		t.Errorf("unchanged files are not equal: %v", err)
 	}
 	if w := d.Warnings(); len(w) != 2 || !strings.Contains(w[0], "insecure_no_csrf") || !strings.Contains(w[1], "routes[1].origins: any") {
-		t.Errorf("%q", w)
+		t.Errorf("got %q", w)
 	}
 }
 

@@ -27,7 +27,7 @@ func TestUnreadable(t *testing.T) {
 	}
 	for _, text := range []string{"", "\n", "# nothing\n", "---\n", "null\n", "\ufefflisten: 127.0.0.1:1\n", "listen: 127.0.0.1:1\r\nmax_sockets: 5\r\n", "users:\n  \"\"\n"} {
 		if got := faultsOf(t, text); got != nil {
-			t.Errorf("%q: %q", text, got)
+			t.Errorf("%q: got %q", text, got)
 		}
 	}
 }

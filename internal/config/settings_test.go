@@ -33,10 +33,10 @@ func TestPlainHTTP(t *testing.T) {
 			d := Parse("x.yaml", []byte(text+settings))
 			found := strings.Join(d.Warnings(), "\n")
 			if got := strings.Contains(found, "listen: "+address+" serves plain HTTP to other machines"); got != warns {
-				t.Errorf("%s%s: %q", text, settings, found)
+				t.Errorf("%s%s: got %q, want %v", text, settings, found, warns)
 			}
 			if login := strings.Contains(found, "discard the cookies of a login"); warns && login == strings.Contains(settings, "auth:") {
-				t.Errorf("%s%s: %q", text, settings, found)
+				t.Errorf("%s%s: got %q", text, settings, found)
 			}
 		}
 	}

@@ -196,14 +196,14 @@ func TestNeedRestart(t *testing.T) {
 	running, next := Default(), Default()
 	next.Log.Level = "debug"
 	if keys := NeedRestart(running, next); keys != nil {
-		t.Errorf("%q", keys)
+		t.Errorf("got %q", keys)
 	}
 	next.Listen, next.Log.Format, next.Routes = "x", "json", []Route{{}}
 	if keys := NeedRestart(running, next); !slices.Equal(keys, []string{"listen", "log.format", "routes"}) {
-		t.Errorf("%q", keys)
+		t.Errorf("got %q", keys)
 	}
 	running.Routes = []Route{{Path: "/"}}
 	if keys := NeedRestart(running, next); !slices.Equal(keys, []string{"listen", "log.format"}) {
-		t.Errorf("%q", keys)
+		t.Errorf("got %q", keys)
 	}
 }

@@ -121,7 +121,7 @@ func TestProxiedRefused(t *testing.T) {
 			}
 			got := <-closed
 			if got.peer != far.LocalAddr().String() || got.err == nil || tt.want != nil && !errors.Is(got.err, tt.want) {
-				t.Errorf("%+v", got)
+				t.Errorf("got %+v", got)
 			}
 			for started := time.Now(); ; time.Sleep(time.Millisecond) {
 				open, _ := limiter.Usage()

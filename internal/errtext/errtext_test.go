@@ -67,7 +67,7 @@ func TestOf(t *testing.T) {
 			t.Errorf("%v:\n%s, want\n%s", c.err, got, c.want)
 		}
 		if plain := Plain(c.err); plain.Error() != c.want || !errors.Is(plain, c.err) {
-			t.Errorf("%v: %v", c.err, plain)
+			t.Errorf("%v: got %v", c.err, plain)
 		}
 	}
 	if Plain(nil) != nil {
@@ -82,7 +82,7 @@ func FuzzWithoutPackages(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		got := withoutPackages(text)
 		if len(got) > len(text) {
-			t.Errorf("%q: %q", text, got)
+			t.Errorf("%q: got %q", text, got)
 		}
 		if again := withoutPackages(got); len(again) > len(got) {
 			t.Errorf("%q: %q, and then %q", text, got, again)

@@ -31,7 +31,7 @@ func TestLockRefusesOtherFiles(t *testing.T) {
 		}
 	}
 	if text, err := os.ReadFile(file); err != nil || string(text) != "text" {
-		t.Errorf("%q, %v", text, err)
+		t.Errorf("got %q, %v, want %q", text, err, "text")
 	}
 }
 

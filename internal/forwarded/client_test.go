@@ -268,18 +268,18 @@ func TestUnixPeer(t *testing.T) {
 func TestProxyProtocolReadsNoFields(t *testing.T) {
 	r := request(proxy, "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: evil.example", "Forwarded: for=192.0.2.1;proto=https")
 	if c, proxied := policy(t, ProxyProtocol).Client(r); proxied || c != direct(r) {
-		t.Errorf("%+v", c)
+		t.Errorf("got %+v", c)
 	}
 }
 
 func TestWithAndScheme(t *testing.T) {
 	r := request(stranger)
 	if From(r.Context()) != nil || Scheme(r) != "http" {
-		t.Errorf("%v, %s", From(r.Context()), Scheme(r))
+		t.Errorf("got %v, %s", From(r.Context()), Scheme(r))
 	}
 	c := &Client{Scheme: "https"}
 	if r = r.WithContext(With(r.Context(), c)); From(r.Context()) != c || Scheme(r) != "https" {
-		t.Errorf("%v, %s", From(r.Context()), Scheme(r))
+		t.Errorf("got %v, %s", From(r.Context()), Scheme(r))
 	}
 }
 
@@ -316,7 +316,7 @@ func FuzzClient(f *testing.F) {
 			r.Header["X-Forwarded-Proto"], r.Header["X-Forwarded-Host"], r.Header["X-Forwarded-Port"] = []string{proto}, []string{host}, []string{host}
 			c, _ := p.Client(r)
 			if _, err := netip.ParseAddrPort(c.Addr); err != nil || c.Scheme != "http" && c.Scheme != "https" || strings.ContainsAny(c.Host, "/\\@?#% \t\r\n\"'<>,;") || c.Host == "" {
-				t.Fatalf("%+v", c)
+				t.Fatalf("got %+v", c)
 			}
 			// Fields of an untrusted peer have no effect.
 			r.RemoteAddr = stranger

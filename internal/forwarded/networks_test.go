@@ -9,7 +9,7 @@ import (
 func TestParseNetwork(t *testing.T) {
 	for _, good := range []string{"192.0.2.1", "10.0.0.0/8", "2001:db8::/32", "2001:db8::1", "::ffff:192.0.2.1", "::ffff:10.0.0.0/104", "0.0.0.0/0", "::/0", "private", "Private", "unix"} {
 		if n, err := ParseNetwork(good); err != nil || n.IsEmpty() {
-			t.Errorf("%q: %v", good, err)
+			t.Errorf("%q: got %v", good, err)
 		}
 	}
 	for _, bad := range []string{"", " ", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/08", "10.0.0.0/255.0.0.0", "10.0.0", "10.0.0.0:80", "[::1]", "localhost", "*",

@@ -75,7 +75,7 @@ func (o *operator) get(path string) map[string]any {
 	o.T.Helper()
 	e := o.Call("GET", path, "")
 	if e.StatusCode != http.StatusOK || e.Header.Get("Cache-Control") != "no-store" {
-		o.T.Fatalf("%s: %d %s %v", path, e.StatusCode, e.Text, e.Header)
+		o.T.Fatalf("%s: got %d %s %v", path, e.StatusCode, e.Text, e.Header)
 	}
 	return e.Decode(o.T)
 }
@@ -85,7 +85,7 @@ func (o *operator) revoke(body string) map[string]any {
 	o.T.Helper()
 	e := o.Call("POST", "/v1/revoke", body, jsonType)
 	if e.StatusCode != http.StatusOK {
-		o.T.Fatalf("%s: %d %s", body, e.StatusCode, e.Text)
+		o.T.Fatalf("%s: got %d %s, want %v", body, e.StatusCode, e.Text, http.StatusOK)
 	}
 	return e.Decode(o.T)
 }
@@ -196,7 +196,7 @@ func TestAdminStatus(t *testing.T) {
 	}
 	demo := start(t).operator().get("/v1/status")
 	if got := fmt.Sprint(demo["routes"]); got != fmt.Sprint([]any{map[string]any{"path": "/ws", "public": false, "requirement": "access", "upstreams": []any{}}}) {
-		t.Errorf("%v", got)
+		t.Errorf("got %v", got)
 	}
 }
 
@@ -208,7 +208,7 @@ func TestAdminDrains(t *testing.T) {
 	access, refresh := r.Login()
 	conn := r.echoes(access)
 	if got := o.Call("POST", "/v1/drain", `{"within":5}`, jsonType); got.StatusCode != http.StatusOK || got.Text != `{"within":5,"sockets":1}` {
-		t.Fatalf("%d %s", got.StatusCode, got.Text)
+		t.Fatalf("got %d %s", got.StatusCode, got.Text)
 	}
 	r.WantClose(conn, 1012, "restarting")
 	r.Call("GET", "/readyz", "").WantProblem(t, 503, "restarting", "restarting")

@@ -126,7 +126,7 @@ func TestUpstreamsVerifyAssertions(t *testing.T) {
 				default:
 				}
 				if err != nil || a.err != nil || a.subject != "ada" {
-					t.Fatalf("%s: %q, %v, %v", a.own, a.subject, a.err, err)
+					t.Fatalf("%s: got %q, %v, %v", a.own, a.subject, a.err, err)
 				}
 				r.WantEcho(conn, "hello")
 				seen[a.own] = true

@@ -157,7 +157,7 @@ func TestSilentBody(t *testing.T) {
 		started := time.Now()
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil || resp.StatusCode != http.StatusRequestTimeout {
-			t.Fatalf("%v, %v", resp, err)
+			t.Fatalf("got %v, %v, want %v", resp, err, http.StatusRequestTimeout)
 		}
 		if took := time.Since(started); took != proxy.Patience {
 			t.Errorf("it took %v", took)

@@ -55,7 +55,7 @@ func TestG7_BehindProxy(t *testing.T) {
 			}
 			for _, path := range []string{"/page", "/public/page"} {
 				if e := r.Call("GET", path, "", bearer(access)); e.StatusCode != http.StatusOK {
-					t.Fatalf("%s: %d %s", path, e.StatusCode, e.Text)
+					t.Fatalf("%s: got %d %s, want %v", path, e.StatusCode, e.Text, http.StatusOK)
 				}
 				wantForwarded(path)
 			}
@@ -105,7 +105,7 @@ func TestForwardedScheme(t *testing.T) {
 			})
 			r := p.of("192.0.2.1:5000", "X-Forwarded-Proto: http", "Forwarded: for=192.0.2.1;proto=http")
 			if e := r.Call("GET", "/page", ""); e.StatusCode != http.StatusOK {
-				t.Fatalf("%d %s", e.StatusCode, e.Text)
+				t.Fatalf("got %d %s, want %v", e.StatusCode, e.Text, http.StatusOK)
 			}
 			if got := b.last().Header.Get("X-Forwarded-Proto"); got != "https" {
 				t.Errorf("the upstream of a plain request gets %q", got)
@@ -189,7 +189,7 @@ func TestClientWithoutAddress(t *testing.T) {
 		conn := p.keep()
 		_, _ = io.WriteString(conn.conn, header)
 		if got := conn.get("/x", "192.0.2.9", ""); got != http.StatusOK {
-			t.Fatalf("%q: %d", header, got)
+			t.Fatalf("%q: got %d, want %v", header, got, http.StatusOK)
 		}
 		if in := b.last().Header; in.Get("X-Forwarded-Proto") != want || in.Get("X-Forwarded-For") != "127.0.0.1" {
 			t.Errorf("%q: %s by %s, want %s", header, in.Get("X-Forwarded-For"), in.Get("X-Forwarded-Proto"), want)

@@ -121,7 +121,7 @@ func TestG10_CORS(t *testing.T) {
 		want["Vary"] = "Accept-Encoding + Origin"
 		e := r.ask("GET", c.path, append(sent, bearer(access))...)
 		if e.StatusCode != 200 || e.Text != "hello" {
-			t.Fatalf("%s: %d %s", c.path, e.StatusCode, e.Text)
+			t.Fatalf("%s: got %d %s", c.path, e.StatusCode, e.Text)
 		}
 		if diff := cmp.Diff(want, corsOf(e.Header)); diff != "" {
 			t.Errorf("%s of %q (- want, + got):\n%s", c.path, c.origin, diff)
@@ -163,7 +163,7 @@ func TestG10_CORS(t *testing.T) {
 		}
 	}
 	if e := r.ask("GET", "/plain", "Origin: "+corsApp); e.StatusCode != 401 || len(corsOf(e.Header)) > 0 {
-		t.Errorf("%d %v", e.StatusCode, e.Header)
+		t.Errorf("got %d %v", e.StatusCode, e.Header)
 	}
 }
 

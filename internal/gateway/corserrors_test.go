@@ -66,7 +66,7 @@ func TestCORSOnErrors(t *testing.T) {
 		access, _ := r.Login()
 		token := bearer(access)
 		if e := r.Send("POST", "/auth/ticket", strings.NewReader(`{"path":"/a/"}`), jsonType, token); e.StatusCode != 200 {
-			t.Fatalf("%d %s", e.StatusCode, e.Text)
+			t.Fatalf("got %d %s, want %v", e.StatusCode, e.Text, 200)
 		}
 		r.Send("GET", "/open/x", nil)
 		mark := <-marks
@@ -141,7 +141,7 @@ func TestCORSOnErrors(t *testing.T) {
 		for _, path := range []string{"/a/x?" + long, "/open/in/", "/open/IN", "/auth/nothing"} {
 			e := r.Send("OPTIONS", path, nil, preflightFor(corsApp, "GET")...)
 			if wantStatus := map[bool]int{true: 414, false: 204}[len(path) > 1000]; e.StatusCode != wantStatus || e.Header.Get("Access-Control-Allow-Origin") != corsApp {
-				t.Errorf("%.40s: %d %v", path, e.StatusCode, e.Header)
+				t.Errorf("%.40s: got %d %v", path, e.StatusCode, e.Header)
 			}
 		}
 	})

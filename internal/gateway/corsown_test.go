@@ -68,7 +68,7 @@ func TestG10_CORSOfLogins(t *testing.T) {
 					continue
 				}
 				if e.StatusCode != 200 || e.Header.Get("Access-Control-Allow-Origin") != c.origin {
-					t.Fatalf("%s: %d %s %v", c.origin, e.StatusCode, e.Text, e.Header)
+					t.Fatalf("%s: got %d %s %v", c.origin, e.StatusCode, e.Text, e.Header)
 				}
 				v := e.Decode(t)
 				access, refresh := bearer(v["access_token"].(string)), bearer(v["refresh_token"].(string))
@@ -103,7 +103,7 @@ func TestG10_CORSOfLogins(t *testing.T) {
 					continue
 				}
 				if e.StatusCode != 200 || e.Header.Get("Access-Control-Allow-Credentials") != "true" {
-					t.Fatalf("%d %s", e.StatusCode, e.Text)
+					t.Fatalf("got %d %s", e.StatusCode, e.Text)
 				}
 				csrf := "X-CSRF-Token: " + e.Decode(t)["csrf_token"].(string)
 				r.Send("POST", "/auth/ticket", strings.NewReader(`{"path":"/ws"}`), append(lines, jsonType)...).WantProblem(t, 403, "csrf_mismatch", "")
@@ -133,10 +133,10 @@ func TestOwnPagesNeedNoCORS(t *testing.T) {
 	} {
 		e := r.Send("POST", "/auth/login", strings.NewReader(`{"username":"test","password":"test","cookies":true}`), append(lines, jsonType)...)
 		if e.StatusCode != 200 {
-			t.Fatalf("%q: %d %s", lines, e.StatusCode, e.Text)
+			t.Fatalf("%q: got %d %s, want %v", lines, e.StatusCode, e.Text, 200)
 		}
 		if e = r.Send("POST", "/auth/logout", nil, append(lines, "X-CSRF-Token: "+e.Decode(t)["csrf_token"].(string))...); e.StatusCode != 204 {
-			t.Errorf("%q: %d %s", lines, e.StatusCode, e.Text)
+			t.Errorf("%q: got %d %s, want %v", lines, e.StatusCode, e.Text, 204)
 		}
 	}
 }
@@ -177,7 +177,7 @@ func TestCORSOfTheDemonstration(t *testing.T) {
 	r := start(t, func(c *Config) { c.AuthCORS = &proxy.CORS{Origins: []string{corsApp}} })
 	for path, want := range map[string]string{"/": "", "/ws": "", "/docs": "", "/livez": "", "/nothing": "", "/auth/session": corsApp, "/auth/client/wsauth.js": corsApp, discovery.KeysPath: "*", discovery.MetadataPath: "*"} {
 		if e := r.ask("GET", path, "Origin: "+corsApp); e.Header.Get("Access-Control-Allow-Origin") != want {
-			t.Errorf("%s: %d %v", path, e.StatusCode, e.Header)
+			t.Errorf("%s: got %d %v", path, e.StatusCode, e.Header)
 		}
 	}
 }

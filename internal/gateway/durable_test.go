@@ -165,7 +165,7 @@ func TestLogoutBeyondTheHeldRevocations(t *testing.T) {
 	}
 	disk.empty()
 	if e := r.Call("POST", "/auth/logout", "", bearer(refresh)); e.StatusCode != http.StatusNoContent {
-		t.Errorf("%d %s", e.StatusCode, e.Text)
+		t.Errorf("got %d %s, want %v", e.StatusCode, e.Text, http.StatusNoContent)
 	}
 	r.WantClose(conn, 3000, "session_ended")
 }
@@ -346,7 +346,7 @@ func TestRevocationOfASessionLivesAsLongAsItsTokens(t *testing.T) {
 				started := time.Now()
 				access, refresh := r.Login()
 				if e := tt.end(t, r, access, refresh); e.StatusCode >= 500 {
-					t.Fatalf("%d %s", e.StatusCode, e.Text)
+					t.Fatalf("got %d %s", e.StatusCode, e.Text)
 				}
 				page, err := log.Read(t.Context(), store.Cursor{})
 				if err != nil || len(page.Revocations) != 1 {

@@ -49,7 +49,7 @@ func TestFaultsNameTheirFields(t *testing.T) {
 	for _, err := range joined.Unwrap() {
 		f, ok := err.(*fault.Fault)
 		if !ok {
-			t.Fatalf("%T: %v", err, err)
+			t.Fatalf("got %T: %v", err, err)
 		}
 		fields = append(fields, strings.Trim(f.Field+" "+f.Key, " "))
 		if strings.ContainsAny(f.Error(), "\n") || strings.Contains(f.Error(), "hunter2") {

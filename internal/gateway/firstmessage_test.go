@@ -33,7 +33,7 @@ func TestFirstMessage(t *testing.T) {
 	}
 	r.Write(conn, `{"type":"auth","token":"`+access+`"}`)
 	if reply, err := r.Read(conn); err != nil || !strings.HasPrefix(reply, `{"type":"auth_ok","expires_at":`) {
-		t.Fatalf("%q, %v", reply, err)
+		t.Fatalf("got %q, %v", reply, err)
 	}
 	r.WantEcho(conn, "hello")
 	if got := b.last(); got.Header.Get("X-User") != "test" || got.Header.Get("Sec-WebSocket-Protocol") != "chat" {
@@ -73,7 +73,7 @@ func TestFirstMessageOfGraphQL(t *testing.T) {
 	r.Write(conn, `{"type":"connection_init","payload":{"Authorization":"Bearer `+access+`"}}`)
 	// The backend of this test echoes, which shows what has reached it.
 	if reply, err := r.Read(conn); err != nil || reply != `{"type":"connection_init"}` {
-		t.Fatalf("%q, %v", reply, err)
+		t.Fatalf("got %q, %v, want %q", reply, err, `{"type":"connection_init"}`)
 	}
 	r.WantEcho(conn, "hello")
 }

@@ -40,7 +40,7 @@ func TestLogoutEverywhereWithAProvidersClockAhead(t *testing.T) {
 	conn := r.echoes(access)
 	other := r.echoes(p.AccessToken("bert", "s2", map[string]any{"iat": time.Now().Unix() + 20}))
 	if e := r.Call("POST", "/auth/logout-everywhere", "", bearer(access)); e.StatusCode != http.StatusOK || e.Decode(t)["sockets"] != float64(1) {
-		t.Errorf("%d %s", e.StatusCode, e.Text)
+		t.Errorf("got %d %s", e.StatusCode, e.Text)
 	}
 	r.WantClose(conn, 3000, "session_ended")
 	r.Call("GET", "/auth/session", "", bearer(access)).WantEnded(t)

@@ -50,7 +50,7 @@ func TestLoopMarks(t *testing.T) {
 	}
 	for _, lines := range [][]string{nil, {"CDN-Loop: other, another; a=1"}, {"Cdn-Loop: one", "cdn-loop: wsauth-AAAAAAAAAAAA"}} {
 		if e := r.get("/public/a", lines...); e.StatusCode != http.StatusOK {
-			t.Errorf("%q: %d %s", lines, e.StatusCode, e.Text)
+			t.Errorf("%q: got %d %s, want %v", lines, e.StatusCode, e.Text, http.StatusOK)
 		}
 		got := b.last().Header["Cdn-Loop"]
 		if len(got) != len(lines)+1 || got[len(lines)] != own {

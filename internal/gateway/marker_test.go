@@ -70,7 +70,7 @@ func TestMarkerIsSelected(t *testing.T) {
 	access, _ := plain.Login()
 	conn, _, err := plain.DialPath("/", []string{"bearer", access})
 	if err != nil || conn.Subprotocol() != "bearer" {
-		t.Fatalf("%v", err)
+		t.Fatalf("got %v, want %q", err, "bearer")
 	}
 	plain.WantEcho(conn, "hello")
 }

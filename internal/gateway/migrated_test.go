@@ -83,7 +83,7 @@ func TestTokensOfAnotherProgram(t *testing.T) {
 					continue
 				}
 				if e.StatusCode != 200 || e.Decode(t)["sub"] != tt.user {
-					t.Fatalf("%d %s", e.StatusCode, e.Text)
+					t.Fatalf("got %d %s", e.StatusCode, e.Text)
 				}
 				conn := r.Open("?ticket=" + r.Ticket(raw))
 				if _, err := r.Read(conn); err != nil {

@@ -250,7 +250,7 @@ func TestHealth(t *testing.T) {
 	demo.awaitReady()
 	for path, want := range map[string]string{"/livez": `{"status":"alive"}`, "/readyz": `{"status":"ready"}`} {
 		if e := r.Call("GET", path, ""); e.StatusCode != http.StatusOK || e.Text != want {
-			t.Errorf("%s: %d %s", path, e.StatusCode, e.Text)
+			t.Errorf("%s: got %d %s", path, e.StatusCode, e.Text)
 		}
 		if e := r.Call("HEAD", path, ""); e.StatusCode != http.StatusOK {
 			t.Errorf("HEAD %s: %d", path, e.StatusCode)

@@ -65,7 +65,7 @@ func TestLateAnswers(t *testing.T) {
 					})
 					resp, err := clientOver(t, conn, http2).Get("http://backend/")
 					if err != nil || resp.StatusCode != want {
-						t.Fatalf("%v %v", resp, err)
+						t.Fatalf("got %v %v, want %v", resp, err, want)
 					}
 					_ = resp.Body.Close()
 					time.Sleep(after) // for the backend

@@ -49,10 +49,10 @@ func TestLoginsOverPlainHTTP(t *testing.T) {
 			for range 3 {
 				e := r.Call("POST", "/auth/login", body, append([]string{jsonType}, c.lines...)...)
 				if e.StatusCode != http.StatusOK {
-					t.Fatalf("%d %s", e.StatusCode, e.Text)
+					t.Fatalf("got %d %s, want %v", e.StatusCode, e.Text, http.StatusOK)
 				}
 				if got := strings.Contains(e.Text, `"warning":"Browsers drop the cookies of this answer: `); got != c.want {
-					t.Errorf("%s", e.Text)
+					t.Errorf("got %s, want %v", e.Text, c.want)
 				}
 			}
 			if got := strings.Count(r.log.String(), told); got > 1 || (got == 1) != c.want {

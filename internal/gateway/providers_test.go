@@ -56,7 +56,7 @@ func TestProviderOpensAndEndsSockets(t *testing.T) {
 
 	form := url.Values{"logout_token": {p.LogoutToken("ada", "s-ada")}}.Encode()
 	if e := r.Call("POST", "/auth/backchannel-logout", form, "Content-Type: application/x-www-form-urlencoded"); e.StatusCode != 200 {
-		t.Fatalf("%d %s", e.StatusCode, e.Text)
+		t.Fatalf("got %d %s, want %v", e.StatusCode, e.Text, 200)
 	}
 	r.WantClose(adaConn, 3000, "session_ended")
 	r.Call("GET", "/auth/session", "", bearer(ada)).WantEnded(t)
@@ -130,7 +130,7 @@ func TestLogoutTokenWithMoreEvents(t *testing.T) {
 		})
 		form := url.Values{"logout_token": {logoutToken}}.Encode()
 		if e := r.Call("POST", "/auth/backchannel-logout", form, "Content-Type: application/x-www-form-urlencoded"); e.StatusCode != 200 {
-			t.Fatalf("%v: %d %s", events, e.StatusCode, e.Text)
+			t.Fatalf("%v: got %d %s, want %v", events, e.StatusCode, e.Text, 200)
 		}
 		r.WantClose(conn, 3000, "session_ended")
 		r.Call("GET", "/auth/session", "", bearer(raw)).WantEnded(t)
@@ -188,7 +188,7 @@ func TestTokenOfANewKey(t *testing.T) {
 	b := newBackend(t)
 	r := start(t, withProviderRoute(p, proxy.Route{Path: "/", Upstreams: []string{b.URL}}))
 	if e := r.get("/x", bearer(p.AccessToken("ada", "s", nil))); e.StatusCode != 200 {
-		t.Fatalf("%d", e.StatusCode)
+		t.Fatalf("got %d, want %v", e.StatusCode, 200)
 	}
 	p.Rotate("key-2", "ES256")
 	raw := p.AccessToken("ada", "s", nil)

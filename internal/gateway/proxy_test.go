@@ -243,7 +243,7 @@ func TestProxiedHandshake(t *testing.T) {
 	access, _ := r.Login()
 	conn, resp, err := r.DialPath("/chat", []string{"other", "chat"}, bearer(access))
 	if err != nil || conn.Subprotocol() != "chat" {
-		t.Fatalf("%v %v", conn, err)
+		t.Fatalf("got %v %v, want %q", conn, err, "chat")
 	}
 	if resp.Header.Get("Sec-WebSocket-Protocol") != "chat" {
 		t.Errorf("got %v, want the subprotocol chat", resp.Header)
@@ -287,7 +287,7 @@ func TestEventsEndWithTheSession(t *testing.T) {
 	defer resp.Body.Close()
 	line, err := bufio.NewReader(resp.Body).ReadString('\n')
 	if err != nil || line != "data: hello\n" {
-		t.Fatalf("%q, %v", line, err)
+		t.Fatalf("got %q, %v, want %q", line, err, "data: hello\n")
 	}
 	r.Call("POST", "/auth/logout", "", bearer(refresh))
 	if _, err := io.ReadAll(resp.Body); err == nil {

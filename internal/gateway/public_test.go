@@ -52,7 +52,7 @@ func TestPublicMeansUntouched(t *testing.T) {
 				n := b.count()
 				e := r.exactly("GET /public/chat"+query+" HTTP/1.1", slices.Concat(lines, more)...)
 				if want := map[string]int{"a request": 200, "a socket": 101}[what]; e.StatusCode != want || b.count() != n+1 {
-					t.Errorf("%s, %s, %q: %d %s", what, query, lines, e.StatusCode, e.Text)
+					t.Errorf("%s, %s, %q: got %d %s", what, query, lines, e.StatusCode, e.Text)
 					continue
 				}
 				got := b.last()
@@ -142,7 +142,7 @@ func TestOwnTokensReachNoUpstream(t *testing.T) {
 					n := b.count()
 					e := r.exactly("GET "+path+c.query+" HTTP/1.1", lines...)
 					if b.count() != n+1 {
-						t.Errorf("%s, %s, %s%s %q: %d %s", what, name, path, c.query, c.line, e.StatusCode, e.Text)
+						t.Errorf("%s, %s, %s%s %q: got %d %s", what, name, path, c.query, c.line, e.StatusCode, e.Text)
 						continue
 					}
 					got := b.last()
@@ -296,7 +296,7 @@ func TestAppParametersOfARoute(t *testing.T) {
 			},
 		} {
 			if status := call("/app/chat?" + query); status != 200 {
-				t.Errorf("%s, %s: %d", what, query, status)
+				t.Errorf("%s, %s: got %d, want %v", what, query, status, 200)
 				continue
 			}
 			if got := b.last(); got.URL.RawQuery != want || got.Header.Get("X-User") != "test" {

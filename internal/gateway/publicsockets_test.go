@@ -37,7 +37,7 @@ func TestPublicRoutesRefuseSocketsOverTLS(t *testing.T) {
 	r, _ := overTLS(t, publicAndGuardedSockets(b.URL))
 	for _, path := range []string{"/", "/x", "/ws/x", "/ws2"} {
 		if _, resp, err := r.dialTLS(path); err == nil || resp == nil || resp.StatusCode != http.StatusForbidden {
-			t.Errorf("%s: %v", path, err)
+			t.Errorf("%s: got %v", path, err)
 		}
 	}
 	if n := b.count(); n != 0 {

@@ -114,7 +114,7 @@ func TestTokensOfRealProviders(t *testing.T) {
 					continue
 				}
 				if e.StatusCode != 200 {
-					t.Fatalf("%d %s: %s", e.StatusCode, e.Text, r.log.String())
+					t.Fatalf("got %d %s: %s, want %v", e.StatusCode, e.Text, r.log.String(), 200)
 				}
 				r.wantOpen(r.echoes(raw))
 				ticket := r.Call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(raw))
@@ -178,7 +178,7 @@ func TestSocketsOfAnotherSubject(t *testing.T) {
 	}
 	ada, bob := access("248", "ada@x.example"), access("249", "bob@x.example")
 	if e := r.Call("GET", "/auth/session", "", bearer(ada)); e.Decode(t)["sub"] != "idp|ada@x.example" {
-		t.Errorf("%d %s", e.StatusCode, e.Text)
+		t.Errorf("got %d %s", e.StatusCode, e.Text)
 	}
 	r.Call("GET", "/auth/session", "", bearer(unverified(p))).WantProblem(t, 401, "token_invalid", "")
 	byTicket := r.Open("?ticket=" + r.Ticket(ada))
@@ -192,7 +192,7 @@ func TestSocketsOfAnotherSubject(t *testing.T) {
 		"sub": "248", "aud": "chat", "jti": "logout", "iat": now, "events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
 	})}}.Encode()
 	if e := r.Call("POST", "/auth/backchannel-logout", form, "Content-Type: application/x-www-form-urlencoded"); e.StatusCode != 200 {
-		t.Fatalf("%d %s", e.StatusCode, e.Text)
+		t.Fatalf("got %d %s, want %v", e.StatusCode, e.Text, 200)
 	}
 	r.WantClose(conn, 3000, "session_ended")
 	r.WantClose(byTicket, 3000, "session_ended")
@@ -261,7 +261,7 @@ func TestGoogleServiceAccountOfAStranger(t *testing.T) {
 	} {
 		raw := p.Sign(object{"typ": "JWT"}, join(object{"sub": "1", "aud": "web", "iat": now, "exp": now + 300}, object{"azp": tt.azp, "hd": tt.hd}))
 		if e := r.Call("GET", "/auth/session", "", bearer(raw)); e.StatusCode != tt.want {
-			t.Errorf("%s: %d %s", name, e.StatusCode, e.Text)
+			t.Errorf("%s: got %d %s, want %v", name, e.StatusCode, e.Text, tt.want)
 		}
 	}
 }

@@ -121,7 +121,7 @@ func TestRealProxies(t *testing.T) {
 			}
 			for _, path := range []string{"/page", "/public/page"} {
 				if e := ada.Call("GET", path, "", append([]string{bearer(access)}, forgeries...)...); e.StatusCode != http.StatusOK {
-					t.Fatalf("%s: %d %s", path, e.StatusCode, e.Text)
+					t.Fatalf("%s: got %d %s, want %v", path, e.StatusCode, e.Text, http.StatusOK)
 				}
 				wantForwarded(path)
 			}

@@ -80,7 +80,7 @@ func TestR9_AnonymousClientsHaveNoIdentity(t *testing.T) {
 			n := b.count()
 			e := r.exactly("GET "+path+" HTTP/1.1", slices.Concat(lines, spoofs)...)
 			if e.StatusCode >= http.StatusBadRequest || b.count() != n+1 {
-				t.Errorf("%s %s: %d %s", path, what, e.StatusCode, e.Text)
+				t.Errorf("%s %s: got %d %s", path, what, e.StatusCode, e.Text)
 				continue
 			}
 			for name, values := range b.last().Header {

@@ -107,10 +107,10 @@ func TestUpstreamDeclines(t *testing.T) {
 	access, _ := r.Login()
 	_, resp, err := r.DialPath("/chat", nil, bearer(access))
 	if err == nil || resp.StatusCode != http.StatusTeapot || resp.Header.Get("X-Why") != "full" {
-		t.Fatalf("%v %v", resp, err)
+		t.Fatalf("got %v %v", resp, err)
 	}
 	if body, _ := io.ReadAll(resp.Body); string(body) != "no room" {
-		t.Errorf("%q", body)
+		t.Errorf("got %q, want %q", body, "no room")
 	}
 }
 
@@ -220,11 +220,11 @@ func TestWithoutLogin(t *testing.T) {
 		"/gw/auth/login": 404, "/gw/auth/refresh": 404, "/gw/auth/session": 401, "/gw/auth/client/wsauth.js": 200, "/.well-known/jwks.json": 200, "/auth/session": 401,
 	} {
 		if e := r.get(path); e.StatusCode != want {
-			t.Errorf("%s: %d", path, e.StatusCode)
+			t.Errorf("%s: got %d, want %v", path, e.StatusCode, want)
 		}
 	}
 	none := behind(t, b, func(c *Config) { c.Login.Users, c.NoAuth = nil, true; c.Routes[0].Public = true })
 	if e := none.get("/auth/session"); e.Text != "GET /auth/session user=" {
-		t.Errorf("%d %s", e.StatusCode, e.Text)
+		t.Errorf("got %d %s, want %q", e.StatusCode, e.Text, "GET /auth/session user=")
 	}
 }

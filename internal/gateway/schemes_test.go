@@ -49,7 +49,7 @@ func TestBasicWithCookies(t *testing.T) {
 		csrf, refreshCSRF := "X-CSRF-Token: "+v["csrf_token"].(string), "X-CSRF-Token: "+v["refresh_csrf_token"].(string)
 		for _, path := range []string{"/x", "/optional/x", "/public/x"} {
 			if e := r.Call("GET", path, "", basic); e.StatusCode != http.StatusOK || !strings.HasSuffix(e.Text, map[bool]string{true: "user=", false: "user=test"}[path == "/public/x"]) {
-				t.Fatalf("%s: %d %s", path, e.StatusCode, e.Text)
+				t.Fatalf("%s: got %d %s", path, e.StatusCode, e.Text)
 			}
 			if got := b.last().Header; got.Get("Authorization") != strings.TrimPrefix(basic, "Authorization: ") || strings.Contains(got.Get("Cookie"), "token_cookie") {
 				t.Errorf("%s: the backend has %v", path, got)
@@ -70,7 +70,7 @@ func TestBasicWithCookies(t *testing.T) {
 		} {
 			e := r.Call(c.method, c.path, c.body, jsonType, c.csrf, basic)
 			if e.StatusCode != c.status {
-				t.Errorf("%s %s: %d %s", c.method, c.path, e.StatusCode, e.Text)
+				t.Errorf("%s %s: got %d %s, want %v", c.method, c.path, e.StatusCode, e.Text, c.status)
 			}
 			if c.path == "/auth/refresh" {
 				csrf = "X-CSRF-Token: " + e.Decode(t)["csrf_token"].(string)
@@ -101,7 +101,7 @@ func TestBasicAlone(t *testing.T) {
 	inBoth(t, func(t *testing.T, r *rig, b *backend) {
 		for _, path := range []string{"/optional/x", "/public/x"} {
 			if e := r.Call("GET", path, "", basic); e.StatusCode != http.StatusOK || !strings.HasSuffix(e.Text, "user=") {
-				t.Fatalf("%s: %d %s", path, e.StatusCode, e.Text)
+				t.Fatalf("%s: got %d %s", path, e.StatusCode, e.Text)
 			}
 			if got := b.last().Header.Values("Authorization"); len(got) != 1 {
 				t.Errorf("%s: the backend has %q", path, got)

@@ -121,12 +121,12 @@ func TestMethodsAreTokens(t *testing.T) {
 		w := httptest.NewRecorder()
 		r.g.ServeHTTP(w, req)
 		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "not a token") {
-			t.Errorf("%q: %d %s", method, w.Code, w.Body)
+			t.Errorf("%q: got %d %s", method, w.Code, w.Body)
 		}
 	}
 	for _, method := range []string{"PURGE", "get", "M-SEARCH", "X!#$%&'*+.^_`|~"} {
 		if e := r.exactly(method+" /x HTTP/1.1", "Host: app.example", "Connection: close"); e.StatusCode != http.StatusOK {
-			t.Errorf("%s: %d", method, e.StatusCode)
+			t.Errorf("%s: got %d, want %v", method, e.StatusCode, http.StatusOK)
 		}
 	}
 	if n := b.count(); n != 4 {
@@ -169,7 +169,7 @@ func TestAssetsAreCachedByContent(t *testing.T) {
 		e := r.Call("GET", path, "")
 		etag := e.Header.Get("ETag")
 		if e.StatusCode != http.StatusOK || e.Text == "" || e.Header.Get("Content-Type") != contentType || etag == "" || e.Header.Get("Cache-Control") != "no-cache" {
-			t.Errorf("%s: %d %v", path, e.StatusCode, e.Header)
+			t.Errorf("%s: got %d %v", path, e.StatusCode, e.Header)
 		}
 		if again := r.Call("GET", path, "", "If-None-Match: "+etag); again.StatusCode != http.StatusNotModified || again.Text != "" {
 			t.Errorf("%s again: %d", path, again.StatusCode)
@@ -218,7 +218,7 @@ func TestRedirects(t *testing.T) {
 		e := r.get("/"+path, "Host: "+cmp.Or(strings.ReplaceAll(host, "*", "b"), "x"))
 		_, to, _ := strings.Cut(redirect.To, "/")
 		if e.StatusCode != 307 || e.Header.Get("Location") != "/"+to {
-			t.Errorf("%s: %d %v", redirect.From, e.StatusCode, e.Header)
+			t.Errorf("%s: got %d %v", redirect.From, e.StatusCode, e.Header)
 		}
 	}
 }

@@ -76,7 +76,7 @@ func TestSocketLinesNameTheRoute(t *testing.T) {
 					r.log.Wait(t, text, func(string) bool { return len(r.withText(text)) > 0 })
 					all := r.withText(text)
 					if len(all) != 1 {
-						t.Errorf("%s: %q", path, all)
+						t.Errorf("%s: got %q, want %d of them", path, all, 1)
 					}
 					for _, part := range append(who, " route="+route+" ") {
 						if !strings.Contains(strings.ReplaceAll(all[0], "\n", " "), part) {

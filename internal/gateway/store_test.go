@@ -34,7 +34,7 @@ func TestStoreThatFails(t *testing.T) {
 		e := r.Call(request.method, request.path, request.body, headers...)
 		e.WantProblem(t, 503, "store_unavailable", "")
 		if strings.Contains(e.Text, "disk") || e.Header.Get("Retry-After") == "" {
-			t.Errorf("%s %s: %s %v", request.method, request.path, e.Text, e.Header)
+			t.Errorf("%s %s: got %s %v", request.method, request.path, e.Text, e.Header)
 		}
 	}
 	broken.fail(nil)

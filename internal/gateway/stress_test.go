@@ -134,7 +134,7 @@ func (s *storm) ask(path, body, credential string, may ...int) map[string]any {
 	text, err := io.ReadAll(resp.Body)
 	var answer map[string]any
 	if err != nil || len(text) > 0 && json.Unmarshal(text, &answer) != nil {
-		s.T.Errorf("%s: %q, %v", path, text, err)
+		s.T.Errorf("%s: got %q, %v", path, text, err)
 	}
 	for _, status := range may {
 		if resp.StatusCode == status {
@@ -184,7 +184,7 @@ func (s *storm) visit(dice *rand.Rand) {
 	conn, resp, err := websocket.Dial(ctx, s.URL+path+"x", &websocket.DialOptions{HTTPHeader: header, HTTPClient: s.plain})
 	if err != nil {
 		if resp == nil || resp.StatusCode != 401 && resp.StatusCode != 403 && resp.StatusCode != 503 {
-			s.T.Errorf("%s: %v", path, err)
+			s.T.Errorf("%s: got %v", path, err)
 		}
 		return
 	}
@@ -295,7 +295,7 @@ func (s *storm) wantBalance() {
 		}
 	}
 	if strings.Contains(s.log.String(), "panic") {
-		s.T.Errorf("%s", s.log)
+		s.T.Errorf("got %s", s.log)
 	}
 	s.T.Logf("%d sockets", s.opened.Load())
 }

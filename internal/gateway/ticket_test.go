@@ -15,7 +15,7 @@ func TestTicketOpensOneSocket(t *testing.T) { // L9
 	e := r.Call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access), "Origin: "+r.URL)
 	v := e.Decode(t)
 	if e.StatusCode != http.StatusOK || v["expires_in"] != float64(30) || v["sub"] != "test" || e.Header.Get("Cache-Control") != "no-store" || len(v["ticket"].(string)) < 22 {
-		t.Fatalf("%d %s %v", e.StatusCode, e.Text, e.Header)
+		t.Fatalf("got %d %s %v", e.StatusCode, e.Text, e.Header)
 	}
 	conn := r.Open("?ticket=" + v["ticket"].(string))
 	r.wantIdentity(conn, "welcome")

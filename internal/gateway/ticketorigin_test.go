@@ -45,7 +45,7 @@ func TestTicketsWithoutOrigin(t *testing.T) {
 				e := r.Call("POST", "/auth/ticket", `{"path":"`+path+`"}`, append(by.lines, jsonType)...)
 				r.HTTP.Jar = jar
 				if e.StatusCode != 200 {
-					t.Fatalf("%s: %d %s", by.name, e.StatusCode, e.Text)
+					t.Fatalf("%s: got %d %s, want %v", by.name, e.StatusCode, e.Text, 200)
 				}
 				lines := slices.Clone(upgradeLines)
 				if from != "" {

@@ -93,7 +93,7 @@ func TestTicketPathLength(t *testing.T) {
 		n := map[string]int{"日": 3, "%E6%97%A5": 3}[part]
 		most := "/" + strings.Repeat(part, 2047/max(1, n))
 		if e := r.Call("POST", "/auth/ticket", `{"path":"`+most+`"}`, jsonType, bearer(access)); e.StatusCode != http.StatusOK {
-			t.Errorf("%q: %d %s", part, e.StatusCode, e.Text)
+			t.Errorf("%q: got %d %s, want %v", part, e.StatusCode, e.Text, http.StatusOK)
 		}
 		r.Call("POST", "/auth/ticket", `{"path":"`+most+part+`"}`, jsonType, bearer(access)).WantProblem(t, 422, "invalid_request", "2048 bytes")
 	}
@@ -131,7 +131,7 @@ func TestTicketsOfAmbiguousPaths(t *testing.T) {
 	} {
 		e := r.Call("POST", "/auth/ticket", `{"path":"`+path+`"}`, jsonType, bearer(access))
 		if (e.StatusCode == http.StatusOK) != (want == "") || !strings.Contains(e.Text, want) {
-			t.Errorf("%s: %d %s", path, e.StatusCode, e.Text)
+			t.Errorf("%s: got %d %s", path, e.StatusCode, e.Text)
 		}
 	}
 	routes := []proxy.Route{

@@ -96,7 +96,7 @@ func TestTLS(t *testing.T) {
 		t.Errorf("%q, %v, by %s", line, err, events.Proto)
 	}
 	if e := r.Call("POST", "/auth/logout", "", bearer(refresh)); e.StatusCode != http.StatusNoContent {
-		t.Fatalf("%d %s", e.StatusCode, e.Text)
+		t.Fatalf("got %d %s, want %v", e.StatusCode, e.Text, http.StatusNoContent)
 	}
 	r.WantClose(conn, 3000, "session_ended")
 	if _, err := io.Copy(io.Discard, in); err == nil {
@@ -165,6 +165,6 @@ func TestTLSRefusesPlainRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	if answer, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.0 400 ") {
-		t.Errorf("%q, %v", answer, err)
+		t.Errorf("got %q, %v", answer, err)
 	}
 }

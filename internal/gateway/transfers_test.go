@@ -108,7 +108,7 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 							t.Fatalf("the transfer has ended: %+v %v", x, x.err)
 						}
 						if counts := r.g.guard.Stats(); counts.Requests != 1 {
-							t.Errorf("%+v", counts)
+							t.Errorf("got %+v, want %v", counts, 1)
 						}
 						switch {
 						case strings.HasPrefix(end, "logout"):
@@ -135,7 +135,7 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 							t.Errorf("the transfer continues for %v", time.Since(ended))
 						}
 						if x.err == nil && (x.status != http.StatusUnauthorized || !strings.Contains(x.text, "session_ended")) {
-							t.Errorf("%+v", x)
+							t.Errorf("got %+v", x)
 						}
 					}, func(c *Config) {
 						c.Login.AccessTTL, c.Login.RefreshTTL, c.Login.SessionTTL = 20*time.Minute, 2*time.Hour, 3*time.Hour
@@ -172,7 +172,7 @@ func TestL4_OverdueUploadIsNoLongPoll(t *testing.T) {
 			_ = resp.Body.Close()
 		}
 		if err == nil && resp.StatusCode != http.StatusUnauthorized {
-			t.Errorf("%v", resp)
+			t.Errorf("got %v", resp)
 		}
 		<-gone
 	}, func(c *Config) { c.Login.AccessTTL = 20 * time.Minute })

@@ -35,7 +35,7 @@ func TestUpdateKeepsSocketsOfKeptRoutes(t *testing.T) {
 	r.WantClose(opened, 1012, "restarting")
 	r.WantEcho(stays, "still here")
 	if e := r.get("/a", bearer(access)); e.Text != "GET /a user=" || second.last().Header.Get("X-Who") != "test" {
-		t.Errorf("%d %q, %v", e.StatusCode, e.Text, second.last())
+		t.Errorf("got %d %q, %v", e.StatusCode, e.Text, second.last())
 	}
 	if _, resp, err := r.DialPath("/strict/x", nil, bearer(access)); err == nil || resp.StatusCode != http.StatusForbidden {
 		t.Errorf("a socket without the required claim: %v", err)

@@ -186,7 +186,7 @@ func TestUploadKeepsTheConnection(t *testing.T) {
 				t.Fatal(err)
 			}
 			if resp.Close || resp.StatusCode != http.StatusOK {
-				t.Errorf("%s: %d, %v", resp.Proto, resp.StatusCode, resp.Header)
+				t.Errorf("%s: got %d, %v", resp.Proto, resp.StatusCode, resp.Header)
 			}
 			_ = resp.Body.Close()
 		}

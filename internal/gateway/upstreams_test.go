@@ -30,7 +30,7 @@ func TestUpstreamOverTLS(t *testing.T) {
 	})
 	access, refresh := r.Login()
 	if e := r.get("/a", bearer(access)); e.Text != "GET /a user=test" {
-		t.Errorf("%d %s", e.StatusCode, e.Text)
+		t.Errorf("got %d %s, want %q", e.StatusCode, e.Text, "GET /a user=test")
 	}
 	conn := r.socket("/chat", bearer(access))
 	r.WantEcho(conn, strings.Repeat("x", 200_000))
@@ -64,7 +64,7 @@ func TestUpstreamOnUnixSocket(t *testing.T) {
 	r := start(t, func(c *Config) { c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{"unix:" + path}}} })
 	access, refresh := r.Login()
 	if e := r.get("/a", bearer(access)); e.Text != "GET /a user=test" || b.last().Host != "app.example" {
-		t.Errorf("%d %s", e.StatusCode, e.Text)
+		t.Errorf("got %d %s", e.StatusCode, e.Text)
 	}
 	conn := r.socket("/chat", bearer(access))
 	r.WantEcho(conn, strings.Repeat("x", 200_000))

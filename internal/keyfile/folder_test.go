@@ -64,7 +64,7 @@ func TestFolderReads(t *testing.T) {
 	}
 	for _, name := range []string{"a.pem", "b.jwk"} {
 		if data, err := f.Read(name); err != nil || string(data) != secret {
-			t.Errorf("%s: %q, %v", name, data, err)
+			t.Errorf("%s: got %q, %v, want %q", name, data, err, secret)
 		}
 	}
 	if _, err := f.Read("none"); !errors.Is(err, fs.ErrNotExist) {
@@ -166,7 +166,7 @@ func TestCreateAndReplace(t *testing.T) {
 		t.Fatal(err)
 	}
 	if data, err := read(t, dir, "key"); err != nil || !bytes.Equal(data, []byte("second")) {
-		t.Errorf("%q, %v", data, err) // mode 0600 again, otherwise it is refused
+		t.Errorf("got %q, %v", data, err) // mode 0600 again, otherwise it is refused
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 		t.Errorf("the folder holds %v, %v", entries, err)
@@ -179,7 +179,7 @@ func TestReadFile(t *testing.T) {
 	dir := files(t, "archive/", "", "archive/key1.pem", secret, "live/", "", "live/key.pem", "->../archive/key1.pem", "plain.pem", secret)
 	for _, name := range []string{"live/key.pem", "plain.pem", "archive/key1.pem"} {
 		if got, err := ReadFile(filepath.Join(dir, name)); err != nil || string(got) != secret {
-			t.Errorf("%s: %q, %v", name, got, err)
+			t.Errorf("%s: got %q, %v, want %q", name, got, err, secret)
 		}
 	}
 	wantRefused := func(what, name, want string) {

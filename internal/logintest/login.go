@@ -48,7 +48,7 @@ func (c *Client) Claims(access string) map[string]any {
 func (c *Client) success(a Answer) map[string]any {
 	c.T.Helper()
 	if a.StatusCode != http.StatusOK {
-		c.T.Fatalf("%s %s: %d %s", a.Request.Method, a.Request.URL.Path, a.StatusCode, a.Text)
+		c.T.Fatalf("%s %s: got %d %s, want %v", a.Request.Method, a.Request.URL.Path, a.StatusCode, a.Text, http.StatusOK)
 	}
 	return a.Decode(c.T)
 }

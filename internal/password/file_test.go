@@ -25,7 +25,7 @@ func TestWriteFileThenReadFile(t *testing.T) {
 		}
 		got, err := ReadFile(path)
 		if err != nil || !slices.Equal(got.Users(), list.Users()) {
-			t.Errorf("%v, %v", got, err)
+			t.Errorf("got %v, %v", got, err)
 		}
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("mode %v, want %v (%v)", info.Mode(), mode, err)

@@ -15,7 +15,7 @@ func TestParseList(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := list.Users(); len(got) != 2 || got[0].Name != "anna" || got[0].Hash.Text() != a || got[1].Name != "Bert Müller" || got[1].Hash.Text() != b {
-		t.Errorf("%v", got)
+		t.Errorf("got %v", got)
 	}
 	if h, ok := list.Find("anna"); !ok || h.Text() != a {
 		t.Error("anna is not found")

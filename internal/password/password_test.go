@@ -128,7 +128,7 @@ func TestBoundsOfAHash(t *testing.T) {
 		"$2y$15" + bcryptOf(t, "secret")[6:]:      false,
 	} {
 		if _, err := Parse(text); (err == nil) != ok {
-			t.Errorf("%s: %v", text, err)
+			t.Errorf("%s: got %v, want success: %v", text, err, ok)
 		}
 		path := filepath.Join(t.TempDir(), "users")
 		if err := os.WriteFile(path, []byte("ada:"+text+"\n"), 0o600); err != nil {

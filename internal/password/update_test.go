@@ -101,7 +101,7 @@ func TestUpdateFileThatFails(t *testing.T) {
 		t.Errorf("locked: %v", err)
 	}
 	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
-		t.Errorf("%q, %v", after, err)
+		t.Errorf("got %q, %v", after, err)
 	}
 	err = UpdateFile(t.Context(), path+"2", func(_ *List, err error) ([]User, error) {
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -110,6 +110,6 @@ func TestUpdateFileThatFails(t *testing.T) {
 		return list.Users(), nil
 	})
 	if made, readErr := ReadFile(path + "2"); err != nil || readErr != nil || !slices.Equal(made.Users(), list.Users()) {
-		t.Errorf("%v, %v", err, readErr)
+		t.Errorf("got %v, %v", err, readErr)
 	}
 }

@@ -134,7 +134,7 @@ func TestStoreFailure(t *testing.T) {
 		var log strings.Builder
 		d := StoreFailure(slog.New(slog.NewTextHandler(&log, nil)), "cannot revoke", fmt.Errorf("%w", err), "user", "ada")
 		if d.Status != want.status || d.Reason != want.reason || (d.Ended != nil) != errors.Is(err, store.ErrNotDurable) || strings.Contains(d.Detail, "disk") {
-			t.Errorf("%v: %+v", err, d)
+			t.Errorf("%v: got %+v", err, d)
 		}
 		if !strings.Contains(log.String(), want.line) {
 			t.Errorf("%v: the log has %q, want %q", err, log.String(), want.line)

@@ -31,7 +31,7 @@ func TestTooManyOpen(t *testing.T) {
 			body := &closingBody{strings.NewReader("x"), closed}
 			for _, r := range []*http.Request{httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRequest(http.MethodPost, "/", body)} {
 				if _, err := p.RoundTrip(r); !errors.Is(err, ErrTooManyOpen) || errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "RLIMIT_NOFILE") {
-					t.Errorf("%s: %v", r.Method, err)
+					t.Errorf("%s: got %v", r.Method, err)
 				}
 			}
 			<-closed

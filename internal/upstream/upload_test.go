@@ -197,7 +197,7 @@ func TestStalledUploads(t *testing.T) {
 				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nN: "+strconv.FormatInt(n, 10)+"\r\n\r\n")
 			})
 			if err != nil || resp.Header.Get("N") != "3" {
-				t.Fatalf("%v, %v", resp, err)
+				t.Fatalf("got %v, %v", resp, err)
 			}
 			_ = resp.Body.Close()
 		})
@@ -216,7 +216,7 @@ func TestStalledUploads(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got, err := io.ReadAll(resp.Body); string(got) != "hello" || err != nil {
-				t.Errorf("%q, %v", got, err)
+				t.Errorf("got %q, %v, want %q", got, err, "hello")
 			}
 			_ = resp.Body.Close()
 		})

@@ -130,7 +130,7 @@ func TestOpen(t *testing.T) {
 		t.Errorf("asked for %s, want %s", got, want)
 	}
 	if !s.Deflate || string(s.Early) != "\x81\x02hi" || s.Response.Header.Get("X-More") != "yes" {
-		t.Errorf("%v %q %v", s.Deflate, s.Early, s.Response.Header)
+		t.Errorf("got %v %q %v", s.Deflate, s.Early, s.Response.Header)
 	}
 }
 
@@ -169,7 +169,7 @@ func TestR15_BadAnswers(t *testing.T) {
 		l := speak(t, "tcp", "127.0.0.1:0", answering(c.answer))
 		r := handshake(t, "Sec-WebSocket-Protocol: a, b", "Sec-WebSocket-Extensions: permessage-deflate")
 		if s, err := newPool(t, "http://"+l.Addr().String()).Open(t.Context(), r); !errors.Is(err, c.want) {
-			t.Errorf("%s: %v, %v", name, s, err)
+			t.Errorf("%s: got %v, %v, want %v", name, s, err, c.want)
 		}
 	}
 }
@@ -206,7 +206,7 @@ func TestR15_Hang(t *testing.T) {
 func TestUnrequestedUpgrade(t *testing.T) {
 	l := speak(t, "tcp", "127.0.0.1:0", answering(switching()))
 	if _, err := newPool(t, "http://"+l.Addr().String()).RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil)); !errors.Is(err, ErrAnswer) {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want %v", err, ErrAnswer)
 	}
 }
 

@@ -101,7 +101,7 @@ func TestHasDots(t *testing.T) {
 		"/": false, "/a.b": false, "/...": false, "/a%2F..%2Fb": false, "/..a": false,
 	} {
 		if HasDots(path) != want {
-			t.Errorf("%q: %v", path, !want)
+			t.Errorf("%q: got %v, want %v", path, !want, want)
 		}
 	}
 }

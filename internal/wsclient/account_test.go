@@ -64,7 +64,7 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 		r := newRig(t, handlers)
 		r.config.User, r.config.Via, r.config.Timeout = "ada", Via{InTicket, "ticket"}, 100*time.Millisecond
 		if err := r.run(); err == nil || !strings.Contains(err.Error(), "no answer in 100ms") || strings.Contains(err.Error(), "secretsecret") {
-			t.Errorf("%s: %v", path, err)
+			t.Errorf("%s: got %v, want an error with %q", path, err, "no answer in 100ms")
 		}
 	}
 }
@@ -162,7 +162,7 @@ func TestRenewIn(t *testing.T) {
 			{0, time.Second, 500 * time.Millisecond, 500 * time.Millisecond},
 		} {
 			if got := renewIn(c.left, c.life); got < c.low || got > c.high {
-				t.Fatalf("%+v: %s", c, got)
+				t.Fatalf("%+v: got %s", c, got)
 			}
 		}
 	}
@@ -176,7 +176,7 @@ func TestAddHeader(t *testing.T) {
 		}
 	}
 	if got := c.Header["X-Key"]; c.Host != "app.example" || len(got) != 2 || got[0] != "a b" {
-		t.Errorf("%+v", c)
+		t.Errorf("got %+v", c)
 	}
 	for text, want := range map[string]string{
 		"": "must be NAME:VALUE", "X": "must be NAME:VALUE", ":x": "must be NAME:VALUE", "a b:c": "must be NAME:VALUE",
@@ -184,7 +184,7 @@ func TestAddHeader(t *testing.T) {
 		"Sec-WebSocket-Key:a": "cannot be set with --header", "origin:a": "cannot be set with --header", "Connection:close": "cannot be set with --header", "Content-Length:1": "cannot be set with --header",
 	} {
 		if err := c.AddHeader(text); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v", text, err)
+			t.Errorf("%q: got %v, want an error with %q", text, err, want)
 		}
 	}
 }

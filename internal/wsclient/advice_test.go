@@ -62,7 +62,7 @@ func TestAdviceIsThatOfTheDocumentation(t *testing.T) {
 // code.
 func TestReasonOfAnotherCode(t *testing.T) {
 	if means, advice := explain(3003, "token_expired"); means != "" || advice != wsauth.AdviceStop {
-		t.Errorf("%q, %q", means, advice)
+		t.Errorf("got %q, %q", means, advice)
 	}
 }
 

@@ -38,7 +38,7 @@ func TestMessagesAreShown(t *testing.T) {
 			t.Error(err)
 		}
 		if got := r.out.String(); got != c.want {
-			t.Errorf("%+v: %q", c, got)
+			t.Errorf("%+v: got %q, want %q", c, got, c.want)
 		}
 		r.err.WaitFor(t, "closed by the server: 1000 done\n")
 	}
@@ -226,7 +226,7 @@ func TestR6_RepeatedSecrets(t *testing.T) {
 			}
 			all := err.Error() + r.out.String() + r.err.String()
 			if strings.Contains(all, "secret") || !strings.Contains(all, map[string]string{"/ws": "403 Forbidden", "/close": "3003", "/protocol": "violates RFC 6455"}[path]) {
-				t.Errorf("%s: %s", path, all)
+				t.Errorf("%s: got %s", path, all)
 			}
 		}
 	}
@@ -289,7 +289,7 @@ func TestFirstMessageOfAnApplication(t *testing.T) {
 		r := newRig(t, map[string]http.HandlerFunc{"/ws": onSocket(func(ctx context.Context, conn *websocket.Conn) {
 			_, first, err := conn.Read(ctx)
 			if err != nil || string(first) != `{"type":"auth","token":"secretsecret"}` {
-				t.Errorf("%s, %v", first, err)
+				t.Errorf("got %s, %v, want %q", first, err, `{"type":"auth","token":"secretsecret"}`)
 			}
 			for _, text := range []string{reply, "more"} {
 				if err := conn.Write(ctx, websocket.MessageText, []byte(text)); err != nil {
@@ -303,7 +303,7 @@ func TestFirstMessageOfAnApplication(t *testing.T) {
 			t.Error(err)
 		}
 		if got := r.out.String(); got != want {
-			t.Errorf("%s: %q", reply, got)
+			t.Errorf("%s: got %q, want %q", reply, got, want)
 		}
 	}
 }

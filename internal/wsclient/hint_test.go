@@ -69,7 +69,7 @@ func TestAnswersToAHandshake(t *testing.T) {
 			r.config.Report.JSON = true
 			_ = r.run()
 			if out := r.out.String(); strings.Contains(out, `"hint":`) != (refusal.Hint != "") {
-				t.Errorf("%q: %s", refusal.Hint, out)
+				t.Errorf("%q: got %s", refusal.Hint, out)
 			}
 		})
 	}

@@ -114,13 +114,13 @@ func FuzzParseTarget(f *testing.F) {
 		target, err := ParseTarget(socket, auth)
 		if err != nil {
 			if text := err.Error(); inspect.Escape(text) != text && inspect.Escape(socket) == socket && inspect.Escape(auth) == auth {
-				t.Errorf("%q", text)
+				t.Errorf("got %q", text)
 			}
 			return
 		}
 		for _, u := range []*url.URL{target.Socket, target.Auth} {
 			if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" {
-				t.Errorf("%q, %q: %s", socket, auth, u)
+				t.Errorf("%q, %q: got %s", socket, auth, u)
 			}
 		}
 	})
@@ -147,7 +147,7 @@ func TestExposed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := isExposed(target.Socket); got != want {
-			t.Errorf("%s: %v", address, got)
+			t.Errorf("%s: got %v, want %v", address, got, want)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func TestViaIsReadByTheLibrary(t *testing.T) {
 		r.Header.Set("Sec-WebSocket-Protocol", strings.Join(h.protocols, ","))
 		c, err := extractor.Extract(r, wsauth.Access)
 		if err != nil || c.Token != testToken {
-			t.Errorf("%s: %q, %v", via, c.Token, err)
+			t.Errorf("%s: got %q, %v, want %q", via, c.Token, err, testToken)
 		}
 		extractor.Strip(r)
 		if left := r.URL.String() + strings.Join(r.Header["Authorization"], "") + r.Header.Get("Sec-WebSocket-Protocol"); left != "/ws?room=1chat" && left != "/ws?room=1bearer, chat" && left != "/ws?room=1jwt, chat" {
@@ -64,7 +64,7 @@ func TestViaIntroduces(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, err := v.introduction(testToken); err != nil || string(got) != want {
-			t.Errorf("%s: %s, %v", via, got, err)
+			t.Errorf("%s: got %s, %v, want %q", via, got, err, want)
 		}
 	}
 }
@@ -76,7 +76,7 @@ func TestViaRefuses(t *testing.T) {
 		"header:": "is one word", "header:a b": "is one word", "subprotocol:a,b": "is one word", "first-message:hello": "of the type auth or connection_init",
 	} {
 		if v, err := ParseVia(via); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %+v, %v", via, v, err)
+			t.Errorf("%q: got %+v, %v, want an error with %q", via, v, err, want)
 		}
 	}
 	full := func() *handshake {
@@ -102,7 +102,7 @@ func TestViaRefuses(t *testing.T) {
 func TestCheckToken(t *testing.T) {
 	for text, want := range map[string]string{"abc\n": "abc", " Bearer abc": "abc", "bearer  abc": "abc", "a/b+c==": "a/b+c=="} {
 		if got, err := CheckToken(text); err != nil || got != want {
-			t.Errorf("%q: %q, %v", text, got, err)
+			t.Errorf("%q: got %q, %v, want %q", text, got, err, want)
 		}
 	}
 	for text, want := range map[string]string{
@@ -110,7 +110,7 @@ func TestCheckToken(t *testing.T) {
 		strings.Repeat("a", maxToken+1): "is longer than",
 	} {
 		if got, err := CheckToken(text); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%.20q: %q %v", text, got, err)
+			t.Errorf("%.20q: got %q %v, want an error with %q", text, got, err, want)
 		}
 	}
 }

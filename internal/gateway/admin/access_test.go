@@ -146,13 +146,13 @@ func TestHosts(t *testing.T) {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, q)
 		if w.Code == http.StatusForbidden && !strings.Contains(w.Body.String(), `"host_not_allowed"`) {
-			t.Errorf("%s: %s", host, w.Body)
+			t.Errorf("%s: got %s", host, w.Body)
 		}
 		return w.Code
 	}
 	for _, host := range []string{"127.0.0.1:9091", "127.0.0.1", "127.8.9.1:1", "[::1]:9091", "[::1]", "[::ffff:127.0.0.1]:80", "localhost", "LocalHost:8080", "localhost."} {
 		if got := ask(r.api.port, host, secret); got != http.StatusOK {
-			t.Errorf("%q: %d", host, got)
+			t.Errorf("%q: got %d, want %v", host, got, http.StatusOK)
 		}
 	}
 	for _, host := range []string{
@@ -165,7 +165,7 @@ func TestHosts(t *testing.T) {
 			}
 		}
 		if got := ask(r.api.port, host, secret); got != http.StatusForbidden {
-			t.Errorf("%q: %d", host, got)
+			t.Errorf("%q: got %d, want %v", host, got, http.StatusForbidden)
 		}
 		if got := ask(r.api.private, host, ""); got != http.StatusOK {
 			t.Errorf("%q on a Unix socket: %d", host, got)

@@ -73,14 +73,14 @@ func TestWithoutSession(t *testing.T) {
 	r.open(claims("robot", "", "r1"))
 	sockets := get[adminapi.Sockets](r, "/v1/sockets").Sockets
 	if s := sockets[0]; len(sockets) != 3 || s.Sub != "" || s.JTI != "" || s.SID != "" || s.Route != "/ws" || s.Kind != "socket" || s.Expires != 0 {
-		t.Errorf("%+v", sockets)
+		t.Errorf("got %+v", sockets)
 	}
 	sessions := get[adminapi.Sessions](r, "/v1/sessions").Sessions
 	if s := sessions[0]; len(sessions) != 1 || s.SID != "" || s.JTI != "r1" || s.Sockets != 2 {
-		t.Errorf("%+v", sessions)
+		t.Errorf("got %+v", sessions)
 	}
 	if open := get[adminapi.Status](r, "/v1/status").Open; open != (adminapi.Open{Sockets: 3, Users: 1}) {
-		t.Errorf("%+v", open)
+		t.Errorf("got %+v", open)
 	}
 }
 
@@ -191,11 +191,11 @@ func FuzzQuery(f *testing.F) {
 			return
 		}
 		if q.limit < 1 || q.limit > maxPage || len(q.user)+len(q.session)+len(q.token) > 3*maxName {
-			t.Fatalf("%+v", q)
+			t.Fatalf("got %+v", q)
 		}
 		again, fault := a.parseQuery("user="+url.QueryEscape(q.user)+"&after="+a.next(q.after), names)
 		if q.user != "" && (fault != "" || again.user != q.user || again.after != q.after) {
-			t.Fatalf("%+v and %+v, %s", q, again, fault)
+			t.Fatalf("got %+v and %+v, %s", q, again, fault)
 		}
 	})
 }

@@ -27,7 +27,7 @@ func TestRevokeBefore(t *testing.T) {
 			young := r.open(r.start("ada", "Phone"))
 			answer := r.revoke(`{` + target + `,"before":"` + before.Format(time.RFC3339Nano) + `"}`)
 			if answer.Sockets != 1 || answer.Before != before.UTC().Format("2006-01-02T15:04:05.000Z07:00") || answer.Sessions != nil && *answer.Sessions != 1 {
-				t.Errorf("%s: %+v", target, answer)
+				t.Errorf("%s: got %+v", target, answer)
 			}
 			if old.reason() != wsauth.SessionEnded || young.reason() != "" {
 				t.Errorf("%s: the sockets have ended with %q and %q", target, old.reason(), young.reason())
@@ -48,7 +48,7 @@ func TestStoreThatFails(t *testing.T) {
 	for i, body := range []string{`{"token":"x"}`, `{"session":"x"}`, `{"user":"test"}`, `{"everything":true}`} {
 		w := r.call(http.MethodPost, "/v1/revoke", body, jsonType)
 		if got := w.Body.String(); w.Code != 503 || !strings.Contains(got, `"ended":true,"durable":false`) || strings.Contains(got, "disk") {
-			t.Errorf("%s: %d %s", body, w.Code, got)
+			t.Errorf("%s: got %d %s", body, w.Code, got)
 		}
 		if got := strings.Count(r.log.String(), `msg="ended on this node only, and not yet written" target=`); got != i+1 {
 			t.Errorf("%s: %d lines in the log: %s", body, got, &r.log)
@@ -58,7 +58,7 @@ func TestStoreThatFails(t *testing.T) {
 		t.Errorf("the socket has ended with %q; the log: %s", open.reason(), &r.log)
 	}
 	if w := r.call(http.MethodGet, "/v1/sessions/stored?user=test", ""); w.Code != 503 || !strings.Contains(w.Body.String(), "store_unavailable") {
-		t.Errorf("%d %s", w.Code, w.Body)
+		t.Errorf("got %d %s", w.Code, w.Body)
 	}
 }
 
@@ -110,7 +110,7 @@ func FuzzRevoke(f *testing.F) {
 		order, ok := readRevoke(w, jsonRequest(body), now)
 		if !ok {
 			if w.Code < 400 || w.Code >= 500 || w.Header().Get("Content-Type") != "application/problem+json" {
-				t.Fatalf("%d %v", w.Code, w.Header())
+				t.Fatalf("got %d %v", w.Code, w.Header())
 			}
 			if len(body) > 40 && strings.Contains(w.Body.String(), body[1:len(body)-1]) {
 				t.Fatalf("the answer repeats what was sent: %s", w.Body)
@@ -122,7 +122,7 @@ func FuzzRevoke(f *testing.F) {
 		}
 		order.Expires = now.Add(time.Hour)
 		if _, err := order.Canonical(); err != nil || order.Before.After(now) {
-			t.Fatalf("%v: %v", order, err)
+			t.Fatalf("%v: got %v", order, err)
 		}
 		var said map[string]any
 		if err := json.Unmarshal([]byte(body), &said); err != nil {

@@ -155,7 +155,7 @@ func (r *rig) revoke(body string) (v adminapi.Revoked) {
 func decode(t *testing.T, w *httptest.ResponseRecorder, v any) {
 	t.Helper()
 	if w.Code != http.StatusOK || w.Header().Get("Cache-Control") != "no-store" {
-		t.Fatalf("%d %s %v", w.Code, w.Body, w.Header())
+		t.Fatalf("got %d %s %v", w.Code, w.Body, w.Header())
 	}
 	if err := json.Unmarshal(w.Body.Bytes(), v); err != nil {
 		t.Fatal(err)

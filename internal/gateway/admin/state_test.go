@@ -20,7 +20,7 @@ func TestDrain(t *testing.T) {
 		r := newRig(t)
 		open := r.open(r.start("ada", "Phone"))
 		if w := r.call(http.MethodPost, "/v1/drain", `{"within":5}`, jsonType); w.Code != http.StatusOK || w.Body.String() != `{"within":5,"sockets":1}` {
-			t.Fatalf("%d %s", w.Code, w.Body)
+			t.Fatalf("got %d %s", w.Code, w.Body)
 		}
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
@@ -28,7 +28,7 @@ func TestDrain(t *testing.T) {
 			t.Errorf("the socket has ended with %q", open.reason())
 		}
 		if status := get[adminapi.Status](r, "/v1/status"); status.Ready || status.Reason != "restarting" || status.Uptime != 5 {
-			t.Errorf("%+v", status)
+			t.Errorf("got %+v", status)
 		}
 		if w := r.call(http.MethodPost, "/v1/drain", `{}`, jsonType); w.Code != http.StatusOK || w.Body.String() != `{"within":10,"sockets":0}` {
 			t.Errorf("again: %d %s", w.Code, w.Body)

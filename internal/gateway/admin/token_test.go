@@ -128,7 +128,7 @@ func TestTokenFile(t *testing.T) {
 	for _, unusable := range []string{"", "short", strings.Repeat("a", 50)} {
 		putToken(t, file.path, unusable)
 		if changed, err := file.Reload(); changed || err == nil || len(unusable) > 0 && strings.Contains(err.Error(), unusable+" ") {
-			t.Errorf("%q: %v, %v", unusable, changed, err)
+			t.Errorf("%q: got %v, %v", unusable, changed, err)
 		}
 		wantInUse("after "+unusable, first, second)
 	}

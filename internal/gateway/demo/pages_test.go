@@ -152,7 +152,7 @@ func TestAuthenticate(t *testing.T) {
 		want           bool
 	}{{"test", "test", true}, {"test", "", false}, {"", "test", false}, {"test", "Test", false}, {"tes", "ttest", false}} {
 		if got, err := (Users{}).Authenticate(t.Context(), tt.name, tt.password); got != tt.want || err != nil {
-			t.Errorf("%q, %q: %v, %v", tt.name, tt.password, got, err)
+			t.Errorf("%q, %q: got %v, %v, want %v", tt.name, tt.password, got, err, tt.want)
 		}
 	}
 }

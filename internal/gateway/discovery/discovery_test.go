@@ -18,7 +18,7 @@ func TestCheckIssuer(t *testing.T) {
 		"https://a@login.example": false, "https://login.example?x": false, "https://login.example#": false, "https://login.example/ü": false, "http://localhost.example": false,
 	} {
 		if err := CheckIssuer(issuer); (err == nil) != good {
-			t.Errorf("%q: %v", issuer, err)
+			t.Errorf("%q: got %v, want success: %v", issuer, err, good)
 		}
 	}
 }

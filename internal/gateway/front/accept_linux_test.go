@@ -279,7 +279,7 @@ func TestPreambleRefused(t *testing.T) {
 		_, _ = io.WriteString(far, first)
 		r.wantCut(far, "a client that sends something else")
 		if got := next(t, r.refused); got.peer != far.LocalAddr().String() || got.err == nil || strings.Contains(got.err.Error(), "xxx") {
-			t.Errorf("%q: %+v", first, got)
+			t.Errorf("%q: got %+v", first, got)
 		}
 	}
 	for _, first := range []string{"", preambleV1[:10]} {
@@ -318,7 +318,7 @@ func TestPreambleTakesTooLong(t *testing.T) {
 	for _, far := range []net.Conn{silent, slow} {
 		r.wantCut(far, "a client that takes too long")
 		if got := next(t, r.refused); !errors.Is(got.err, os.ErrDeadlineExceeded) {
-			t.Errorf("%+v", got)
+			t.Errorf("got %+v", got)
 		}
 	}
 	r = acceptClients(t, nil, &proxyproto.Rules{Timeout: time.Minute}, time.Minute)
@@ -330,7 +330,7 @@ func TestPreambleTakesTooLong(t *testing.T) {
 	came := next(t, r.clients)
 	defer came.conn.Close()
 	if came.data != "first" {
-		t.Errorf("%q", came.data)
+		t.Errorf("got %q, want %q", came.data, "first")
 	}
 }
 
@@ -356,7 +356,7 @@ func TestPreambleAndTunnel(t *testing.T) {
 	_, _ = io.WriteString(other, strings.Replace(preambleV1, "192.0.2.1", "192.0.2.2", 1)+"hello")
 	another := next(t, r.clients)
 	if another.data != "hello" {
-		t.Errorf("%q", another.data)
+		t.Errorf("got %q, want %q", another.data, "hello")
 	}
 	_ = another.conn.Close()
 	_, _ = c.Close(), u.Close()

@@ -38,7 +38,7 @@ func TestProxySettings(t *testing.T) {
 				got = err.Error()
 			}
 			if len(x.want) == 0 && got != "" {
-				t.Errorf("%s: %s", name, got)
+				t.Errorf("%s: got %s", name, got)
 			}
 			for _, want := range x.want {
 				if !strings.Contains(got, "gateway: Config."+want) {

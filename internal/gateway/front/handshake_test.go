@@ -64,7 +64,7 @@ func TestReadHandshake(t *testing.T) {
 		t.Fatal("not read")
 	}
 	if r.Host != "app.example:8080" || r.RequestURI != "/chat?a=b" || r.Header.Get("Sec-WebSocket-Key") != "dGhlIHNhbXBsZSBub25jZQ==" || len(r.Header["Cookie"]) != 2 {
-		t.Errorf("%+v", r)
+		t.Errorf("got %+v", r)
 	}
 	for name, head := range unusualHeads {
 		if r := ReadHandshake([]byte(head)); r != nil {
