@@ -243,7 +243,7 @@ func TestG10_ConnectionNamesCORS(t *testing.T) {
 	})
 	for _, raw := range []string{plain("GET", "/", fromOurs), upgrade("/", fromOurs)} {
 		if a := x.send(t, raw); a.Header.Get("Vary") != "Origin" || allowedOrigin(a) != origin {
-			t.Errorf("%.80q: %d %v", raw, a.StatusCode, a.Header)
+			t.Errorf("%.80q: got %d %v", raw, a.StatusCode, a.Header)
 		}
 	}
 }

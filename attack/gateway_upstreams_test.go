@@ -122,7 +122,7 @@ func TestH9_RestOfABody(t *testing.T) {
 			in := bufio.NewReader(conn)
 			response, err := http.ReadResponse(in, nil)
 			if err != nil || !response.Close {
-				t.Fatalf("%v, %v", response, err)
+				t.Fatalf("got %v, %v", response, err)
 			}
 			if got, err := io.ReadAll(response.Body); string(got) != "hi" || err != nil {
 				t.Errorf("got the body %q, %v, want hi", got, err)

@@ -393,7 +393,7 @@ func TestAuthorizeGetsItsOwnRequest(t *testing.T) {
 		}
 		socket.wantOpen(t)
 		if len(calls) != 2 || calls[0].query != "room=1" || calls[0].header != "yes" {
-			t.Fatalf("%+v", calls)
+			t.Fatalf("got %+v", calls)
 		}
 		if want := (summary{calls[0].method, calls[0].host, calls[0].path, calls[0].remote, "", ""}); calls[1] != want || want.path != "/access" {
 			t.Errorf("at the renewal %+v, want %+v", calls[1], want)

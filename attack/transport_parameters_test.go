@@ -84,7 +84,7 @@ func TestInvalidAppParameters(t *testing.T) {
 		config := ticketConfig(t)
 		config.Extractors, config.AppParameters = c.extractors, []string{"fine", c.of}
 		if _, err := wsauth.New(config); err == nil || !strings.Contains(err.Error(), "Config.AppParameters[1]: ") {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want an error with %q", name, err, "Config.AppParameters[1]: ")
 		}
 	}
 }
@@ -232,7 +232,7 @@ func TestInvalidAnyOrigin(t *testing.T) {
 	} {
 		c.Verifier, c.AnyOrigin = v, true
 		if _, err := wsauth.New(c); err == nil || !strings.Contains(err.Error(), "Config.AnyOrigin: ") {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want an error with %q", name, err, "Config.AnyOrigin: ")
 		}
 	}
 }

@@ -174,7 +174,7 @@ func TestFirstMessageWithForeignSchemes(t *testing.T) {
 			c := socketOf(t, x.ask(t, "", upgrade("/access", fromOurs, basic)))
 			c.say(message)
 			if reply := c.hear(t); !strings.Contains(reply, `"auth_ok"`) && !strings.Contains(reply, `"connection_ack"`) {
-				t.Errorf("%.60s: %s", message, reply)
+				t.Errorf("%.60s: got %s", message, reply)
 			}
 			c.hangUp()
 		}
@@ -209,7 +209,7 @@ func TestForeignSchemesOverHTTP2(t *testing.T) {
 		}
 		_ = resp.Body.Close()
 		if resp.ProtoMajor != 2 {
-			t.Fatalf("%s", resp.Proto)
+			t.Fatalf("got %s, want %v", resp.Proto, 2)
 		}
 		return resp
 	}

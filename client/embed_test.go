@@ -44,7 +44,7 @@ func TestHandlerServesTheModules(t *testing.T) {
 		w := get("/client/" + name)
 		etag := w.Header().Get("ETag")
 		if w.Code != http.StatusOK || w.Body.String() != string(want) || w.Header().Get("Content-Type") != "text/javascript; charset=utf-8" || etag == "" {
-			t.Errorf("%s: %d %v", name, w.Code, w.Header())
+			t.Errorf("%s: got %d %v", name, w.Code, w.Header())
 		}
 		if again := get("/client/"+name, "If-None-Match", etag); again.Code != http.StatusNotModified {
 			t.Errorf("%s again: %d", name, again.Code)

@@ -91,7 +91,7 @@ routes:
 
 	revoke := exec.Command(filepath.Join(scratch, "wsauth"), "revoke", "--user=ada", "--admin-socket", filepath.Join(dataOf(server), "admin.sock"))
 	if out, err := revoke.CombinedOutput(); err != nil || !strings.Contains(string(out), "one session and one open socket ended") {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatalf("got %v: %s", err, out)
 	}
 	until[bool](page, `states.includes("loggedout")`)
 	heard := run[[]string](page, "heard")

@@ -268,7 +268,7 @@ func TestServeAPIPageWithCookiesToo(t *testing.T) {
 	}
 	var claims struct{ SID string }
 	if err := json.Unmarshal(payload, &claims); err != nil || claims.SID == "" {
-		t.Fatalf("%s: %v", payload, err)
+		t.Fatalf("%s: got %v", payload, err)
 	}
 	if got := page.text("#session .result"); !strings.Contains(got, claims.SID) {
 		t.Errorf("the session is not %s of the bearer token, but %q", claims.SID, got)

@@ -45,11 +45,11 @@ func TestConnectEscapesForATerminal(t *testing.T) {
 	shown := make([]byte, 100)
 	n, err := master.Read(shown)
 	if err != nil || string(shown[:n]) != `\u001b[31mhello\u0007`+"\r\n" {
-		t.Errorf("%q, %v", shown[:n], err)
+		t.Errorf("got %q, %v", shown[:n], err)
 	}
 	piped, err := exec.CommandContext(ctx, "wsauth", "connect", server.URL).Output()
 	if err != nil || string(piped) != "\x1b[31mhello\x07\n" {
-		t.Errorf("%q, %v", piped, err)
+		t.Errorf("got %q, %v, want %q", piped, err, "\x1b[31mhello\x07\n")
 	}
 }
 
@@ -78,7 +78,7 @@ func TestConnectOverTLS(t *testing.T) {
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		if err := cmd.Run(); (err == nil) != c.good || !strings.Contains(stderr.String(), c.want) {
-			t.Errorf("%s: %v, %s", c.flag, err, &stderr)
+			t.Errorf("%s: got %v, %s, want success: %v", c.flag, err, &stderr, c.good)
 		}
 	}
 }

@@ -206,7 +206,7 @@ func TestSignalsEndWhatWaitsForATerminal(t *testing.T) {
 					defer func() {
 						rest, err := io.ReadAll(prompts)
 						if err != nil || !strings.Contains(string(rest), "wsauth: interrupted\n") {
-							t.Errorf("%q, %v", rest, err)
+							t.Errorf("got %q, %v", rest, err)
 						}
 					}()
 					w.stderr.WriteString("wsauth: interrupted\n") // wantEnd reads it here; the deferred check has read the pipe

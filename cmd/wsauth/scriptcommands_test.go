@@ -147,7 +147,7 @@ func metrics(ts *testscript.TestScript, absent bool, args []string) {
 	text, err := io.ReadAll(resp.Body)
 	ts.Check(err)
 	if resp.StatusCode != http.StatusOK || strings.Contains(string(text), args[0]) == absent {
-		ts.Fatalf("%s: %s", resp.Status, text)
+		ts.Fatalf("%s: got %s", resp.Status, text)
 	}
 }
 

@@ -26,7 +26,7 @@ func TestListsEscapeControlSequences(t *testing.T) {
 			t.Fatal(err)
 		}
 		if text := b.String(); strings.ContainsAny(text, "\x1b\x07\r\u202e\u009b") || strings.Count(text, `\u001b]0;x`) < 11 {
-			t.Errorf("%q", text)
+			t.Errorf("got %q", text)
 		}
 		lines := strings.Count(b.String(), "\n")
 		if want := map[bool]int{false: 4, true: 5}[asJSON]; lines != want {
@@ -37,11 +37,11 @@ func TestListsEscapeControlSequences(t *testing.T) {
 		}
 		var read []map[string]any
 		if err := json.Unmarshal([]byte(b.String()), &read); err != nil || len(read) != 3 || read[0]["sub"] != name || read[2]["route"] != name {
-			t.Errorf("%v, %v", read, err)
+			t.Errorf("got %v, %v", read, err)
 		}
 	}
 	if done := inWords(adminapi.Revoked{Target: "user", ID: name, Before: name}); strings.ContainsAny(done, "\x1b\x07\r\n\u202e") || !strings.Contains(done, `a\u001b]0;x`) {
-		t.Errorf("%q", done)
+		t.Errorf("got %q", done)
 	}
 }
 
@@ -64,7 +64,7 @@ func TestConfirm(t *testing.T) {
 		var out strings.Builder
 		err := confirm(t.Context(), strings.NewReader(answer), &out, "This ends all.")
 		if (err == nil) != ok || !strings.HasPrefix(out.String(), "This ends all.\nType everything") {
-			t.Errorf("%q: %v, %q", answer, err, out.String())
+			t.Errorf("%q: got %v, %q, want success: %v", answer, err, out.String(), ok)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -106,7 +106,7 @@ func TestSocketOfTheServer(t *testing.T) {
 	}
 	for _, at := range []serverAt{{AdminSocket: "off"}, {Config: file("admin: {socket: off}")}} {
 		if got, err := at.socket(); err == nil || !strings.Contains(err.Error(), "is off") {
-			t.Errorf("%v: %q, %v", at, got, err)
+			t.Errorf("%v: got %q, %v, want an error with %q", at, got, err, "is off")
 		}
 	}
 	if got, err := (&serverAt{Config: filepath.Join(dir, "none")}).socket(); err == nil || !strings.Contains(err.Error(), "no such file") {

@@ -80,14 +80,14 @@ func TestNotify(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := m.told(t, "RELOADING=1"); !strings.Contains(got, "\nMONOTONIC_USEC=") {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 	m.told(t, "READY=1")
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	if got := m.told(t, "STOPPING=1"); !strings.Contains(got, "\nEXTEND_TIMEOUT_USEC=45000000") {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
@@ -120,7 +120,7 @@ func TestSocketActivation(t *testing.T) {
 	}
 	log := bufio.NewScanner(stderr)
 	if !log.Scan() || !strings.HasPrefix(log.Text(), "Listening on ") {
-		t.Fatalf("%q", log.Text())
+		t.Fatalf("got %q", log.Text())
 	}
 	lines := make(chan string, 1)
 	go func() {

@@ -128,12 +128,12 @@ func TestVerifyByConfiguration(t *testing.T) {
 	for _, raw := range []string{integer, untyped} {
 		cmd := tokenVerifyCmd{tokenText{raw}, tokenRules{Data: filepath.Join(dir, "data")}, "access"}
 		if err := cmd.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "--config") {
-			t.Errorf("%v", err)
+			t.Errorf("got %v, want an error with %q", err, "--config")
 		}
 	}
 	// Keys given by flags have their own rules.
 	cmd := tokenVerifyCmd{tokenText{integer}, tokenRules{Keys: filepath.Join(dir, "data/keys"), Config: filepath.Join(dir, "none.yaml")}, "access"}
 	if err := cmd.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "integer_subjects") {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want an error with %q", err, "integer_subjects")
 	}
 }

@@ -34,7 +34,7 @@ func TestDocument(t *testing.T) {
 func TestPage(t *testing.T) {
 	answer := start(t, "required", true).Call(t, "GET", "/", "")
 	if answer.Status != http.StatusOK || answer.Header.Get("Content-Type") != "text/html; charset=utf-8" {
-		t.Errorf("%d %v", answer.Status, answer.Header)
+		t.Errorf("got %d %v", answer.Status, answer.Header)
 	}
 	for _, part := range []string{">Send</button>", `<ul id="messages">`, "${location.host}/ws?csrf_token="} {
 		if !strings.Contains(answer.Body, part) {
@@ -64,7 +64,7 @@ func TestHTTP(t *testing.T) {
 	} {
 		answer := server.Call(t, tt.method, tt.path, "")
 		if answer.Status != tt.status || answer.Body != tt.body || answer.Header.Get("Allow") != tt.allow {
-			t.Errorf("%s %s: %d %s %v", tt.method, tt.path, answer.Status, answer.Body, answer.Header)
+			t.Errorf("%s %s: got %d %s %v", tt.method, tt.path, answer.Status, answer.Body, answer.Header)
 		}
 		if len(answer.Header["Set-Cookie"]) > 0 {
 			t.Errorf("%s %s sets cookies", tt.method, tt.path)
@@ -78,7 +78,7 @@ func getCookie(t *testing.T, server *seedtest.Server, names ...string) map[strin
 	t.Helper()
 	answer := server.Call(t, "GET", "/get-cookie", "")
 	if answer.Status != http.StatusOK || answer.Body != `{"msg":"Successfully login"}` || answer.Header.Get("Cache-Control") != "no-store" {
-		t.Fatalf("%d %s %v", answer.Status, answer.Body, answer.Header)
+		t.Fatalf("got %d %s %v", answer.Status, answer.Body, answer.Header)
 	}
 	field := regexp.MustCompile(`^([a-z_]+)=([^;]+); Path=/(; HttpOnly)?; SameSite=Lax$`)
 	var got []string
@@ -276,7 +276,7 @@ func TestNoOriginWithoutCSRF(t *testing.T) {
 	token := seedtest.NewDraft(seedtest.Fresh).Token(t)
 	got := server.Dial(t, "/ws?csrf_token=", cookie("required", token))
 	if got.Status != http.StatusForbidden || !strings.Contains(got.Body, `"reason":"origin_not_allowed"`) {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v", got)
 	}
 	_, payload := seedtest.Parts(t, token)
 	seedtest.CheckLogin(t, server.Dial(t, "/ws?csrf_token=", cookie("required", token), "Origin: "+server.URL), payload)

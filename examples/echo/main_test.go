@@ -64,7 +64,7 @@ func TestEcho(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, message, err := conn.Read(ctx); err != nil || string(message) != "ada: hello" {
-				t.Errorf("%q, %v", message, err)
+				t.Errorf("got %q, %v, want %q", message, err, "ada: hello")
 			}
 			if err := leave(ctx, conn); err != nil {
 				t.Fatal(err)

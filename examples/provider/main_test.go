@@ -94,7 +94,7 @@ func do(t *testing.T, method, url string) string {
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %d %s, %v", url, response.StatusCode, body, err)
+		t.Fatalf("%s: got %d %s, %v, want %v", url, response.StatusCode, body, err, http.StatusOK)
 	}
 	return string(body)
 }

@@ -31,7 +31,7 @@ func login(t *testing.T, server *seedtest.Server) (access, refresh string) {
 		Refresh string `json:"refresh_token"`
 	}
 	if err := json.Unmarshal([]byte(answer.Body), &tokens); err != nil || answer.Status != http.StatusOK {
-		t.Fatalf("%d %s: %v", answer.Status, answer.Body, err)
+		t.Fatalf("got %d %s: %v, want %v", answer.Status, answer.Body, err, http.StatusOK)
 	}
 	if want := `{"access_token":"` + tokens.Access + `","refresh_token":"` + tokens.Refresh + `"}`; answer.Body != want {
 		t.Errorf("body %s, want %s", answer.Body, want)
@@ -50,7 +50,7 @@ func TestDocument(t *testing.T) {
 func TestPage(t *testing.T) {
 	answer := start(t, "required").Call(t, "GET", "/", "")
 	if answer.Status != http.StatusOK || answer.Header.Get("Content-Type") != "text/html; charset=utf-8" {
-		t.Errorf("%d %v", answer.Status, answer.Header)
+		t.Errorf("got %d %v", answer.Status, answer.Header)
 	}
 	for _, part := range []string{`<textarea id="token"`, ">Send</button>", `<ul id="messages">`, "${location.host}/ws?token="} {
 		if !strings.Contains(answer.Body, part) {
@@ -123,7 +123,7 @@ func TestHTTP(t *testing.T) {
 	}
 	for _, field := range []string{"X-None: ", jsonType, "Content-Type: application/json; charset=utf-8", "Content-Type: application/vnd.api+json"} {
 		if answer := server.Call(t, "POST", "/login", good, field); answer.Status != http.StatusOK {
-			t.Errorf("%q: %d %s", field, answer.Status, answer.Body)
+			t.Errorf("%q: got %d %s, want %v", field, answer.Status, answer.Body, http.StatusOK)
 		}
 	}
 }

@@ -75,7 +75,7 @@ func (c client) get(path, token, body string) any {
 	c.t.Helper()
 	status, value := c.post(path, token, body)
 	if status != http.StatusOK {
-		c.t.Fatalf("%s: %d", path, status)
+		c.t.Fatalf("%s: got %d, want %v", path, status, http.StatusOK)
 	}
 	return value
 }
@@ -104,7 +104,7 @@ func (c client) wantEcho(conn *websocket.Conn) {
 		c.t.Fatal(err)
 	}
 	if _, message, err := conn.Read(c.ctx); err != nil || string(message) != "hello" {
-		c.t.Fatalf("%q, %v", message, err)
+		c.t.Fatalf("got %q, %v, want %q", message, err, "hello")
 	}
 }
 
@@ -181,6 +181,6 @@ func TestPage(t *testing.T) {
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil || response.StatusCode != http.StatusOK || string(text) != page || !strings.HasPrefix(response.Header.Get("Content-Type"), "text/html") {
-		t.Errorf("%s, %v", response.Status, err)
+		t.Errorf("got %s, %v", response.Status, err)
 	}
 }

@@ -13,7 +13,7 @@ func TestParseCheck(t *testing.T) {
 	}
 	for _, name := range []string{"", "none", "Required"} {
 		if _, err := ParseCheck(name); err == nil || !strings.Contains(err.Error(), "-check") {
-			t.Errorf("%q: %v", name, err)
+			t.Errorf("%q: got %v, want an error with %q", name, err, "-check")
 		}
 	}
 }

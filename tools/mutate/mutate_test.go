@@ -89,7 +89,7 @@ func TestForce(t *testing.T) {
 	for i, c := range chosen {
 		v := j.judge(c, i+1)
 		if got = append(got, fmt.Sprint(v.outcome, " ", v.change)); v.outcome == timedOut && v.by != "TestForce" {
-			t.Errorf("%s", v)
+			t.Errorf("got %s", v)
 		}
 	}
 	slices.Sort(got)
@@ -142,7 +142,7 @@ func TestVerdicts(t *testing.T) {
 	}
 	got, err := readVerdicts(name)
 	if err != nil || !maps.Equal(got, want) {
-		t.Fatalf("%v, %v", got, err)
+		t.Fatalf("got %v, %v, want %v", got, err, want)
 	}
 	for _, again := range []bool{false, true} {
 		for _, row := range []struct {

@@ -78,7 +78,7 @@ func CheckDocument(t *testing.T, routes web.Routes, openapi []byte) {
 	for path, status := range map[string]int{"/assets/docs.js": 200, "/assets/docs.css": 200, "/assets/none.js": 404, "/assets/..%2fpages.go": 404} {
 		answer := server.Call(t, "GET", path, "")
 		if answer.Status != status || strings.Contains(docs.Body, `"`+path+`"`) != (status == http.StatusOK) {
-			t.Errorf("%s: %d %v", path, answer.Status, answer.Header)
+			t.Errorf("%s: got %d %v", path, answer.Status, answer.Header)
 		}
 	}
 }
