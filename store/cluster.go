@@ -24,6 +24,7 @@ const (
 	maxNodeData    = 4 << 10
 	maxKey         = 320 // a kind and an ID
 	maxRecordName  = 64
+	maxCount       = 1<<31 - 1
 	MaxRecordValue = 64 << 10 // of [Record.Value]
 )
 
@@ -31,17 +32,19 @@ const (
 type Node struct {
 	ID      string    // unique, 1 to 64 bytes
 	Data    []byte    // for the other nodes, at most 4 KiB; the store does not interpret it
-	Started time.Time // when KeepNode first stored it; set by the store
-	Until   time.Time // when its lease ends; set by the store
+	Started time.Time // when KeepNode first stored it, by the store's clock
+	Until   time.Time // when its lease ends; ignored by KeepNode
 }
 
 // Nodes stores which nodes are alive.
 type Nodes interface {
 	// KeepNode stores a node and its Data, with a lease that ends after ttl
-	// unless it is extended by another call. ttl is 1 ms to 1 hour. If the
-	// lease of the node has ended in the meantime, KeepNode returns
-	// [ErrNotFound] and stores nothing: what the node had, such as its counts,
-	// may have been dropped, and the process must go on as a new node.
+	// unless it is extended by another call, and returns the node. ttl is 1 ms
+	// to 1 hour. Pass a new node without Started, and afterwards the Started
+	// that KeepNode returned. If Started is set and the lease of the node has
+	// ended in the meantime, KeepNode returns [ErrNotFound] and stores nothing:
+	// what the node had, such as its counts, may have been dropped, and the
+	// process must go on as a new node.
 	KeepNode(ctx context.Context, n Node, ttl time.Duration) (Node, error)
 
 	// DropNode ends the lease of a node and drops its counts. It is not an
@@ -95,9 +98,10 @@ type Counters interface {
 // buckets that all nodes share.
 type Buckets interface {
 	// Take takes a token from the bucket of a key, 1 to 320 bytes. The bucket
-	// holds up to burst tokens, is full at first, and gets one every interval.
-	// If it is empty, Take changes nothing and returns how long it takes until
-	// it has a token. Otherwise it returns 0.
+	// holds up to burst tokens, is full at first, and gets one every interval,
+	// which is at least 1 ms. It must be full again within 30 days. If it is
+	// empty, Take changes nothing and returns how long it takes until it has a
+	// token. Otherwise it returns 0.
 	Take(ctx context.Context, key string, interval time.Duration, burst int) (wait time.Duration, err error)
 
 	// Refill makes the bucket of a key full.

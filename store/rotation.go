@@ -121,7 +121,7 @@ func (s Session) Present(p Presentation, now time.Time) (Session, error) {
 // since each rotation is stored before its token is signed. The token is then
 // the newest that is known, and not a stolen one.
 func (s Session) adopt(token string, generation uint64) Session {
-	if generation > s.Generation {
+	if generation > s.Generation && generation < maxGeneration && token != "" && len(token) <= maxID {
 		s.Previous, s.Current, s.Key, s.Generation = "", token, KeyHash{}, generation
 	}
 	return s

@@ -23,9 +23,10 @@ type Sessions interface {
 	// Clock dates the sessions.
 	Clock
 
-	// BeginSession adds a session. It returns [ErrInvalid] if the ID is taken,
-	// if a name is missing or too long, or if a time is missing (except
-	// Rotated) or after the year 9999. It returns [ErrFull] if the store is
+	// BeginSession adds a session. It returns [ErrInvalid] if the subject has a
+	// session with this ID, if a name is missing or too long, or if a time is
+	// missing (except Rotated) or after the year 9999. A store may also refuse
+	// the ID of another subject's session. It returns [ErrFull] if the store is
 	// full or the subject has MaxSubjectSessions sessions. An expired session
 	// is not stored; this is not an error. After BeginSession has returned nil,
 	// the session is as durable as the store can make it. The same applies to

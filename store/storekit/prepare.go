@@ -47,6 +47,42 @@ func Prepare(now time.Time, revocations []store.Revocation) ([]store.Revocation,
 	return prepared, nil
 }
 
+// An EventName identifies an event in a log. A log has at most one event with a
+// given kind and ID. An EventName is comparable.
+type EventName struct{ Kind, ID string }
+
+// EventNameOf returns the name of e.
+func EventNameOf(e store.Event) EventName { return EventName{e.Kind, e.ID} }
+
+// PrepareEvents is the first step of [store.Log.Publish]. It makes events
+// canonical, and drops those that have expired at the time now and those that a
+// later one in the list replaces. It returns [store.ErrInvalid] if an event is
+// invalid or if there are more than [store.MaxPage].
+func PrepareEvents(now time.Time, events []store.Event) ([]store.Event, error) {
+	if len(events) > store.MaxPage {
+		return nil, fmt.Errorf("%w: %d events at once", store.ErrInvalid, len(events))
+	}
+	prepared := make([]store.Event, 0, len(events))
+	last := make(map[EventName]int, len(events))
+	for _, e := range events {
+		e, err := e.Canonical()
+		if err != nil {
+			return nil, err
+		}
+		if !e.Expired(now) {
+			prepared = append(prepared, e)
+			last[EventNameOf(e)] = len(prepared)
+		}
+	}
+	kept := prepared[:0]
+	for i, e := range prepared {
+		if last[EventNameOf(e)] == i+1 {
+			kept = append(kept, e)
+		}
+	}
+	return kept, nil
+}
+
 // Uncovered is the second step of [store.Revocations.Revoke]. It removes each
 // prepared revocation that is covered by a revocation of [store.TargetAll],
 // either one among them or held. held is that of the log, or the zero
