@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -15,36 +16,53 @@ import (
 // nameOfAll is the name of the revocation of [store.TargetAll].
 var nameOfAll = storekit.Name{Target: store.TargetAll}
 
-// revocations implements [store.Revocations].
-type revocations struct {
-	epoch string
-	limit int
+// log implements [store.Log].
+type log struct {
+	epoch      string
+	limit      int // of revocations
+	eventLimit int
 
 	mu      sync.Mutex
-	last    uint64                             // sequence number of the newest entry
-	current expiringMap[storekit.Name, logged] // removed when obsolete
-	// Sorted by sequence number; includes replaced and removed entries.
-	log  []logged
-	more chan struct{} // closed and replaced when the log grows
+	last    uint64                                 // sequence number of the newest entry
+	current expiringMap[storekit.Name, revocation] // removed when obsolete
+	events  expiringMap[storekit.EventName, event] // removed when expired
+	entries []entry                                // sorted; includes replaced and removed ones
+	more    chan struct{}                          // closed and replaced when the log grows
 }
 
-// logged is an entry of the log: a revocation and its sequence number.
-type logged struct {
-	revocation store.Revocation
-	sequence   uint64
+// A revocation is one in the log, with its sequence number.
+type revocation struct {
+	store.Revocation
+	sequence uint64
 }
 
-func newRevocations(limit int) revocations {
-	return revocations{
-		epoch:   rand.Text(),
-		limit:   limit,
-		current: newExpiringMap[storekit.Name, logged](),
-		more:    make(chan struct{}),
+// An event is one in the log, with its sequence number.
+type event struct {
+	store.Event
+	sequence uint64
+}
+
+// An entry names a revocation, or an event if isEvent is set.
+type entry struct {
+	sequence uint64
+	name     storekit.Name
+	isEvent  bool
+	event    storekit.EventName
+}
+
+func newLog(limits store.Limits) log {
+	return log{
+		epoch:      rand.Text(),
+		limit:      limits.Revocations,
+		eventLimit: limits.Events,
+		current:    newExpiringMap[storekit.Name, revocation](),
+		events:     newExpiringMap[storekit.EventName, event](),
+		more:       make(chan struct{}),
 	}
 }
 
 // Revoke implements [store.Revocations].
-func (l *revocations) Revoke(ctx context.Context, revocations ...store.Revocation) error {
+func (l *log) Revoke(ctx context.Context, revocations ...store.Revocation) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -72,41 +90,79 @@ func (l *revocations) Revoke(ctx context.Context, revocations ...store.Revocatio
 			l.dropCovered()
 		}
 	}
+	l.wake(before)
+	return nil
+}
+
+// Publish implements [store.Log].
+func (l *log) Publish(ctx context.Context, events ...store.Event) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	now := time.Now()
+	prepared, err := storekit.PrepareEvents(now, events)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sweep(now)
+	added := 0
+	for _, e := range prepared {
+		if _, ok := l.events.get(storekit.EventNameOf(e)); !ok {
+			added++
+		}
+	}
+	if l.events.len()+added > l.eventLimit && added > 0 {
+		return store.ErrFull
+	}
+	before := l.last
+	for _, e := range prepared {
+		e.Data = bytes.Clone(e.Data)
+		l.last++
+		l.events.put(storekit.EventNameOf(e), event{e, l.last}, e.Expires)
+		l.entries = append(l.entries, entry{sequence: l.last, isEvent: true, event: storekit.EventNameOf(e)})
+	}
+	l.wake(before)
+	return nil
+}
+
+// wake wakes the readers if the log has grown since its last sequence number
+// was before.
+func (l *log) wake(before uint64) {
 	if l.last > before {
 		close(l.more)
 		l.more = make(chan struct{})
 	}
-	return nil
 }
 
 // all returns the revocation of [store.TargetAll], or the zero Revocation.
-func (l *revocations) all() store.Revocation {
-	entry, _ := l.current.get(nameOfAll)
-	return entry.revocation
+func (l *log) all() store.Revocation {
+	all, _ := l.current.get(nameOfAll)
+	return all.Revocation
 }
 
-// counted returns the number of entries that count towards the limit. The
+// counted returns the number of revocations that count towards the limit. The
 // revocation of [store.TargetAll] does not, because a full log must accept it.
-func (l *revocations) counted() int {
+func (l *log) counted() int {
 	if l.all().Target == store.TargetAll {
 		return l.current.len() - 1
 	}
 	return l.current.len()
 }
 
-// dropCovered removes the entries that the revocation of [store.TargetAll]
-// covers.
-func (l *revocations) dropCovered() {
+// dropCovered removes the revocations that the one of [store.TargetAll] covers.
+func (l *log) dropCovered() {
 	all := l.all()
-	for name, entry := range l.current.items {
-		if name != nameOfAll && all.Covers(entry.value.revocation) {
+	for name, item := range l.current.items {
+		if name != nameOfAll && all.Covers(item.value.Revocation) {
 			l.current.remove(name)
 		}
 	}
 }
 
 // RevocationUsage implements [store.UsageReporter].
-func (l *revocations) RevocationUsage(ctx context.Context) (store.Usage, error) {
+func (l *log) RevocationUsage(ctx context.Context) (store.Usage, error) {
 	if err := ctx.Err(); err != nil {
 		return store.Usage{}, err
 	}
@@ -117,21 +173,20 @@ func (l *revocations) RevocationUsage(ctx context.Context) (store.Usage, error) 
 }
 
 // put appends r to the log, unless it changes nothing.
-func (l *revocations) put(r store.Revocation) {
+func (l *log) put(r store.Revocation) {
 	name := storekit.NameOf(r)
 	if old, ok := l.current.get(name); ok {
-		if r = r.Merge(old.revocation); r == old.revocation {
+		if r = r.Merge(old.Revocation); r == old.Revocation {
 			return
 		}
 	}
 	l.last++
-	entry := logged{r, l.last}
-	l.current.put(name, entry, r.Expires.Add(store.ClockSlack))
-	l.log = append(l.log, entry)
+	l.current.put(name, revocation{r, l.last}, r.Expires.Add(store.ClockSlack))
+	l.entries = append(l.entries, entry{sequence: l.last, name: name})
 }
 
 // Read implements [store.Revocations].
-func (l *revocations) Read(ctx context.Context, after store.Cursor) (store.Page, error) {
+func (l *log) Read(ctx context.Context, after store.Cursor) (store.Page, error) {
 	if err := ctx.Err(); err != nil {
 		return store.Page{}, err
 	}
@@ -141,17 +196,24 @@ func (l *revocations) Read(ctx context.Context, after store.Cursor) (store.Page,
 		return store.Page{}, err
 	}
 	now := time.Now()
+	l.sweep(now)
 	page := store.Page{Next: store.Cursor{Epoch: l.epoch, Sequence: after.Sequence}, Now: now, Known: now}
-	first, _ := slices.BinarySearchFunc(l.log, after.Sequence+1, func(e logged, s uint64) int {
+	first, _ := slices.BinarySearchFunc(l.entries, after.Sequence+1, func(e entry, s uint64) int {
 		return cmp.Compare(e.sequence, s)
 	})
-	for _, e := range l.log[first:] {
-		if len(page.Revocations) == store.MaxPage {
+	for _, e := range l.entries[first:] {
+		if len(page.Revocations)+len(page.Events) == store.MaxPage {
 			return page, nil
 		}
 		page.Next.Sequence = e.sequence
-		if l.isCurrent(e) && !e.revocation.Obsolete(now) {
-			page.Revocations = append(page.Revocations, e.revocation)
+		switch {
+		case !l.isCurrent(e):
+		case e.isEvent:
+			event, _ := l.events.get(e.event)
+			page.Events = append(page.Events, event.Event)
+		default:
+			r, _ := l.current.get(e.name)
+			page.Revocations = append(page.Revocations, r.Revocation)
 		}
 	}
 	page.Next.Sequence, page.End = l.last, true
@@ -159,7 +221,7 @@ func (l *revocations) Read(ctx context.Context, after store.Cursor) (store.Page,
 }
 
 // Wait implements [store.Revocations].
-func (l *revocations) Wait(ctx context.Context, after store.Cursor) error {
+func (l *log) Wait(ctx context.Context, after store.Cursor) error {
 	for {
 		l.mu.Lock()
 		err, last, more := l.check(after), l.last, l.more
@@ -179,7 +241,7 @@ func (l *revocations) Wait(ctx context.Context, after store.Cursor) error {
 
 // check returns ErrCursor if c is not a position in the log. l.mu must be
 // held.
-func (l *revocations) check(c store.Cursor) error {
+func (l *log) check(c store.Cursor) error {
 	if c != (store.Cursor{}) && (c.Epoch != l.epoch || c.Sequence > l.last) {
 		return store.ErrCursor
 	}
@@ -187,16 +249,21 @@ func (l *revocations) check(c store.Cursor) error {
 }
 
 // isCurrent reports whether e has been neither replaced nor removed.
-func (l *revocations) isCurrent(e logged) bool {
-	current, _ := l.current.get(storekit.NameOf(e.revocation))
+func (l *log) isCurrent(e entry) bool {
+	if e.isEvent {
+		current, _ := l.events.get(e.event)
+		return current.sequence == e.sequence
+	}
+	current, _ := l.current.get(e.name)
 	return current.sequence == e.sequence
 }
 
-// sweep removes obsolete entries. It compacts the log when more than half of it
-// consists of replaced or removed entries.
-func (l *revocations) sweep(now time.Time) {
+// sweep removes obsolete revocations and expired events. It compacts the log
+// when more than half of it consists of replaced or removed entries.
+func (l *log) sweep(now time.Time) {
 	l.current.sweep(now)
-	if len(l.log) > 2*l.current.len()+store.MaxPage {
-		l.log = slices.DeleteFunc(l.log, func(e logged) bool { return !l.isCurrent(e) })
+	l.events.sweep(now)
+	if len(l.entries) > 2*(l.current.len()+l.events.len())+store.MaxPage {
+		l.entries = slices.DeleteFunc(l.entries, func(e entry) bool { return !l.isCurrent(e) })
 	}
 }

@@ -56,7 +56,7 @@ func TestMemoryForgetsObsoleteEntries(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		entries := int(store.ClockSlack/time.Minute) + 2
-		if got := len(log.log); got > 2*entries+store.MaxPage+2 {
+		if got := len(log.entries); got > 2*entries+store.MaxPage+2 {
 			t.Errorf("%d entries in the log of %d", got, log.current.len())
 		}
 		if log.current.len() > entries || len(log.current.order) != log.current.len() {

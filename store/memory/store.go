@@ -1,7 +1,8 @@
 // Package memory implements package store in memory, within one process. It
 // loses everything when the process ends. Use it in tests, or where it is
 // acceptable that after a restart all users must log in again and revoked
-// tokens are valid until they expire.
+// tokens are valid until they expire. In tests, it also serves several nodes
+// within the process: one [Store] is the [store.Cluster] of all of them.
 package memory
 
 import (
@@ -12,16 +13,19 @@ import (
 	"wsauth/store/storekit"
 )
 
-// A Store is a [store.Store] in memory. It is safe for concurrent use. Create
+// A Store is a [store.Cluster] in memory. It is safe for concurrent use. Create
 // it with [New].
 type Store struct {
-	revocations
+	log
 	tickets
 	sessions
+	nodes
+	buckets
+	records
 }
 
 var (
-	_ store.Store         = (*Store)(nil)
+	_ store.Cluster       = (*Store)(nil)
 	_ store.UsageReporter = (*Store)(nil)
 )
 
@@ -29,9 +33,12 @@ var (
 func New(limits store.Limits) *Store {
 	limits = storekit.Defaults(limits)
 	return &Store{
-		revocations: newRevocations(limits.Revocations),
-		tickets:     newTickets(limits.Tickets),
-		sessions:    newSessions(limits.Sessions),
+		log:      newLog(limits),
+		tickets:  newTickets(limits.Tickets),
+		sessions: newSessions(limits.Sessions),
+		nodes:    newNodes(),
+		buckets:  newBuckets(),
+		records:  newRecords(),
 	}
 }
 
