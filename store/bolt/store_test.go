@@ -55,9 +55,7 @@ func TestStoreKeepsTheContract(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			t.Run("revocations", func(t *testing.T) { storetest.Revocations(t, config) })
-			t.Run("tickets", func(t *testing.T) { storetest.Tickets(t, config) })
-			t.Run("sessions", func(t *testing.T) { storetest.Sessions(t, config) })
+			storetest.Store(t, config)
 		})
 	}
 }

@@ -18,17 +18,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // in real time.
 func TestMemoryKeepsTheContract(t *testing.T) {
 	for name, run := range map[string]func(*testing.T, func(*testing.T)){"bubble": synctest.Test, "real time": nil} {
-		config := storetest.Config[store.Store]{
-			Open: func(*testing.T) store.Store { return memory.New(store.Limits{}) },
-			OpenSmall: func(*testing.T) store.Store {
-				return memory.New(store.Limits{Revocations: 3, Tickets: 3, Sessions: 3})
-			},
-			Run: run,
-		}
 		t.Run(name, func(t *testing.T) {
-			t.Run("revocations", func(t *testing.T) { storetest.Revocations(t, config) })
-			t.Run("tickets", func(t *testing.T) { storetest.Tickets(t, config) })
-			t.Run("sessions", func(t *testing.T) { storetest.Sessions(t, config) })
+			storetest.Cluster(t, storetest.Config[store.Cluster]{
+				Open: func(*testing.T) store.Cluster { return memory.New(store.Limits{}) },
+				OpenSmall: func(*testing.T) store.Cluster {
+					return memory.New(store.Limits{Revocations: 3, Tickets: 3, Sessions: 3, Events: 3})
+				},
+				Run: run,
+			})
 		})
 	}
 }

@@ -23,7 +23,7 @@ type Config[S any] struct {
 	Join func(t *testing.T, s S) S
 
 	// Run runs the body of a test. If it is [testing/synctest.Test], the suite
-	// also tests expiry. Leave it nil for a store with a clock of its own.
+	// also tests long times. Leave it nil for a store with a clock of its own.
 	Run func(t *testing.T, body func(*testing.T))
 }
 

@@ -55,10 +55,10 @@ func testCovered(t *testing.T, log store.Revocations) {
 	}
 	everything := store.Revocation{Target: store.TargetAll, Before: now, Expires: expires}
 
-	revoke(t, log, session(old), subject(now), revokeToken("t"), session("foreign"), session(young))
-	revoke(t, log, everything, session(old))
-	next := wantAfter(t, log, store.Cursor{}, revokeToken("t"), session("foreign"), session(young), everything)
-	revoke(t, log, session(old), subject(now), everything)
+	revoke(t, log, session(old), subject(now), older(old, 7), revokeToken("t"), session("foreign"), session(young), older(young, 7))
+	revoke(t, log, everything, session(old), older(old, 8))
+	next := wantAfter(t, log, store.Cursor{}, revokeToken("t"), session("foreign"), session(young), older(young, 7), everything)
+	revoke(t, log, session(old), subject(now), older(old, 9), everything)
 	wantAfter(t, log, next)
 
 	longer := session(old)
@@ -69,7 +69,7 @@ func testCovered(t *testing.T, log store.Revocations) {
 	everything.Before, everything.Expires = later.Before, longer.Expires
 	revoke(t, log, everything)
 	wantAfter(t, log, next, everything)
-	wantAfter(t, log, store.Cursor{}, revokeToken("t"), session("foreign"), session(young), everything)
+	wantAfter(t, log, store.Cursor{}, revokeToken("t"), session("foreign"), session(young), older(young, 7), everything)
 }
 
 // testFull tests that a full log refuses new revocations as a whole, but
@@ -142,6 +142,37 @@ func testIdempotence(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, store.Cursor{}, revokeToken("a"), want)
 }
 
+// older returns a revocation of the tokens of a session that are of a lower
+// generation.
+func older(sid string, generation uint64) store.Revocation {
+	return store.Revocation{Target: store.TargetOlder, ID: sid, Generation: generation, Expires: expires}
+}
+
+// testOlder tests that a log keeps the highest generation of each session, and
+// apart from a revocation of the session itself.
+func testOlder(t *testing.T, log store.Revocations) {
+	const highest = 1<<53 - 1
+	session := store.Revocation{Target: store.TargetSession, ID: "a", Expires: expires}
+	revoke(t, log, older("a", 5), older("b", highest), older("a", 4))
+	next := wantAfter(t, log, store.Cursor{}, older("a", 5), older("b", highest))
+	revoke(t, log, older("a", 5), older("b", 1))
+	revoke(t, log, older("a", 1))
+	wantAfter(t, log, next)
+
+	longer := older("a", 3)
+	longer.Expires = expires.Add(time.Hour)
+	revoke(t, log, longer)
+	longer.Generation = 5
+	next = wantAfter(t, log, next, longer)
+	revoke(t, log, older("a", 6))
+	longer.Generation = 6
+	next = wantAfter(t, log, next, longer)
+	wantAfter(t, log, store.Cursor{}, older("b", highest), longer)
+
+	revoke(t, log, session)
+	wantAfter(t, log, next, session)
+}
+
 func testCanonical(t *testing.T, log store.Revocations) {
 	before := time.Date(2100, 1, 2, 3, 4, 5, 6_999_999, time.FixedZone("", 3600))
 	revoke(t, log, store.Revocation{Target: store.TargetAll, Before: before, Expires: before.Add(time.Hour)})
@@ -160,7 +191,10 @@ func testInvalid(t *testing.T, log store.Revocations) {
 		"no Expires": {{Target: store.TargetToken, ID: "a"}, good},
 		"Before":     {good, {Target: store.TargetToken, ID: "a", Before: expires, Expires: expires}},
 		"no Before":  {good, {Target: store.TargetAll, Expires: expires}, good},
+		"Generation": {good, {Target: store.TargetSession, ID: "a", Generation: 1, Expires: expires}},
 		"too many":   tokens("t", store.MaxPage+1),
+
+		"no Generation": {good, {Target: store.TargetOlder, ID: "a", Expires: expires}},
 	} {
 		if err := log.Revoke(t.Context(), bad...); !errors.Is(err, store.ErrInvalid) {
 			t.Errorf("%s: error %v, want ErrInvalid", name, err)
@@ -178,6 +212,29 @@ func testObsolete(t *testing.T, log store.Revocations) {
 	revoke(t, log, gone, expired)
 	revoke(t, log, gone)
 	wantAfter(t, log, store.Cursor{}, expired)
+}
+
+// testSoonObsolete tests that a revocation disappears when it is obsolete, by
+// the store's clock.
+func testSoonObsolete(t *testing.T, log store.Revocations) {
+	soon := revokeToken("soon")
+	soon.Expires = time.Now().Add(50*time.Millisecond - store.ClockSlack)
+	revoke(t, log, soon, revokeToken("later"))
+	for {
+		page, err := log.Read(t.Context(), store.Cursor{})
+		if err != nil {
+			t.Fatalf("Read: %v", err)
+		}
+		if gone := len(page.Revocations) == 1; gone != soon.Obsolete(page.Now) && page.Now.Sub(soon.Expires.Add(store.ClockSlack)).Abs() > time.Millisecond {
+			t.Fatalf("%d revocations at %v, one obsolete at %v", len(page.Revocations), page.Now, soon.Expires.Add(store.ClockSlack))
+		} else if gone {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	next := wantAfter(t, log, store.Cursor{}, revokeToken("later"))
+	revoke(t, log, soon)
+	wantAfter(t, log, next)
 }
 
 // testExpiry tests that a revocation disappears when it is obsolete, and not
@@ -232,7 +289,7 @@ func testCursors(t *testing.T, log store.Revocations) {
 	revoke(t, log, revokeToken("a"))
 	next := wantAfter(t, log, store.Cursor{}, revokeToken("a"))
 	ahead, other, nameless := next, next, next
-	ahead.Sequence++
+	ahead.Sequence += 1 << 32
 	other.Epoch += "x"
 	nameless.Epoch = ""
 	for _, cursor := range []store.Cursor{ahead, other, nameless} {

@@ -10,19 +10,24 @@ import (
 
 // Revocations tests an implementation of [store.Revocations].
 func Revocations[S store.Revocations](t *testing.T, c Config[S]) {
+	on := func(body func(*testing.T, store.Revocations)) func(*testing.T, S) {
+		return func(t *testing.T, s S) { body(t, onAll(c.nodes(t, s))) }
+	}
 	c.each(t, map[string]func(*testing.T, S){
-		"empty":        on[S](testEmpty),
-		"order":        on[S](testOrder),
-		"idempotence":  on[S](testIdempotence),
-		"canonical":    on[S](testCanonical),
-		"invalid":      on[S](testInvalid),
-		"covered":      on[S](testCovered),
-		"obsolete":     on[S](testObsolete),
-		"paging":       on[S](testPaging),
-		"cursors":      on[S](testCursors),
-		"wait":         on[S](testWait),
-		"cancellation": on[S](testCancellation),
-		"concurrency":  on[S](testConcurrency),
+		"empty":        on(testEmpty),
+		"order":        on(testOrder),
+		"idempotence":  on(testIdempotence),
+		"generations":  on(testOlder),
+		"canonical":    on(testCanonical),
+		"invalid":      on(testInvalid),
+		"covered":      on(testCovered),
+		"obsolete":     on(testObsolete),
+		"soon":         on(testSoonObsolete),
+		"paging":       on(testPaging),
+		"cursors":      on(testCursors),
+		"wait":         on(testWait),
+		"cancellation": on(testCancellation),
+		"concurrency":  on(testConcurrency),
 		"another log":  func(t *testing.T, one S) { testAnotherLog(t, one, c.Open(t)) },
 	})
 	if c.OpenSmall != nil {
@@ -31,18 +36,13 @@ func Revocations[S store.Revocations](t *testing.T, c Config[S]) {
 		})
 	}
 	if c.Run != nil {
-		c.each(t, map[string]func(*testing.T, S){"expiry": on[S](testExpiry)})
+		c.each(t, map[string]func(*testing.T, S){"expiry": on(testExpiry)})
 	}
 	if c.Reopen != nil {
 		c.each(t, map[string]func(*testing.T, S){"restart": func(t *testing.T, s S) {
 			testRestart(t, s, func() store.Revocations { return c.Reopen(t, s) })
 		}})
 	}
-}
-
-// on converts a test of the contract to a test for stores of type S.
-func on[S store.Revocations](body func(*testing.T, store.Revocations)) func(*testing.T, S) {
-	return func(t *testing.T, s S) { body(t, s) }
 }
 
 // expires is the expiry of most revocations of the suite, a time that is never
@@ -61,25 +61,35 @@ func revoke(t *testing.T, log store.Revocations, revocations ...store.Revocation
 	}
 }
 
-// readAll reads all revocations after a cursor, page by page, and returns them
-// and the position after them.
-func readAll(t *testing.T, log store.Revocations, after store.Cursor) ([]store.Revocation, store.Cursor) {
+// readPages reads all pages after a cursor.
+func readPages(t *testing.T, log store.Revocations, after store.Cursor) []store.Page {
 	t.Helper()
-	var all []store.Revocation
+	var all []store.Page
 	for {
 		page, err := log.Read(t.Context(), after)
 		if err != nil {
 			t.Fatalf("Read: %v", err)
 		}
-		if len(page.Revocations) > store.MaxPage {
-			t.Fatalf("a page of %d revocations", len(page.Revocations))
+		if n := len(page.Revocations) + len(page.Events); n > store.MaxPage {
+			t.Fatalf("a page of %d entries", n)
 		}
-		all = append(all, page.Revocations...)
-		after = page.Next
-		if len(page.Revocations) < store.MaxPage {
-			return all, after
+		all = append(all, page)
+		if after = page.Next; page.End {
+			return all
 		}
 	}
+}
+
+// readAll reads all revocations after a cursor, and returns them and the
+// position after them.
+func readAll(t *testing.T, log store.Revocations, after store.Cursor) ([]store.Revocation, store.Cursor) {
+	t.Helper()
+	pages := readPages(t, log, after)
+	var all []store.Revocation
+	for _, page := range pages {
+		all = append(all, page.Revocations...)
+	}
+	return all, pages[len(pages)-1].Next
 }
 
 // wantAfter asserts which revocations the log has after a cursor, and returns

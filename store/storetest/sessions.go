@@ -10,40 +10,60 @@ import (
 
 // Sessions tests an implementation of [store.Sessions].
 func Sessions[S store.Sessions](t *testing.T, c Config[S]) {
+	on := func(body func(*testing.T, store.Sessions)) func(*testing.T, S) {
+		return func(t *testing.T, s S) { body(t, onAllSessions(c.nodes(t, s))) }
+	}
+	onNodes := func(body func(*testing.T, []store.Sessions)) func(*testing.T, S) {
+		return func(t *testing.T, s S) {
+			nodes := c.nodes(t, s)
+			body(t, []store.Sessions{nodes[0], nodes[1], nodes[2]})
+		}
+	}
 	c.each(t, map[string]func(*testing.T, S){
-		"begin":            func(t *testing.T, s S) { testSessionBegin(t, s) },
-		"canonical":        func(t *testing.T, s S) { testSessionCanonical(t, s) },
-		"invalid":          func(t *testing.T, s S) { testSessionInvalid(t, s) },
-		"expired":          func(t *testing.T, s S) { testSessionExpired(t, s) },
-		"rotation":         func(t *testing.T, s S) { testSessionRotation(t, s) },
-		"end":              func(t *testing.T, s S) { testSessionEnd(t, s) },
-		"cancellation":     func(t *testing.T, s S) { testSessionCancellation(t, s) },
-		"many":             func(t *testing.T, s S) { testSessionMany(t, s) },
-		"L7 reuse":         func(t *testing.T, s S) { testSessionReuse(t, s) },
-		"L7 no grace":      func(t *testing.T, s S) { testSessionNoGrace(t, s) },
-		"L7 parallel":      func(t *testing.T, s S) { testSessionParallelReuse(t, sessionNodes(c.nodes(t, s))) },
-		"retry":            func(t *testing.T, s S) { testSessionRetry(t, s) },
-		"L7 retry":         func(t *testing.T, s S) { testSessionRetryReuse(t, s) },
-		"present":          func(t *testing.T, s S) { testSessionPresent(t, s) },
-		"present, grace":   func(t *testing.T, s S) { testSessionPresentGrace(t, s) },
-		"L8 grace":         func(t *testing.T, s S) { testSessionGrace(t, s) },
-		"L8 parallel":      func(t *testing.T, s S) { testSessionParallel(t, sessionNodes(c.nodes(t, s))) },
-		"parallel begin":   func(t *testing.T, s S) { testSessionParallelBegin(t, sessionNodes(c.nodes(t, s))) },
-		"parallel changes": func(t *testing.T, s S) { testSessionParallelChanges(t, sessionNodes(c.nodes(t, s))) },
+		"begin":            on(testSessionBegin),
+		"canonical":        on(testSessionCanonical),
+		"invalid":          on(testSessionInvalid),
+		"subject":          on(testSessionSubject),
+		"find":             on(testSessionFind),
+		"parent":           on(testSessionParent),
+		"expired":          on(testSessionExpired),
+		"rotation":         on(testSessionRotation),
+		"generations":      on(testSessionGenerations),
+		"end":              on(testSessionEnd),
+		"cancellation":     on(testSessionCancellation),
+		"many":             on(testSessionMany),
+		"L7 reuse":         on(testSessionReuse),
+		"L7 no grace":      on(testSessionNoGrace),
+		"L7 parallel":      onNodes(testSessionParallelReuse),
+		"retry":            on(testSessionRetry),
+		"L7 retry":         on(testSessionRetryReuse),
+		"present":          on(testSessionPresent),
+		"present, grace":   on(testSessionPresentGrace),
+		"L8 grace":         on(testSessionGrace),
+		"L8 parallel":      onNodes(testSessionParallel),
+		"parallel begin":   onNodes(testSessionParallelBegin),
+		"parallel changes": onNodes(testSessionParallelChanges),
+		"D6 adoption":      on(testSessionAdoption),
+		"D6 no adoption":   on(testSessionNotAdopted),
+		"D6 parallel":      onNodes(testSessionAdoptionParallel),
+		"D10 clock":        func(t *testing.T, s S) { testSessionClock(t, s, onAllSessions(c.nodes(t, s))) },
 	})
 	if c.Run != nil {
 		c.each(t, map[string]func(*testing.T, S){
-			"expiry":               func(t *testing.T, s S) { testSessionExpiry(t, s) },
-			"expiry is seen":       func(t *testing.T, s S) { testSessionExpiryIsSeen(t, s) },
-			"L7 grace is up":       func(t *testing.T, s S) { testSessionGraceIsUp(t, s) },
-			"L7 retry is up":       func(t *testing.T, s S) { testSessionRetryIsUp(t, s) },
-			"present, grace is up": func(t *testing.T, s S) { testSessionPresentGraceIsUp(t, s) },
+			"expiry":               on(testSessionExpiry),
+			"expiry is seen":       on(testSessionExpiryIsSeen),
+			"L7 grace is up":       on(testSessionGraceIsUp),
+			"L7 retry is up":       on(testSessionRetryIsUp),
+			"present, grace is up": on(testSessionPresentGraceIsUp),
 		})
 	}
 	if c.Reopen != nil {
 		c.each(t, map[string]func(*testing.T, S){
 			"L7 restart": func(t *testing.T, s S) {
 				testSessionRestart(t, s, func() store.Sessions { return c.Reopen(t, s) })
+			},
+			"generations after a restart": func(t *testing.T, s S) {
+				testGenerationRestart(t, s, func() store.Sessions { return c.Reopen(t, s) })
 			},
 			"retry after a restart": func(t *testing.T, s S) {
 				testSessionRetryRestart(t, s, func() store.Sessions { return c.Reopen(t, s) })
@@ -55,13 +75,6 @@ func Sessions[S store.Sessions](t *testing.T, c Config[S]) {
 			c.run(t, func(t *testing.T) { testSessionFull(t, c.OpenSmall(t)) })
 		})
 	}
-}
-
-func sessionNodes[S store.Sessions](nodes [3]S) (all []store.Sessions) {
-	for _, s := range nodes {
-		all = append(all, s)
-	}
-	return all
 }
 
 // started is the start of most sessions of the suite.

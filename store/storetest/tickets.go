@@ -16,18 +16,28 @@ import (
 
 // Tickets tests an implementation of [store.Tickets].
 func Tickets[S store.Tickets](t *testing.T, c Config[S]) {
+	on := func(body func(*testing.T, store.Tickets)) func(*testing.T, S) {
+		return func(t *testing.T, s S) { body(t, onAllTickets(c.nodes(t, s))) }
+	}
+	onNodes := func(body func(*testing.T, []store.Tickets)) func(*testing.T, S) {
+		return func(t *testing.T, s S) {
+			nodes := c.nodes(t, s)
+			body(t, []store.Tickets{nodes[0], nodes[1], nodes[2]})
+		}
+	}
 	c.each(t, map[string]func(*testing.T, S){
-		"L9 replay":    func(t *testing.T, s S) { testTicketOnce(t, s) },
-		"values":       func(t *testing.T, s S) { testTicketValues(t, s) },
-		"invalid":      func(t *testing.T, s S) { testTicketInvalid(t, s) },
-		"L11 expired":  func(t *testing.T, s S) { testTicketExpired(t, s) },
-		"cancellation": func(t *testing.T, s S) { testTicketCancellation(t, s) },
-		"L10 race":     func(t *testing.T, s S) { testTicketRace(t, ticketNodes(c.nodes(t, s))) },
-		"put race":     func(t *testing.T, s S) { testTicketPutRace(t, ticketNodes(c.nodes(t, s))) },
+		"L9 replay":    on(testTicketOnce),
+		"values":       on(testTicketValues),
+		"invalid":      on(testTicketInvalid),
+		"L11 expired":  on(testTicketExpired),
+		"L11 soon":     func(t *testing.T, s S) { testTicketSoon(t, s, onAllTickets(c.nodes(t, s))) },
+		"cancellation": on(testTicketCancellation),
+		"L10 race":     onNodes(testTicketRace),
+		"put race":     onNodes(testTicketPutRace),
 	})
 	if c.Run != nil {
 		c.each(t, map[string]func(*testing.T, S){
-			"L11 expiry": func(t *testing.T, s S) { testTicketExpiry(t, s) },
+			"L11 expiry": on(testTicketExpiry),
 		})
 	}
 	if c.Reopen != nil {
@@ -40,13 +50,6 @@ func Tickets[S store.Tickets](t *testing.T, c Config[S]) {
 			c.run(t, func(t *testing.T) { testTicketFull(t, c.OpenSmall(t)) })
 		})
 	}
-}
-
-func ticketNodes[S store.Tickets](nodes [3]S) (all []store.Tickets) {
-	for _, s := range nodes {
-		all = append(all, s)
-	}
-	return all
 }
 
 func ticketKey(name string) store.TicketKey { return sha256.Sum256([]byte(name)) }
@@ -209,6 +212,18 @@ func testTicketPutRace(t *testing.T, nodes []store.Tickets) {
 		put.Delete(string(got))
 		put.Range(func(value, _ any) bool { t.Errorf("%v was put, too", value); return true })
 	}
+}
+
+// testTicketSoon tests that a ticket expires by the store's clock.
+func testTicketSoon(t *testing.T, clock any, s store.Tickets) {
+	moment := now(t, clock).Add(50 * time.Millisecond)
+	if err := s.PutTicket(t.Context(), ticketKey("a"), []byte("soon"), moment); err != nil {
+		t.Fatal(err)
+	}
+	passed(t, clock, moment)
+	wantNoTicket(t, s, "a")
+	put(t, s, "a", "again")
+	wantTaken(t, s, "a", "again")
 }
 
 // testTicketExpiry tests that a ticket is valid until it expires.
