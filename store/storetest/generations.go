@@ -230,31 +230,31 @@ func testSessionAdoptionParallel(t *testing.T, nodes []store.Sessions) {
 
 // testSessionClock tests that the time of a rotation is that of the store's
 // clock, to which its grace period refers, and that sessions expire by it.
-func testSessionClock(t *testing.T, clock any, s store.Sessions) {
+func testSessionClock(t *testing.T, s store.Sessions) {
 	begin(t, s, newSession("a", "ann"))
-	before := now(t, clock)
+	before := now(t, s)
 	was := wantRotated(t, s, rotation("a", "0", "1"), "1")
-	wantBetween(t, "Rotated", was.Rotated, before, now(t, clock))
+	wantBetween(t, "Rotated", was.Rotated, before, now(t, s))
 	short := rotation("a", "0", "2")
 	short.Grace = 20 * time.Millisecond
-	passed(t, clock, was.Rotated.Add(short.Grace))
+	passed(t, s, was.Rotated.Add(short.Grace))
 	wantReused(t, s, short, was)
 
 	session := newSession("b", "ann")
-	session.Expires = now(t, clock).Add(50 * time.Millisecond).Truncate(time.Millisecond)
+	session.Expires = now(t, s).Add(50 * time.Millisecond).Truncate(time.Millisecond)
 	begin(t, s, session)
-	passed(t, clock, session.Expires)
+	passed(t, s, session.Expires)
 	wantNotFound(t, s, "ann", "b")
 	wantNoSession(t, s, session)
 	begin(t, s, newSession("b", "ann"))
 
 	ended := newSession("c", "ann")
-	ended.Ends = now(t, clock).Add(200 * time.Millisecond).Truncate(time.Millisecond).UTC()
+	ended.Ends = now(t, s).Add(200 * time.Millisecond).Truncate(time.Millisecond).UTC()
 	begin(t, s, ended)
 	if got, err := s.RotateSession(t.Context(), rotation("c", "0", "1")); err == nil && got.Expires != ended.Ends {
 		t.Errorf("expires %v, want %v", got.Expires, ended.Ends)
 	}
-	passed(t, clock, ended.Ends)
+	passed(t, s, ended.Ends)
 	wantNotFound(t, s, "ann", "c")
 }
 

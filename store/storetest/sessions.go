@@ -46,7 +46,7 @@ func Sessions[S store.Sessions](t *testing.T, c Config[S]) {
 		"D6 adoption":      on(testSessionAdoption),
 		"D6 no adoption":   on(testSessionNotAdopted),
 		"D6 parallel":      onNodes(testSessionAdoptionParallel),
-		"D10 clock":        func(t *testing.T, s S) { testSessionClock(t, s, onAllSessions(c.nodes(t, s))) },
+		"D10 clock":        on(testSessionClock),
 	})
 	if c.Run != nil {
 		c.each(t, map[string]func(*testing.T, S){

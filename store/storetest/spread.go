@@ -55,6 +55,9 @@ func onAllSessions[S store.Sessions](nodes [3]S) *spreadSessions {
 	return &spreadSessions{spread[store.Sessions]{nodes: [3]store.Sessions{nodes[0], nodes[1], nodes[2]}}}
 }
 
+// Now implements [store.Clock].
+func (s *spreadSessions) Now(ctx context.Context) (time.Time, error) { return s.next().Now(ctx) }
+
 // BeginSession implements [store.Sessions].
 func (s *spreadSessions) BeginSession(ctx context.Context, session store.Session) error {
 	return s.next().BeginSession(ctx, session)
