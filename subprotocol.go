@@ -120,10 +120,10 @@ func (p Subprotocol) marker(offered []string) string {
 	return p.name()
 }
 
-// Subprotocol returns the subprotocol that the response to r, the handshake
-// that [Guard.Admit] has admitted, must select if the server selects none: the
-// name before the token of a [Subprotocol], if nothing else is offered. For
-// all other handshakes it returns "". [Guard.Require] selects it for its
+// Subprotocol returns the subprotocol that the response to r must select if the
+// server selects none. r is the handshake that [Guard.Admit] has admitted. If
+// it offers nothing but a token and the name before it (see [Subprotocol]),
+// that name is returned, otherwise "". [Guard.Require] selects it for its
 // handlers.
 func (s *Socket) Subprotocol(r *http.Request) string { return s.guard.extractors.subprotocol(r) }
 

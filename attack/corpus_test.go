@@ -274,7 +274,7 @@ func ecdsaSignatures() []wstest.Vector {
 	values := map[string]*big.Int{"0": zero, "1": one, "n": curve.N, "n-1": minus1, "p": curve.P}
 	for rName, r := range values {
 		for sName, s := range values {
-			all = append(all, forged("J18/r="+rName+"_s="+sName, input+"."+b64(fixed(r)+fixed(s))))
+			all = append(all, forged("J18/r="+rName+"_s="+sName, input+"."+b64(encodeES256(r)+encodeES256(s))))
 		}
 	}
 	r, s := good[:32], good[32:]

@@ -19,7 +19,7 @@ import (
 func TestCookiePrefix(t *testing.T) {
 	made := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true})
 	overTLS := func(r *http.Request) { r.TLS = &tls.ConnectionState{} }
-	field := func(name, value string) func(*http.Request) {
+	withHeader := func(name, value string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set(name, value) }
 	}
 	for name, c := range map[string]struct {
@@ -29,15 +29,15 @@ func TestCookiePrefix(t *testing.T) {
 	}{
 		"localhost": {"localhost", nil, false}, "localhost_port": {"localhost:8000", nil, false}, "subdomain": {"app.localhost:8000", nil, false},
 		"ipv4": {"127.0.0.1:8000", nil, false}, "ipv4_net": {"127.8.8.8", nil, false}, "ipv6": {"[::1]:8000", nil, false}, "ipv6_bare": {"[::1]", nil, false},
-		"own_origin": {"localhost", field("Origin", "http://localhost:3000"), false}, "ipv6_origin": {"[::1]:1", field("Origin", "http://[::1]:3000"), false},
+		"own_origin": {"localhost", withHeader("Origin", "http://localhost:3000"), false}, "ipv6_origin": {"[::1]:1", withHeader("Origin", "http://[::1]:3000"), false},
 		"host": {"app.example", nil, true}, "port": {"app.example:8000", nil, true}, "empty": {"", nil, true}, "any": {"0.0.0.0", nil, true},
 		"lan": {"192.168.1.1", nil, true}, "suffix": {"localhost.evil.example", nil, true}, "prefix": {"evillocalhost", nil, true},
 		"ip_suffix": {"127.0.0.1.evil.example", nil, true}, "short_ip": {"127.1", nil, true}, "decimal_ip": {"2130706433", nil, true},
 		"mapped_lan": {"[::ffff:192.168.1.1]", nil, true}, "trailing_dot": {"localhost.", nil, true}, "userinfo": {"localhost@evil.example", nil, true},
-		"tls": {"localhost", overTLS, true}, "forwarded": {"localhost", field("Forwarded", "for=1"), true}, "x_forwarded_for": {"localhost", field("X-Forwarded-For", "1"), true},
-		"x_forwarded_host": {"localhost", field("X-Forwarded-Host", "app.example"), true}, "x_forwarded_proto": {"localhost", field("X-Forwarded-Proto", "http"), true},
-		"x_real_ip": {"localhost", field("X-Real-IP", "1"), true}, "via": {"localhost", field("Via", "1.1 x"), true},
-		"foreign_origin": {"localhost", field("Origin", "https://app.example"), true}, "null_origin": {"localhost", field("Origin", "null"), true},
+		"tls": {"localhost", overTLS, true}, "forwarded": {"localhost", withHeader("Forwarded", "for=1"), true}, "x_forwarded_for": {"localhost", withHeader("X-Forwarded-For", "1"), true},
+		"x_forwarded_host": {"localhost", withHeader("X-Forwarded-Host", "app.example"), true}, "x_forwarded_proto": {"localhost", withHeader("X-Forwarded-Proto", "http"), true},
+		"x_real_ip": {"localhost", withHeader("X-Real-IP", "1"), true}, "via": {"localhost", withHeader("Via", "1.1 x"), true},
+		"foreign_origin": {"localhost", withHeader("Origin", "https://app.example"), true}, "null_origin": {"localhost", withHeader("Origin", "null"), true},
 	} {
 		t.Run("C4/prefix_"+name, func(t *testing.T) {
 			r := request(t, plain("POST", "/"))
@@ -68,7 +68,7 @@ func TestCookiePrefix(t *testing.T) {
 			r.Header.Set("X-CSRF-Token", made.Claims.CSRF)
 			got, err := jar.Extract(r, wsauth.Access)
 			if want := (wsauth.Credential{Token: made.Raw, Ambient: true, CSRFRequired: true, CSRF: made.Claims.CSRF}); err != nil || got != want {
-				t.Errorf("Extract: got %v, %v", got, err)
+				t.Errorf("Extract: got %v, %v, want %v", got, err, want)
 			}
 		})
 	}
@@ -116,20 +116,20 @@ func TestCookieAttributes(t *testing.T) {
 			if diff := cmp.Diff(c.want, w.Header()["Set-Cookie"]); diff != "" {
 				t.Error(diff)
 			}
-			cleared := httptest.NewRecorder()
-			c.jar.Clear(cleared, r)
-			gone := map[string]http.Cookie{}
-			for _, k := range cleared.Result().Cookies() {
+			answer := httptest.NewRecorder()
+			c.jar.Clear(answer, r)
+			cleared := map[string]http.Cookie{}
+			for _, k := range answer.Result().Cookies() {
 				if k.MaxAge != -1 || k.Value != "" {
 					t.Errorf("Clear sets %v", k)
 				}
-				gone[k.Name] = *k
+				cleared[k.Name] = *k
 			}
-			if len(gone) != 4 {
-				t.Errorf("Clear clears %v", gone)
+			if len(cleared) != 4 {
+				t.Errorf("Clear clears %v", cleared)
 			}
 			for _, set := range w.Result().Cookies() {
-				if k := gone[set.Name]; k.Path != set.Path || k.Domain != set.Domain || k.Secure != set.Secure {
+				if k := cleared[set.Name]; k.Path != set.Path || k.Domain != set.Domain || k.Secure != set.Secure {
 					t.Errorf("%v does not clear %v", k, set)
 				}
 			}

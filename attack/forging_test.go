@@ -274,7 +274,7 @@ func TestSubstitution(t *testing.T) {
 // an ES256 signature.
 func twin(signature string) string {
 	s := new(big.Int).SetBytes([]byte(signature[32:]))
-	return signature[:32] + fixed(s.Sub(elliptic.P256().Params().N, s))
+	return signature[:32] + encodeES256(s.Sub(elliptic.P256().Params().N, s))
 }
 
 // TestTwinSignature checks that revoking a token also revokes the token with

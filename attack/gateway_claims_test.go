@@ -84,7 +84,7 @@ func TestG4_RulesSeeTheNamespace(t *testing.T) {
 			tok := bearer(p.AccessToken("ada", "s", c.changes))
 			for _, raw := range []string{plain("GET", "/x", tok), upgrade("/x", tok)} {
 				if c.allowed {
-					x.forwarded(t, raw)
+					x.forward(t, raw)
 				} else {
 					x.wantRefused(t, raw, http.StatusForbidden)
 				}
@@ -97,7 +97,7 @@ func TestG4_RulesSeeTheNamespace(t *testing.T) {
 // gateway's own tokens unchanged.
 func TestG4_OwnTokensHaveNoNamespace(t *testing.T) {
 	x := newGatewayWithProvider(t, idptest.New(t), proxy.Route{Path: "/", Claims: map[string][]string{"sub": {"ada"}}})
-	x.forwarded(t, plain("GET", "/x", bearer(gatewayToken(t))))
+	x.forward(t, plain("GET", "/x", bearer(gatewayToken(t))))
 }
 
 // TestG4_DownstreamSeesTheNamespace checks that every name that leaves the
@@ -196,7 +196,7 @@ func TestG5_RolesAndScopesOnlyAsMapped(t *testing.T) {
 				want = http.StatusUnauthorized
 				open.wantRefused(t, raw, want)
 			} else {
-				h := request(t, open.forwarded(t, raw)).Header
+				h := request(t, open.forward(t, raw)).Header
 				asserted := payload(t, h.Get("X-Client-Token"))
 				if h.Get("X-Roles") != "" || h.Get("X-Scp") != "" || slices.Contains(strings.Fields(h.Get("X-Scope")), "admin") ||
 					asserted["roles"] != nil || asserted["Roles"] != nil || asserted["scp"] != nil || asserted["Scope"] != nil {
@@ -214,9 +214,9 @@ func TestG5_RolesAndScopesOnlyAsMapped(t *testing.T) {
 	raw := plain("GET", "/x", bearer(p.AccessToken("ada", "s", map[string]any{
 		"realm_access": realm([]string{"admin", "ops"}), "scope": "read admin", "roles": []string{"no"},
 	})))
-	byRole.forwarded(t, raw)
-	byScope.forwarded(t, raw)
-	h := request(t, open.forwarded(t, raw)).Header
+	byRole.forward(t, raw)
+	byScope.forward(t, raw)
+	h := request(t, open.forward(t, raw)).Header
 	asserted := payload(t, h.Get("X-Client-Token"))
 	if h.Get("X-Roles") != "admin,ops" || fmt.Sprint(asserted["roles"]) != "[admin ops]" || asserted["scope"] != "read admin" {
 		t.Errorf("the backend gets %v, %v", h, asserted)
@@ -241,7 +241,7 @@ func TestG5_ScopesWithSpaces(t *testing.T) {
 func TestG5_OwnTokens(t *testing.T) {
 	x := newGatewayWithProvider(t, idptest.New(t), proxy.Route{Path: "/", Headers: map[string]string{"X-Roles": "roles"}, Scopes: []string{"a", "b"}})
 	raw := gatewayTokenWith(t, map[string]any{"roles": []string{"x", "y"}, "scope": "a", "scp": []string{"b"}})
-	wantLines(t, x.forwarded(t, plain("GET", "/x", bearer(raw))), "X-Roles: x,y\r\n")
+	wantLines(t, x.forward(t, plain("GET", "/x", bearer(raw))), "X-Roles: x,y\r\n")
 }
 
 // TestG6_Lists checks a token with a list whose entry contains a comma. A
@@ -257,6 +257,6 @@ func TestG6_Lists(t *testing.T) {
 			t.Errorf("the log does not say why:\n%s", logged)
 		}
 		route.HeaderLists = proxy.ListsAsJSON
-		wantLines(t, newGateway(t, route).forwarded(t, raw), `X-Groups: ["staff,admin"]`+"\r\n")
+		wantLines(t, newGateway(t, route).forward(t, raw), `X-Groups: ["staff,admin"]`+"\r\n")
 	}
 }

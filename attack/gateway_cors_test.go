@@ -114,7 +114,7 @@ func TestG10_UpgradesVary(t *testing.T) {
 		AuthCORS: ourPolicy(),
 		Routes:   []proxy.Route{{Path: "/", CORS: ourPolicy(), Public: true}, {Path: "/in", CORS: ourPolicy()}},
 	}, respond)
-	loop := request(t, x.forwarded(t, plain("GET", "/"))).Header.Get("Cdn-Loop")
+	loop := request(t, x.forward(t, plain("GET", "/"))).Header.Get("Cdn-Loop")
 	long := strings.Repeat("x", 9<<10)
 	for _, c := range []struct {
 		method, path string
@@ -151,9 +151,9 @@ func TestG10_UpgradesVary(t *testing.T) {
 	}
 }
 
-// TestG10_AnswerToForwardedPreflight checks that of an upstream's answer to a
-// preflight, the gateway forwards only the CORS fields. Such an answer allows
-// no credentials.
+// TestG10_AnswerToForwardedPreflight checks that the gateway forwards only the
+// CORS fields of an upstream's answer to a preflight, without permission to
+// send credentials.
 func TestG10_AnswerToForwardedPreflight(t *testing.T) {
 	config := gateway.Config{Routes: []proxy.Route{{Path: "/", CORS: &proxy.CORS{Upstream: true}}}}
 	inBothProtocols(t, config, func(w http.ResponseWriter, r *http.Request) {
@@ -258,7 +258,7 @@ func TestG10_PreflightsOfOtherRoutes(t *testing.T) {
 		proxy.Route{Path: "/free/", Public: true, CORS: upstreams},
 		proxy.Route{Path: "/asked/", Requirement: wsauth.Optional, CORS: upstreams},
 	)
-	loop := request(t, x.forwarded(t, plain("GET", "/free/"))).Header.Get("Cdn-Loop")
+	loop := request(t, x.forward(t, plain("GET", "/free/"))).Header.Get("Cdn-Loop")
 	lines := preflight(evil, "GET")
 	requests := map[string]int{
 		strings.Replace(upgrade("/x", lines...), "GET", "OPTIONS", 1):                       405,

@@ -28,7 +28,7 @@ func TestR9_SpoofedIdentity(t *testing.T) {
 	x := newGateway(t)
 	spoofs := []string{bearer(gatewayToken(t)), "X-User: mallory", "X_User: mallory", "x-user: mallory", "X.User: mallory", "x_USER: mallory"}
 	for _, path := range []string{"/a", "/public/a"} {
-		if seen := x.forwarded(t, plain("GET", path, spoofs...)); strings.Contains(seen, "mallory") {
+		if seen := x.forward(t, plain("GET", path, spoofs...)); strings.Contains(seen, "mallory") {
 			t.Errorf("%s: the backend gets\n%s", path, seen)
 		}
 	}
@@ -39,9 +39,9 @@ func TestR9_SpoofedIdentity(t *testing.T) {
 func TestR10_ConnectionNamesIdentity(t *testing.T) {
 	x := newGateway(t)
 	tok := bearer(gatewayToken(t))
-	wantLines(t, x.forwarded(t, plain("GET", "/a", tok, "Connection: close, X-User, X-Forwarded-For")), "X-User: ada\r\n", "X-Forwarded-For: 127.0.0.1\r\n")
+	wantLines(t, x.forward(t, plain("GET", "/a", tok, "Connection: close, X-User, X-Forwarded-For")), "X-User: ada\r\n", "X-Forwarded-For: 127.0.0.1\r\n")
 	socket := strings.Replace(upgrade("/a", tok), "Connection: Upgrade", "Connection: Upgrade, X-User, X-Forwarded-Host", 1)
-	wantLines(t, x.forwarded(t, socket), "X-User: ada\r\n", "X-Forwarded-Host: app.example\r\n")
+	wantLines(t, x.forward(t, socket), "X-User: ada\r\n", "X-Forwarded-Host: app.example\r\n")
 }
 
 // TestR11_Forwarded checks that only the gateway's own forwarding headers reach
@@ -61,7 +61,7 @@ func TestR11_Forwarded(t *testing.T) {
 		lines = append(lines, name+": evil")
 	}
 	for _, raw := range []string{plain("GET", "/a", lines...), upgrade("/a", lines...)} {
-		seen := x.forwarded(t, raw)
+		seen := x.forward(t, raw)
 		if strings.Contains(seen, "evil") {
 			t.Errorf("the backend gets\n%s", seen)
 		}
@@ -70,7 +70,7 @@ func TestR11_Forwarded(t *testing.T) {
 }
 
 // TestR12_LoginCookies checks that login cookies, which browsers send with
-// every request, never reach a backend, wherever its route reads credentials.
+// every request, never reach a backend, whatever extractors its route has.
 // Other cookies reach it, and so does a CSRF header that is not the gateway's.
 func TestR12_LoginCookies(t *testing.T) {
 	for name, extractors := range map[string][]wsauth.Extractor{
@@ -80,16 +80,16 @@ func TestR12_LoginCookies(t *testing.T) {
 		tok := bearer(gatewayToken(t))
 		for _, path := range []string{"/a", "/public/a"} {
 			guarded := path == "/a"
-			ours := "access_token_cookie=SECRET; "
+			loginCookie := "access_token_cookie=SECRET; "
 			lines := []string{"X-CSRF-Token: theirs"}
 			if guarded {
-				ours = "" // the guard would refuse two credentials
+				loginCookie = "" // the guard would refuse two credentials
 				lines = append(lines, tok)
 			}
-			lines = append(lines, "Cookie: a=1; "+ours+"__Host-refresh_token_cookie=SECRET; csrf_access_token=SECRET;b=2")
-			for way, raw := range map[string]string{"plain": plain("GET", path, lines...), "upgrade": upgrade(path, lines...)} {
-				t.Run(name+path+"/"+way, func(t *testing.T) {
-					seen := x.forwarded(t, raw)
+			lines = append(lines, "Cookie: a=1; "+loginCookie+"__Host-refresh_token_cookie=SECRET; csrf_access_token=SECRET;b=2")
+			for kind, raw := range map[string]string{"plain": plain("GET", path, lines...), "upgrade": upgrade(path, lines...)} {
+				t.Run(name+path+"/"+kind, func(t *testing.T) {
+					seen := x.forward(t, raw)
 					if strings.Contains(seen, "SECRET") {
 						t.Errorf("the backend gets\n%s", seen)
 					}
@@ -117,7 +117,7 @@ func TestG7_ForwardingHeadersOfUntrustedPeers(t *testing.T) {
 	for _, trusted := range [][]string{nil, {"192.0.2.0/24", "unix"}} {
 		x := newGatewayOf(t, gateway.Config{Front: front.Config{TrustedProxies: trusted}}, respond)
 		for range 3 {
-			h := request(t, x.forwarded(t, plain("GET", "/public/x", lines...))).Header
+			h := request(t, x.forward(t, plain("GET", "/public/x", lines...))).Header
 			for name, want := range map[string]string{
 				"X-Forwarded-For": "127.0.0.1", "X-Real-Ip": "127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Host": host, "Forwarded": "",
 			} {

@@ -69,8 +69,8 @@ func TestC17_RequestsOfOtherSites(t *testing.T) {
 			continue
 		}
 		method, path, _ := strings.Cut(endpoint, " ")
-		for _, sign := range []string{"Origin: " + evil, "Origin: null", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site"} {
-			a := x.do(t, method, path, `{"username":"test","password":"test"}`, asJSON, alice.cookies, line, sign)
+		for _, header := range []string{"Origin: " + evil, "Origin: null", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site"} {
+			a := x.do(t, method, path, `{"username":"test","password":"test"}`, asJSON, alice.cookies, line, header)
 			wantReason(t, a, http.StatusForbidden, "origin_not_allowed")
 		}
 		a := x.do(t, "OPTIONS", path, "", preflight(evil, method)...) // C18

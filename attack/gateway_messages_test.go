@@ -147,7 +147,7 @@ func TestH9_DataBehindTheHandshake(t *testing.T) {
 	x := newGateway(t)
 	raw := upgrade("/chat", bearer(gatewayToken(t)))
 	x.wantRefused(t, raw+plain("GET", "/evil"), http.StatusBadRequest)
-	x.forwarded(t, raw)
+	x.forward(t, raw)
 }
 
 // TestH9_DataWhileDialing checks that the gateway discards a frame that the

@@ -36,7 +36,7 @@ func TestR13_LenientPathVectors(t *testing.T) {
 				raw := plain("GET", v.Text, tok)
 				if v.Expect == "" {
 					want := must(url.ParseRequestURI(v.Text)).RequestURI() // escapes the characters that the client has not escaped
-					if got := request(t, x.forwarded(t, raw)).RequestURI; got != want {
+					if got := request(t, x.forward(t, raw)).RequestURI; got != want {
 						t.Errorf("%s: the backend gets %s", v, got)
 					}
 				} else if !c.isAll {
@@ -88,7 +88,7 @@ func TestR13_ReadingsWithOtherRules(t *testing.T) {
 func TestR13_ReadingsOfSockets(t *testing.T) {
 	x := newGateway(t, proxy.Route{Path: "/app/"})
 	for _, path := range []string{"/app/room%2Fone", "/app/room;x=1", "/app/a//b"} {
-		x.forwarded(t, upgrade(path, bearer(gatewayToken(t))))
+		x.forward(t, upgrade(path, bearer(gatewayToken(t))))
 		x.wantNoSocket(t, path, upgrade(path), wsauth.TokenMissing)
 	}
 }
@@ -104,7 +104,7 @@ func TestR13_EscapedSlashes(t *testing.T) {
 	}
 	x = newGateway(t, proxy.Route{Path: "/", Public: true})
 	for path, want := range map[string]string{"/a%2Fb|c": "/a%2Fb%7Cc", "/a%2fb\xe6\x97\xa5": "/a%2fb%E6%97%A5", "/a|b": "/a%7Cb", "/a%20b": "/a%20b"} {
-		if got := request(t, x.forwarded(t, plain("GET", path))).RequestURI; got != want {
+		if got := request(t, x.forward(t, plain("GET", path))).RequestURI; got != want {
 			t.Errorf("%s: the backend gets %s", path, got)
 		}
 	}

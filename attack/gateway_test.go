@@ -171,9 +171,9 @@ func gatewayTokenWith(t *testing.T, claims map[string]any) string {
 	return must(issuer.Access("ada", token.Options{Claims: claims})).Raw
 }
 
-// forwarded sends a request to a gateway and returns the request that its
-// backend gets.
-func (x *gatewayTarget) forwarded(t *testing.T, raw string) string {
+// forward sends a request to a gateway and returns the request that its backend
+// gets.
+func (x *gatewayTarget) forward(t *testing.T, raw string) string {
 	t.Helper()
 	return x.wantSuccess(t, x.send(t, raw))
 }

@@ -16,13 +16,13 @@ import (
 // A draft is a request before it is written. It is valid until a fault changes
 // it.
 type draft struct {
-	absent        bool
-	cut           bool // the token has only two segments
-	header, tail  string
-	sign          signer
-	changes       []string // to the claims
-	submit        string   // the CSRF value sent with the cookie
-	withoutSubmit bool
+	absent       bool
+	cut          bool // the token has only two segments
+	header, tail string
+	sign         signer
+	changes      []string // to the claims
+	csrf         string   // the value in the header
+	noCSRF       bool
 }
 
 func (d *draft) token() string {
@@ -76,12 +76,12 @@ func TestOrder(t *testing.T) {
 	}, tokenFaults()...)
 	inCookie := append([]fault{
 		{"cookie", "Missing cookie access_token_cookie", wsauth.TokenMissing, func(d *draft) { d.absent = true }},
-		{"csrf_given", "Missing CSRF Token", wsauth.CSRFMismatch, func(d *draft) { d.withoutSubmit = true }},
+		{"csrf_given", "Missing CSRF Token", wsauth.CSRFMismatch, func(d *draft) { d.noCSRF = true }},
 	}, append(tokenFaults(),
 		fault{"csrf_claim", "Missing claim: csrf", wsauth.CSRFMismatch, func(d *draft) { d.changes = append(d.changes, "csrf", "") }},
-		fault{"csrf_equal", "CSRF double submit tokens do not match", wsauth.CSRFMismatch, func(d *draft) { d.submit = "x" }},
+		fault{"csrf_equal", "CSRF double submit tokens do not match", wsauth.CSRFMismatch, func(d *draft) { d.csrf = "x" }},
 	)...)
-	for _, way := range []struct {
+	for _, source := range []struct {
 		name      string
 		extractor wsauth.Extractor
 		faults    []fault
@@ -90,33 +90,33 @@ func TestOrder(t *testing.T) {
 		{"query", wsauth.Query{Name: "token"}, query, func(d *draft) string { return upgrade("/access?token=" + d.token()) }},
 		{"cookie", wsauth.Cookies{}, inCookie, func(d *draft) string {
 			lines := []string{cookie(d.token())}
-			if !d.withoutSubmit {
-				lines = append(lines, csrf(d.submit))
+			if !d.noCSRF {
+				lines = append(lines, csrf(d.csrf))
 			}
 			return upgrade("/access", lines...)
 		}},
 	} {
-		guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{way.extractor}, Denylist: revoked})
+		guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{source.extractor}, Denylist: revoked})
 		if err != nil {
 			t.Fatal(err)
 		}
 		attempt := func(faults ...fault) error {
-			d := &draft{header: head("HS256", "hs", ""), sign: signHS, changes: []string{"csrf", `"value"`}, submit: "value"}
+			d := &draft{header: head("HS256", "hs", ""), sign: signHS, changes: []string{"csrf", `"value"`}, csrf: "value"}
 			for _, f := range faults {
 				f.spoil(d)
 			}
-			_, err := guard.Check(request(t, way.raw(d)), wsauth.Fresh)
+			_, err := guard.Check(request(t, source.raw(d)), wsauth.Fresh)
 			return err
 		}
 		if err := attempt(); err != nil {
-			t.Fatalf("%s: without a fault: %v", way.name, err)
+			t.Fatalf("%s: without a fault: %v", source.name, err)
 		}
-		for i, first := range way.faults {
-			t.Run(way.name+"/"+first.name, func(t *testing.T) {
+		for i, first := range source.faults {
+			t.Run(source.name+"/"+first.name, func(t *testing.T) {
 				wantError(t, attempt(first), first.reason, first.text)
 			})
-			for _, second := range way.faults[i+1:] {
-				t.Run(way.name+"/"+first.name+"_before_"+second.name, func(t *testing.T) {
+			for _, second := range source.faults[i+1:] {
+				t.Run(source.name+"/"+first.name+"_before_"+second.name, func(t *testing.T) {
 					wantError(t, attempt(first, second), first.reason, first.text)
 				})
 			}

@@ -142,11 +142,11 @@ func signES(input string) string {
 	if err != nil {
 		panic(err)
 	}
-	return fixed(r) + fixed(s)
+	return encodeES256(r) + encodeES256(s)
 }
 
-// fixed returns n as ES256 encodes it (RFC 7518 section 3.4).
-func fixed(n *big.Int) string { return string(n.FillBytes(make([]byte, 32))) }
+// encodeES256 returns n as ES256 encodes it (RFC 7518 section 3.4).
+func encodeES256(n *big.Int) string { return string(n.FillBytes(make([]byte, 32))) }
 
 func signEd(input string) string { return string(ed25519.Sign(keys().ed, []byte(input))) }
 

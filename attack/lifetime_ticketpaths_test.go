@@ -84,6 +84,8 @@ func TestTicketPaths(t *testing.T) {
 	}
 }
 
+// TestTicketPathLength checks the limit of the length of a ticket's path, which
+// counts escapes as the bytes that they stand for.
 func TestTicketPathLength(t *testing.T) {
 	g, err := wsauth.New(ticketConfig(t))
 	if err != nil {

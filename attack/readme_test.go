@@ -20,7 +20,7 @@ func TestReadme(t *testing.T) {
 		t.Fatal(err)
 	}
 	listed := map[string]bool{}
-	used, tests := project(t)
+	used, tests := scanProject(t)
 	for _, row := range regexp.MustCompile(`(?m)^\| ([A-Z]\d+) \| ([^|]+) \| ([^|]*) \|$`).FindAllStringSubmatch(string(text), -1) {
 		code := row[1]
 		if listed[code] {
@@ -59,9 +59,9 @@ func exists(name string, tests []string) bool {
 	})
 }
 
-// project returns the codes that the project uses, each with one file that uses
-// it, and the names of the project's tests and fuzz targets.
-func project(t *testing.T) (used map[string]string, tests []string) {
+// scanProject returns the codes that the project uses, each with one file that
+// uses it, and the names of the project's tests and fuzz targets.
+func scanProject(t *testing.T) (used map[string]string, tests []string) {
 	t.Helper()
 	used = map[string]string{}
 	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
@@ -127,8 +127,8 @@ var (
 	partOfWord  = regexp.MustCompile(`[0-9A-Za-z%\\+=.-]`)
 )
 
-// codesIn returns the codes in a text. A code within a word, an escape or a
-// number is none.
+// codesIn returns the codes in a text. What looks like a code within a
+// word, an escape or a number is not one.
 func codesIn(text string) (codes []string) {
 	for _, at := range codePattern.FindAllStringIndex(text, -1) {
 		before, after := text[max(at[0]-1, 0):at[0]], text[at[1]:min(at[1]+1, len(text))]

@@ -149,11 +149,11 @@ func TestHugeLimits(t *testing.T) {
 			}, func(t *testing.T, x *bubble) {
 				for range 3 {
 					waiting := x.dialSocket(t, anna, "/access")
-					known := x.ask(t, anna, upgrade("/access", fromOurs, bearer(login(t, "alice", "s1", token.Options{}).Raw)))
-					if known.StatusCode != http.StatusSwitchingProtocols {
-						t.Errorf("with a token: %s", known.Status)
+					socket := x.ask(t, anna, upgrade("/access", fromOurs, bearer(login(t, "alice", "s1", token.Options{}).Raw)))
+					if socket.StatusCode != http.StatusSwitchingProtocols {
+						t.Errorf("with a token: %s", socket.Status)
 					}
-					known.conn.Close()
+					socket.conn.Close()
 					waiting.hangUp()
 				}
 			})

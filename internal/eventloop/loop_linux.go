@@ -114,11 +114,12 @@ func (g *Group) Close() {
 }
 
 // For returns the loop that watches one of conns, or the connection below it.
-// If there is none, it returns the loops in turn, or nil if the group has none.
+// If no loop does, it returns the next loop in turn, or nil if the group has no
+// loops.
 func (g *Group) For(conns ...net.Conn) *Loop {
 	for _, conn := range conns {
-		if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
-			conn = over.NetConn()
+		if wrapper, ok := conn.(interface{ NetConn() net.Conn }); ok {
+			conn = wrapper.NetConn()
 		}
 		if c := connOf(conn); c != nil {
 			if l := c.watcher(); l != nil && l.group == g {
@@ -191,7 +192,9 @@ func (l *Loop) Adopt(start func() time.Duration, f func()) bool {
 	if l.closed {
 		return false
 	}
-	l.hasNews.Store(true) // before start: after an event of such a socket the loop waits for mu, and finds f
+	// Set before start: an event of one of the sockets may wake the loop, which
+	// then waits for mu and finds f.
+	l.hasNews.Store(true)
 	due := start()
 	l.posted = append(l.posted, f)
 	if int64(due) < l.sleepsUntil.Load() {
@@ -266,14 +269,14 @@ func (l *Loop) run() {
 
 // wait waits for events, unless other work is due, and returns their number.
 func (l *Loop) wait() int {
-	due, holds := l.timers.next(), l.mayBlock && l.now < l.lastEventAt+blockingPeriod
-	if holds {
+	due, blocks := l.timers.next(), l.mayBlock && l.now < l.lastEventAt+blockingPeriod
+	if blocks {
 		due = min(due, l.lastEventAt+blockingPeriod)
 	}
 	switch {
 	case len(l.turns) > 0 || due <= l.now || !l.prepareSleep(due):
 		return l.poll.poll()
-	case holds:
+	case blocks:
 		l.poll.setTimer(due)
 		return l.poll.waitBlocking()
 	default:

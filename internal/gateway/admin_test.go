@@ -206,7 +206,7 @@ func TestAdminDrains(t *testing.T) {
 	r := start(t)
 	o := r.operator()
 	access, refresh := r.Login()
-	conn := r.echoes(access)
+	conn := r.openEcho(access)
 	if got := o.Call("POST", "/v1/drain", `{"within":5}`, jsonType); got.StatusCode != http.StatusOK || got.Text != `{"within":5,"sockets":1}` {
 		t.Fatalf("got %d %s", got.StatusCode, got.Text)
 	}

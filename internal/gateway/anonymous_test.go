@@ -106,10 +106,10 @@ func TestUnauthenticatedIsChecked(t *testing.T) {
 func TestRefusalsOverHTTPBeyondTheLimit(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		access, _ := r.Login()
-		r.echoes(access)
-		r.echoes(access) // evicts the other one, whose client does not disconnect
+		r.openEcho(access)
+		r.openEcho(access) // evicts the other one, whose client does not disconnect
 		r.WantClose(r.Open("", bearer(access)), 1013, "rate_limited")
-		r.echoes(access) // the first is closed now; this evicts the second
+		r.openEcho(access) // the first is closed now; this evicts the second
 		var closed []*websocket.Conn
 		for range 50 { // half of the sockets that an address may have
 			closed = append(closed, r.Open("", bearer("invalid"))) // its client does not disconnect either

@@ -28,26 +28,26 @@ func TestBrokenBody(t *testing.T) {
 		hangUp  bool
 		want    int
 	}{
-		"chunk length":     {chunked + "xyz\r\nhello\r\n0\r\n\r\n", false, 400},
-		"no chunk length":  {chunked + "\r\nhello\r\n0\r\n\r\n", false, 400},
-		"huge chunk":       {chunked + "11111111111111111\r\nhello\r\n", false, 400},
-		"chunk too long":   {chunked + "2\r\nhello\r\n0\r\n\r\n", false, 400},
-		"later chunk":      {chunked + "5\r\nhello\r\n-1\r\n", false, 400},
-		"bare LF":          {chunked + "5\nhello\r\n0\r\n\r\n", false, 400},
-		"bad trailer":      {chunked + "0\r\nnot a field\r\n\r\n", false, 400},
-		"no last chunk":    {chunked + "5\r\nhello\r\n", true, 0},
-		"broken chunk":     {chunked + "5\r\nhel", true, 0},
-		"short":            {"Content-Length: 10\r\n\r\nhello", true, 0},
-		"short with 100":   {"Content-Length: 10\r\nExpect: 100-continue\r\n\r\nhello", true, 0},
-		"bad with 100":     {"Expect: 100-continue\r\n" + chunked + "xyz\r\n", false, 400},
-		"whole":            {"Content-Length: 5\r\n\r\nhello", false, 200},
-		"whole in chunks":  {chunked + "5\r\nhello\r\n0\r\n\r\n", false, 200},
-		"no upstream":      {"Content-Length: 5\r\n\r\nhello", false, 502},
-		"neither is right": {"Content-Length: 10\r\n\r\nhello", true, 502}, // the body is not looked at
+		"chunk length":        {chunked + "xyz\r\nhello\r\n0\r\n\r\n", false, 400},
+		"no chunk length":     {chunked + "\r\nhello\r\n0\r\n\r\n", false, 400},
+		"huge chunk":          {chunked + "11111111111111111\r\nhello\r\n", false, 400},
+		"chunk too long":      {chunked + "2\r\nhello\r\n0\r\n\r\n", false, 400},
+		"later chunk":         {chunked + "5\r\nhello\r\n-1\r\n", false, 400},
+		"bare LF":             {chunked + "5\nhello\r\n0\r\n\r\n", false, 400},
+		"bad trailer":         {chunked + "0\r\nnot a field\r\n\r\n", false, 400},
+		"no last chunk":       {chunked + "5\r\nhello\r\n", true, 0},
+		"broken chunk":        {chunked + "5\r\nhel", true, 0},
+		"short":               {"Content-Length: 10\r\n\r\nhello", true, 0},
+		"short with 100":      {"Content-Length: 10\r\nExpect: 100-continue\r\n\r\nhello", true, 0},
+		"bad with 100":        {"Expect: 100-continue\r\n" + chunked + "xyz\r\n", false, 400},
+		"whole":               {"Content-Length: 5\r\n\r\nhello", false, 200},
+		"whole in chunks":     {chunked + "5\r\nhello\r\n0\r\n\r\n", false, 200},
+		"no upstream":         {"Content-Length: 5\r\n\r\nhello", false, 502},
+		"broken, no upstream": {"Content-Length: 10\r\n\r\nhello", true, 502}, // the body is not looked at
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := behind(t, b, withAccessLog, func(c *Config) {
-				if name == "no upstream" || name == "neither is right" {
+				if name == "no upstream" || name == "broken, no upstream" {
 					c.Routes[1].Upstreams = []string{down}
 				}
 			})
@@ -95,7 +95,7 @@ func (r *rig) wantFailures(want bool) {
 	if got != want {
 		r.T.Errorf("upstream failures recorded: %v, want %v", got, want)
 	}
-	well, all := 0, 0
+	healthy, all := 0, 0
 	for _, route := range r.g.routes.States() {
 		if route.Name != "/" {
 			continue
@@ -103,12 +103,12 @@ func (r *rig) wantFailures(want bool) {
 		all = len(route.Upstreams)
 		for _, u := range route.Upstreams {
 			if u.Healthy {
-				well++
+				healthy++
 			}
 		}
 	}
-	if well != all {
-		r.T.Errorf("%d of %d upstreams are healthy", well, all)
+	if healthy != all {
+		r.T.Errorf("%d of %d upstreams are healthy", healthy, all)
 	}
 }
 

@@ -84,7 +84,7 @@ func TestL7_TheGraceEnds(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		_, old := r.Login()
 		access, _ := r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(old)))
-		conn := r.echoes(access)
+		conn := r.openEcho(access)
 		time.Sleep(10 * time.Second)
 		r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(old)))
 		time.Sleep(2 * time.Millisecond)
@@ -113,7 +113,7 @@ func TestStepUpIsAskedForAMinute(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		_, refresh := r.Login()
 		stale, _ := r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
-		conn := r.echoes(stale)
+		conn := r.openEcho(stale)
 		for range 2 { // the first was abandoned, so it is requested again
 			r.Write(conn, `{"type":"step-up"}`)
 			if v := r.message(conn); v["type"] != "fresh_required" {
@@ -179,7 +179,7 @@ func TestDrainIsSpread(t *testing.T) {
 		access, _ := r.Login()
 		ended := make([]chan time.Time, 20)
 		for i := range ended {
-			conn := r.echoes(access)
+			conn := r.openEcho(access)
 			ended[i] = make(chan time.Time, 1)
 			go func() {
 				_, err := r.Read(conn)

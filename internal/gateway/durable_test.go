@@ -86,7 +86,7 @@ func TestEndsWithoutTheStore(t *testing.T) {
 			r := start(t, func(c *Config) { c.Store = disk })
 			o := r.operator()
 			access, refresh := r.Login()
-			conn := r.echoes(access)
+			conn := r.openEcho(access)
 			if e := r.Call("GET", "/readyz", ""); e.Text != `{"status":"ready"}` {
 				t.Errorf("/readyz: %s", e.Text)
 			}
@@ -127,7 +127,7 @@ func TestLogoutBeyondTheHeldRevocations(t *testing.T) {
 	second, refresh := r.Login()
 	_, replaced := r.Login()
 	r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(replaced)))
-	conn := r.echoes(second)
+	conn := r.openEcho(second)
 	sid := r.Claims(second)["sid"].(string)
 	disk.fill()
 	for held := 0; held < revindex.DefaultMaxHeld-1; {
@@ -279,7 +279,7 @@ func TestFullLog(t *testing.T) {
 			t.Fatal(err)
 		}
 		first, _ := r.Login()
-		conn := r.echoes(first)
+		conn := r.openEcho(first)
 		time.Sleep(2 * time.Second)
 		if e := r.Call("GET", "/readyz", ""); e.Text != `{"status":"degraded"}` {
 			t.Errorf("/readyz: %s", e.Text)

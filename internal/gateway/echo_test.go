@@ -99,7 +99,7 @@ func TestHandshakesThatAreRefused(t *testing.T) {
 func TestBinaryMessagesEndTheSocket(t *testing.T) {
 	r := start(t)
 	access, _ := r.Login()
-	conn := r.echoes(access)
+	conn := r.openEcho(access)
 	if err := conn.Write(t.Context(), websocket.MessageBinary, []byte{1}); err != nil {
 		t.Fatal(err)
 	}
@@ -110,8 +110,8 @@ func TestR2_OneSocketMoreEndsTheOldest(t *testing.T) {
 	r := start(t, func(c *Config) { c.Limits.PerSubject = 2 })
 	access, _ := r.Login()
 	other, _ := r.Login()
-	oldest := r.echoes(access)
-	second, third := r.echoes(other), r.echoes(access)
+	oldest := r.openEcho(access)
+	second, third := r.openEcho(other), r.openEcho(access)
 	r.WantClose(oldest, 3003, "connection_limit")
 	for _, conn := range []*websocket.Conn{second, third} {
 		r.Write(conn, "I live")
@@ -155,11 +155,11 @@ func TestL3_AnotherSessionsTokenDoesNotRenew(t *testing.T) {
 		{"broken", access + "x", 3000, "token_invalid"},
 	} {
 		t.Logf("with a token that is %s", c.name)
-		conn := r.echoes(access)
+		conn := r.openEcho(access)
 		r.Write(conn, `{"type":"auth","token":"`+c.raw+`"}`)
 		r.WantClose(conn, c.code, c.reason)
 	}
-	conn := r.echoes(access)
+	conn := r.openEcho(access)
 	r.Write(conn, `{"type":"auth","token":"`+access+`"}`)
 	got := r.message(conn)
 	if got["type"] == "renewed" { // may arrive first
@@ -174,7 +174,7 @@ func TestStepUpOnAnOpenSocket(t *testing.T) {
 	r := start(t)
 	_, refresh := r.Login()
 	stale, _ := r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
-	conn := r.echoes(stale)
+	conn := r.openEcho(stale)
 	r.Write(conn, `{"type":"step-up"}`)
 	if v := r.message(conn); v["type"] != "fresh_required" {
 		t.Fatal(v)

@@ -103,8 +103,8 @@ const jsonType = "Content-Type: application/json"
 // anyone accepts every name with the password "test".
 var anyone = login.AuthenticatorFunc(func(_ context.Context, _, password string) (bool, error) { return password == "test", nil })
 
-// echoes opens the socket and reads the welcome.
-func (r *rig) echoes(access string) *websocket.Conn {
+// openEcho opens the socket and reads the welcome.
+func (r *rig) openEcho(access string) *websocket.Conn {
 	r.T.Helper()
 	conn := r.Open("", bearer(access))
 	if _, err := r.Read(conn); err != nil {

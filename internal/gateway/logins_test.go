@@ -37,8 +37,8 @@ func TestLogoutEverywhereWithAProvidersClockAhead(t *testing.T) {
 	p := idptest.New(t)
 	r := start(t, withProvider(p))
 	access := p.AccessToken("ada", "s1", map[string]any{"iat": time.Now().Unix() + 20})
-	conn := r.echoes(access)
-	other := r.echoes(p.AccessToken("bert", "s2", map[string]any{"iat": time.Now().Unix() + 20}))
+	conn := r.openEcho(access)
+	other := r.openEcho(p.AccessToken("bert", "s2", map[string]any{"iat": time.Now().Unix() + 20}))
 	if e := r.Call("POST", "/auth/logout-everywhere", "", bearer(access)); e.StatusCode != http.StatusOK || e.Decode(t)["sockets"] != float64(1) {
 		t.Errorf("got %d %s", e.StatusCode, e.Text)
 	}

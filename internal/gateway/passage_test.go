@@ -248,7 +248,7 @@ func TestLongRequestsCountApart(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		conn := r.serveRoute(proxy.Route{Path: "/", Response: 10 * time.Hour}, streamOf("text/event-stream", ""))
 		access, refresh := r.Login()
-		socket := r.echoes(access)
+		socket := r.openEcho(access)
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n"+bearer(access)+"\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}

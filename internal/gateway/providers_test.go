@@ -52,7 +52,7 @@ func TestProviderOpensAndEndsSockets(t *testing.T) {
 	r := start(t, withProvider(p))
 	ada, bob := p.AccessToken("ada", "s-ada", nil), p.AccessToken("bob", "s-bob", nil)
 	own, _ := r.Login()
-	adaConn, bobConn, ownConn := r.echoes(ada), r.echoes(bob), r.echoes(own)
+	adaConn, bobConn, ownConn := r.openEcho(ada), r.openEcho(bob), r.openEcho(own)
 
 	form := url.Values{"logout_token": {p.LogoutToken("ada", "s-ada")}}.Encode()
 	if e := r.Call("POST", "/auth/backchannel-logout", form, "Content-Type: application/x-www-form-urlencoded"); e.StatusCode != 200 {
@@ -103,7 +103,7 @@ func TestProviderTokensAtOurEndpoints(t *testing.T) {
 	r.Call("POST", "/auth/refresh", "", bearer(raw)).WantProblem(t, 403, "wrong_token_type", "")
 	r.Call("POST", "/auth/fresh", `{"password":"test"}`, jsonType, bearer(raw)).WantProblem(t, 401, "bad_credentials", "")
 	own, _ := r.Login()
-	conn := r.echoes(own)
+	conn := r.openEcho(own)
 	if e := r.Call("POST", "/auth/logout-everywhere", "", bearer(raw)); e.StatusCode != 200 || e.Text != `{"sessions":0,"sockets":0}` {
 		t.Errorf("logout everywhere: %d %s", e.StatusCode, e.Text)
 	}
@@ -123,7 +123,7 @@ func TestLogoutTokenWithMoreEvents(t *testing.T) {
 	} {
 		user := fmt.Sprint("user", i)
 		raw := p.AccessToken(user, "s-"+user, nil)
-		conn := r.echoes(raw)
+		conn := r.openEcho(raw)
 		now := time.Now().Unix()
 		logoutToken := p.Sign(map[string]any{"typ": "logout+jwt"}, map[string]any{
 			"sub": user, "sid": "s-" + user, "aud": "chat", "jti": user, "iat": now, "exp": now + 60, "events": events,

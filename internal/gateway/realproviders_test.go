@@ -116,7 +116,7 @@ func TestTokensOfRealProviders(t *testing.T) {
 				if e.StatusCode != 200 {
 					t.Fatalf("got %d %s: %s, want %v", e.StatusCode, e.Text, r.log.String(), 200)
 				}
-				r.wantOpen(r.echoes(raw))
+				r.wantOpen(r.openEcho(raw))
 				ticket := r.Call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(raw))
 				if ticket.StatusCode != 200 {
 					t.Errorf("ticket: %d %s", ticket.StatusCode, ticket.Text)
@@ -186,7 +186,7 @@ func TestSocketsOfAnotherSubject(t *testing.T) {
 		t.Fatal(err)
 	}
 	waiting := r.Ticket(ada)
-	conn, bobConn := r.echoes(ada), r.echoes(bob)
+	conn, bobConn := r.openEcho(ada), r.openEcho(bob)
 	now := time.Now().Unix()
 	form := url.Values{"logout_token": {p.Sign(map[string]any{"typ": "logout+jwt"}, map[string]any{
 		"sub": "248", "aud": "chat", "jti": "logout", "iat": now, "events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},

@@ -39,7 +39,7 @@ func TestStoreThatFails(t *testing.T) {
 	}
 	broken.fail(nil)
 	r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
-	r.echoes(access)
+	r.openEcho(access)
 }
 
 // A failingStore is a store that can be made to fail. It is safe for concurrent

@@ -28,7 +28,7 @@ type storm struct {
 	operator *operator
 	plain    *http.Client // without cookies
 	users    []atomic.Pointer[string]
-	over     chan struct{} // closed to end the test
+	done     chan struct{} // closed to end the test
 	workers  sync.WaitGroup
 	ends     sync.Map // reasons of ends, as strings
 	opened   atomic.Int64
@@ -47,7 +47,7 @@ func TestEverythingAtOnce(t *testing.T) {
 			{Path: "/close/", Upstreams: []string{b.URL}, Refusal: wsauth.RefuseClose},
 			{Path: "/first/", Upstreams: []string{b.URL, other.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}},
 		}
-		return append(all, []proxy.Route{{Path: "/goes/", Upstreams: []string{b.URL}}}[:choice/4%2]...)
+		return append(all, []proxy.Route{{Path: "/removed/", Upstreams: []string{b.URL}}}[:choice/4%2]...)
 	}
 	s := &storm{
 		rig: start(t, func(c *Config) {
@@ -56,22 +56,23 @@ func TestEverythingAtOnce(t *testing.T) {
 		}),
 		plain: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second},
 		users: make([]atomic.Pointer[string], 4),
-		over:  make(chan struct{}),
+		done:  make(chan struct{}),
 	}
 	s.operator = s.rig.operator()
 	for i := range s.users {
-		nobody := "no-token-yet"
-		s.users[i].Store(&nobody)
-		s.work(i, func(*rand.Rand) func() { return s.lives(i) })
+		none := "no-token-yet"
+		s.users[i].Store(&none)
+		next := s.userActions(i)
+		s.work(i, func(*rand.Rand) { next() })
 	}
 	for i := range 6 {
-		s.work(100+i, func(dice *rand.Rand) func() { return func() { s.visit(dice) } })
+		s.work(100+i, s.visit)
 	}
-	s.work(200, func(dice *rand.Rand) func() { return func() { s.operate(dice) } })
+	s.work(200, s.operate)
 
 	dice := rand.New(rand.NewPCG(5, 300))
-	late := time.Now().Add(30 * time.Second)
-	for n := 0; n < 250 || !s.hasSeenEnough() && time.Now().Before(late); n++ {
+	deadline := time.Now().Add(30 * time.Second)
+	for n := 0; n < 250 || !s.hasSeenEnough() && time.Now().Before(deadline); n++ {
 		if err := s.g.Update(routes(dice.IntN(8))); err != nil {
 			t.Error(err)
 		}
@@ -92,30 +93,31 @@ func TestEverythingAtOnce(t *testing.T) {
 			}
 		}
 	}
-	close(s.over)
+	close(s.done)
 	s.workers.Wait()
 	s.wantNoneLive()
 	s.wantBalance()
 }
 
-// work repeats an action until the end of the test. Its random choices depend
-// only on seed.
-func (s *storm) work(seed int, begin func(dice *rand.Rand) func()) {
-	do := begin(rand.New(rand.NewPCG(5, uint64(seed))))
+// work calls do until the end of the test. The random choices of do depend only
+// on seed.
+func (s *storm) work(seed int, do func(dice *rand.Rand)) {
+	dice := rand.New(rand.NewPCG(5, uint64(seed)))
 	s.workers.Go(func() {
 		for {
 			select {
-			case <-s.over:
+			case <-s.done:
 				return
 			default:
-				do()
+				do(dice)
 			}
 		}
 	})
 }
 
-// ask sends a request and checks that the status of the answer is one of may.
-func (s *storm) ask(path, body, credential string, may ...int) map[string]any {
+// ask sends a request and checks that the status of the answer is one of the
+// allowed ones.
+func (s *storm) ask(path, body, credential string, allowed ...int) map[string]any {
 	r, err := http.NewRequest(http.MethodPost, s.URL+path, strings.NewReader(body))
 	if err != nil {
 		s.T.Error(err)
@@ -136,7 +138,7 @@ func (s *storm) ask(path, body, credential string, may ...int) map[string]any {
 	if err != nil || len(text) > 0 && json.Unmarshal(text, &answer) != nil {
 		s.T.Errorf("%s: got %q, %v", path, text, err)
 	}
-	for _, status := range may {
+	for _, status := range allowed {
 		if resp.StatusCode == status {
 			return answer
 		}
@@ -145,9 +147,10 @@ func (s *storm) ask(path, body, credential string, may ...int) map[string]any {
 	return nil
 }
 
-// lives returns a function that makes the next request of a user. The user logs
-// in, renews the session until it ends or the user ends it, and logs in again.
-func (s *storm) lives(i int) func() {
+// userActions returns a function that makes the next request of a user. The
+// user logs in, renews the session until it ends or the user ends it, and logs
+// in again.
+func (s *storm) userActions(i int) func() {
 	refresh, turns := "", 0
 	return func() {
 		var answer map[string]any
@@ -176,7 +179,7 @@ func (s *storm) visit(dice *rand.Rand) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	access := *s.users[dice.IntN(len(s.users))].Load()
-	path := []string{"/", "/close/", "/first/", "/goes/"}[dice.IntN(4)]
+	path := []string{"/", "/close/", "/first/", "/removed/"}[dice.IntN(4)]
 	header := http.Header{"Authorization": {"Bearer " + access}}
 	if path == "/first/" {
 		header = nil
@@ -207,12 +210,13 @@ func (s *storm) visit(dice *rand.Rand) {
 	case err == nil: // until the server ends it
 		_, _, err = conn.Read(ctx)
 	}
-	s.ended(ctx, path, conn, err)
+	s.checkEnd(ctx, path, conn, err)
 }
 
-// ended checks the end of a socket against the possible ends. A write that
-// fails reveals less than the read after it.
-func (s *storm) ended(ctx context.Context, path string, conn *websocket.Conn, err error) {
+// checkEnd checks that a socket ended with one of the possible close codes. err
+// is the error of the last read or write. After a failed write, a read returns
+// the close frame.
+func (s *storm) checkEnd(ctx context.Context, path string, conn *websocket.Conn, err error) {
 	for range 100 { // messages may precede the close frame
 		if _, ok := errors.AsType[websocket.CloseError](err); ok {
 			break
@@ -280,9 +284,9 @@ func (s *storm) wantBalance() {
 		switch {
 		case strings.HasPrefix(sample, "sockets{") && n != 0:
 			s.T.Errorf("%s is %d", sample, n)
-		case strings.HasPrefix(sample, `handshakes_total{outcome="opened"`) && !strings.Contains(sample, `route="/goes/"`):
+		case strings.HasPrefix(sample, `handshakes_total{outcome="opened"`) && !strings.Contains(sample, `route="/removed/"`):
 			opened += n
-		case strings.HasPrefix(sample, "sockets_ended_total{") && !strings.Contains(sample, `route="/goes/"`):
+		case strings.HasPrefix(sample, "sockets_ended_total{") && !strings.Contains(sample, `route="/removed/"`):
 			ended += n
 		}
 	}
@@ -295,7 +299,7 @@ func (s *storm) wantBalance() {
 		}
 	}
 	if strings.Contains(s.log.String(), "panic") {
-		s.T.Errorf("got %s", s.log)
+		s.T.Errorf("the log has a panic: %s", s.log)
 	}
 	s.T.Logf("%d sockets", s.opened.Load())
 }

@@ -35,10 +35,10 @@ func keepOwner(f *os.File, old fs.FileInfo) error {
 	if err != nil {
 		return err
 	}
-	is, ok := info.Sys().(*syscall.Stat_t)
-	was, okOld := old.Sys().(*syscall.Stat_t)
-	if !ok || !okOld || is.Uid == was.Uid && is.Gid == was.Gid {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	oldStat, okOld := old.Sys().(*syscall.Stat_t)
+	if !ok || !okOld || stat.Uid == oldStat.Uid && stat.Gid == oldStat.Gid {
 		return nil
 	}
-	return f.Chown(int(was.Uid), int(was.Gid))
+	return f.Chown(int(oldStat.Uid), int(oldStat.Gid))
 }

@@ -120,7 +120,7 @@ func parseValues(data []byte, offset int) (isTLS bool, err error) {
 		case seen[kind]:
 			return false, fmt.Errorf("%w: a value occurs twice", errMalformed)
 		case kind == kindTLS && size < 5, kind == kindCRC && size != 4:
-			return false, fmt.Errorf("%w: a value has another length", errMalformed)
+			return false, fmt.Errorf("%w: a value has the wrong length", errMalformed)
 		case kind == kindCRC && !hasChecksum(data, at):
 			return false, fmt.Errorf("%w: its checksum is wrong", errMalformed)
 		case kind == kindTLS:

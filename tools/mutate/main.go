@@ -10,7 +10,7 @@
 // All chosen changes are compiled into one test program, and the environment
 // variable MUTANT switches one of them on. The compiler reads them from an
 // overlay, so no file of the project changes. Coverage says which tests reach a
-// change; the fastest run first, and the first failure ends it. A failure or a
+// change. The fastest of them run first, until one fails. A failure or a
 // time-out counts only if it happens twice. A test that takes five times as
 // long as it should, and 13 s more, is stopped, and the other tests are run
 // with the change; if none of them fails, the change is reported as noticed by
@@ -49,8 +49,8 @@ func run() error {
 	files := flag.String("files", "", "regular expression of the names of the files to change; empty for all")
 	tests := flag.String("run", "", "regular expression of the names of the tests to run; empty for all")
 	timeout := flag.Duration("timeout", 0, "limit of a test's time; 0 for five times its usual time and 13s")
-	output := flag.String("o", "", "file of verdicts: what it has is not judged again, new ones are appended")
-	again := flag.Bool("again", false, "judge again what no test had noticed according to the file of -o")
+	output := flag.String("o", "", "file of verdicts: those in it are reused, new ones are appended")
+	again := flag.Bool("again", false, "judge again the changes that no test noticed according to -o")
 	least := flag.Float64("least", 90, "how many percent of the changes must be noticed")
 	flag.Parse()
 	if flag.NArg() == 0 {
@@ -93,7 +93,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	pending := slices.ContainsFunc(chosen, func(c change) bool { return needed(earlier, c, *again) })
+	pending := slices.ContainsFunc(chosen, func(c change) bool { return needsJudging(earlier, c, *again) })
 	if pending {
 		if err := j.prepare(packages, onlyTests, chosen); err != nil {
 			return err
@@ -112,7 +112,7 @@ func (j *judge) judgeAll(chosen []change, earlier map[string]verdict, again bool
 	var verdicts []verdict
 	for i, c := range chosen {
 		v := earlier[c.String()]
-		if needed(earlier, c, again) {
+		if needsJudging(earlier, c, again) {
 			v = j.judge(c, i+1)
 			if before, ok := earlier[c.String()]; ok && before.outcome.noticed() && !v.outcome.noticed() {
 				v = before // by a test that was not run this time
@@ -177,8 +177,8 @@ func readVerdicts(name string) (map[string]verdict, error) {
 	return all, lines.Err()
 }
 
-// needed reports whether a change must be judged.
-func needed(earlier map[string]verdict, c change, again bool) bool {
+// needsJudging reports whether a change must be judged.
+func needsJudging(earlier map[string]verdict, c change, again bool) bool {
 	v, ok := earlier[c.String()]
 	return !ok || again && v.outcome != killed
 }

@@ -149,7 +149,7 @@ func TestVerdicts(t *testing.T) {
 			change
 			want bool
 		}{{a, false}, {b, again}, {c, true}} {
-			if got := needed(want, row.change, again); got != row.want {
+			if got := needsJudging(want, row.change, again); got != row.want {
 				t.Errorf("%s, again %v: %v", row.change, again, got)
 			}
 		}

@@ -11,7 +11,7 @@ export function element(name, className = "", text = "") {
   return e;
 }
 
-const most = 200; // maximum number of entries in a list
+const maxEntries = 200; // in a list
 
 /**
  * Appends item to list and removes the oldest entries. Scrolls to the end,
@@ -20,7 +20,7 @@ const most = 200; // maximum number of entries in a list
 export function append(list, item) {
   const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
   list.append(item);
-  while (list.children.length > most) list.firstChild.remove();
+  while (list.children.length > maxEntries) list.firstChild.remove();
   if (atEnd) list.scrollTop = list.scrollHeight;
 }
 
