@@ -114,6 +114,12 @@ type Config struct {
 	// nothing can be revoked.
 	Revocations store.Revocations
 
+	// OnEvent is called for each event in the log whose kind the guard does not
+	// know, if Revocations is a [store.Log]: once for each, in the order of the
+	// log. It must not block. Kinds that begin with "wsauth." are reserved.
+	// Default: none.
+	OnEvent func(store.Event)
+
 	// MaxTokenLife is the longest lifetime of a token that Verifier accepts,
 	// from its issue to its expiry. The guard keeps revocations that long, so
 	// that no revoked token becomes valid again. A longer value costs memory;

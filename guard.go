@@ -53,7 +53,7 @@ func newGuard(c Config, now func() time.Time) (*Guard, error) {
 	}
 	g.configure(c)
 	if c.Revocations != nil {
-		if g.revocations, err = followRevocations(c.Revocations, c.Staleness, open, pulse, c.Logger); err != nil {
+		if g.revocations, err = followRevocations(c, open, pulse); err != nil {
 			return nil, err
 		}
 	}

@@ -13,7 +13,7 @@ import (
 const (
 	// eventRenewed is the kind of the event that a session has new claims. Its
 	// ID is the sid, and its data are the encoded claims.
-	eventRenewed = "renewed"
+	eventRenewed = "wsauth.renewed"
 
 	// renewalKept is how long the log keeps such an event. A node that has not
 	// read it by then ends its sockets when their old token expires.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"wsauth/internal/revindex"
@@ -37,18 +36,19 @@ type revocationLog struct {
 	stop      context.CancelFunc // stops following the log
 	renewals  remoteRenewals
 
-	events store.Log   // nil if the log carries no events
-	clock  store.Clock // nil if the store has none
+	events store.Log         // nil if the log carries no events
+	clock  store.Clock       // nil if the store has none
+	others func(store.Event) // Config.OnEvent; may be nil
 }
 
-// followRevocations starts to follow a log.
-func followRevocations(log store.Revocations, staleness time.Duration, open registries, p *pulse, logger *slog.Logger) (*revocationLog, error) {
+// followRevocations starts to follow c.Revocations.
+func followRevocations(c Config, open registries, p *pulse) (*revocationLog, error) {
 	ctx, stop := context.WithCancel(context.Background())
-	l := &revocationLog{staleness: staleness, open: open, pulse: p, stop: stop, renewals: remoteRenewals{open: open}}
-	l.events, _ = log.(store.Log)
-	l.clock, _ = log.(store.Clock)
+	l := &revocationLog{staleness: c.Staleness, open: open, pulse: p, stop: stop, renewals: remoteRenewals{open: open}, others: c.OnEvent}
+	l.events, _ = c.Revocations.(store.Log)
+	l.clock, _ = c.Revocations.(store.Clock)
 	var err error
-	l.index, err = revindex.New(revindex.Config{Log: log, OnRevoke: open.endRevoked, OnEvent: l.handle, Logger: logger, Now: p.now})
+	l.index, err = revindex.New(revindex.Config{Log: c.Revocations, OnRevoke: open.endRevoked, OnEvent: l.handle, Logger: c.Logger, Now: p.now})
 	if err != nil {
 		stop()
 		return nil, fmt.Errorf("wsauth: Config.Revocations: %w", err)
@@ -71,11 +71,14 @@ func (l *revocationLog) now(ctx context.Context) time.Time {
 	return time.Now()
 }
 
-// handle handles an event in the log. Events of unknown kinds come from newer
-// versions, and are ignored.
+// handle handles an event in the log. Events of unknown kinds are those of the
+// application or of newer versions.
 func (l *revocationLog) handle(e store.Event) {
-	if e.Kind == eventRenewed {
+	switch {
+	case e.Kind == eventRenewed:
 		l.renewals.add(e)
+	case l.others != nil:
+		l.others(e)
 	}
 }
 
