@@ -197,8 +197,8 @@ func (c *peer) send(raw []byte) {
 // say sends a text message in the background.
 func (c *peer) say(message string) { c.send(wstest.Frame(0x81, message)) }
 
-// hear returns the next message of the server.
-func (c *peer) hear(t *testing.T) string {
+// nextMessage returns the next message of the server.
+func (c *peer) nextMessage(t *testing.T) string {
 	t.Helper()
 	opcode, body, err := c.ReadFrame()
 	if err != nil || opcode != 1 {

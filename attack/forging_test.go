@@ -105,8 +105,8 @@ func carrierConfig(t testing.TB, p carrier) wsauth.Config {
 	return c
 }
 
-// trap returns a URL. The test fails if the guard connects to it.
-func trap(t *testing.T) (address string) {
+// trapURL returns a URL. The test fails if the guard connects to it.
+func trapURL(t *testing.T) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -221,7 +221,7 @@ func TestTokenVectorsByClose(t *testing.T) {
 // TestKeyURL checks that the guard does not connect to the attacker's URL if a
 // token points to a key there (J8).
 func TestKeyURL(t *testing.T) {
-	evil := trap(t)
+	evil := trapURL(t)
 	for _, p := range carriers {
 		x := newTarget(t, carrierConfig(t, p))
 		for _, name := range []string{"jku", "x5u", "JKU"} {
@@ -270,9 +270,9 @@ func TestSubstitution(t *testing.T) {
 	})
 }
 
-// twin returns the other valid signature, (r, n-s), that anyone can make from
-// an ES256 signature.
-func twin(signature string) string {
+// twinSignature returns the other valid signature, (r, n-s), that anyone can
+// make from an ES256 signature.
+func twinSignature(signature string) string {
 	s := new(big.Int).SetBytes([]byte(signature[32:]))
 	return signature[:32] + encodeES256(s.Sub(elliptic.P256().Params().N, s))
 }
@@ -284,7 +284,7 @@ func TestTwinSignature(t *testing.T) {
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Denylist: revoked})
 	input := b64(head("ES256", "es", "")) + "." + b64(claims())
 	signature := signES(input)
-	for name, s := range map[string]string{"J18/original": signature, "J18/twin": twin(signature)} {
+	for name, s := range map[string]string{"J18/original": signature, "J18/twin": twinSignature(signature)} {
 		t.Run(name, func(t *testing.T) {
 			x.wantRefusal(t, x.send(t, upgrade("/access", "Authorization: Bearer "+input+"."+b64(s))), wsauth.TokenRevoked)
 		})

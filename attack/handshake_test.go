@@ -16,8 +16,8 @@ import (
 	"wsauth/internal/wstest"
 )
 
-// altered returns a good handshake with one text replaced.
-func altered(t *testing.T, tok, old, new string) string {
+// alteredHandshake returns a good handshake with one text replaced.
+func alteredHandshake(t *testing.T, tok, old, new string) string {
 	t.Helper()
 	raw := upgrade("/access", bearer(tok))
 	if !strings.Contains(raw, old) {
@@ -104,7 +104,7 @@ func TestHandshake(t *testing.T) {
 		{"H8/folded_second_token", "Bearer " + tok, "Bearer " + tok + "\r\n " + tok, wsauth.InvalidRequest},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := x.send(t, altered(t, tok, c.old, c.new))
+			a := x.send(t, alteredHandshake(t, tok, c.old, c.new))
 			switch c.want {
 			case good:
 				x.wantSuccess(t, a)
@@ -129,7 +129,7 @@ func TestHandshake(t *testing.T) {
 		})
 	}
 	t.Run("H3/head", func(t *testing.T) {
-		a := x.send(t, altered(t, tok, "GET", "HEAD"))
+		a := x.send(t, alteredHandshake(t, tok, "GET", "HEAD"))
 		if a.StatusCode != http.StatusMethodNotAllowed || a.Header.Get("Allow") != "GET" {
 			t.Errorf("status %d\n%s", a.StatusCode, a.head)
 		}
@@ -143,10 +143,10 @@ func TestMalformedHandshakeGetsNoSocket(t *testing.T) {
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Refusal: wsauth.RefuseClose})
 	tok := access(t)
 	x.wantRefusals(t, []refusalCase{
-		{"H1/version", altered(t, tok, "Version: 13", "Version: 8"), wsauth.VersionNotSupported},
-		{"H2/key", altered(t, tok, "dGhl", "!!!!"), wsauth.InvalidHandshake},
-		{"H3/post", altered(t, tok, "GET", "POST"), wsauth.MethodNotAllowed},
-		{"H7/body", altered(t, tok, "\r\n\r\n", "\r\nContent-Length: 1\r\n\r\n"), wsauth.InvalidHandshake},
+		{"H1/version", alteredHandshake(t, tok, "Version: 13", "Version: 8"), wsauth.VersionNotSupported},
+		{"H2/key", alteredHandshake(t, tok, "dGhl", "!!!!"), wsauth.InvalidHandshake},
+		{"H3/post", alteredHandshake(t, tok, "GET", "POST"), wsauth.MethodNotAllowed},
+		{"H7/body", alteredHandshake(t, tok, "\r\n\r\n", "\r\nContent-Length: 1\r\n\r\n"), wsauth.InvalidHandshake},
 		{"C3/origin", upgrade("/access", bearer(tok), "Origin: https://evil.example"), wsauth.OriginNotAllowed},
 		{"C3/origin_without_token", upgrade("/access", "Origin: https://evil.example"), wsauth.OriginNotAllowed},
 		{"T12/plain_request", plain("GET", "/access"), wsauth.TokenMissing},
@@ -166,9 +166,9 @@ func TestPipelined(t *testing.T) {
 	}{
 		"H9/request_after_refusal":           {wsauth.RefuseHTTP, upgrade("/access") + second, "HTTP/1.1 401 "},
 		"H9/request_after_refusal_by_close":  {wsauth.RefuseClose, upgrade("/access") + second, "HTTP/1.1 101 "},
-		"H9/request_after_bad_handshake":     {wsauth.RefuseHTTP, altered(t, tok, "13", "8") + second, "HTTP/1.1 426 "},
+		"H9/request_after_bad_handshake":     {wsauth.RefuseHTTP, alteredHandshake(t, tok, "13", "8") + second, "HTTP/1.1 426 "},
 		"H9/request_after_foreign_origin":    {wsauth.RefuseClose, upgrade("/access", bearer(tok), "Origin: https://evil.example") + second, "HTTP/1.1 403 "},
-		"H9/request_after_body":              {wsauth.RefuseHTTP, altered(t, tok, "\r\n\r\n", "\r\nContent-Length: 2\r\n\r\nxx") + second, "HTTP/1.1 400 "},
+		"H9/request_after_body":              {wsauth.RefuseHTTP, alteredHandshake(t, tok, "\r\n\r\n", "\r\nContent-Length: 2\r\n\r\nxx") + second, "HTTP/1.1 400 "},
 		"H9/request_after_success":           {wsauth.RefuseHTTP, upgrade("/access", bearer(tok)) + second, "HTTP/1.1 400 "},
 		"H9/request_after_success_by_close":  {wsauth.RefuseClose, upgrade("/access", bearer(tok)) + second, "HTTP/1.1 400 "},
 		"H9/frame_after_success":             {wsauth.RefuseHTTP, upgrade("/access", bearer(tok)) + frame, "HTTP/1.1 400 "},

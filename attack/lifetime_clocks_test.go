@@ -12,9 +12,9 @@ import (
 	"wsauth/token"
 )
 
-// dated issues an access token for alice by a clock that is ahead of ours. If
-// sid is empty, the token has no sid claim.
-func dated(ahead time.Duration, sid string, more ...string) string {
+// issueAhead issues an access token for alice by a clock that is ahead of ours.
+// If sid is empty, the token has no sid claim.
+func issueAhead(ahead time.Duration, sid string, more ...string) string {
 	theirs := time.Now().Add(ahead).Unix()
 	changes := append([]string{"sub", `"alice"`, "iat", fmt.Sprint(theirs), "nbf", fmt.Sprint(theirs), "exp", fmt.Sprint(theirs + 15*60)}, more...)
 	if sid != "" {
@@ -56,8 +56,8 @@ func TestCutOffWithClocksAhead(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%s", name, target), func(t *testing.T) {
 				inBubble(t, withClocks(t, verifier), func(t *testing.T, x *bubble) {
 					tokens := []string{
-						dated(0, ""), dated(leeway, ""), dated(leeway, "s1"), dated(15*time.Second, "00000000-0000-4000-8000-000000000000"),
-						dated(leeway, sidAhead(t, leeway+time.Minute)), // the sid is newer than the token
+						issueAhead(0, ""), issueAhead(leeway, ""), issueAhead(leeway, "s1"), issueAhead(15*time.Second, "00000000-0000-4000-8000-000000000000"),
+						issueAhead(leeway, sidAhead(t, leeway+time.Minute)), // the sid is newer than the token
 					}
 					var clients []*client
 					for _, raw := range tokens {
@@ -76,13 +76,13 @@ func TestCutOffWithClocksAhead(t *testing.T) {
 						x.wantRefusal(t, x.ask(t, "", upgrade("/access", bearer(tokens[i]))), wsauth.TokenRevoked)
 					}
 					time.Sleep(time.Millisecond)
-					own := x.open(t, "/access", bearer(dated(0, store.NewSessionID(time.Now()))))
+					own := x.open(t, "/access", bearer(issueAhead(0, store.NewSessionID(time.Now()))))
 					x.takeRequests()
 					time.Sleep(leeway + time.Second)
 					for _, raw := range tokens {
 						x.wantRefusal(t, x.ask(t, "", upgrade("/access", bearer(raw))), wsauth.TokenRevoked)
 					}
-					foreign := x.open(t, "/access", bearer(dated(0, "")))
+					foreign := x.open(t, "/access", bearer(issueAhead(0, "")))
 					own.wantOpen(t)
 					foreign.wantOpen(t)
 				})
@@ -95,7 +95,7 @@ func TestCutOffWithClocksAhead(t *testing.T) {
 // even if, by the wall clock, their session and token started after it.
 func TestCutOffAfterTheClockWasSetBack(t *testing.T) {
 	inBubble(t, withClocks(t, token.VerifierConfig{IssuedLeeway: 5 * time.Second}), func(t *testing.T, x *bubble) {
-		socket := x.open(t, "/access", bearer(dated(3*time.Second, sidAhead(t, 3*time.Second))))
+		socket := x.open(t, "/access", bearer(issueAhead(3*time.Second, sidAhead(t, 3*time.Second))))
 		optional := x.open(t, "/optional")
 		early := store.Revocation{Target: store.TargetSubject, ID: "alice", Before: time.Now().Add(-time.Millisecond), Expires: inAnHour()}
 		if n, err := x.guard.Revoke(t.Context(), early); n != 0 || err != nil {
@@ -123,7 +123,7 @@ func TestCutOffAndFirstMessages(t *testing.T) {
 		second := x.open(t, "/access")
 		authenticate := func(c *client) {
 			t.Helper()
-			message := `{"type":"auth","token":"` + dated(0, store.NewSessionID(time.Now())) + `"}`
+			message := `{"type":"auth","token":"` + issueAhead(0, store.NewSessionID(time.Now())) + `"}`
 			if _, err := c.session.Authenticate(t.Context(), []byte(message)); err != nil {
 				t.Fatal(err)
 			}
@@ -160,9 +160,9 @@ func TestRenewalAfterTheClockWasSetBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, withClocks(t, token.VerifierConfig{IssuedLeeway: leeway}), func(t *testing.T, x *bubble) {
 				time.Sleep(time.Minute)
-				socket := x.open(t, "/access", bearer(dated(0, "s1")))
+				socket := x.open(t, "/access", bearer(issueAhead(0, "s1")))
 				exp := time.Now().Add(15*time.Minute - c.back - c.shorter).Unix()
-				err := socket.session.Renew(t.Context(), dated(-c.back, "s1", "exp", fmt.Sprint(exp)))
+				err := socket.session.Renew(t.Context(), issueAhead(-c.back, "s1", "exp", fmt.Sprint(exp)))
 				if reasonOf(err) != c.want {
 					t.Errorf("Renew: %v, want %q", err, c.want)
 				}

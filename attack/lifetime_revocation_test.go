@@ -176,8 +176,8 @@ func handshake(t *testing.T, h http.Handler, raw string) string {
 	return fmt.Sprint("HTTP/1.1 ", recorder.Code, " ", recorder.Body)
 }
 
-// switched opens a socket and waits for its end.
-func switched(w http.ResponseWriter, r *http.Request) {
+// openAndWait opens a socket and waits for its end.
+func openAndWait(w http.ResponseWriter, r *http.Request) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(err)
@@ -211,7 +211,7 @@ func TestRevokeDuringTheHandshake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := guard.Require(wsauth.Access)(http.HandlerFunc(switched))
+	h := guard.Require(wsauth.Access)(http.HandlerFunc(openAndWait))
 
 	t.Run("L5/after the check", func(t *testing.T) {
 		within.Store(true)

@@ -97,11 +97,11 @@ func TestTicketPathLength(t *testing.T) {
 		if part[0] == '%' {
 			n = 1
 		}
-		most := "/" + strings.Repeat(part, 2047/n)
-		if _, err := g.Check(handshakeAt(t, most, ticket(t, g, alice, most)), wsauth.Access); err != nil {
+		longest := "/" + strings.Repeat(part, 2047/n)
+		if _, err := g.Check(handshakeAt(t, longest, ticket(t, g, alice, longest)), wsauth.Access); err != nil {
 			t.Errorf("the longest path of %q: %v", part, err)
 		}
-		_, err := g.IssueTicket(t.Context(), alice, wsauth.TicketFor{Path: most + part})
+		_, err := g.IssueTicket(t.Context(), alice, wsauth.TicketFor{Path: longest + part})
 		if !errors.Is(err, wsauth.InvalidRequest) {
 			t.Errorf("%q: a ticket for a path that is too long: %v", part, err)
 		}

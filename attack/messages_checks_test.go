@@ -78,7 +78,7 @@ func TestFirstMessageChecks(t *testing.T) {
 				raw := c.token(t, x)
 				peer.say(auth(raw))
 				if c.want == "" {
-					peer.hear(t)
+					peer.nextMessage(t)
 					peer.hangUp()
 					return
 				}
@@ -108,7 +108,7 @@ func TestFirstMessageChecks(t *testing.T) {
 			peer := x.dialSocket(t, "", "/access")
 			for _, want := range []string{`{"type":"auth_ok"`, `{"type":"auth_error","reason":"store_unavailable"}`, `{"type":"auth_ok"`} {
 				peer.say(auth(access(t)))
-				if got := peer.hear(t); !strings.HasPrefix(got, want) {
+				if got := peer.nextMessage(t); !strings.HasPrefix(got, want) {
 					t.Errorf("answered %q, want %s", got, want)
 				}
 				down.Store(!down.Load())

@@ -51,13 +51,13 @@ func TestFirstMessage(t *testing.T) {
 					if c.reply == "auth_ok" {
 						want = fmt.Sprintf(`{"type":"auth_ok","expires_at":%d}`, made.Claims.ExpiresAt.Unix())
 					}
-					if got := peer.hear(t); got != want {
+					if got := peer.nextMessage(t); got != want {
 						t.Errorf("answered %s, want %s", got, want)
 					}
 					long := strings.Repeat("x", 200<<10) // more than an anonymous client may send
 					for _, message := range []string{"hello", long, initPayload("x")} {
 						peer.say(message)
-						if got := peer.hear(t); got != "heard" {
+						if got := peer.nextMessage(t); got != "heard" {
 							t.Errorf("answered %q", got)
 						}
 						if got := <-x.messages; got != "alice: "+message {
@@ -66,7 +66,7 @@ func TestFirstMessage(t *testing.T) {
 					}
 					time.Sleep(time.Until(made.Claims.ExpiresAt) - 1)
 					peer.say("again")
-					peer.hear(t)
+					peer.nextMessage(t)
 					<-x.messages
 					peer.wantClose(t, wsauth.TokenExpired)
 					if !time.Now().Equal(made.Claims.ExpiresAt) {
@@ -268,7 +268,7 @@ func TestTokenVectorsInMessages(t *testing.T) {
 				c := x.dialSocket(t, "", "/access")
 				c.say(message)
 				if want == "" {
-					c.hear(t)
+					c.nextMessage(t)
 					c.hangUp()
 				} else {
 					c.wantClose(t, want)

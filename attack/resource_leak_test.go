@@ -47,8 +47,8 @@ func TestCanary(t *testing.T) {
 		"origin":      {good, func(c *wsauth.Config) { c.Origins = []string{"https://other.example"} }, wsauth.OriginNotAllowed},
 	} {
 		for _, p := range carriers {
-			for way, refusal := range map[string]wsauth.Refusal{"http": wsauth.RefuseHTTP, "close": wsauth.RefuseClose} {
-				t.Run("R6/"+name+"/"+p.name+"/"+way, func(t *testing.T) {
+			for refusalName, refusal := range map[string]wsauth.Refusal{"http": wsauth.RefuseHTTP, "close": wsauth.RefuseClose} {
+				t.Run("R6/"+name+"/"+p.name+"/"+refusalName, func(t *testing.T) {
 					inBubble(t, func() wsauth.Config { // in a bubble, refused sockets that are held open cost no time
 						time.Sleep(time.Until(now)) // until the tokens are valid
 						config := carrierConfig(t, p)

@@ -134,16 +134,16 @@ func TestEvictedSocketsCount(t *testing.T) {
 // TestHugeLimits checks that the largest integer does not overflow as a limit.
 // Some applications use it to mean no limit.
 func TestHugeLimits(t *testing.T) {
-	const most = math.MaxInt
-	for way, refusal := range map[string]wsauth.Refusal{"http": wsauth.RefuseHTTP, "close": wsauth.RefuseClose} {
-		t.Run(way, func(t *testing.T) {
+	const maxLimit = math.MaxInt
+	for refusalName, refusal := range map[string]wsauth.Refusal{"http": wsauth.RefuseHTTP, "close": wsauth.RefuseClose} {
+		t.Run(refusalName, func(t *testing.T) {
 			inMessageBubble(t, "coder", func() wsauth.Config {
 				c := firstMessageConfig()
 				c.Extractors = append(c.Extractors, wsauth.Header{})
 				c.Refusal = refusal
 				c.Limits = wsauth.Limits{
-					PerSubject: most, PerSession: most, PerAddress: most, WhenFull: wsauth.EndOldest,
-					HandshakesPerMinute: most, Unauthenticated: most, UnauthenticatedPerAddress: most,
+					PerSubject: maxLimit, PerSession: maxLimit, PerAddress: maxLimit, WhenFull: wsauth.EndOldest,
+					HandshakesPerMinute: maxLimit, Unauthenticated: maxLimit, UnauthenticatedPerAddress: maxLimit,
 				}
 				return c
 			}, func(t *testing.T, x *bubble) {

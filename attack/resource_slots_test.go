@@ -38,8 +38,8 @@ func (x *bubble) wantNoSlot(t *testing.T, from string) {
 // TestSlots checks that anonymous sockets are limited, per address and in
 // total, and that their slots become free however they end.
 func TestSlots(t *testing.T) {
-	for way, refusal := range map[string]wsauth.Refusal{"http": wsauth.RefuseHTTP, "close": wsauth.RefuseClose} {
-		t.Run("R2/per_address/"+way, func(t *testing.T) {
+	for refusalName, refusal := range map[string]wsauth.Refusal{"http": wsauth.RefuseHTTP, "close": wsauth.RefuseClose} {
+		t.Run("R2/per_address/"+refusalName, func(t *testing.T) {
 			inMessageBubble(t, "coder", slots(100, 2, refusal), func(t *testing.T, x *bubble) {
 				one, two := x.dialSocket(t, anna, "/access"), x.dialSocket(t, anna, "/access")
 				x.wantNoSlot(t, anna)
@@ -54,7 +54,7 @@ func TestSlots(t *testing.T) {
 				}
 			})
 		})
-		t.Run("R2/in_all/"+way, func(t *testing.T) {
+		t.Run("R2/in_all/"+refusalName, func(t *testing.T) {
 			inMessageBubble(t, "coder", slots(2, 2, refusal), func(t *testing.T, x *bubble) {
 				one, two := x.dialSocket(t, anna, "/access"), x.dialSocket(t, ben, "/access")
 				full := func() { t.Helper(); x.wantNoSlot(t, anna); x.wantNoSlot(t, carl) }
@@ -65,7 +65,7 @@ func TestSlots(t *testing.T) {
 				known := socketOf(t, x.ask(t, carl, upgrade("/access", fromOurs, bearer(access(t)))))
 				full()
 				one.say(auth(access(t)))
-				one.hear(t)
+				one.nextMessage(t)
 				three := x.dialSocket(t, carl, "/access")
 				full()
 
@@ -281,7 +281,7 @@ func TestWhichHandshakesMayWait(t *testing.T) {
 			}
 			c := socketOf(t, a)
 			c.say(auth(made.Raw))
-			c.hear(t)
+			c.nextMessage(t)
 			c.hangUp()
 		}
 	})
@@ -308,7 +308,7 @@ func TestLaterMessages(t *testing.T) {
 				peer := x.dialSocket(t, anna, c.path)
 				if c.path == "/optional" {
 					peer.say("hello") // as an anonymous client
-					peer.hear(t)
+					peer.nextMessage(t)
 					if got := <-x.messages; got != "anonymous: hello" {
 						t.Errorf("the application got %q", got)
 					}
@@ -324,13 +324,13 @@ func TestLaterMessages(t *testing.T) {
 						peer.wantClose(t, c.want)
 						return
 					}
-					if got := peer.hear(t); !strings.Contains(got, "auth_ok") {
+					if got := peer.nextMessage(t); !strings.Contains(got, "auth_ok") {
 						t.Errorf("answered %q", got)
 					}
 					time.Sleep(2 * time.Second)
 				}
 				peer.say("hello")
-				peer.hear(t)
+				peer.nextMessage(t)
 				if got := <-x.messages; got != "alice: hello" {
 					t.Errorf("the application got %q", got)
 				}
@@ -344,7 +344,7 @@ func TestLaterMessages(t *testing.T) {
 			message := auth(issue(t, token.TypeAccess, "alice", alice).Raw)
 			peer.send([]byte(strings.Repeat(string(wstest.Frame(0x81, message)), 10_000)))
 			for range 10 {
-				if got := peer.hear(t); !strings.Contains(got, "auth_ok") {
+				if got := peer.nextMessage(t); !strings.Contains(got, "auth_ok") {
 					t.Errorf("answered %q", got)
 				}
 			}

@@ -57,8 +57,8 @@ func TestTicketRace(t *testing.T) {
 		})
 	}
 	shared := request(t, upgrade("/access", fromOurs))
-	most, rounds, started := 10_000, 0, time.Now()
-	for ; rounds < most && (os.Getenv("WSAUTH_TEST_ALL") == "1" || time.Since(started) < 2*time.Second); rounds++ {
+	limit, rounds, started := 10_000, 0, time.Now()
+	for ; rounds < limit && (os.Getenv("WSAUTH_TEST_ALL") == "1" || time.Since(started) < 2*time.Second); rounds++ {
 		round(func(x *target, k string) error {
 			r := shared.Clone(t.Context())
 			r.URL.RawQuery = "ticket=" + k
@@ -167,10 +167,10 @@ func welch(n int, sample func(near bool) float64) float64 {
 		classes[1-first] = append(classes[1-first], sample(first != 0))
 	}
 	pooled := slices.Sorted(slices.Values(slices.Concat(classes[0], classes[1])))
-	most := pooled[len(pooled)*9/10]
+	limit := pooled[len(pooled)*9/10]
 	var mean, errorOfMean [2]float64 // the variance of the mean
 	for i, class := range classes {
-		class = slices.DeleteFunc(class, func(x float64) bool { return x > most })
+		class = slices.DeleteFunc(class, func(x float64) bool { return x > limit })
 		for _, x := range class {
 			mean[i] += x / float64(len(class))
 		}

@@ -145,7 +145,7 @@ func TestFirstMessageWithForeignTickets(t *testing.T) {
 	inMessageBubble(t, "coder", config, func(t *testing.T, x *bubble) {
 		c := socketOf(t, x.ask(t, "", upgrade("/access?ticket=ST-1", fromOurs)))
 		c.say(auth(access(t)))
-		if reply := c.hear(t); !strings.Contains(reply, `"auth_ok"`) {
+		if reply := c.nextMessage(t); !strings.Contains(reply, `"auth_ok"`) {
 			t.Errorf("got the reply %s", reply)
 		}
 		c.hangUp()

@@ -173,7 +173,7 @@ func TestFirstMessageWithForeignSchemes(t *testing.T) {
 		} {
 			c := socketOf(t, x.ask(t, "", upgrade("/access", fromOurs, basic)))
 			c.say(message)
-			if reply := c.hear(t); !strings.Contains(reply, `"auth_ok"`) && !strings.Contains(reply, `"connection_ack"`) {
+			if reply := c.nextMessage(t); !strings.Contains(reply, `"auth_ok"`) && !strings.Contains(reply, `"connection_ack"`) {
 				t.Errorf("%.60s: got %s", message, reply)
 			}
 			c.hangUp()

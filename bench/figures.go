@@ -47,7 +47,7 @@ func handshake() error {
 	}
 	fmt.Printf("handshake: %.0f us of CPU unguarded; guarded %.3fx (median of %d rounds of %d each), at most %.2fx\n",
 		median(plain)/1e3, median(ratios), len(ratios), each, target)
-	return within("handshake", median(ratios), target)
+	return checkTarget("handshake", median(ratios), target)
 }
 
 // handshakes makes n handshakes, one after the other, and returns the server's
@@ -83,7 +83,7 @@ func socketMemory() error {
 	ratio := each[1] / each[0]
 	fmt.Printf("memory: %.1f KiB an idle unguarded socket; guarded %.1f KiB, %.2fx (%d sockets), at most %.2fx\n",
 		each[0], each[1], ratio, sockets, target)
-	return within("memory", ratio, target)
+	return checkTarget("memory", ratio, target)
 }
 
 func idleMemory(path string, sockets int) (float64, error) {
@@ -123,8 +123,8 @@ func expiry() error {
 	}
 	defer c.stop()
 	var wg sync.WaitGroup
-	late := make([]float64, sockets) // seconds
-	for i := range late {
+	above := make([]float64, sockets) // seconds
+	for i := range above {
 		conn, r, err := open(c.Addr, "/guarded", c.Brief)
 		if err != nil {
 			return fmt.Errorf("socket %d: %w", i, err)
@@ -133,25 +133,25 @@ func expiry() error {
 			defer conn.Close()
 			var head [4]byte
 			_, err := io.ReadFull(r, head[:])
-			late[i] = time.Since(time.Unix(c.BriefUntil, 0)).Seconds()
+			above[i] = time.Since(time.Unix(c.BriefUntil, 0)).Seconds()
 			if err != nil || binary.BigEndian.Uint16(head[2:]) != 3000 {
-				late[i] = math.Inf(1)
+				above[i] = math.Inf(1)
 			}
 		})
 	}
 	wg.Wait()
-	slices.Sort(late)
-	p99 := late[sockets*99/100]
+	slices.Sort(above)
+	p99 := above[sockets*99/100]
 	fmt.Printf("expiry: close frame 3000 after exp: first %.1f ms, p50 %.1f ms, p99 %.1f ms, last %.1f ms (%d sockets), p99 at most %.0f ms\n",
-		late[0]*1e3, late[sockets/2]*1e3, p99*1e3, late[sockets-1]*1e3, sockets, target*1e3)
-	if late[0] < 0 {
+		above[0]*1e3, above[sockets/2]*1e3, p99*1e3, above[sockets-1]*1e3, sockets, target*1e3)
+	if above[0] < 0 {
 		return errors.New("expiry: a socket ended before its token")
 	}
-	return within("expiry", p99, target)
+	return checkTarget("expiry", p99, target)
 }
 
-// within returns an error if a figure exceeds its target.
-func within(name string, got, target float64) error {
+// checkTarget returns an error if a figure exceeds its target.
+func checkTarget(name string, got, target float64) error {
 	if got > target {
 		return fmt.Errorf("%s: %.3f misses the target of %.3f", name, got, target)
 	}
@@ -163,8 +163,8 @@ func median(values []float64) float64 {
 	return values[len(values)/2]
 }
 
-// spread formats the median and the interquartile range of ratios.
-func spread(ratios []float64) string {
+// formatSpread formats the median and the interquartile range of ratios.
+func formatSpread(ratios []float64) string {
 	middle := median(ratios) // which sorts them
 	return fmt.Sprintf("%.3fx (%.2f to %.2f)", middle, ratios[len(ratios)/4], ratios[len(ratios)*3/4])
 }

@@ -112,8 +112,8 @@ func proxyHandshake() error {
 		}
 	}
 	fmt.Printf("proxy-handshake: %.0f us of CPU; %s that of %s, %s that of %s (%d rounds of %d each), at most %.2fx\n",
-		median(own)/1e3, spread(ratios[1]), all[1].name, spread(ratios[2]), all[2].name, len(own), each, target)
-	return within("proxy-handshake", median(ratios[2]), target)
+		median(own)/1e3, formatSpread(ratios[1]), all[1].name, formatSpread(ratios[2]), all[2].name, len(own), each, target)
+	return checkTarget("proxy-handshake", median(ratios[2]), target)
 }
 
 // handshakes opens and closes n sockets, one after the other, and returns the
@@ -154,9 +154,9 @@ func proxyEcho() error {
 			return err
 		}
 		fmt.Printf("proxy-echo: %d bytes: %s nginx's CPU a round trip, at most %.2fx; p50 of the time %s nginx's, at most 1.00x\n",
-			m.size, spread(cpu), m.target, spread(latency))
-		missed = errors.Join(missed, within(fmt.Sprintf("proxy-echo %d", m.size), median(cpu), m.target),
-			within(fmt.Sprintf("proxy-echo %d, p50", m.size), median(latency), 1.0))
+			m.size, formatSpread(cpu), m.target, formatSpread(latency))
+		missed = errors.Join(missed, checkTarget(fmt.Sprintf("proxy-echo %d", m.size), median(cpu), m.target),
+			checkTarget(fmt.Sprintf("proxy-echo %d, p50", m.size), median(latency), 1.0))
 	}
 	return missed
 }
@@ -280,5 +280,5 @@ func proxyMemory() error {
 	}
 	each := (own2 - own) / sockets / 1024
 	fmt.Printf("proxy-memory: %.1f KiB an idle socket, nginx %.1f KiB (%d sockets), at most %.1f KiB\n", each, (peer2-peer)/sockets/1024, sockets, target)
-	return within("proxy-memory", each, target)
+	return checkTarget("proxy-memory", each, target)
 }

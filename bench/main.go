@@ -49,7 +49,7 @@ var figures = []struct {
 	{"session", session},
 	{"expiry", expiry},
 	{"revoke", revoke},
-	{"relay", relayed},
+	{"relay", benchRelay},
 	{"proxy-handshake", proxyHandshake},
 	{"proxy-echo", proxyEcho},
 	{"proxy-memory", proxyMemory},

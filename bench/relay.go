@@ -10,10 +10,10 @@ import (
 // goroutines, for comparison.
 const portableVariable = "WSAUTH_BENCH_PORTABLE"
 
-// relayed prints the cost of the relay alone, compared with nginx: the CPU
+// benchRelay prints the cost of the relay alone, compared with nginx: the CPU
 // time of a round trip with many concurrent clients, the latency with a single
 // client, and the memory and CPU time of idle sockets.
-func relayed() error {
+func benchRelay() error {
 	backend, err := start("echo")
 	if err != nil {
 		return err
@@ -44,9 +44,9 @@ func relayed() error {
 		}
 		fmt.Printf("relay: %d bytes, %d clients: %.1f us of CPU a round trip, %.3fx nginx's, at most %.2fx; p50 of the time %.2fx nginx's\n",
 			m.size, m.clients, own/1e3, cpu, m.target, p50)
-		missed = errors.Join(missed, within(fmt.Sprintf("relay of %d bytes, %d clients", m.size, m.clients), cpu, m.target))
+		missed = errors.Join(missed, checkTarget(fmt.Sprintf("relay of %d bytes, %d clients", m.size, m.clients), cpu, m.target))
 		if m.clients == 1 {
-			missed = errors.Join(missed, within("time of the relay", p50, 1))
+			missed = errors.Join(missed, checkTarget("time of the relay", p50, 1))
 		}
 	}
 	return errors.Join(missed, idleRelayed(relay, nginx))
@@ -73,7 +73,7 @@ func compared(both [2]contender, size, clients, each int) (cpu, own, p50 float64
 		var cost, took [2]float64
 		for i := range both {
 			which := (i + round) % 2
-			if cost[which], took[which], err = together(both[which], conns[which], each); err != nil {
+			if cost[which], took[which], err = measureTogether(both[which], conns[which], each); err != nil {
 				return 0, 0, 0, fmt.Errorf("%s: %w", both[which].name, err)
 			}
 		}
@@ -84,9 +84,9 @@ func compared(both [2]contender, size, clients, each int) (cpu, own, p50 float64
 	return median(cpus), median(owns), median(times), nil
 }
 
-// together lets all clients make round trips concurrently. It returns the CPU
-// time per round trip, and the median of the clients' latencies.
-func together(c contender, clients []*echoClient, each int) (cpu, p50 float64, err error) {
+// measureTogether lets all clients make round trips concurrently. It returns
+// the CPU time per round trip, and the median of the clients' latencies.
+func measureTogether(c contender, clients []*echoClient, each int) (cpu, p50 float64, err error) {
 	from, err := c.cpu()
 	if err != nil {
 		return 0, 0, err
@@ -162,5 +162,5 @@ func idleRelayed(relay *child, nginx *nginxProcess) error {
 	own := float64(held.Resident-before.Resident) / sockets / 1024
 	fmt.Printf("relay: %.2f KiB an idle socket, nginx %.1f KiB, at most %.1f KiB; %.3f %% of a CPU (%d sockets)\n",
 		own, (peer-peerBefore)/sockets/1024, target, (idle.CPU-held.CPU).Seconds()/seconds*100, sockets)
-	return errors.Join(err, within("memory of the relay", own, target))
+	return errors.Join(err, checkTarget("memory of the relay", own, target))
 }

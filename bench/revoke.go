@@ -72,7 +72,7 @@ func (c *crowd) revokeEach(store string, sockets int) error {
 			break
 		}
 	}
-	return within("revoke one", p99, target)
+	return checkTarget("revoke one", p99, target)
 }
 
 // revokeAll prints how long it takes to close all sockets of one user.
@@ -101,14 +101,14 @@ func (c *crowd) revokeAll(store string, sockets int) error {
 			break
 		}
 	}
-	return within("revoke all", last, target)
+	return checkTarget("revoke all", last, target)
 }
 
 // canOpen returns an error if this process may not open n sockets.
 func canOpen(sockets int) error {
 	const others = 100
-	if most := connlimit.Descriptors(); most < sockets+others {
-		return fmt.Errorf("a process may open %d files, and this needs %d: see ulimit -n", most, sockets+others)
+	if limit := connlimit.Descriptors(); limit < sockets+others {
+		return fmt.Errorf("a process may open %d files, and this needs %d: see ulimit -n", limit, sockets+others)
 	}
 	return nil
 }

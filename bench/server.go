@@ -114,7 +114,7 @@ func (s *server) talk(addr string, in io.Reader, out *json.Encoder) error {
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		what, argument, _ := strings.Cut(lines.Text(), " ")
-		answer, err := s.obey(what, argument)
+		answer, err := s.execute(what, argument)
 		if err != nil {
 			return err
 		}
@@ -125,7 +125,7 @@ func (s *server) talk(addr string, in io.Reader, out *json.Encoder) error {
 	return lines.Err()
 }
 
-func (s *server) obey(what, argument string) (any, error) {
+func (s *server) execute(what, argument string) (any, error) {
 	switch what {
 	case "cpu":
 		return measure(), nil

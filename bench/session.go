@@ -52,7 +52,7 @@ func session() error {
 			return fmt.Errorf("session: no memory is attributed to %s: was the function that allocates it renamed?", part)
 		}
 	}
-	return within("session", sum, target)
+	return checkTarget("session", sum, target)
 }
 
 // heapByPart returns the live heap in bytes, by part.

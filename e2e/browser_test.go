@@ -134,9 +134,9 @@ func (b *tab) prepare(script string) {
 	})
 }
 
-// prefer sets the preferred color scheme, light or dark, and turns off
+// setColorScheme sets the preferred color scheme, light or dark, and turns off
 // animations, so that colors have their final values at once.
-func (b *tab) prefer(scheme string) {
+func (b *tab) setColorScheme(scheme string) {
 	b.t.Helper()
 	b.do(func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{

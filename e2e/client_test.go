@@ -12,19 +12,19 @@ import (
 // The tests in this file check the browser client within the server's own page.
 
 // openPage logs in and opens the page's socket after watchSockets.
-func openPage(t *testing.T, server *program, way string) *tab {
+func openPage(t *testing.T, server *program, mode string) *tab {
 	t.Helper()
 	page := newTab(t)
-	logIn(page, server, way)
+	logIn(page, server, mode)
 	page.watchSockets()
 	openSocket(page, "good")
 	until[bool](page, socketOpen)
 	return page
 }
 
-// happened returns an expression for how many entries of the page's timeline
-// begin with text.
-func happened(text string) string {
+// timelineCount returns an expression for how many entries of the page's
+// timeline begin with text.
+func timelineCount(text string) string {
 	return fmt.Sprintf(`[...document.querySelectorAll("#timeline li div")].filter((e) => e.textContent.startsWith(%q)).length`, text)
 }
 
@@ -52,9 +52,9 @@ const (
 // without cookies, and puts no access or refresh token into the address.
 func TestClientAddress(t *testing.T) {
 	server := startServer(t)
-	for _, way := range ways {
-		t.Run(way, func(t *testing.T) {
-			page := openPage(t, server, way)
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			page := openPage(t, server, mode)
 			got := page.sockets()
 			if len(got) != 1 || !strings.Contains(got[0], "/ws?ticket=") || strings.Contains(got[0], "eyJ") {
 				t.Errorf("the page opened %q", got)
@@ -67,10 +67,10 @@ func TestClientAddress(t *testing.T) {
 // without reconnecting.
 func TestClientRenewsTheSocket(t *testing.T) {
 	server := startServer(t, "--access-ttl", "3s")
-	for _, way := range ways {
-		t.Run(way, func(t *testing.T) {
-			page := openPage(t, server, way)
-			until[bool](page, happened("The socket was renewed")+" >= 4")
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			page := openPage(t, server, mode)
+			until[bool](page, timelineCount("The socket was renewed")+" >= 4")
 			if got := page.sockets(); len(got) != 1 {
 				t.Errorf("the page opened %d sockets, want 1", len(got))
 			}
@@ -105,7 +105,7 @@ func TestClientAfterARestart(t *testing.T) {
 			if got := page.text("#end-title"); got == "" {
 				t.Error("the page does not explain the end")
 			}
-			server.again(t)
+			server.restart(t)
 			until[bool](page, socketOpen)
 			if run[bool](page, `!document.querySelector("#end").hidden`) {
 				t.Error("the page still shows the end")
@@ -125,7 +125,7 @@ func TestClientBackOnline(t *testing.T) {
 	dispatch(page, onLine(false)) // so that the client does not reconnect yet
 	server.kill(t)
 	until[bool](page, comingBack)
-	server.again(t)
+	server.restart(t)
 	before := len(page.requests())
 	dispatch(page, onLine(true))
 	dispatch(page, backOnline)
@@ -137,13 +137,13 @@ func TestClientBackOnline(t *testing.T) {
 // after the computer has slept for an hour.
 func TestClientAfterASleep(t *testing.T) {
 	server := startServer(t)
-	for _, way := range ways {
-		t.Run(way, func(t *testing.T) {
-			page := openPage(t, server, way)
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			page := openPage(t, server, mode)
 			before := len(page.requests())
 			dispatch(page, hourLater)
 			dispatch(page, looksAgain)
-			until[bool](page, happened("The socket is open")+" === 2")
+			until[bool](page, timelineCount("The socket is open")+" === 2")
 			wantRefreshFirst(page, before)
 			if n := len(page.sockets()); n != 2 {
 				t.Errorf("%d sockets, want 2", n)
@@ -167,9 +167,9 @@ func wantRefreshFirst(b *tab, first int) {
 // session once, and that the client then stops sending requests.
 func TestClientAfterTheSessionEnded(t *testing.T) {
 	server := startServer(t)
-	for _, way := range ways {
-		t.Run(way, func(t *testing.T) {
-			page := openPage(t, server, way)
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			page := openPage(t, server, mode)
 			other := newTab(t)
 			logIn(other, server, "token")
 			other.click("#everywhere-button")
@@ -185,7 +185,7 @@ func TestClientAfterTheSessionEnded(t *testing.T) {
 			if n := page.count("/auth/refresh"); n != 1 {
 				t.Errorf("%d refreshes, want 1: %q", n, page.requests())
 			}
-			if n := run[int](page, happened("You are logged out")); n != 1 {
+			if n := run[int](page, timelineCount("You are logged out")); n != 1 {
 				t.Errorf("the page reports the logout %d times, want once", n)
 			}
 			if n := len(page.sockets()); n != 1 {
@@ -238,7 +238,7 @@ func TestClientInTwoWindows(t *testing.T) {
 	for round := range 5 {
 		at := run[float64](page, "Date.now() + 200")
 		click := fmt.Sprintf(`setTimeout(() => document.querySelector("#refresh-button").click(), %f - Date.now())`, at)
-		refreshed := happened("Refreshed")
+		refreshed := timelineCount("Refreshed")
 		dispatch(page, click)
 		dispatch(other, click)
 		for _, b := range []*tab{page, other} {
@@ -246,7 +246,7 @@ func TestClientInTwoWindows(t *testing.T) {
 		}
 	}
 	for _, b := range []*tab{page, other} {
-		if !run[bool](b, socketOpen) || run[bool](b, loginForm) || run[int](b, happened("The socket is open")) != 1 {
+		if !run[bool](b, socketOpen) || run[bool](b, loginForm) || run[int](b, timelineCount("The socket is open")) != 1 {
 			t.Errorf("a window lost its socket: %s", b.text("#timeline"))
 		}
 	}
@@ -262,11 +262,11 @@ func TestClientInTwoWindows(t *testing.T) {
 // session.
 func TestClientStepUp(t *testing.T) {
 	server := startServer(t)
-	for _, way := range ways {
-		t.Run(way, func(t *testing.T) {
-			page := openPage(t, server, way)
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			page := openPage(t, server, mode)
 			page.click("#refresh-button") // a refreshed session is not fresh
-			until[bool](page, happened("The socket was renewed")+" === 1")
+			until[bool](page, timelineCount("The socket was renewed")+" === 1")
 			page.click("#sensitive-button")
 			page.fill("#stepup-password", "wrong")
 			page.click("#stepup-confirm")
@@ -275,7 +275,7 @@ func TestClientStepUp(t *testing.T) {
 			}
 			page.fill("#stepup-password", "test")
 			page.click("#stepup-confirm")
-			until[bool](page, happened("The server has received a fresh token")+" === 1")
+			until[bool](page, timelineCount("The server has received a fresh token")+" === 1")
 			until[bool](page, `!document.querySelector("#stepup").open`)
 			if n := len(page.sockets()); n != 1 {
 				t.Errorf("%d sockets, want 1", n)

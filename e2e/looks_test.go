@@ -74,7 +74,7 @@ func TestPageIsReadable(t *testing.T) {
 	for _, scheme := range []string{"light", "dark"} {
 		t.Run(scheme, func(t *testing.T) {
 			page := newTab(t)
-			page.prefer(scheme)
+			page.setColorScheme(scheme)
 			wantReadable := func(what string) {
 				t.Helper()
 				for _, text := range run[[]string](page, faint) {

@@ -88,9 +88,9 @@ func startGateway(t *testing.T, config string) *program {
 	return startServer(t, "--config", file)
 }
 
-// again stops the program, unless that was done, and starts it again at the
+// restart stops the program, unless that was done, and starts it again at the
 // same address with the same data.
-func (p *program) again(t *testing.T) *program {
+func (p *program) restart(t *testing.T) *program {
 	t.Helper()
 	p.stop(t)
 	args := slices.Clone(p.cmd.Args[1:])

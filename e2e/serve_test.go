@@ -9,14 +9,14 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// ways are the two ways in which the page can send its token.
-var ways = []string{"token", "cookie"}
+// modes are the two ways in which the page can send its token.
+var modes = []string{"token", "cookie"}
 
 // logIn logs the test user in on the server's page.
-func logIn(b *tab, server *program, way string) {
+func logIn(b *tab, server *program, mode string) {
 	b.t.Helper()
 	b.open(server.url)
-	b.click("#transport-" + way)
+	b.click("#transport-" + mode)
 	b.click("#login-button")
 	if got := b.text("#session-user"); got != "test" {
 		b.t.Fatalf("logged in as %q, want test", got)
@@ -58,10 +58,10 @@ func wantEnd(b *tab, code, reason, title string) {
 // of sending the token.
 func TestServeEcho(t *testing.T) {
 	server := startServer(t)
-	for _, way := range ways {
-		t.Run(way, func(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) {
 			page := newTab(t)
-			logIn(page, server, way)
+			logIn(page, server, mode)
 			openSocket(page, "good")
 			until[bool](page, socketOpen)
 			page.fill("#message", "Grüße, 世界")
@@ -90,7 +90,7 @@ func TestServeTokenByHeader(t *testing.T) {
 
 func TestServeRefusals(t *testing.T) {
 	server := startServer(t)
-	refusals := []struct{ way, attempt, code, reason, title string }{
+	refusals := []struct{ mode, attempt, code, reason, title string }{
 		{"token", "none", "3000", "token_missing", "no token"},
 		{"token", "tampered", "3000", "token_invalid", "not valid"},
 		{"token", "used", "3000", "token_invalid", "not valid"},
@@ -100,9 +100,9 @@ func TestServeRefusals(t *testing.T) {
 		{"cookie", "tampered", "3003", "csrf_mismatch", "CSRF"},
 	}
 	for _, r := range refusals {
-		t.Run(r.way+"/"+r.attempt, func(t *testing.T) {
+		t.Run(r.mode+"/"+r.attempt, func(t *testing.T) {
 			page := newTab(t)
-			logIn(page, server, r.way)
+			logIn(page, server, r.mode)
 			openSocket(page, r.attempt)
 			wantEnd(page, r.code, r.reason, r.title)
 		})
@@ -113,10 +113,10 @@ func TestServeRefusals(t *testing.T) {
 // and that the page can reopen it.
 func TestServeExpiry(t *testing.T) {
 	server := startServer(t, "--access-ttl", "3s")
-	for _, way := range ways {
-		t.Run(way, func(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) {
 			page := newTab(t)
-			logIn(page, server, way)
+			logIn(page, server, mode)
 			page.click("#stay")
 			openSocket(page, "good")
 			until[bool](page, socketOpen)
@@ -192,8 +192,8 @@ func TestServeByKeyboard(t *testing.T) {
 // tabTo presses the tab key until the element with the ID has the focus.
 func tabTo(b *tab, id string) {
 	b.t.Helper()
-	const most = 40
-	for range most {
+	const limit = 40
+	for range limit {
 		if run[string](b, "document.activeElement.id") == id {
 			return
 		}

@@ -30,7 +30,7 @@ func wantSessionOver(b *tab) {
 	b.t.Helper()
 	until[bool](b, loggedOut)
 	until[bool](b, loginForm)
-	if n := run[int](b, happened("You are logged out")); n != 1 {
+	if n := run[int](b, timelineCount("You are logged out")); n != 1 {
 		b.t.Errorf("the page reports the logout %d times, want once", n)
 	}
 	if !run[bool](b, `document.querySelector("#message").disabled && document.querySelector("#expiry").hidden && document.querySelector("#end-auto").hidden`) {
@@ -46,11 +46,11 @@ func wantSessionOver(b *tab) {
 // and does not reconnect.
 func TestSessionEndsBeforeItsSocket(t *testing.T) {
 	server := startServer(t)
-	for _, way := range ways {
-		t.Run(way+" open", func(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(mode+" open", func(t *testing.T) {
 			page := newTab(t)
 			page.mayAnswer()
-			logIn(page, server, way)
+			logIn(page, server, mode)
 			openSocket(page, "good")
 			until[bool](page, socketOpen)
 			page.answers("/auth/refresh", refuses)
@@ -59,10 +59,10 @@ func TestSessionEndsBeforeItsSocket(t *testing.T) {
 			wantEnd(page, "1000", "logged_out", "You are logged out")
 			wantSessionOver(page) // the end of the socket changes nothing
 		})
-		t.Run(way+" connecting", func(t *testing.T) {
+		t.Run(mode+" connecting", func(t *testing.T) {
 			page := newTab(t)
 			page.mayAnswer()
-			logIn(page, server, way)
+			logIn(page, server, mode)
 			page.answers("/auth/ticket", noAnswer)
 			page.answers("/auth/refresh", refuses)
 			openSocket(page, "good")

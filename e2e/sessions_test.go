@@ -13,9 +13,9 @@ const sessionCount = `document.querySelectorAll("#sessions li").length`
 // reason.
 func TestSessionsRevokeOne(t *testing.T) {
 	server := startServer(t)
-	for _, way := range ways {
-		t.Run(way, func(t *testing.T) {
-			page := openPage(t, server, way)
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			page := openPage(t, server, mode)
 			other := openPage(t, server, "token")
 			dispatch(page, `window.dispatchEvent(new Event("focus"))`)
 			until[bool](page, sessionCount+" === 2")
@@ -91,8 +91,8 @@ func TestSessionsOfOneBrowser(t *testing.T) {
 // TestSessionsOfTwoKinds checks that two sessions in one browser, one with
 // cookies and one with tokens, do not affect each other.
 func TestSessionsOfTwoKinds(t *testing.T) {
-	for i, way := range ways {
-		t.Run(way+" logs out first", func(t *testing.T) {
+	for i, mode := range modes {
+		t.Run(mode+" logs out first", func(t *testing.T) {
 			server := startServer(t)
 			token := newTab(t)
 			logIn(token, server, "token")
@@ -107,7 +107,7 @@ func TestSessionsOfTwoKinds(t *testing.T) {
 				b.click("#close-button")
 				wantEnd(b, "1000", "done", "Closed normally")
 				b.click("#refresh-button")
-				until[bool](b, happened("Refreshed")+" === 1")
+				until[bool](b, timelineCount("Refreshed")+" === 1")
 				openSocket(b, "good")
 				until[bool](b, socketOpen)
 			}
@@ -122,7 +122,7 @@ func TestSessionsOfTwoKinds(t *testing.T) {
 				echo := fmt.Sprintf(`[...document.querySelectorAll("#messages li:not(.system, .sent)")].some((e) => e.textContent === "round %d")`, round)
 				until[bool](second, echo)
 				second.click("#refresh-button")
-				until[bool](second, fmt.Sprintf("%s === %d", happened("Refreshed"), round+2))
+				until[bool](second, fmt.Sprintf("%s === %d", timelineCount("Refreshed"), round+2))
 
 				first.click("#login-button")
 				first.text("#session-user")
@@ -132,9 +132,9 @@ func TestSessionsOfTwoKinds(t *testing.T) {
 			second.click("#logout-button")
 			wantEnd(second, "3000", "session_ended", "The session has ended")
 			first.click("#refresh-button")
-			until[bool](first, happened("Refreshed")+" === 2")
+			until[bool](first, timelineCount("Refreshed")+" === 2")
 			for b, want := range map[*tab]int{first: 4, second: 2} {
-				if n := run[int](b, happened("The socket is open")); n != want {
+				if n := run[int](b, timelineCount("The socket is open")); n != want {
 					t.Errorf("a window opened %d sockets, want %d: %s", n, want, b.text("#timeline"))
 				}
 			}

@@ -142,25 +142,25 @@ func (e event) moment(issued time.Time) time.Time {
 // named by the sub of c.
 func (p *Provider) target(i *identifier, c *token.Claims) (target, error) {
 	if i == nil {
-		return p.userOf(c).known()
+		return p.userOf(c).checked()
 	}
 	switch i.format() {
 	case "iss_sub":
 		if i.Issuer != p.issuer && i.Issuer != p.eventIssuer {
 			return target{}, fmt.Errorf("%w: its iss is that of another issuer", ErrSubject)
 		}
-		return named(i.Subject).known()
+		return named(i.Subject).checked()
 	case "email": // RFC 9493 section 3.2.2
 		if p.subject != "email" && p.subject != "/email" {
 			return target{}, fmt.Errorf("%w: access tokens name the user by %s, not by email", ErrSubject, p.subject)
 		}
 		t := named(i.Email)
 		t.mapped = true
-		return t.known()
+		return t.checked()
 	case "opaque": // names a user or a session; the two cannot collide
 		t := named(i.ID)
 		t.session, t.either = i.ID, true
-		return t.known()
+		return t.checked()
 	case "complex", "": // earlier drafts had no format here
 		return p.complexTarget(i, c)
 	}
@@ -181,7 +181,7 @@ func (p *Provider) complexTarget(i *identifier, c *token.Claims) (target, error)
 		}
 		t.users, t.mapped = user.users, user.mapped
 	}
-	return t.known()
+	return t.checked()
 }
 
 // named returns the target of the user with this name.
@@ -192,7 +192,8 @@ func named(user string) target {
 	return target{users: []string{user}}
 }
 
-func (t target) known() (target, error) {
+// checked returns t, or ErrSubject if t is empty.
+func (t target) checked() (target, error) {
 	if t.session == "" && len(t.users) == 0 {
 		return target{}, ErrSubject
 	}

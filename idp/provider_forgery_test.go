@@ -70,9 +70,9 @@ func TestJ27_TwoProviders(t *testing.T) {
 	// token valid.
 	a.Down()
 	b.Rotate("key-2", "ES256")
-	s.wantStatus(http.StatusSwitchingProtocols, "a new key of the other", by(b, "key-2"))
+	s.wantStatus(http.StatusSwitchingProtocols, "a new key of the other", tokenByKey(b, "key-2"))
 	s.wantStatus(http.StatusServiceUnavailable, "which is for itself alone", b.SignWith("key-2", typed, access("ada", map[string]any{"iss": a.Issuer()})))
-	s.wantStatus(http.StatusSwitchingProtocols, "a known key of the one", by(a, "key-1"))
+	s.wantStatus(http.StatusSwitchingProtocols, "a known key of the one", tokenByKey(a, "key-1"))
 }
 
 // TestJ28_ProviderAudience checks that a token for another audience opens no
@@ -125,10 +125,10 @@ func TestProviderAlgorithmConfusion(t *testing.T) {
 	p.Publish(`{"kty":"oct","kid":"secret","alg":"HS256","k":"` + b64(secret) + `"}`)
 	s := onLoopback(t, patience, p)
 	for _, kid := range []string{"key-1", "rsa", "ed"} {
-		s.wantStatus(http.StatusSwitchingProtocols, kid, by(p, kid))
+		s.wantStatus(http.StatusSwitchingProtocols, kid, tokenByKey(p, kid))
 	}
 	p.Rotate("key-2", "ES256")
-	s.wantStatus(http.StatusSwitchingProtocols, "key-2", by(p, "key-2"))
+	s.wantStatus(http.StatusSwitchingProtocols, "key-2", tokenByKey(p, "key-2"))
 	s.wantStatus(http.StatusUnauthorized, "the kid of another key", p.SignWith("key-2", map[string]any{"kid": "key-1", "typ": "at+jwt"}, access("ada", nil)))
 	set, jwks := published(t, p)
 	secrets := map[string][]byte{"nothing": nil, "the set": set, "the published secret": secret}
@@ -179,7 +179,7 @@ func TestProviderAlgorithmConfusion(t *testing.T) {
 func TestQ2_ProviderKeysInTokens(t *testing.T) {
 	p := idptest.New(t)
 	s := onLoopback(t, patience, p)
-	s.wantStatus(http.StatusSwitchingProtocols, "the key", by(p, "key-1"))
+	s.wantStatus(http.StatusSwitchingProtocols, "the key", tokenByKey(p, "key-1"))
 
 	own := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	point := must(own.PublicKey.Bytes())
@@ -214,5 +214,5 @@ func TestQ2_ProviderKeysInTokens(t *testing.T) {
 	if asked.Load() != 0 {
 		t.Errorf("%d requests followed a URL in a token", asked.Load())
 	}
-	s.wantStatus(http.StatusSwitchingProtocols, "the key", by(p, "key-1"))
+	s.wantStatus(http.StatusSwitchingProtocols, "the key", tokenByKey(p, "key-1"))
 }

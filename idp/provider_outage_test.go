@@ -64,20 +64,20 @@ func TestProviderOutages(t *testing.T) {
 					timeout = time.Second / 2 // enough for a busy machine, since the fetch is repeated
 				}
 				s := onLoopback(t, timeout, p)
-				used, unused := by(p, "key-1"), by(p, "key-1")
+				used, unused := tokenByKey(p, "key-1"), tokenByKey(p, "key-1")
 				s.awaitStatus(http.StatusSwitchingProtocols, "a token", used)
 				conn := s.open(used)
 				begin(p)
 				p.Rotate("key-2", "ES256")
 				p.Remove("key-1")
-				s.wantStatus(http.StatusServiceUnavailable, "a new key", by(p, "key-2"))
-				s.wantStatus(http.StatusServiceUnavailable, "a key that is not there", by(stranger(t, p, "nobody"), "nobody"))
+				s.wantStatus(http.StatusServiceUnavailable, "a new key", tokenByKey(p, "key-2"))
+				s.wantStatus(http.StatusServiceUnavailable, "a key that is not there", tokenByKey(stranger(t, p, "nobody"), "nobody"))
 				s.wantStatus(http.StatusSwitchingProtocols, "a token of before", used)
 				s.wantStatus(http.StatusSwitchingProtocols, "a new token of a known key", unused)
-				s.wantStatus(http.StatusUnauthorized, "another key with a known kid", by(stranger(t, p), "key-1"))
+				s.wantStatus(http.StatusUnauthorized, "another key with a known kid", tokenByKey(stranger(t, p), "key-1"))
 				s.wantEcho(conn)
 				recoverNow(p)
-				s.awaitStatus(http.StatusSwitchingProtocols, "the new key afterwards", by(p, "key-2"))
+				s.awaitStatus(http.StatusSwitchingProtocols, "the new key afterwards", tokenByKey(p, "key-2"))
 				s.wantStatus(http.StatusUnauthorized, "the old key afterwards", used)
 				s.wantEcho(conn)
 			})
@@ -98,18 +98,18 @@ func TestProviderOutagesThatLast(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T, s *site, p *idptest.Provider) {
 				s.run()
-				conn := s.open(by(p, "key-1"))
+				conn := s.open(tokenByKey(p, "key-1"))
 				begin(p)
 				p.Rotate("key-2", "ES256")
 				for _, d := range []time.Duration{15 * time.Minute, 5 * time.Minute} {
 					time.Sleep(d)
 					started := time.Now()
-					s.wantStatus(http.StatusSwitchingProtocols, "a known key", by(p, "key-1"))
+					s.wantStatus(http.StatusSwitchingProtocols, "a known key", tokenByKey(p, "key-1"))
 					if d := time.Since(started); d > 0 {
 						t.Errorf("a token with a known key has waited %v", d)
 					}
-					s.wantStatus(http.StatusServiceUnavailable, "a new key", by(p, "key-2"))
-					s.wantStatus(http.StatusUnauthorized, "another key with a known kid", by(stranger(t, p), "key-1"))
+					s.wantStatus(http.StatusServiceUnavailable, "a new key", tokenByKey(p, "key-2"))
+					s.wantStatus(http.StatusUnauthorized, "another key with a known kid", tokenByKey(stranger(t, p), "key-1"))
 					if d := time.Since(started); d > 5*time.Second {
 						t.Errorf("refusals have taken %v", d)
 					}
@@ -117,7 +117,7 @@ func TestProviderOutagesThatLast(t *testing.T) {
 				recoverNow(p)
 				time.Sleep(time.Minute + 5*time.Second)
 				started := time.Now()
-				s.wantStatus(http.StatusSwitchingProtocols, "the new key afterwards", by(p, "key-2"))
+				s.wantStatus(http.StatusSwitchingProtocols, "the new key afterwards", tokenByKey(p, "key-2"))
 				if d := time.Since(started); d > 0 {
 					t.Errorf("the key was not fetched in advance, but in %v", d)
 				}
@@ -133,17 +133,17 @@ func TestProviderOutagesThatLast(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T, s *site, p *idptest.Provider) {
 				s.run()
-				s.wantStatus(http.StatusSwitchingProtocols, "a known key", by(p, "key-1"))
+				s.wantStatus(http.StatusSwitchingProtocols, "a known key", tokenByKey(p, "key-1"))
 				p.Answer(idptest.Discovery, h)
 				time.Sleep(time.Minute)
 				p.Rotate("key-2", "ES256")
-				s.wantStatus(http.StatusSwitchingProtocols, "a new key", by(p, "key-2"))
+				s.wantStatus(http.StatusSwitchingProtocols, "a new key", tokenByKey(p, "key-2"))
 				p.Remove("key-1")
 				time.Sleep(15*time.Minute + 5*time.Second)
-				s.wantStatus(http.StatusUnauthorized, "a key that was taken back", by(stranger(t, p), "key-1"))
+				s.wantStatus(http.StatusUnauthorized, "a key that was taken back", tokenByKey(stranger(t, p), "key-1"))
 				p.Rotate("key-3", "ES256")
 				time.Sleep(10 * time.Second) // since the last fetch
-				s.wantStatus(http.StatusSwitchingProtocols, "another new key", by(p, "key-3"))
+				s.wantStatus(http.StatusSwitchingProtocols, "another new key", tokenByKey(p, "key-3"))
 			})
 		})
 	}
@@ -158,14 +158,14 @@ func TestProviderDownFromTheStart(t *testing.T) {
 			inBubble(t, func(t *testing.T, s *site, p *idptest.Provider) {
 				begin(p)
 				s.run()
-				s.wantStatus(http.StatusServiceUnavailable, "the key", by(p, "key-1"))
-				s.wantStatus(http.StatusServiceUnavailable, "another key with its kid", by(stranger(t, p), "key-1"))
+				s.wantStatus(http.StatusServiceUnavailable, "the key", tokenByKey(p, "key-1"))
+				s.wantStatus(http.StatusServiceUnavailable, "another key with its kid", tokenByKey(stranger(t, p), "key-1"))
 				time.Sleep(3 * time.Minute)
-				s.wantStatus(http.StatusServiceUnavailable, "the key later", by(p, "key-1"))
+				s.wantStatus(http.StatusServiceUnavailable, "the key later", tokenByKey(p, "key-1"))
 				recoverNow(p)
 				time.Sleep(time.Minute + 5*time.Second)
-				s.wantStatus(http.StatusSwitchingProtocols, "the key afterwards", by(p, "key-1"))
-				s.wantStatus(http.StatusUnauthorized, "another key afterwards", by(stranger(t, p), "key-1"))
+				s.wantStatus(http.StatusSwitchingProtocols, "the key afterwards", tokenByKey(p, "key-1"))
+				s.wantStatus(http.StatusUnauthorized, "another key afterwards", tokenByKey(stranger(t, p), "key-1"))
 			})
 		})
 	}

@@ -25,25 +25,25 @@ func wantFetches(t *testing.T, p *idptest.Provider, discovery, keys int) {
 func TestProviderRotation(t *testing.T) {
 	p := idptest.New(t)
 	s := onLoopback(t, patience, p)
-	first := by(p, "key-1")
+	first := tokenByKey(p, "key-1")
 	conn := s.open(first)
 	wantFetches(t, p, 1, 1)
 	for i, alg := range []string{"RS256", "EdDSA", "ES256"} {
 		kid := fmt.Sprint(alg, "-key")
 		p.Rotate(kid, alg)
 		for range 3 {
-			s.wantStatus(http.StatusSwitchingProtocols, "the new key "+kid, by(p, kid))
-			s.wantStatus(http.StatusSwitchingProtocols, "the first key", by(p, "key-1"))
+			s.wantStatus(http.StatusSwitchingProtocols, "the new key "+kid, tokenByKey(p, kid))
+			s.wantStatus(http.StatusSwitchingProtocols, "the first key", tokenByKey(p, "key-1"))
 		}
 		wantFetches(t, p, 1, 2+i)
 	}
-	unused := by(p, "key-1")
+	unused := tokenByKey(p, "key-1")
 	p.Remove("key-1")
-	s.wantStatus(http.StatusUnauthorized, "a key that is not there", by(stranger(t, p, "nobody"), "nobody"))
+	s.wantStatus(http.StatusUnauthorized, "a key that is not there", tokenByKey(stranger(t, p, "nobody"), "nobody"))
 	wantFetches(t, p, 1, 5)
 	s.wantStatus(http.StatusUnauthorized, "a token of before, of a key that was taken back", first)
 	s.wantStatus(http.StatusUnauthorized, "a new token of a key that was taken back", unused)
-	s.wantStatus(http.StatusSwitchingProtocols, "a key that was not", by(p, "EdDSA-key"))
+	s.wantStatus(http.StatusSwitchingProtocols, "a key that was not", tokenByKey(p, "EdDSA-key"))
 	s.wantEcho(conn)
 }
 
@@ -64,13 +64,13 @@ func TestProviderKeyTakenBackInTime(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site, p *idptest.Provider) {
 		s.run()
 		p.Rotate("key-2", "ES256")
-		used, unused := by(p, "key-1"), by(p, "key-1")
+		used, unused := tokenByKey(p, "key-1"), tokenByKey(p, "key-1")
 		s.wantStatus(http.StatusSwitchingProtocols, "a key", used)
 		p.Remove("key-1")
 		time.Sleep(15 * time.Minute)
 		s.wantStatus(http.StatusUnauthorized, "a token that was remembered", used)
 		s.wantStatus(http.StatusUnauthorized, "a token that was not", unused)
-		s.wantStatus(http.StatusSwitchingProtocols, "the other key", by(p, "key-2"))
+		s.wantStatus(http.StatusSwitchingProtocols, "the other key", tokenByKey(p, "key-2"))
 	})
 }
 
@@ -79,7 +79,7 @@ func TestProviderKeyTakenBackInTime(t *testing.T) {
 // nor a new one.
 func TestR16_ProviderUnknownKids(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site, p *idptest.Provider) {
-		s.wantStatus(http.StatusSwitchingProtocols, "a known key", by(p, "key-1"))
+		s.wantStatus(http.StatusSwitchingProtocols, "a known key", tokenByKey(p, "key-1"))
 		other := stranger(t, p, "nobody")
 		flood := func(n, status int, issued time.Time) {
 			const clients = 50
@@ -90,7 +90,7 @@ func TestR16_ProviderUnknownKids(t *testing.T) {
 						kid := map[string]any{"kid": "unknown-" + serial(), "typ": "at+jwt"}
 						s.wantStatus(status, "an unknown kid", other.Sign(kid, access("eve", map[string]any{"iat": issued.Unix()})))
 						if i%50 == 0 {
-							s.wantStatus(http.StatusSwitchingProtocols, "a known key", by(p, "key-1"))
+							s.wantStatus(http.StatusSwitchingProtocols, "a known key", tokenByKey(p, "key-1"))
 						}
 					}
 				})
@@ -105,7 +105,7 @@ func TestR16_ProviderUnknownKids(t *testing.T) {
 		wantFetches(t, p, 1, 2)
 		p.Rotate("key-2", "ES256")
 		time.Sleep(10 * time.Second)
-		s.wantStatus(http.StatusSwitchingProtocols, "a new key", by(p, "key-2"))
+		s.wantStatus(http.StatusSwitchingProtocols, "a new key", tokenByKey(p, "key-2"))
 		wantFetches(t, p, 1, 3)
 
 		p.Answer("", idptest.Status(http.StatusInternalServerError))
@@ -134,8 +134,8 @@ func TestProviderRotationRaces(t *testing.T) {
 					return
 				default:
 				}
-				s.wantStatus(http.StatusSwitchingProtocols, "the key that stays", by(p, "key-1"))
-				s.wantStatus(http.StatusUnauthorized, "another key with its kid", by(other, "key-1"))
+				s.wantStatus(http.StatusSwitchingProtocols, "the key that stays", tokenByKey(p, "key-1"))
+				s.wantStatus(http.StatusUnauthorized, "another key with its kid", tokenByKey(other, "key-1"))
 				s.wantStatus(http.StatusUnauthorized, "a kid that is not there", other.Sign(map[string]any{"kid": serial(), "typ": "at+jwt"}, access("eve", nil)))
 			}
 		})
@@ -148,9 +148,9 @@ func TestProviderRotationRaces(t *testing.T) {
 		}
 		kid := fmt.Sprint("turn-", i)
 		p.Rotate(kid, "ES256")
-		raw := by(p, kid)
+		raw := tokenByKey(p, kid)
 		s.awaitStatus(http.StatusSwitchingProtocols, "a new key", raw)
-		s.wantStatus(http.StatusSwitchingProtocols, "a known key", by(p, kid))
+		s.wantStatus(http.StatusSwitchingProtocols, "a known key", tokenByKey(p, kid))
 		p.Remove(kid)
 		s.awaitStatus(http.StatusUnauthorized, "a key that was taken back", raw)
 		s.wantStatus(http.StatusUnauthorized, "a key that is gone", raw)

@@ -256,5 +256,7 @@ func access(user string, changes map[string]any) map[string]any {
 
 var typed = map[string]any{"typ": "at+jwt"}
 
-// by returns an access token that is signed with the key of a kid.
-func by(p *idptest.Provider, kid string) string { return p.SignWith(kid, typed, access("ada", nil)) }
+// tokenByKey returns an access token that is signed with the key of a kid.
+func tokenByKey(p *idptest.Provider, kid string) string {
+	return p.SignWith(kid, typed, access("ada", nil))
+}

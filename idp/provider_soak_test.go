@@ -65,7 +65,7 @@ func TestProviderSoak(t *testing.T) {
 			k.faults = append(k.faults, all[name])
 		}
 		s.run()
-		s.wantStatus(http.StatusSwitchingProtocols, "the first key", by(p, "key-1"))
+		s.wantStatus(http.StatusSwitchingProtocols, "the first key", tokenByKey(p, "key-1"))
 		started := time.Now()
 		for range 1200 {
 			if k.step(); t.Failed() {
@@ -93,9 +93,9 @@ func (k *soak) step() {
 	case n < 9:
 		k.remove()
 	case n < 13:
-		k.fall()
+		k.startOutage()
 	case n < 22:
-		k.rise()
+		k.endOutage()
 	case n < 24:
 		k.p.SetHeader("Cache-Control", []string{"", "max-age=1", "max-age=99999999", "no-store"}[k.random.IntN(4)])
 	case n < 26:
@@ -130,14 +130,14 @@ func (k *soak) remove() {
 		return
 	}
 	key := live[k.random.IntN(len(live))]
-	key.tokens = append(key.tokens, by(k.p, key.kid)) // a token that was never used
+	key.tokens = append(key.tokens, tokenByKey(k.p, key.kid)) // a token that was never used
 	k.p.Remove(key.kid)
 	key.removed = time.Now()
 }
 
-// fall makes the provider fail, in whole or in part. The provider may already
-// have failed.
-func (k *soak) fall() {
+// startOutage makes the provider fail, in whole or in part. The provider may
+// already have failed.
+func (k *soak) startOutage() {
 	h := k.faults[k.random.IntN(len(k.faults))]
 	switch k.random.IntN(4) {
 	case 0:
@@ -153,9 +153,9 @@ func (k *soak) fall() {
 	k.failing = true
 }
 
-// rise makes the provider available again, perhaps without its discovery
+// endOutage makes the provider available again, perhaps without its discovery
 // document.
-func (k *soak) rise() {
+func (k *soak) endOutage() {
 	recoverNow(k.p)
 	if k.random.IntN(2) == 0 {
 		k.p.Answer(idptest.Discovery, k.faults[k.random.IntN(len(k.faults))])
@@ -210,7 +210,7 @@ func (k *soak) checkPossible(key *soakKey) {
 	if n := len(key.tokens); !key.removed.IsZero() || n > 0 && k.random.IntN(2) == 0 {
 		raw = key.tokens[k.random.IntN(n)]
 	} else {
-		raw = by(k.p, key.kid)
+		raw = tokenByKey(k.p, key.kid)
 		key.tokens = append(key.tokens, raw)
 	}
 	if time.Since(key.published) > 20*time.Hour {

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// A swap is a KeySource whose keys can be replaced. It counts its calls.
-type swap struct {
+// A swappableKeys is a KeySource whose keys can be replaced. It counts its
+// calls.
+type swappableKeys struct {
 	set   atomic.Pointer[KeySet]
 	fails atomic.Bool
 	asked atomic.Int64
@@ -21,7 +22,7 @@ type swap struct {
 
 var errSourceDown = errors.New("the source is down")
 
-func (s *swap) KeySet(context.Context, string) (*KeySet, error) {
+func (s *swappableKeys) KeySet(context.Context, string) (*KeySet, error) {
 	s.asked.Add(1)
 	if s.fails.Load() {
 		return nil, errSourceDown
@@ -29,8 +30,8 @@ func (s *swap) KeySet(context.Context, string) (*KeySet, error) {
 	return s.set.Load(), nil
 }
 
-func newSwap(keys ...*Key) *swap {
-	s := &swap{}
+func newSwap(keys ...*Key) *swappableKeys {
+	s := &swappableKeys{}
 	s.set.Store(must(NewKeySet(keys...)))
 	return s
 }
@@ -203,9 +204,9 @@ func TestCacheKeepsWhatIsUsed(t *testing.T) {
 	}
 }
 
-// An agingSwap is a swap that implements AgingKeySource.
+// An agingSwap is a swappableKeys that implements AgingKeySource.
 type agingSwap struct {
-	*swap
+	*swappableKeys
 	kids []string
 	may  bool
 }
@@ -247,7 +248,7 @@ func TestKeyThatMayBePending(t *testing.T) {
 		{"no claims", true, kidHeader(ES256, "2"), `[]`, `[]`, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			keys := &agingSwap{swap: newSwap(named(testKey(ES256), "1")), may: test.may}
+			keys := &agingSwap{swappableKeys: newSwap(named(testKey(ES256), "1")), may: test.may}
 			v := must(NewVerifier(VerifierConfig{Keys: keys, Issuer: "https://id"}))
 			_, err := verify(v, mint(t, other, test.header, test.claims))
 			if _, refused := errors.AsType[*Error](err); err == nil || refused == test.pending {

@@ -90,7 +90,7 @@ func (c *client) logout(ctx context.Context, _ []string) error {
 	return c.post(ctx, "/auth/logout", c.access, "")
 }
 
-func (c *client) everywhere(ctx context.Context, _ []string) error {
+func (c *client) logOutEverywhere(ctx context.Context, _ []string) error {
 	return c.post(ctx, "/auth/logout-everywhere", c.access, "")
 }
 

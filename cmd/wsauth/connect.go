@@ -193,7 +193,7 @@ func (c *connectCmd) token(in *input) (string, error) {
 			return "", nil
 		}
 	case "-":
-		text, err = in.first()
+		text, err = in.firstLine()
 	default:
 		var file []byte
 		file, err = readBounded(c.TokenFile, maxSecret)
@@ -213,7 +213,7 @@ func (c *connectCmd) password(ctx context.Context, in *input) (string, error) {
 	switch c.PasswordFile {
 	case "":
 	case "-":
-		return in.first()
+		return in.firstLine()
 	default:
 		text, err := readBounded(c.PasswordFile, maxSecret)
 		if err != nil {

@@ -46,8 +46,8 @@ func newInput(f *os.File) *input {
 	return &input{file: f, in: bufio.NewReaderSize(f, maxSecret), lines: make(chan wsclient.Line)}
 }
 
-// first returns the first line.
-func (i *input) first() (string, error) {
+// firstLine returns the first line.
+func (i *input) firstLine() (string, error) {
 	line, err := i.in.ReadSlice('\n')
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
@@ -65,7 +65,7 @@ func (i *input) ask(ctx context.Context, prompt string) (string, error) {
 	line, err := readHidden(ctx, i.file, func() (string, error) {
 		fmt.Fprint(os.Stderr, prompt)
 		defer fmt.Fprintln(os.Stderr)
-		return i.first()
+		return i.firstLine()
 	})
 	if errors.Is(err, errNoTerminal) {
 		return "", fmt.Errorf("no terminal to ask for the password: use --password-file or %s", passwordEnv)

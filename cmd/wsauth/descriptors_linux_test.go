@@ -85,8 +85,8 @@ func echoes(ctx context.Context, conn *websocket.Conn) error {
 	return nil
 }
 
-// works checks everything that must work with any number of connections.
-func (c *child) works(metrics string) error {
+// checkWorks checks everything that must work with any number of connections.
+func (c *child) checkWorks(metrics string) error {
 	ctx := c.t.Context()
 	other := c.client // another session
 	var failed error
@@ -117,18 +117,18 @@ func TestG13_Descriptors(t *testing.T) {
 	if n := len(all); n < 20 || n > 60 {
 		t.Errorf("%d sockets of one address", n)
 	}
-	if err := c.works(metrics); err != nil {
+	if err := c.checkWorks(metrics); err != nil {
 		t.Error("with sockets of the same address: ", err)
 	}
 	for i := range 5 {
 		c.idle(fmt.Sprintf("127.0.0.%d", i+1), 60)
 	}
-	if err := c.works(metrics); err != nil {
+	if err := c.checkWorks(metrics); err != nil {
 		t.Error("with idle connections: ", err)
 	}
 	c.idleAt("tcp", strings.TrimSuffix(strings.TrimPrefix(metrics, "http://"), "/metrics"), 150)
 	c.idleAt("unix", filepath.Join(c.cmd.Dir, "data", "admin.sock"), 150)
-	if err := c.works(metrics); err != nil {
+	if err := c.checkWorks(metrics); err != nil {
 		t.Error("with idle connections of operators: ", err)
 	}
 	for i := range 3 {
@@ -137,7 +137,7 @@ func TestG13_Descriptors(t *testing.T) {
 	if n := len(all); n < 60 || n > 100 {
 		t.Errorf("%d sockets in all", n)
 	}
-	if err := c.works(metrics); err != nil {
+	if err := c.checkWorks(metrics); err != nil {
 		t.Error("with sockets: ", err)
 	}
 	for _, conn := range all {

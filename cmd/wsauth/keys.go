@@ -56,8 +56,8 @@ type newKey struct {
 	Lead time.Duration `default:"1h" placeholder:"DURATION" help:"How long the key waits before it signs, so that all verifiers can fetch it first (default: ${default}). It does not wait if no other key can sign."`
 }
 
-// lead returns the lead for keyring, where 0 would mean the default.
-func (k newKey) lead() time.Duration {
+// leadTime returns the lead for keyring, where 0 would mean the default.
+func (k newKey) leadTime() time.Duration {
 	if k.Lead == 0 {
 		return -1
 	}
@@ -84,7 +84,7 @@ func (c *keysGenerateCmd) Run(ctx context.Context) error {
 		return err
 	}
 	stopsItself(ctx)
-	e, err := keyring.Generate(ctx, dir, keyring.GenerateOptions{Algorithm: token.Algorithm(c.Alg), Lead: c.lead(), Life: c.Life})
+	e, err := keyring.Generate(ctx, dir, keyring.GenerateOptions{Algorithm: token.Algorithm(c.Alg), Lead: c.leadTime(), Life: c.Life})
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (c *keysRotateCmd) Run(ctx context.Context) error {
 		return err
 	}
 	stopsItself(ctx)
-	made, retired, err := keyring.Rotate(ctx, dir, keyring.RotateOptions{Algorithm: token.Algorithm(c.Alg), Lead: c.lead(), Overlap: c.Overlap})
+	made, retired, err := keyring.Rotate(ctx, dir, keyring.RotateOptions{Algorithm: token.Algorithm(c.Alg), Lead: c.leadTime(), Overlap: c.Overlap})
 	if err != nil {
 		return err
 	}

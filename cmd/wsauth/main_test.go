@@ -73,7 +73,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start":   func(ts *testscript.TestScript, _ bool, args []string) { theServer(ts).start(ts, args) },
 			"signal":  func(ts *testscript.TestScript, _ bool, args []string) { theServer(ts).signal(ts, args[0]) },
-			"saw":     func(ts *testscript.TestScript, _ bool, args []string) { theServer(ts).saw(ts, args[0]) },
+			"saw":     func(ts *testscript.TestScript, _ bool, args []string) { theServer(ts).waitForLog(ts, args[0]) },
 			"ended":   func(ts *testscript.TestScript, _ bool, args []string) { theServer(ts).ended(ts, args[0]) },
 			"login":   clientCmd((*client).login),
 			"refresh": clientCmd((*client).refresh),
@@ -96,7 +96,7 @@ func TestScripts(t *testing.T) {
 
 			"certificate": makeCertificate,
 			"shows":       shows,
-			"everywhere":  clientCmd((*client).everywhere),
+			"everywhere":  clientCmd((*client).logOutEverywhere),
 			"exits":       exits,
 			"jsonlines":   jsonLines,
 			"secretless":  secretless,
@@ -189,7 +189,7 @@ func (s *process) start(ts *testscript.TestScript, args []string) {
 			lines <- in.Text()
 		}
 	}()
-	s.saw(ts, "listening")
+	s.waitForLog(ts, "listening")
 	found := urlOf.FindStringSubmatch(s.log.String())
 	if found == nil {
 		ts.Fatalf("no address in the log: %s", &s.log)
@@ -199,9 +199,9 @@ func (s *process) start(ts *testscript.TestScript, args []string) {
 	ts.Setenv("ADDR", s.url[strings.Index(s.url, "//")+2:])
 }
 
-// saw reads the log until it contains text.
-func (s *process) saw(ts *testscript.TestScript, text string) {
-	late := time.After(20 * time.Second)
+// waitForLog reads the log until it contains text.
+func (s *process) waitForLog(ts *testscript.TestScript, text string) {
+	timeout := time.After(20 * time.Second)
 	for !strings.Contains(s.log.String(), text) {
 		select {
 		case line, open := <-s.lines:
@@ -209,7 +209,7 @@ func (s *process) saw(ts *testscript.TestScript, text string) {
 				ts.Fatalf("the server ended without logging %q: %s", text, &s.log)
 			}
 			s.log.WriteString(line + "\n")
-		case <-late:
+		case <-timeout:
 			ts.Fatalf("the server does not log %q: %s", text, &s.log)
 		}
 	}

@@ -56,22 +56,22 @@ type providerField struct {
 // providerFields maps the names in --provider to fields. They are the keys of
 // providers in a configuration, with hyphens.
 var providerFields = map[string]providerField{
-	"preset":       one(func(p *providerFlag) *string { return (*string)(&p.Preset) }),
-	"issuer":       one(func(p *providerFlag) *string { return &p.Issuer }),
-	"audience":     several(func(p *providerFlag) *[]string { return &p.Audience }),
-	"client-id":    several(func(p *providerFlag) *[]string { return &p.ClientIDs }),
-	"namespace":    one(func(p *providerFlag) *string { return &p.Namespace }),
-	"typ":          one(func(p *providerFlag) *string { return &p.MediaType }),
-	"keys":         one(func(p *providerFlag) *string { return &p.KeysURL }),
-	"event-issuer": one(func(p *providerFlag) *string { return &p.EventIssuer }),
-	"subject":      one(func(p *providerFlag) *string { return &p.Subject }),
-	"roles":        one(func(p *providerFlag) *string { return &p.Roles }),
-	"proxy":        one(func(p *providerFlag) *string { return &p.Proxy }),
+	"preset":       oneValue(func(p *providerFlag) *string { return (*string)(&p.Preset) }),
+	"issuer":       oneValue(func(p *providerFlag) *string { return &p.Issuer }),
+	"audience":     manyValues(func(p *providerFlag) *[]string { return &p.Audience }),
+	"client-id":    manyValues(func(p *providerFlag) *[]string { return &p.ClientIDs }),
+	"namespace":    oneValue(func(p *providerFlag) *string { return &p.Namespace }),
+	"typ":          oneValue(func(p *providerFlag) *string { return &p.MediaType }),
+	"keys":         oneValue(func(p *providerFlag) *string { return &p.KeysURL }),
+	"event-issuer": oneValue(func(p *providerFlag) *string { return &p.EventIssuer }),
+	"subject":      oneValue(func(p *providerFlag) *string { return &p.Subject }),
+	"roles":        oneValue(func(p *providerFlag) *string { return &p.Roles }),
+	"proxy":        oneValue(func(p *providerFlag) *string { return &p.Proxy }),
 
-	"authorized-parties":        several(func(p *providerFlag) *[]string { return &p.AuthorizedParties }),
-	"hosted-domain":             several(func(p *providerFlag) *[]string { return &p.HostedDomains }),
-	"ignored-audiences":         several(func(p *providerFlag) *[]string { return &p.IgnoredAudiences }),
-	"insecure-authorized-party": several(func(p *providerFlag) *[]string { return &p.InsecureAuthorizedParty }),
+	"authorized-parties":        manyValues(func(p *providerFlag) *[]string { return &p.AuthorizedParties }),
+	"hosted-domain":             manyValues(func(p *providerFlag) *[]string { return &p.HostedDomains }),
+	"ignored-audiences":         manyValues(func(p *providerFlag) *[]string { return &p.IgnoredAudiences }),
+	"insecure-authorized-party": manyValues(func(p *providerFlag) *[]string { return &p.InsecureAuthorizedParty }),
 
 	"integer-subjects": boolean(func(p *providerFlag) *bool { return &p.IntegerSubjects }),
 
@@ -93,14 +93,14 @@ var providerFields = map[string]providerField{
 	}},
 }
 
-func one(field func(*providerFlag) *string) providerField {
+func oneValue(field func(*providerFlag) *string) providerField {
 	return providerField{set: func(p *providerFlag, value string) error {
 		*field(p) = value
 		return nil
 	}}
 }
 
-func several(field func(*providerFlag) *[]string) providerField {
+func manyValues(field func(*providerFlag) *[]string) providerField {
 	return providerField{list: true, set: func(p *providerFlag, value string) error {
 		*field(p) = append(*field(p), value)
 		return nil

@@ -35,8 +35,9 @@ func newManager(t *testing.T) *manager {
 	return &manager{conn, path}
 }
 
-// told waits for a notification that begins with want, and returns it.
-func (m *manager) told(t *testing.T, want string) string {
+// awaitNotification waits for a notification that begins with want, and returns
+// it.
+func (m *manager) awaitNotification(t *testing.T, want string) string {
 	t.Helper()
 	_ = m.conn.SetReadDeadline(time.Now().Add(patience))
 	for message := make([]byte, 4096); ; {
@@ -73,20 +74,20 @@ func TestNotify(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	m.told(t, "READY=1")
-	m.told(t, "WATCHDOG=1")
-	m.told(t, "WATCHDOG=1")
+	m.awaitNotification(t, "READY=1")
+	m.awaitNotification(t, "WATCHDOG=1")
+	m.awaitNotification(t, "WATCHDOG=1")
 	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	if got := m.told(t, "RELOADING=1"); !strings.Contains(got, "\nMONOTONIC_USEC=") {
+	if got := m.awaitNotification(t, "RELOADING=1"); !strings.Contains(got, "\nMONOTONIC_USEC=") {
 		t.Errorf("got %q", got)
 	}
-	m.told(t, "READY=1")
+	m.awaitNotification(t, "READY=1")
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if got := m.told(t, "STOPPING=1"); !strings.Contains(got, "\nEXTEND_TIMEOUT_USEC=45000000") {
+	if got := m.awaitNotification(t, "STOPPING=1"); !strings.Contains(got, "\nEXTEND_TIMEOUT_USEC=45000000") {
 		t.Errorf("got %q", got)
 	}
 	if err := cmd.Wait(); err != nil {

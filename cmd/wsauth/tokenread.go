@@ -36,7 +36,7 @@ func (c *tokenInspectCmd) Run(ctx context.Context) error {
 	if t.Fault != nil {
 		return fmt.Errorf("no verifier accepts it: %w", t.Fault)
 	}
-	if !c.given() {
+	if !c.areGiven() {
 		fmt.Println("Nothing was verified. To verify the token, add --keys, --data, --config, --jwks or --provider.")
 		return nil
 	}

@@ -32,8 +32,10 @@ type tokenRules struct {
 	Leeway   time.Duration  `placeholder:"DURATION" help:"Tolerated clock difference: at most 1m (default: none; 5s for iat and nbf of a server's own tokens)."`
 }
 
-// given reports whether the flags specify any keys.
-func (r tokenRules) given() bool { return r.Keys+r.Data+r.Config+r.JWKS != "" || len(r.Provider) > 0 }
+// areGiven reports whether the flags specify any keys.
+func (r tokenRules) areGiven() bool {
+	return r.Keys+r.Data+r.Config+r.JWKS != "" || len(r.Provider) > 0
+}
 
 // ofServer reports whether the keys are those of a server, whose rules then
 // apply.

@@ -157,7 +157,7 @@ func TestWriterFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := &disk{room: room}
-				h := New(Config{Writer: d, Format: untimed, Classify: byMessage, RefusalsPerSecond: 0})
+				h := New(Config{Writer: d, Format: newUntimedHandler, Classify: byMessage, RefusalsPerSecond: 0})
 				log := slog.New(h)
 				for _, line := range []string{"first", "refused", "logged"} {
 					log.Info(line)
@@ -196,7 +196,7 @@ func TestWriterFails(t *testing.T) {
 	}
 }
 
-func untimed(w io.Writer) slog.Handler {
+func newUntimedHandler(w io.Writer) slog.Handler {
 	return slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
 			return slog.Attr{}

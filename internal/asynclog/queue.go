@@ -62,11 +62,11 @@ func (e *entry) Write(line []byte) (int, error) {
 		q.dropped[e.class].Add(1)
 		return len(line), nil
 	}
-	q.rouse()
+	q.wakeWriter()
 	return len(line), nil
 }
 
-func (q *queue) rouse() {
+func (q *queue) wakeWriter() {
 	select {
 	case q.wake <- struct{}{}:
 	default:
@@ -95,14 +95,14 @@ func (q *queue) run() {
 		}
 		if torn {
 			if _, err := io.WriteString(q.to, "\n"); err != nil {
-				q.drop(b, 0)
+				q.countDropped(b, 0)
 				continue
 			}
 			torn = false
 		}
 		n, err := q.to.Write(b.text)
 		if err != nil {
-			torn = q.drop(b, n)
+			torn = q.countDropped(b, n)
 			continue
 		}
 		if now := q.counts(); now != reported {
@@ -116,9 +116,10 @@ func (q *queue) run() {
 	}
 }
 
-// drop counts the lines of a batch that were not completely written. n is the
-// number of bytes written. It reports whether a line was written in part.
-func (q *queue) drop(b batch, n int) (torn bool) {
+// countDropped counts the lines of a batch that were not completely written. n
+// is the number of bytes written. It reports whether a line was written in
+// part.
+func (q *queue) countDropped(b batch, n int) (torn bool) {
 	begin := 0
 	for _, line := range b.lines {
 		if line.at > n {
@@ -142,13 +143,13 @@ func (q *queue) close(within time.Duration) bool {
 	q.mu.Lock()
 	q.closed = true
 	q.mu.Unlock()
-	q.rouse()
-	late := time.NewTimer(within)
-	defer late.Stop()
+	q.wakeWriter()
+	timeout := time.NewTimer(within)
+	defer timeout.Stop()
 	select {
 	case <-q.ended:
 		return true
-	case <-late.C:
+	case <-timeout.C:
 		return false
 	}
 }

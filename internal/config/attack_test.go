@@ -35,7 +35,7 @@ import (
 // routes, in front of servers that serve any path as a page and as a socket,
 // and attacks it without a token.
 func TestPagesHoldAgainstAttacks(t *testing.T) {
-	shown := map[string][]proxy.Route{"example": routesOf(Parse("example.yaml", []byte(whole(t))))}
+	shown := map[string][]proxy.Route{"example": routesOf(Parse("example.yaml", []byte(wholeExample(t))))}
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +189,7 @@ func attackRoutes(t *testing.T, name string, routes []proxy.Route) {
 	a := &attacked{t, name, routes, l.Addr().String()}
 	paths := []string{"/", "/x", "/x/", "/auth", "/Auth/x", "/authx"}
 	for _, r := range routes {
-		paths = append(paths, around(r.Path)...)
+		paths = append(paths, similarPaths(r.Path)...)
 	}
 	for _, path := range paths {
 		a.checkPage(path)
@@ -211,9 +211,9 @@ func attackRoutes(t *testing.T, name string, routes []proxy.Route) {
 	}
 }
 
-// around returns paths that some servers treat as a route's path, or as one
-// below or next to it.
-func around(path string) []string {
+// similarPaths returns paths that some servers treat as a route's path, or as
+// one below or next to it.
+func similarPaths(path string) []string {
 	bare := strings.TrimSuffix(path, "/")
 	if bare == "" {
 		return nil

@@ -73,7 +73,7 @@ func (c *CORS) read(d *decoder, key string, n *node) {
 		d.fault(key, n.line, "must be upstream, or a mapping, such as {origins: [https://app.example]}; found %s", n.kind)
 		return
 	}
-	d.structure(key, n, reflect.ValueOf(c).Elem())
+	d.decodeStruct(key, n, reflect.ValueOf(c).Elem())
 }
 
 func (c *AuthCORS) read(d *decoder, key string, n *node) {
@@ -81,7 +81,7 @@ func (c *AuthCORS) read(d *decoder, key string, n *node) {
 		d.fault(key, n.line, "must be a mapping, such as {origins: [https://app.example]}; found %s", n.kind)
 		return
 	}
-	d.structure(key, n, reflect.ValueOf(c).Elem())
+	d.decodeStruct(key, n, reflect.ValueOf(c).Elem())
 }
 
 // cors returns the policy of a route, or nil if there is none.

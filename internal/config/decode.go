@@ -58,12 +58,12 @@ func (d *decoder) value(key string, n *node, v reflect.Value, tag reflect.Struct
 	case v.Kind() == reflect.Map:
 		d.mapping(key, n, v)
 	case v.Kind() == reflect.Struct:
-		d.structure(key, n, v)
+		d.decodeStruct(key, n, v)
 	default:
 		// Unreachable: the tests decode every key.
 		panic("config: no value of the type " + v.Type().String())
 	}
-	if _, positive := tag.Lookup("positive"); positive && v.IsZero() && !d.faults.concern(key) {
+	if _, positive := tag.Lookup("positive"); positive && v.IsZero() && !d.faults.concernKey(key) {
 		d.fault(key, n.line, "must be more than 0")
 	}
 }
@@ -151,7 +151,7 @@ func (d *decoder) mapping(key string, n *node, v reflect.Value) {
 		return
 	}
 	all := reflect.MakeMap(v.Type())
-	for _, p := range d.once(key, n) {
+	for _, p := range d.withoutDuplicates(key, n) {
 		one := reflect.New(v.Type().Elem()).Elem()
 		d.value(child(key, p.key), p.value, one, "")
 		all.SetMapIndex(reflect.ValueOf(p.key), one)
@@ -159,8 +159,8 @@ func (d *decoder) mapping(key string, n *node, v reflect.Value) {
 	v.Set(all)
 }
 
-// structure decodes the pairs of n into the fields of v.
-func (d *decoder) structure(key string, n *node, v reflect.Value) {
+// decodeStruct decodes the pairs of n into the fields of v.
+func (d *decoder) decodeStruct(key string, n *node, v reflect.Value) {
 	if n.kind != mapping && n.kind != none {
 		d.fault(key, n.line, "must be a mapping, such as {a: b}; found %s", n.kind)
 		return
@@ -169,7 +169,7 @@ func (d *decoder) structure(key string, n *node, v reflect.Value) {
 	for i := range v.NumField() {
 		names[v.Type().Field(i).Tag.Get("yaml")] = i
 	}
-	for _, p := range d.once(key, n) {
+	for _, p := range d.withoutDuplicates(key, n) {
 		i, known := names[p.key]
 		if !known {
 			d.unknown(key, p, names)
@@ -182,8 +182,9 @@ func (d *decoder) structure(key string, n *node, v reflect.Value) {
 	}
 }
 
-// once returns the pairs of n without duplicates, and records their lines.
-func (d *decoder) once(key string, n *node) []pair {
+// withoutDuplicates returns the pairs of n without duplicates, and records
+// their lines.
+func (d *decoder) withoutDuplicates(key string, n *node) []pair {
 	var all []pair
 	for _, p := range n.pairs {
 		at := child(key, p.key)
@@ -227,21 +228,21 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 // nearest returns the name that is most similar to s, or "" if none is
 // similar.
 func nearest(s string, names map[string]int) string {
-	best, most := "", 2 // maximum number of different letters
+	best, limit := "", 2 // maximum number of different letters
 	if len(s) > 40 {
 		return ""
 	}
 	for _, name := range sortedKeys(names) {
-		if d := distance(s, name); d <= most && d < min(len(s), len(name)) {
-			best, most = name, d-1
+		if d := editDistance(s, name); d <= limit && d < min(len(s), len(name)) {
+			best, limit = name, d-1
 		}
 	}
 	return best
 }
 
-// distance returns the number of letters to insert, delete or replace to turn
-// a into b.
-func distance(a, b string) int {
+// editDistance returns the number of letters to insert, delete or replace to
+// turn a into b.
+func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

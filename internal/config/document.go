@@ -81,7 +81,7 @@ func (d *Document) Override(key, source string) {
 	d.sources[key] = source
 	var kept Faults
 	for _, f := range d.faults {
-		if f.Key == "" || !within(f.Key, key) {
+		if f.Key == "" || !isWithin(f.Key, key) {
 			kept = append(kept, f)
 		}
 	}

@@ -51,8 +51,8 @@ func TestExampleHasTheDefaults(t *testing.T) {
 // settingOff matches a line of the example with a commented setting.
 var settingOff = regexp.MustCompile(`(?m)^#( *(?:- )?[a-z_]+:| +- | +#)`)
 
-// whole returns the example with all commented settings enabled.
-func whole(t *testing.T) string {
+// wholeExample returns the example with all commented settings enabled.
+func wholeExample(t *testing.T) string {
 	t.Helper()
 	text := settingOff.ReplaceAllString(Example(), "$1")
 	for _, name := range []string{"server.crt", "server.key", "users.txt", "upstream-ca.pem", "admin.token"} {
@@ -66,7 +66,7 @@ func whole(t *testing.T) string {
 // TestExampleHasEveryKey checks that with all commented settings enabled, the
 // example has every key, and is valid except for keys that exclude each other.
 func TestExampleHasEveryKey(t *testing.T) {
-	d := Parse("example.yaml", []byte(whole(t)))
+	d := Parse("example.yaml", []byte(wholeExample(t)))
 	for _, f := range d.faults {
 		t.Error(f)
 	}
@@ -95,7 +95,7 @@ func TestExampleHasEveryKey(t *testing.T) {
 // TestExampleRouteHasTheDefaults checks that the settings of the example's
 // route are the defaults of a route.
 func TestExampleRouteHasTheDefaults(t *testing.T) {
-	shown := Parse("example.yaml", []byte(whole(t))).Settings
+	shown := Parse("example.yaml", []byte(wholeExample(t))).Settings
 	plain := Parse("plain.yaml", []byte("routes: [{path: /ws, upstream: 'http://127.0.0.1:9000'}]\n")).Settings.Routes[0]
 	route := shown.Routes[0]
 	// These have no default, or a default that cannot be written.

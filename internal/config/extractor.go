@@ -101,7 +101,7 @@ func (e *Extractor) read(d *decoder, key string, n *node) {
 		return
 	}
 	made := known()
-	d.structure(child(key, name), options, reflect.ValueOf(made).Elem())
+	d.decodeStruct(child(key, name), options, reflect.ValueOf(made).Elem())
 	e.Kind, e.Options = name, made
 }
 

@@ -56,16 +56,16 @@ func (all Faults) err() error {
 	return slices.CompactFunc(all, func(a, b Fault) bool { return a == b })
 }
 
-// concern reports whether a fault concerns key, a key that contains it, or a
+// concernKey reports whether a fault concerns key, a key that contains it, or a
 // key within it.
-func (all Faults) concern(key string) bool {
+func (all Faults) concernKey(key string) bool {
 	return slices.ContainsFunc(all, func(f Fault) bool {
-		return within(key, f.Key) || within(f.Key, key) || f.meant != "" && within(key, f.meant)
+		return isWithin(key, f.Key) || isWithin(f.Key, key) || f.meant != "" && isWithin(key, f.meant)
 	})
 }
 
-// within reports whether key is holder or is contained in it.
-func within(key, holder string) bool {
+// isWithin reports whether key is holder or is contained in it.
+func isWithin(key, holder string) bool {
 	rest, ok := strings.CutPrefix(key, holder)
 	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }

@@ -41,8 +41,8 @@ type trust struct {
 	insecure bool
 }
 
-// trust returns the TLS configuration of a route, or nil for the defaults.
-func (b *build) trust(key string, r *Route) *tls.Config {
+// routeTLS returns the TLS configuration of a route, or nil for the defaults.
+func (b *build) routeTLS(key string, r *Route) *tls.Config {
 	if r.TLS == (UpstreamTLS{}) {
 		return nil
 	}

@@ -128,7 +128,7 @@ func (b *build) report(key, format string, args ...any) {
 			args[i] = errtext.Of(err)
 		}
 	}
-	if b.faults.concern(key) {
+	if b.faults.concernKey(key) {
 		return
 	}
 	for line := range strings.SplitSeq(fmt.Sprintf(format, args...), "\n") {
@@ -271,7 +271,7 @@ func (b *build) route(i int) proxy.Route {
 		Host:           r.Host,
 		Path:           r.Path,
 		Upstreams:      r.allUpstreams(),
-		TLS:            b.trust(key+".tls", r),
+		TLS:            b.routeTLS(key+".tls", r),
 		Health:         proxy.Health{Path: r.Health.Path, Every: r.Health.Every, Timeout: r.Health.Timeout},
 		Public:         r.Public,
 		Sockets:        r.Sockets,

@@ -149,11 +149,11 @@ func (r *reading) syntax(err error) {
 }
 
 func (r *reading) fault(line int, format string, args ...any) {
-	r.faults = append(r.faults, Fault{Line: r.inside(line), Text: fmt.Sprintf(format, args...)})
+	r.faults = append(r.faults, Fault{Line: r.clampLine(line), Text: fmt.Sprintf(format, args...)})
 }
 
-// inside returns line, or the nearest line that exists in the file.
-func (r *reading) inside(line int) int { return min(max(line, 1), r.lines) }
+// clampLine returns line, or the nearest line that exists in the file.
+func (r *reading) clampLine(line int) int { return min(max(line, 1), r.lines) }
 
 func lineOf(n ast.Node) int {
 	if t := n.GetToken(); t != nil && t.Position != nil {
@@ -165,7 +165,7 @@ func lineOf(n ast.Node) int {
 // node converts a node of the parser. Features that configurations do not need
 // are refused, so that a file means what it appears to mean.
 func (r *reading) node(n ast.Node) *node {
-	made := &node{line: r.inside(lineOf(n))}
+	made := &node{line: r.clampLine(lineOf(n))}
 	refuse := func(why string) {
 		r.fault(made.line, "%s", why)
 		made.kind = invalid
@@ -193,10 +193,10 @@ func (r *reading) node(n ast.Node) *node {
 	case *ast.MappingNode:
 		made.kind = mapping
 		for _, v := range n.Values {
-			made.pairs = append(made.pairs, r.pair(v)...)
+			made.pairs = append(made.pairs, r.convertPair(v)...)
 		}
 	case *ast.MappingValueNode:
-		made.kind, made.pairs = mapping, r.pair(n)
+		made.kind, made.pairs = mapping, r.convertPair(n)
 	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode:
 		refuse("anchors and aliases (& * <<) are not supported: write out the value")
 	case *ast.TagNode:
@@ -207,9 +207,10 @@ func (r *reading) node(n ast.Node) *node {
 	return made
 }
 
-// pair converts a key and its value. It returns nil if the key is invalid.
-func (r *reading) pair(v *ast.MappingValueNode) []pair {
-	line := r.inside(lineOf(v.Key))
+// convertPair converts a key and its value. It returns nil if the key is
+// invalid.
+func (r *reading) convertPair(v *ast.MappingValueNode) []pair {
+	line := r.clampLine(lineOf(v.Key))
 	switch key := v.Key.(type) {
 	case *ast.StringNode:
 		return []pair{{key.Value, line, r.node(v.Value)}}

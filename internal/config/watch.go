@@ -86,13 +86,13 @@ func (w *Watcher) Run(ctx context.Context, changed func(Change)) {
 		arrivals.read()
 		now := takeSnapshot(w.file)
 		arrivals.watch(w.file, now.final)
-		if now.same(last) {
+		if now.isEqual(last) {
 			quiet++
 		} else {
 			quiet = 0
 		}
 		last = now
-		if now.info == nil || now.same(w.seen) {
+		if now.info == nil || now.isEqual(w.seen) {
 			unknown = 0
 			continue
 		}
@@ -164,8 +164,8 @@ func (l snapshot) hasNewLink(before snapshot) bool {
 	return slices.ContainsFunc(l.links, func(link string) bool { return !slices.Contains(before.links, link) })
 }
 
-// same reports whether the states are equal.
-func (l snapshot) same(other snapshot) bool {
+// isEqual reports whether the states are equal.
+func (l snapshot) isEqual(other snapshot) bool {
 	if l.info == nil || other.info == nil {
 		return l.info == nil && other.info == nil
 	}

@@ -286,7 +286,7 @@ const (
 	inNetwork
 )
 
-func (p *Place) in(which int) *[2]*Place {
+func (p *Place) linksIn(which int) *[2]*Place {
 	if which == inAll {
 		return &p.limiterLinks
 	}
@@ -294,26 +294,26 @@ func (p *Place) in(which int) *[2]*Place {
 }
 
 func (q *line) push(p *Place, which int) {
-	*p.in(which) = [2]*Place{q.last, nil}
+	*p.linksIn(which) = [2]*Place{q.last, nil}
 	if q.last == nil {
 		q.first = p
 	} else {
-		q.last.in(which)[1] = p
+		q.last.linksIn(which)[1] = p
 	}
 	q.last = p
 }
 
 func (q *line) remove(p *Place, which int) {
-	before, after := p.in(which)[0], p.in(which)[1]
-	*p.in(which) = [2]*Place{}
+	before, after := p.linksIn(which)[0], p.linksIn(which)[1]
+	*p.linksIn(which) = [2]*Place{}
 	if before == nil {
 		q.first = after
 	} else {
-		before.in(which)[1] = after
+		before.linksIn(which)[1] = after
 	}
 	if after == nil {
 		q.last = before
 	} else {
-		after.in(which)[0] = before
+		after.linksIn(which)[0] = before
 	}
 }

@@ -20,13 +20,13 @@ import (
 // Of returns the text of err without package names. Errors of the operating
 // system become sentences; a sentence at the end of a line also says what to
 // do. The number of lines is unchanged.
-func Of(err error) string { return words(err, true) }
+func Of(err error) string { return textOf(err, true) }
 
 // Cause returns the text of [Of] without the advice, for callers that add their
 // own.
-func Cause(err error) string { return words(err, false) }
+func Cause(err error) string { return textOf(err, false) }
 
-func words(err error, withAdvice bool) string {
+func textOf(err error, withAdvice bool) string {
 	text := err.Error()
 	for _, of := range systemErrors(err) {
 		s := sentenceOf(of)

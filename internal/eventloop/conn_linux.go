@@ -83,7 +83,7 @@ func (c *Conn) tryRead(p []byte) (int, *os.File, error) {
 		}
 		return n, nil, nil
 	}
-	if err := c.usable(reading); err != nil || c.file != nil {
+	if err := c.checkUsable(reading); err != nil || c.file != nil {
 		return 0, c.file, err
 	}
 	n, err := recv(c.fd, p)
@@ -114,7 +114,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 func (c *Conn) tryWrite(p []byte) (int, *os.File, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.usable(writing); err != nil || c.file != nil {
+	if err := c.checkUsable(writing); err != nil || c.file != nil {
 		return 0, c.file, err
 	}
 	n, err := send(c.fd, p)
@@ -124,10 +124,10 @@ func (c *Conn) tryWrite(p []byte) (int, *os.File, error) {
 	return n, nil, err
 }
 
-// usable returns an error if the connection is closed or the deadline of the
-// direction has passed. If c.file is set, usable returns nil, because the file
-// reports these errors. c.mu must be held.
-func (c *Conn) usable(direction int) error {
+// checkUsable returns an error if the connection is closed or the deadline of
+// the direction has passed. If c.file is set, usable returns nil, because the
+// file reports these errors. c.mu must be held.
+func (c *Conn) checkUsable(direction int) error {
 	switch at := c.deadlines[direction]; {
 	case c.file != nil:
 	case c.fd < 0:

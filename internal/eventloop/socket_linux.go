@@ -236,23 +236,23 @@ func (s *Socket) Unsent() int {
 }
 
 // Drop discards unread bytes, up to about limit. It does not wait.
-func (s *Socket) Drop(limit int) { drop(s.fd, limit) }
+func (s *Socket) Drop(limit int) { discard(s.fd, limit) }
 
 // DropUnread discards the bytes from conn's peer that the kernel holds, up to
 // about limit. It does not wait, even for another reader.
 func DropUnread(conn net.Conn, limit int) {
 	if c := connOf(conn); c != nil {
-		_ = c.control(func(fd int) { drop(int32(fd), limit) }) //nolint:gosec // a descriptor fits
+		_ = c.control(func(fd int) { discard(int32(fd), limit) }) //nolint:gosec // a descriptor fits
 		return
 	}
 	if c, ok := conn.(syscall.Conn); ok {
 		if raw, err := c.SyscallConn(); err == nil {
-			_ = raw.Control(func(fd uintptr) { drop(int32(fd), limit) }) //nolint:gosec // likewise
+			_ = raw.Control(func(fd uintptr) { discard(int32(fd), limit) }) //nolint:gosec // likewise
 		}
 	}
 }
 
-func drop(fd int32, limit int) {
+func discard(fd int32, limit int) {
 	var space [8 << 10]byte
 	for limit > 0 {
 		n, err := recv(fd, space[:])

@@ -37,8 +37,8 @@ var ErrHeld = errors.New("filelock: in use")
 // A file that is not empty, or a symbolic link, is refused, so that Lock never
 // removes a file that is not a lock.
 func Lock(ctx context.Context, path string) (unlock func(), err error) {
-	late := time.NewTimer(Patience)
-	defer late.Stop()
+	timeout := time.NewTimer(Patience)
+	defer timeout.Stop()
 	retry := time.NewTicker(retryEvery)
 	defer retry.Stop()
 	for {
@@ -51,7 +51,7 @@ func Lock(ctx context.Context, path string) (unlock func(), err error) {
 		}
 		select {
 		case <-retry.C:
-		case <-late.C:
+		case <-timeout.C:
 			return nil, fmt.Errorf("%w: another program has held %s for %v; %s", ErrHeld, path, Patience, advice)
 		case <-ctx.Done():
 		}

@@ -131,7 +131,7 @@ func (p *Policy) readXForwarded(c *Client, h http.Header) {
 			break
 		}
 		last = i
-		if !p.believe(c, member) {
+		if !p.applyNode(c, member) {
 			break
 		}
 	}
@@ -164,15 +164,15 @@ func (p *Policy) readForwarded(c *Client, lines []string) {
 		if p.Host {
 			c.setHost(e.host)
 		}
-		if !p.believe(c, e.node) {
+		if !p.applyNode(c, e.node) {
 			return
 		}
 	}
 }
 
-// believe makes node the address of the client, if it is valid. It reports
+// applyNode makes node the address of the client, if it is valid. It reports
 // whether node is trusted, so that the preceding member applies as well.
-func (p *Policy) believe(c *Client, node string) bool {
+func (p *Policy) applyNode(c *Client, node string) bool {
 	addr, ok := parseNode(node)
 	if ok {
 		c.Addr = addr.String()

@@ -47,7 +47,7 @@ func (r *rig) wantLine(message string, n int, parts ...string) string {
 
 func TestAccessLog(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b, withAccessLog)
+	r := serveBehind(t, b, withAccessLog)
 	access, refresh := r.Login()
 	r.wantLine("request", 1, "route=/auth/login", "path=/auth/login", "method=POST", "proto=HTTP/1.1", "status=200", "agent=Go-http-client/1.1", "bytes=")
 	r.get("/a/b?token=x", bearer(access))
@@ -71,7 +71,7 @@ func TestAccessLog(t *testing.T) {
 	r.WantClose(conn, 3000, "session_ended")
 	r.wantLine("socket", 1, "route=/ ", "path=/chat ", "user=test", "reason=session_ended", "code=3000", "by=gateway", "client_messages=1", "upstream_messages=1", "client_bytes=11", "upstream_bytes=7")
 
-	quiet := behind(t, b)
+	quiet := serveBehind(t, b)
 	quiet.get("/a")
 	quiet.log.WaitFor(t, "refused")
 	if all := quiet.lines("request"); all != nil {
@@ -83,7 +83,7 @@ func TestAccessLog(t *testing.T) {
 // with its reason, below and above the limit of attempts, and that the line
 // contains nothing that the client sent.
 func TestAccessLogOfARefusedLogin(t *testing.T) {
-	r := behind(t, newBackend(t), withAccessLog, func(c *Config) { c.Login.Users = anyone })
+	r := serveBehind(t, newBackend(t), withAccessLog, func(c *Config) { c.Login.Users = anyone })
 	n := 0
 	try := func(body, contentType string, reasons map[int]string) (status int) {
 		t.Helper()
@@ -164,7 +164,7 @@ func accessLogCannotBeForged(t *testing.T, format logFormat) {
 		{"GET /public/ HTTP/1.1", []string{"Host: evil\u00a0msg=forged"}, nil}, // net/http refuses it, or we log it escaped
 	} {
 		before := len(r.lines("request"))
-		e := r.exactly(request.first, append(request.lines, "Connection: close")...)
+		e := r.callUnchanged(request.first, append(request.lines, "Connection: close")...)
 		if request.want == nil && e.StatusCode == http.StatusBadRequest {
 			if n := len(r.lines("request")); n != before {
 				t.Errorf("request %d: %d lines, want none", i, n-before)
@@ -184,11 +184,11 @@ func accessLogCannotBeForged(t *testing.T, format logFormat) {
 			default:
 				t.Errorf("request %d: a line has the key %q", i, key)
 			}
-			most := 64
+			limit := 64
 			if key == "path" {
-				most = 256
+				limit = 256
 			}
-			if utf8.RuneCountInString(value) > most+len("…") {
+			if utf8.RuneCountInString(value) > limit+len("…") {
 				t.Errorf("request %d: %s has %d characters", i, key, utf8.RuneCountInString(value))
 			}
 			if strings.ContainsFunc(value, func(c rune) bool { return !unicode.IsPrint(c) }) {

@@ -107,7 +107,7 @@ func TestAdminRevokes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBackend(t)
-			r := behind(t, b, func(c *Config) { c.Login.Users = anyone })
+			r := serveBehind(t, b, func(c *Config) { c.Login.Users = anyone })
 			o := r.operator()
 			first, refresh := r.LoginAs("ada")
 			claims := r.Claims(first)
@@ -157,7 +157,7 @@ func TestAdminRevokes(t *testing.T) {
 // socket, and its client.
 func TestAdminLists(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b)
+	r := serveBehind(t, b)
 	o := r.operator()
 	access, _ := r.Login()
 	r.WantEcho(r.socket("/ws", bearer(access)), "I am tied to an upstream")
@@ -175,7 +175,7 @@ func TestAdminLists(t *testing.T) {
 // TestAdminStatus checks the routes in the status.
 func TestAdminStatus(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b, func(c *Config) {
+	r := serveBehind(t, b, func(c *Config) {
 		c.Routes = append(c.Routes, proxy.Route{Host: "a.example", Path: "/down", Upstreams: []string{"http://127.0.0.1:1", b.URL}, Public: true})
 	})
 	o := r.operator()
@@ -226,7 +226,7 @@ func TestAdminDrains(t *testing.T) {
 // endpoints, with the demonstration and with routes, whatever the host and the
 // path.
 func TestAdminIsNotPublic(t *testing.T) {
-	demo, routed := start(t), behind(t, newBackend(t), func(c *Config) { c.Login.Users = anyone })
+	demo, routed := start(t), serveBehind(t, newBackend(t), func(c *Config) { c.Login.Users = anyone })
 	for _, r := range []*rig{demo, routed} {
 		r.operator()
 		access, _ := r.LoginAs("test")

@@ -48,11 +48,11 @@ func (r *rig) head(path string, lines ...string) *http.Response {
 // TestAnswersAreNotGuessedAt checks that the gateway adds no header that the
 // upstream omits.
 func TestAnswersAreNotGuessedAt(t *testing.T) {
-	r := behind(t, rawBackend(t, answerTemplate, "X-A: b"))
+	r := serveBehind(t, rawBackend(t, answerTemplate, "X-A: b"))
 	if h := r.head("/public/a").Header; len(h["Content-Type"]) != 0 {
 		t.Errorf("got %q, want no Content-Type", h)
 	}
-	r = behind(t, rawBackend(t, answerTemplate, "Content-Type: text/x"))
+	r = serveBehind(t, rawBackend(t, answerTemplate, "Content-Type: text/x"))
 	if h := r.head("/public/a").Header; h.Get("Content-Type") != "text/x" {
 		t.Errorf("got %q, want the Content-Type text/x", h)
 	}

@@ -145,7 +145,7 @@ func TestUpstreamsVerifyAssertions(t *testing.T) {
 // publishes its keys while a route has an assertion.
 func TestKeysArePublishedWhileARouteAsserts(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b, func(c *Config) {
+	r := serveBehind(t, b, func(c *Config) {
 		c.Login.Users, c.NoAuth, c.Tokens.Keys = nil, true, must(token.NewKeySet(must(token.GenerateKey(token.ES256))))
 		c.Routes[0].Public = true
 	})
@@ -188,7 +188,7 @@ func TestNoAssertionBySecret(t *testing.T) {
 	}
 	_, err := New(Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(secret))}, Routes: routes})
 	want(err)
-	want(behind(t, b).g.Update(routes)) // its key is a secret
+	want(serveBehind(t, b).g.Update(routes)) // its key is a secret
 	if _, err := (Config{Tokens: tokens.Config{Keys: must(token.NewKeySet(pair, secret))}, Routes: routes}).Check(); err != nil {
 		t.Errorf("a secret that does not sign: %v", err)
 	}

@@ -46,7 +46,7 @@ func TestBrokenBody(t *testing.T) {
 		"broken, no upstream": {"Content-Length: 10\r\n\r\nhello", true, 502}, // the body is not looked at
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := behind(t, b, withAccessLog, func(c *Config) {
+			r := serveBehind(t, b, withAccessLog, func(c *Config) {
 				if name == "no upstream" || name == "broken, no upstream" {
 					c.Routes[1].Upstreams = []string{down}
 				}
@@ -117,7 +117,7 @@ func (r *rig) wantFailures(want bool) {
 // failed.
 func TestResetBody(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b, withAccessLog)
+	r := serveBehind(t, b, withAccessLog)
 	conn := r.Connect().(*net.TCPConn)
 	if _, err := io.WriteString(conn, "POST /public/a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello"); err != nil {
 		t.Fatal(err)

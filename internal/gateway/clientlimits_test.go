@@ -25,7 +25,7 @@ func TestG8_ClientsBehindProxy(t *testing.T) {
 			try := func(r *rig, name string) int {
 				return r.Call("POST", "/auth/login", `{"username":"`+name+`","password":"wrong"}`, jsonType).StatusCode
 			}
-			mallory, ada := p.of("192.0.2.66:1"), p.of("192.0.2.1:1")
+			mallory, ada := p.clientAt("192.0.2.66:1"), p.clientAt("192.0.2.1:1")
 			tries := 0
 			for status := 401; status != http.StatusTooManyRequests; tries++ {
 				if status = try(mallory, fmt.Sprint("user", tries)); tries > 200 {
@@ -35,7 +35,7 @@ func TestG8_ClientsBehindProxy(t *testing.T) {
 			if tries < 20 {
 				t.Errorf("refused after %d attempts", tries)
 			}
-			if got := try(p.of("192.0.2.66:2", "X-Forwarded-For: 203.0.113.1", "Forwarded: for=203.0.113.1"), "another"); got != http.StatusTooManyRequests {
+			if got := try(p.clientAt("192.0.2.66:2", "X-Forwarded-For: 203.0.113.1", "Forwarded: for=203.0.113.1"), "another"); got != http.StatusTooManyRequests {
 				t.Errorf("with a forged address: %d", got)
 			}
 			if got := try(ada, "ada"); got != http.StatusUnauthorized {

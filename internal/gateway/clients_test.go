@@ -36,7 +36,7 @@ func TestG7_BehindProxy(t *testing.T) {
 				c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}}, {Path: "/public/", Upstreams: []string{b.URL}, Public: true, Sockets: true}}
 			})
 			const client = "192.0.2.1:5000"
-			r := p.of(client, forgeries...)
+			r := p.clientAt(client, forgeries...)
 			access, _ := r.LoginAs("ada")
 			wantForwarded := func(what string) {
 				t.Helper()
@@ -103,7 +103,7 @@ func TestForwardedScheme(t *testing.T) {
 				c.Front.ForwardedScheme = "https"
 				c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Public: true, Sockets: true}}
 			})
-			r := p.of("192.0.2.1:5000", "X-Forwarded-Proto: http", "Forwarded: for=192.0.2.1;proto=http")
+			r := p.clientAt("192.0.2.1:5000", "X-Forwarded-Proto: http", "Forwarded: for=192.0.2.1;proto=http")
 			if e := r.Call("GET", "/page", ""); e.StatusCode != http.StatusOK {
 				t.Fatalf("got %d %s, want %v", e.StatusCode, e.Text, http.StatusOK)
 			}
@@ -131,7 +131,7 @@ func TestG7_ProxyHeaderRequired(t *testing.T) {
 			for _, first := range []string{"GET /livez HTTP/1.1\r\nHost: app.example\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("x", 32), "PROXY TCP4 127.0.0.1\r\n"} {
 				p.wantClosed(first)
 			}
-			if e := p.of("192.0.2.1:1").Call("GET", "/livez", ""); e.StatusCode != http.StatusOK {
+			if e := p.clientAt("192.0.2.1:1").Call("GET", "/livez", ""); e.StatusCode != http.StatusOK {
 				t.Errorf("with a header: %d", e.StatusCode)
 			}
 			if n := strings.Count(p.log.String(), "closed connections that did not begin with a PROXY header"); n != 1 {

@@ -32,7 +32,7 @@ func deflated(t *testing.T, text string) []byte {
 // TestCompressionIsKept checks that both ends can negotiate compression and
 // that their messages pass unchanged.
 func TestCompressionIsKept(t *testing.T) {
-	r := behind(t, newBackend(t))
+	r := serveBehind(t, newBackend(t))
 	access, _ := r.Login()
 	conn := r.handshake("/chat", bearer(access)+"\r\nSec-WebSocket-Extensions: permessage-deflate")
 	in := bufio.NewReader(conn)
@@ -65,7 +65,7 @@ func TestCompressionIsKept(t *testing.T) {
 // TestCompressionWithoutNegotiation checks that a compressed message is a
 // protocol error of the client if compression was not negotiated.
 func TestCompressionWithoutNegotiation(t *testing.T) {
-	r := behind(t, newBackend(t))
+	r := serveBehind(t, newBackend(t))
 	access, _ := r.Login()
 	conn := r.handshake("/chat", bearer(access))
 	in := bufio.NewReader(conn)

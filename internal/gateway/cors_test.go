@@ -43,7 +43,7 @@ func corsOf(h http.Header) map[string]string {
 // ask sends a request without a body, unchanged.
 func (r *rig) ask(method, path string, lines ...string) logintest.Answer {
 	r.T.Helper()
-	return r.exactly(method+" "+path+" HTTP/1.1", append(lines, "Connection: close")...)
+	return r.callUnchanged(method+" "+path+" HTTP/1.1", append(lines, "Connection: close")...)
 }
 
 // corsUpstream is an upstream that sends CORS fields itself and, on request, an

@@ -87,8 +87,8 @@ func TestDeclinedHandshakesOpenNoSocket(t *testing.T) {
 				handshakes++
 			}
 			// Metrics and lists change after the client has got its answer.
-			for late := time.Now().Add(10 * time.Second); r.outcomes() != handshakes || r.countListed() != 0; {
-				if time.Now().After(late) {
+			for deadline := time.Now().Add(10 * time.Second); r.outcomes() != handshakes || r.countListed() != 0; {
+				if time.Now().After(deadline) {
 					t.Fatalf("%d outcomes of %d handshakes, %d sockets are listed", r.outcomes(), handshakes, r.countListed())
 				}
 			}

@@ -14,19 +14,19 @@ import (
 )
 
 // numbers calls f with each number in v and the path of its fields.
-func numbers(v reflect.Value, way string, f func(v reflect.Value, way string)) {
+func numbers(v reflect.Value, fieldPath string, f func(v reflect.Value, fieldPath string)) {
 	switch {
 	case v.CanInt():
-		f(v, way)
+		f(v, fieldPath)
 	case v.Kind() == reflect.Struct:
 		for i := range v.NumField() {
 			if field := v.Type().Field(i); field.IsExported() {
-				numbers(v.Field(i), way+"."+field.Name, f)
+				numbers(v.Field(i), fieldPath+"."+field.Name, f)
 			}
 		}
 	case v.Kind() == reflect.Slice:
 		for i := range v.Len() {
-			numbers(v.Index(i), fmt.Sprintf("%s[%d]", way, i), f)
+			numbers(v.Index(i), fmt.Sprintf("%s[%d]", fieldPath, i), f)
 		}
 	}
 }
@@ -43,27 +43,27 @@ func TestCompletingTwiceChangesNothing(t *testing.T) {
 	fresh := func() Config {
 		return Config{Tokens: tokens.Config{Keys: keys}, Routes: []proxy.Route{{Path: "/", Upstreams: []string{"http://127.0.0.1:9000"}}}}
 	}
-	var ways []string
+	var fieldPaths []string
 	c := fresh()
-	numbers(reflect.ValueOf(&c).Elem(), "Config", func(_ reflect.Value, way string) { ways = append(ways, way) })
-	if len(ways) < 15 {
-		t.Fatalf("found only %d numbers: %q", len(ways), ways)
+	numbers(reflect.ValueOf(&c).Elem(), "Config", func(_ reflect.Value, fieldPath string) { fieldPaths = append(fieldPaths, fieldPath) })
+	if len(fieldPaths) < 15 {
+		t.Fatalf("found only %d numbers: %q", len(fieldPaths), fieldPaths)
 	}
-	for _, way := range ways {
+	for _, fieldPath := range fieldPaths {
 		for _, value := range []int64{-5, -1, 0, 1, int64(2 * time.Second), int64(90 * time.Minute)} {
 			c := fresh()
 			numbers(reflect.ValueOf(&c).Elem(), "Config", func(v reflect.Value, at string) {
-				if at == way {
+				if at == fieldPath {
 					v.SetInt(value)
 				}
 			})
 			once, errOnce := c.Check()
 			twice, errTwice := once.Check()
 			if fmt.Sprintf("%+v", once) != fmt.Sprintf("%+v", twice) {
-				t.Errorf("%s = %d: %+v, then %+v", way, value, once, twice)
+				t.Errorf("%s = %d: %+v, then %+v", fieldPath, value, once, twice)
 			}
 			if fmt.Sprint(errOnce) != fmt.Sprint(errTwice) {
-				t.Errorf("%s = %d: %v, then %v", way, value, errOnce, errTwice)
+				t.Errorf("%s = %d: %v, then %v", fieldPath, value, errOnce, errTwice)
 			}
 		}
 	}
@@ -72,7 +72,7 @@ func TestCompletingTwiceChangesNothing(t *testing.T) {
 // TestNoLimitAtStart checks that limits can be switched off in the first
 // configuration.
 func TestNoLimitAtStart(t *testing.T) {
-	r := behind(t, newBackend(t), func(c *Config) {
+	r := serveBehind(t, newBackend(t), func(c *Config) {
 		c.Limits.PerSubject, c.Login.RefreshGrace = -1, -1
 		c.Routes[0].Limits = proxy.RouteLimits{MaxBody: -1, MaxFrame: -1, MaxMessage: -1, MaxFragments: -1, Idle: -1, Ping: -1, PerMinute: -1}
 	})

@@ -102,7 +102,7 @@ func TestEndsWithoutTheStore(t *testing.T) {
 				t.Errorf("status: %s", e.Text)
 			}
 			disk.empty()
-			for late := time.Now().Add(10 * time.Second); r.g.guard.Stats().Held > 0 && time.Now().Before(late); {
+			for deadline := time.Now().Add(10 * time.Second); r.g.guard.Stats().Held > 0 && time.Now().Before(deadline); {
 				runtime.Gosched()
 			}
 			if e := r.Call("GET", "/readyz", ""); e.Text != `{"status":"ready"}` {

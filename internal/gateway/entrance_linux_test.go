@@ -84,7 +84,7 @@ func (h callerHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 // request on its connection, so that net/http does.
 func TestEntrance(t *testing.T) {
 	byServer := &atomic.Bool{}
-	r := behind(t, newBackend(t), func(c *Config) {
+	r := serveBehind(t, newBackend(t), func(c *Config) {
 		c.Logger = slog.New(callerHandler{c.Logger.Handler(), byServer})
 		c.Routes = append(c.Routes,
 			proxy.Route{Path: "/down", Upstreams: []string{"http://127.0.0.1:1"}},
@@ -232,7 +232,7 @@ func TestNothingBlocksTheLoop(t *testing.T) {
 	if connects() {
 		t.Fatal("the busy server already has a pending connection")
 	}
-	r := behind(t, newBackend(t), func(c *Config) {
+	r := serveBehind(t, newBackend(t), func(c *Config) {
 		c.Store = tickets
 		c.Routes = append(c.Routes, proxy.Route{Path: "/busy", Upstreams: []string{busy}, Connect: time.Minute})
 	})

@@ -13,7 +13,7 @@ import (
 // message.
 func firstMessageRoute(t *testing.T, b *backend, change ...func(*Config)) *rig {
 	t.Helper()
-	return behind(t, b, append([]func(*Config){func(c *Config) {
+	return serveBehind(t, b, append([]func(*Config){func(c *Config) {
 		c.Routes[0].Extractors = []wsauth.Extractor{wsauth.FirstMessage{Timeout: time.Second}}
 	}}, change...)...)
 }

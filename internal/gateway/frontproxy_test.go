@@ -128,9 +128,9 @@ func (p *proxiedGateway) dial(ctx context.Context, client string) (net.Conn, err
 	return conn, err
 }
 
-// of returns the client at an address behind the proxy. Its page is one of
-// https://app.example, and it sends forged fields.
-func (p *proxiedGateway) of(client string, forged ...string) *rig {
+// clientAt returns the client at an address behind the proxy. Its page is one
+// of https://app.example, and it sends forged fields.
+func (p *proxiedGateway) clientAt(client string, forged ...string) *rig {
 	p.T.Helper()
 	r := *p.rig
 	r.URL = "http://app.example"
@@ -142,7 +142,7 @@ func (p *proxiedGateway) of(client string, forged ...string) *rig {
 	}
 	p.T.Cleanup(transport.CloseIdleConnections)
 	r.HTTP = &http.Client{
-		Transport:     adding{transport, p.fields(client, forged)},
+		Transport:     fieldAdder{transport, p.fields(client, forged)},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       time.Minute,
 	}
@@ -168,13 +168,13 @@ func (p *proxiedGateway) fields(client string, forged []string) http.Header {
 	return h
 }
 
-// An adding adds fields to requests.
-type adding struct {
+// A fieldAdder adds fields to requests.
+type fieldAdder struct {
 	http.RoundTripper
 	fields http.Header
 }
 
-func (a adding) RoundTrip(r *http.Request) (*http.Response, error) {
+func (a fieldAdder) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	for name, lines := range a.fields {
 		r.Header[name] = lines

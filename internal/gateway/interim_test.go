@@ -108,7 +108,7 @@ func askInterim(t *testing.T, r *rig, path string) ([]interim, *http.Response) {
 // TestNoInterimAnswersInHTTP10 checks that clients of HTTP/1.0, which has no
 // interim answers, get none (RFC 9110 section 15.2).
 func TestNoInterimAnswersInHTTP10(t *testing.T) {
-	r := behind(t, rawBackend(t, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"+answerTemplate))
+	r := serveBehind(t, rawBackend(t, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"+answerTemplate))
 	conn := r.Connect()
 	if _, err := io.WriteString(conn, "GET /public/a HTTP/1.0\r\nHost: x\r\n\r\n"); err != nil {
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func TestKeepLogin(t *testing.T) {
 	b := newBackendOf(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(r.URL.Query().Get("name"), r.URL.Query().Get("value"))
 	})
-	r := behind(t, b, func(c *Config) {
+	r := serveBehind(t, b, func(c *Config) {
 		c.Routes = append(c.Routes, proxy.Route{Path: "/own/", Upstreams: []string{b.URL}, Public: true, KeepCredential: true})
 	})
 	access, _ := r.Login()

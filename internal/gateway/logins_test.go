@@ -19,7 +19,7 @@ func TestDeviceCookieStaysHere(t *testing.T) {
 		w.Header()["Set-Cookie"] = []string{r.URL.RawQuery + "=x; Path=/", "theirs=1"}
 		b.ServeHTTP(w, r)
 	}))
-	r := behind(t, b)
+	r := serveBehind(t, b)
 	for _, name := range []string{"login_device", "__Host-login_device", "__Secure-login_device"} {
 		r.get("/public/a", "Cookie: "+name+"=x; theirs=1")
 		if got := b.last().Header.Get("Cookie"); got != "theirs=1" {

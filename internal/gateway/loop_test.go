@@ -42,7 +42,7 @@ func TestLoops(t *testing.T) {
 // ignores those of other gateways.
 func TestLoopMarks(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b)
+	r := serveBehind(t, b)
 	r.get("/public/a")
 	own := b.last().Header.Get("Cdn-Loop")
 	if !strings.HasPrefix(own, "wsauth-") {

@@ -17,13 +17,13 @@ import (
 // one that hides the Hijacker.
 func TestMiddlewareAroundTheGateway(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b, func(c *Config) {
+	r := serveBehind(t, b, func(c *Config) {
 		c.Routes = append(c.Routes, proxy.Route{Path: "/first", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}})
 	})
 	access, _ := r.Login()
 	for name, wrap := range map[string]func(http.ResponseWriter) http.ResponseWriter{
-		"unwraps": func(w http.ResponseWriter) http.ResponseWriter { return unwraps{w} },
-		"hides":   func(w http.ResponseWriter) http.ResponseWriter { return hides{w} },
+		"unwraps": func(w http.ResponseWriter) http.ResponseWriter { return unwrappingWriter{w} },
+		"hides":   func(w http.ResponseWriter) http.ResponseWriter { return plainWriter{w} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.g.ServeHTTP(wrap(w), req) }))
@@ -52,10 +52,10 @@ func TestMiddlewareAroundTheGateway(t *testing.T) {
 	}
 }
 
-// unwraps is a ResponseWriter that http.ResponseController can unwrap.
-type unwraps struct{ http.ResponseWriter }
+// unwrappingWriter is a ResponseWriter that http.ResponseController can unwrap.
+type unwrappingWriter struct{ http.ResponseWriter }
 
-func (w unwraps) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w unwrappingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// hides is a ResponseWriter that has no other methods.
-type hides struct{ http.ResponseWriter }
+// plainWriter is a ResponseWriter that has no other methods.
+type plainWriter struct{ http.ResponseWriter }

@@ -53,7 +53,7 @@ func TestLoopNeverWaitsForUpstream(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	r := behind(t, newBackend(t), func(c *Config) {
+	r := serveBehind(t, newBackend(t), func(c *Config) {
 		c.Routes = []proxy.Route{{Path: "/", Upstreams: []string{"http://" + silent.Addr().String()}, Public: true, Sockets: true}}
 	})
 	r.g.carrier.Close()
@@ -64,7 +64,7 @@ func TestLoopNeverWaitsForUpstream(t *testing.T) {
 // routes that cannot block does not continue with new routes that can.
 func TestLoopKeepsItsRoutes(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b)
+	r := serveBehind(t, b)
 	before := r.g.routes.Match(must(http.NewRequest("GET", "/public/chat", nil)))
 	if err := r.g.Update([]proxy.Route{{Path: "/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}}}); err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func TestLoopKeepsItsRoutes(t *testing.T) {
 // TestHandshakePanics checks that a panic in any step of serving a handshake,
 // the look-up of its route included, ends only its connection.
 func TestHandshakePanics(t *testing.T) {
-	r := behind(t, newBackend(t))
+	r := serveBehind(t, newBackend(t))
 	r.awaitReady()
 	for _, idle := range []bool{false, true} {
 		near, far := net.Pipe()

@@ -42,13 +42,13 @@ func (r *rig) metrics() map[string]string {
 // the client has seen the event.
 func (r *rig) count(name, want string) {
 	r.T.Helper()
-	late := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(10 * time.Second)
 	for {
 		got := r.metrics()[name]
 		if got == want {
 			return
 		}
-		if time.Now().After(late) {
+		if time.Now().After(deadline) {
 			r.T.Errorf("%s is %q, want %s", name, got, want)
 			return
 		}
@@ -170,7 +170,7 @@ func TestMetricsOfAHandshakeWithoutAnOutcome(t *testing.T) {
 // path without sockets is counted as a plain request.
 func TestMetricsOfAnUpgradeOfAPlainAddress(t *testing.T) {
 	b := newBackend(t)
-	for name, r := range map[string]*rig{"demonstration": start(t), "routes": behind(t, b)} {
+	for name, r := range map[string]*rig{"demonstration": start(t), "routes": serveBehind(t, b)} {
 		t.Run(name, func(t *testing.T) {
 			access, _ := r.Login()
 			for _, credential := range []string{access, "x"} {
@@ -194,7 +194,7 @@ func TestMetricsOfAnUpgradeOfAPlainAddress(t *testing.T) {
 // and reasons that clients send are not labels.
 func TestR7_ClientsMakeNoSeries(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b, func(c *Config) { c.Login.Users = anyone })
+	r := serveBehind(t, b, func(c *Config) { c.Login.Users = anyone })
 	n := testenv.Size(300, 3000)
 	// On a busy machine, a failure of an upstream adds a series, and the size
 	// of the log of revocations is known late.
@@ -245,7 +245,7 @@ func TestR7_ClientsMakeNoSeries(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	b := newBackend(t)
-	r, demo := behind(t, b), start(t)
+	r, demo := serveBehind(t, b), start(t)
 	r.awaitReady()
 	demo.awaitReady()
 	for path, want := range map[string]string{"/livez": `{"status":"alive"}`, "/readyz": `{"status":"ready"}`} {
@@ -282,13 +282,13 @@ func TestHealth(t *testing.T) {
 func TestD1_NotReady(t *testing.T) {
 	b := newBackend(t)
 	failing := &silentStore{Store: memory.New(store.Limits{})}
-	r := behind(t, b, func(c *Config) { c.Store = failing })
+	r := serveBehind(t, b, func(c *Config) { c.Store = failing })
 	r.Call("GET", "/readyz", "").WantProblem(t, 503, "store_unavailable", "not available")
 	if e := r.Call("GET", "/livez", ""); e.StatusCode != http.StatusOK {
 		t.Errorf("/livez: %d", e.StatusCode)
 	}
 
-	r = behind(t, b)
+	r = serveBehind(t, b)
 	access, refresh := r.Login()
 	conn := r.socket("/x", bearer(access))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

@@ -151,17 +151,17 @@ func longestFrame(t *testing.T) int64 {
 		_, fault := (&wsframe.Checker{Client: true}).Check(head, 0)
 		return fault == nil
 	}
-	const most = 2 << 30
-	if !passes(most) || passes(most+1) {
-		t.Errorf("a frame of %d bytes: %v, one more: %v", most, passes(most), passes(most+1))
+	const limit = 2 << 30
+	if !passes(limit) || passes(limit+1) {
+		t.Errorf("a frame of %d bytes: %v, one more: %v", limit, passes(limit), passes(limit+1))
 	}
-	return most
+	return limit
 }
 
 // TestSecurityPageSizes checks that inputs pass up to their limit of size, and
 // not beyond.
 func TestSecurityPageSizes(t *testing.T) {
-	own, route := start(t), behind(t, newBackend(t), func(c *Config) { c.Routes[0].Public, c.Routes[0].Headers = true, nil })
+	own, route := start(t), serveBehind(t, newBackend(t), func(c *Config) { c.Routes[0].Public, c.Routes[0].Headers = true, nil })
 	for name, at := range map[string]struct {
 		*rig
 		path, lines string
@@ -375,7 +375,7 @@ func TestPagesNameMetrics(t *testing.T) {
 // TestAccessLogPage checks that lines of the access log have exactly the
 // attributes that docs/operations.md names.
 func TestAccessLogPage(t *testing.T) {
-	r := behind(t, newBackend(t), withAccessLog)
+	r := serveBehind(t, newBackend(t), withAccessLog)
 	access, refresh := r.Login()
 	r.get("/a", bearer(access))
 	r.get("/a")

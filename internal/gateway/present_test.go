@@ -33,13 +33,13 @@ var presenters = []presenter{
 		return r.Call("POST", "/auth/logout-everywhere", "", bearer(raw)).StatusCode
 	}},
 	{name: "a request", good: 200, routed: true, show: func(r *rig, raw string) int {
-		return r.exactly("GET /refresh HTTP/1.1", "Connection: close", bearer(raw)).StatusCode
+		return r.callUnchanged("GET /refresh HTTP/1.1", "Connection: close", bearer(raw)).StatusCode
 	}},
 	{name: "a request by cookie", good: 200, routed: true, show: func(r *rig, raw string) int {
-		return r.exactly("GET /refresh HTTP/1.1", "Connection: close", "Cookie: __Host-refresh_token_cookie="+raw).StatusCode
+		return r.callUnchanged("GET /refresh HTTP/1.1", "Connection: close", "Cookie: __Host-refresh_token_cookie="+raw).StatusCode
 	}},
 	{name: "a handshake", good: 101, routed: true, show: func(r *rig, raw string) int {
-		return r.exactly("GET /refresh HTTP/1.1", append(slices.Clone(upgradeLines), bearer(raw))...).StatusCode
+		return r.callUnchanged("GET /refresh HTTP/1.1", append(slices.Clone(upgradeLines), bearer(raw))...).StatusCode
 	}},
 	{name: "a first message", good: 101, routed: true, show: func(r *rig, raw string) int {
 		conn, _, err := r.DialPath("/introduced", nil)
@@ -207,7 +207,7 @@ func TestRefreshTokensWithoutTheStore(t *testing.T) {
 	access, refresh := r.rotations(1)
 	s.fail(errors.New("no disk"))
 	for _, lines := range [][]string{{"Connection: close"}, upgradeLines} {
-		e := r.exactly("GET /refresh HTTP/1.1", append(slices.Clone(lines), bearer(refresh[1]))...)
+		e := r.callUnchanged("GET /refresh HTTP/1.1", append(slices.Clone(lines), bearer(refresh[1]))...)
 		e.WantProblem(t, 503, "store_unavailable", "")
 	}
 	if b.count() != 0 {

@@ -110,9 +110,9 @@ func (b *backend) count() int {
 	return len(b.requests)
 }
 
-// behind serves routes to b: /public/ for all clients, and the rest for clients
-// with a token.
-func behind(t *testing.T, b *backend, change ...func(*Config)) *rig {
+// serveBehind serves routes to b: /public/ for all clients, and the rest for
+// clients with a token.
+func serveBehind(t *testing.T, b *backend, change ...func(*Config)) *rig {
 	t.Helper()
 	return start(t, append([]func(*Config){func(c *Config) {
 		c.Routes = []proxy.Route{
@@ -126,11 +126,11 @@ func behind(t *testing.T, b *backend, change ...func(*Config)) *rig {
 // answer.
 func (r *rig) get(path string, lines ...string) logintest.Answer {
 	r.T.Helper()
-	return r.exactly("GET "+path+" HTTP/1.1", append(lines, "Connection: close")...)
+	return r.callUnchanged("GET "+path+" HTTP/1.1", append(lines, "Connection: close")...)
 }
 
-// exactly sends a request header unchanged on a new connection.
-func (r *rig) exactly(first string, lines ...string) logintest.Answer {
+// callUnchanged sends a request header unchanged on a new connection.
+func (r *rig) callUnchanged(first string, lines ...string) logintest.Answer {
 	r.T.Helper()
 	conn := r.Connect()
 	defer conn.Close()
@@ -150,7 +150,7 @@ func (r *rig) exactly(first string, lines ...string) logintest.Answer {
 
 func TestProxyForwardsAdmittedRequests(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b)
+	r := serveBehind(t, b)
 	access, _ := r.Login()
 	if e := r.get("/a/b?x=1&y=%20;"); e.StatusCode != http.StatusUnauthorized || b.count() != 0 {
 		t.Fatalf("without a token: %d, and the backend has %d requests; want 401 and none", e.StatusCode, b.count())
@@ -188,7 +188,7 @@ func (r *rig) socket(path string, lines ...string) *websocket.Conn {
 // backend that knows nothing of wsauth.
 func TestLogoutClosesProxiedSockets(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b)
+	r := serveBehind(t, b)
 	access, refresh := r.Login()
 	other, _ := r.Login()
 	conn, kept := r.socket("/chat", bearer(access)), r.socket("/chat", bearer(other))
@@ -211,7 +211,7 @@ func TestRefreshKeepsProxiedSockets(t *testing.T) {
 	t.Parallel() // it waits for the expiry of a token
 	// The exp of a token is a whole second: a token of 1 s may be valid for
 	// hardly any time.
-	r := behind(t, newBackend(t), func(c *Config) { c.Login.AccessTTL = 2 * time.Second })
+	r := serveBehind(t, newBackend(t), func(c *Config) { c.Login.AccessTTL = 2 * time.Second })
 	first, refresh := r.Login()
 	kept := r.socket("/chat", bearer(first))
 	access, _ := r.Login()
@@ -239,7 +239,7 @@ func TestRefreshKeepsProxiedSockets(t *testing.T) {
 // subprotocol.
 func TestProxiedHandshake(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b)
+	r := serveBehind(t, b)
 	access, _ := r.Login()
 	conn, resp, err := r.DialPath("/chat", []string{"other", "chat"}, bearer(access))
 	if err != nil || conn.Subprotocol() != "chat" {
@@ -254,7 +254,7 @@ func TestProxiedHandshake(t *testing.T) {
 	if n := b.count(); n != 1 {
 		t.Errorf("the backend has seen %d requests", n)
 	}
-	e := r.exactly("GET /chat HTTP/1.1", append(replaceLine(upgradeLines, "Upgrade: ", "Upgrade: h2c, websocket"), bearer(access))...)
+	e := r.callUnchanged("GET /chat HTTP/1.1", append(replaceLine(upgradeLines, "Upgrade: ", "Upgrade: h2c, websocket"), bearer(access))...)
 	if e.WantProblem(t, http.StatusBadRequest, "invalid_handshake", ""); b.count() != 1 {
 		t.Errorf("an upgrade to h2c or websocket reaches the backend")
 	}
@@ -264,7 +264,7 @@ func TestProxiedHandshake(t *testing.T) {
 // in the upstream's log (R12).
 func TestTicketReachesNoUpstream(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b)
+	r := serveBehind(t, b)
 	access, _ := r.Login()
 	conn := r.socket("/ws?room=1&ticket="+r.Ticket(access), "Origin: "+r.URL)
 	r.WantEcho(conn, "hello")
@@ -276,7 +276,7 @@ func TestTicketReachesNoUpstream(t *testing.T) {
 // TestEventsEndWithTheSession checks that a logout also ends an endless
 // answer.
 func TestEventsEndWithTheSession(t *testing.T) {
-	r := behind(t, newBackend(t))
+	r := serveBehind(t, newBackend(t))
 	access, refresh := r.Login()
 	req := must(http.NewRequest(http.MethodGet, r.URL+"/events", nil))
 	req.Header.Set("Authorization", "Bearer "+access)
@@ -300,7 +300,7 @@ func TestEventsEndWithTheSession(t *testing.T) {
 // why no socket opened.
 func TestRefuseCloseTellsBrowsers(t *testing.T) {
 	t.Parallel() // the gateway delays the second close frame by seconds
-	r := behind(t, newBackend(t), func(c *Config) {
+	r := serveBehind(t, newBackend(t), func(c *Config) {
 		c.Routes[0].Refusal = wsauth.RefuseClose
 		c.Routes = append(c.Routes, proxy.Route{Path: "/down", Upstreams: []string{"http://127.0.0.1:1"}, Refusal: wsauth.RefuseClose})
 	})

@@ -30,7 +30,7 @@ func unsignedJWT(header, payload string) string {
 // handshakes.
 func TestPublicMeansUntouched(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b, func(c *Config) { c.Tokens.Issuer = "https://login.example" })
+	r := serveBehind(t, b, func(c *Config) { c.Tokens.Issuer = "https://login.example" })
 	for _, query := range []string{
 		"", "?access_token=theirs", "?access_token=" + foreignJWT, "?token=" + foreignJWT + "&x", "?ticket=ST-1-abc", "?ticket=a&ticket=b",
 		"?ticket=" + foreignJWT, "?csrf_token=theirs", "?%74icket=a;b", "?a=%zz&access_token=%", "?newst_id=1",
@@ -50,7 +50,7 @@ func TestPublicMeansUntouched(t *testing.T) {
 		} {
 			for what, more := range map[string][]string{"a request": {"Connection: close"}, "a socket": upgradeLines} {
 				n := b.count()
-				e := r.exactly("GET /public/chat"+query+" HTTP/1.1", slices.Concat(lines, more)...)
+				e := r.callUnchanged("GET /public/chat"+query+" HTTP/1.1", slices.Concat(lines, more)...)
 				if want := map[string]int{"a request": 200, "a socket": 101}[what]; e.StatusCode != want || b.count() != n+1 {
 					t.Errorf("%s, %s, %q: got %d %s", what, query, lines, e.StatusCode, e.Text)
 					continue
@@ -80,7 +80,7 @@ func TestPublicMeansUntouched(t *testing.T) {
 func TestOwnTokensReachNoUpstream(t *testing.T) {
 	b := newBackend(t)
 	const issuer = "https://login.example"
-	r := behind(t, b, func(c *Config) {
+	r := serveBehind(t, b, func(c *Config) {
 		c.Tokens.Issuer = issuer
 		c.Routes = append(c.Routes,
 			proxy.Route{Path: "/cookies/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.Cookies{Access: wsauth.CookieSpec{Name: "mine"}, InsecureNoCSRF: true}}, AppParameters: []string{"*"}, Requirement: wsauth.Optional},
@@ -140,7 +140,7 @@ func TestOwnTokensReachNoUpstream(t *testing.T) {
 						lines = append([]string{c.line}, more...)
 					}
 					n := b.count()
-					e := r.exactly("GET "+path+c.query+" HTTP/1.1", lines...)
+					e := r.callUnchanged("GET "+path+c.query+" HTTP/1.1", lines...)
 					if b.count() != n+1 {
 						t.Errorf("%s, %s, %s%s %q: got %d %s", what, name, path, c.query, c.line, e.StatusCode, e.Text)
 						continue
@@ -169,7 +169,7 @@ func TestOwnTokensOfNamelessKeys(t *testing.T) {
 	key := must(token.NewKey(token.HS256, []byte("01234567890123456789012345678901"), token.KeyOptions{}))
 	other := must(token.NewKey(token.HS256, []byte("x1234567890123456789012345678901"), token.KeyOptions{}))
 	b := newBackend(t)
-	r := behind(t, b, func(c *Config) { c.Tokens.Keys = must(token.NewKeySet(key)) })
+	r := serveBehind(t, b, func(c *Config) { c.Tokens.Keys = must(token.NewKeySet(key)) })
 	access, _ := r.Login()
 	issuer := must(token.NewIssuer(token.IssuerConfig{Key: other}))
 	theirs := must(issuer.Access("ada", token.Options{})).Raw
@@ -185,7 +185,7 @@ func TestOwnTokensOfNamelessKeys(t *testing.T) {
 // that all cookies of a public route are the application's.
 func TestOwnCookiesOnly(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b, func(c *Config) { c.Login.Users = nil })
+	r := serveBehind(t, b, func(c *Config) { c.Login.Users = nil })
 	const jar = "access_token_cookie=theirs; csrf_access_token=x"
 	r.get("/public/x", "Cookie: "+jar)
 	if got := b.last().Header.Get("Cookie"); got != jar {
@@ -199,7 +199,7 @@ func TestOwnCookiesOnly(t *testing.T) {
 func TestAnyOriginOfARoute(t *testing.T) {
 	b := newBackend(t)
 	tokens := []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}, wsauth.Subprotocol{}}
-	r := behind(t, b, func(c *Config) {
+	r := serveBehind(t, b, func(c *Config) {
 		c.Origins = []string{"https://app.example"}
 		c.Routes = append(c.Routes,
 			proxy.Route{Path: "/public/any", Upstreams: []string{b.URL}, Public: true, Sockets: true, AnyOrigin: true},
@@ -211,7 +211,7 @@ func TestAnyOriginOfARoute(t *testing.T) {
 	const jar = "Cookie: theirs=1; access_token_cookie="
 	for _, origin := range []string{"Origin: https://evil.example", "Origin: null", "Origin: https://app.example", "X-None: x"} {
 		open := func(path string, lines ...string) logintest.Answer {
-			return r.exactly("GET "+path+" HTTP/1.1", slices.Concat(upgradeLines, []string{origin}, lines)...)
+			return r.callUnchanged("GET "+path+" HTTP/1.1", slices.Concat(upgradeLines, []string{origin}, lines)...)
 		}
 		for path, c := range map[string]struct {
 			lines  []string
@@ -271,7 +271,7 @@ func TestAnyOriginNeedsNoCookies(t *testing.T) {
 // the upstream unless they contain one of our tokens.
 func TestAppParametersOfARoute(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b, func(c *Config) {
+	r := serveBehind(t, b, func(c *Config) {
 		c.Routes = append(c.Routes, proxy.Route{Path: "/app/", Upstreams: []string{b.URL}, AppParameters: []string{"access_token", "token"}})
 	})
 	csrf, _ := r.LoginCookies()

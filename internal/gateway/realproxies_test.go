@@ -96,7 +96,7 @@ func TestRealProxies(t *testing.T) {
 			})
 			at := p.start(t, config, strings.TrimPrefix(r.URL, "http://"), certificate)
 
-			mallory, ada := r.through(t, at, certificate, "127.0.0.66"), r.through(t, at, certificate, "127.0.0.2")
+			mallory, ada := r.clientThrough(t, at, certificate, "127.0.0.66"), r.clientThrough(t, at, certificate, "127.0.0.2")
 			tries := 0
 			for status := http.StatusUnauthorized; status != http.StatusTooManyRequests; tries++ {
 				e := mallory.Call("POST", "/auth/login", fmt.Sprintf(`{"username":"user%d","password":"wrong"}`, tries), append([]string{jsonType}, forgeries[:6]...)...)
@@ -316,9 +316,9 @@ func newCertificate(t *testing.T) *testCertificate {
 	return c
 }
 
-// through returns a client with its own address that uses the proxy as
+// clientThrough returns a client with its own address that uses the proxy as
 // https://app.example.
-func (r *rig) through(t *testing.T, at proxyEnv, certificate *testCertificate, address string) *rig {
+func (r *rig) clientThrough(t *testing.T, at proxyEnv, certificate *testCertificate, address string) *rig {
 	t.Helper()
 	client := *r
 	client.URL = "https://" + at.host()

@@ -19,7 +19,7 @@ import (
 
 func TestBodyTooBig(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b, func(c *Config) { c.Routes[1].Limits.MaxBody = 1000 })
+	r := serveBehind(t, b, func(c *Config) { c.Routes[1].Limits.MaxBody = 1000 })
 	for _, n := range []int{1000, 1001} {
 		req := must(http.NewRequest(http.MethodPost, r.URL+"/public/x", io.MultiReader(bytes.NewReader(make([]byte, n))))) // of unknown length
 		resp, err := r.HTTP.Do(req)
@@ -44,7 +44,7 @@ func TestBodyOfExcessiveLength(t *testing.T) {
 		asked.Add(1)
 		_, _ = io.Copy(io.Discard, r.Body)
 	})
-	r := behind(t, b, func(c *Config) { c.Routes[1].Limits.MaxBody = 1000 })
+	r := serveBehind(t, b, func(c *Config) { c.Routes[1].Limits.MaxBody = 1000 })
 	for _, expect := range []string{"", "Expect: 100-continue\r\n"} {
 		conn := r.Connect()
 		if _, err := io.WriteString(conn, "POST /public/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n"+expect+"\r\n"); err != nil {
@@ -103,7 +103,7 @@ func TestUpstreamDeclines(t *testing.T) {
 		w.WriteHeader(http.StatusTeapot)
 		_, _ = io.WriteString(w, "no room")
 	})
-	r := behind(t, b)
+	r := serveBehind(t, b)
 	access, _ := r.Login()
 	_, resp, err := r.DialPath("/chat", nil, bearer(access))
 	if err == nil || resp.StatusCode != http.StatusTeapot || resp.Header.Get("X-Why") != "full" {
@@ -117,7 +117,7 @@ func TestUpstreamDeclines(t *testing.T) {
 // TestLimitsOfSockets checks that the gateway limits the sockets of a backend
 // that has no limits.
 func TestLimitsOfSockets(t *testing.T) {
-	r := behind(t, newBackend(t), func(c *Config) {
+	r := serveBehind(t, newBackend(t), func(c *Config) {
 		c.Routes[0].Limits = proxy.RouteLimits{MaxMessage: 1000, PerMinute: 3}
 	})
 	access, _ := r.Login()
@@ -138,7 +138,7 @@ func TestLimitsOfSockets(t *testing.T) {
 func TestIdleSocketsEnd(t *testing.T) {
 	t.Parallel() // it waits for two seconds
 	const idle = time.Second
-	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{Idle: idle, Ping: -1} })
+	r := serveBehind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{Idle: idle, Ping: -1} })
 	access, _ := r.Login()
 	silent, busy := r.socket("/chat", bearer(access)), r.socket("/chat", bearer(access))
 	ended := make(chan struct{})
@@ -171,7 +171,7 @@ func TestIdleSocketsEnd(t *testing.T) {
 func TestKeepCredential(t *testing.T) {
 	b := newBackend(t)
 	extractors := []wsauth.Extractor{wsauth.Header{}, wsauth.Query{Name: "token"}, wsauth.Cookies{InsecureNoCSRF: true}}
-	r := behind(t, b, func(c *Config) {
+	r := serveBehind(t, b, func(c *Config) {
 		for _, public := range []bool{false, true} {
 			for path, keep := range map[string]bool{"/keeps": true, "/removes": false} {
 				if public {
@@ -215,7 +215,7 @@ func TestKeepCredential(t *testing.T) {
 // login endpoints.
 func TestWithoutLogin(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b, func(c *Config) { c.Login.Users, c.Login.Prefix = nil, "/gw/auth" })
+	r := serveBehind(t, b, func(c *Config) { c.Login.Users, c.Login.Prefix = nil, "/gw/auth" })
 	for path, want := range map[string]int{
 		"/gw/auth/login": 404, "/gw/auth/refresh": 404, "/gw/auth/session": 401, "/gw/auth/client/wsauth.js": 200, "/.well-known/jwks.json": 200, "/auth/session": 401,
 	} {
@@ -223,7 +223,7 @@ func TestWithoutLogin(t *testing.T) {
 			t.Errorf("%s: got %d, want %v", path, e.StatusCode, want)
 		}
 	}
-	none := behind(t, b, func(c *Config) { c.Login.Users, c.NoAuth = nil, true; c.Routes[0].Public = true })
+	none := serveBehind(t, b, func(c *Config) { c.Login.Users, c.NoAuth = nil, true; c.Routes[0].Public = true })
 	if e := none.get("/auth/session"); e.Text != "GET /auth/session user=" {
 		t.Errorf("got %d %s, want %q", e.StatusCode, e.Text, "GET /auth/session user=")
 	}

@@ -130,7 +130,7 @@ func TestBasicAlone(t *testing.T) {
 // cookies while the browser sends the password of the site.
 func TestBasicWithTickets(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b)
+	r := serveBehind(t, b)
 	access, _ := r.Login()
 	line := strings.TrimPrefix(basic, "Authorization: ")
 	e := r.Call("POST", "/auth/ticket", `{"path":"/socket"}`, jsonType, bearer(access), "Origin: "+r.URL)

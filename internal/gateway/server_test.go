@@ -38,7 +38,7 @@ func TestServeDrains(t *testing.T) {
 // GOMAXPROCS, which belongs to the program.
 func TestProcsStay(t *testing.T) {
 	before := runtime.GOMAXPROCS(0)
-	r := behind(t, newBackend(t))
+	r := serveBehind(t, newBackend(t))
 	during := runtime.GOMAXPROCS(0)
 	r.stop()
 	if err := <-r.served; err != nil {
@@ -125,7 +125,7 @@ func TestMethodsAreTokens(t *testing.T) {
 		}
 	}
 	for _, method := range []string{"PURGE", "get", "M-SEARCH", "X!#$%&'*+.^_`|~"} {
-		if e := r.exactly(method+" /x HTTP/1.1", "Host: app.example", "Connection: close"); e.StatusCode != http.StatusOK {
+		if e := r.callUnchanged(method+" /x HTTP/1.1", "Host: app.example", "Connection: close"); e.StatusCode != http.StatusOK {
 			t.Errorf("%s: got %d, want %v", method, e.StatusCode, http.StatusOK)
 		}
 	}
@@ -195,7 +195,7 @@ func TestRefusedUpgradesCloseTheConnection(t *testing.T) {
 		{"/auth/login", "app.example", http.StatusMethodNotAllowed},
 		{"/auth/nothing", "app.example", http.StatusNotFound},
 	} {
-		e := r.exactly("GET "+tt.target+" HTTP/1.1", append(upgradeLines, "Host: "+tt.host)...)
+		e := r.callUnchanged("GET "+tt.target+" HTTP/1.1", append(upgradeLines, "Host: "+tt.host)...)
 		if e.StatusCode != tt.status || !e.Close || !strings.HasPrefix(e.Header.Get("Content-Type"), "application/problem+json") {
 			t.Errorf("%s of %s: status %d, closes: %v, %s", tt.target, tt.host, e.StatusCode, e.Close, e.Header.Get("Content-Type"))
 		}

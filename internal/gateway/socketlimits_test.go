@@ -16,7 +16,7 @@ import (
 // TestFrameLimitOfARoute checks that MaxFrame limits each frame, and not the
 // message.
 func TestFrameLimitOfARoute(t *testing.T) {
-	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{MaxFrame: 100} })
+	r := serveBehind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{MaxFrame: 100} })
 	access, _ := r.Login()
 	conn := r.handshake("/chat", bearer(access))
 	in := bufio.NewReader(conn)
@@ -44,7 +44,7 @@ func TestFrameLimitOfARoute(t *testing.T) {
 // and ends its socket after three times the interval.
 func TestPingOfARoute(t *testing.T) {
 	t.Parallel() // it waits for three seconds
-	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{Ping: proxy.MinPing} })
+	r := serveBehind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{Ping: proxy.MinPing} })
 	access, _ := r.Login()
 	conn := r.handshake("/chat", bearer(access))
 	in := bufio.NewReader(conn)
@@ -60,7 +60,7 @@ func TestPingOfARoute(t *testing.T) {
 // TestNoSizeLimitsByDefault checks that large uploads and messages, such as
 // those of notebooks, pass by default. The gateway does not buffer them.
 func TestNoSizeLimitsByDefault(t *testing.T) {
-	r := behind(t, newBackend(t))
+	r := serveBehind(t, newBackend(t))
 	access, _ := r.Login()
 	conn := r.socket("/chat", bearer(access))
 	conn.SetReadLimit(-1)
@@ -78,7 +78,7 @@ func TestNoSizeLimitsByDefault(t *testing.T) {
 // TestFragmentLimitOfARoute checks that a message may consist of many small
 // fragments, but not of very many empty ones. The reason names the setting.
 func TestFragmentLimitOfARoute(t *testing.T) {
-	r := behind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{MaxFragments: 3} })
+	r := serveBehind(t, newBackend(t), func(c *Config) { c.Routes[0].Limits = proxy.RouteLimits{MaxFragments: 3} })
 	access, _ := r.Login()
 	conn := r.handshake("/chat", bearer(access))
 	in := bufio.NewReader(conn)

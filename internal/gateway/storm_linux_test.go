@@ -22,18 +22,18 @@ import (
 // upstreamBehaviors are ways to treat a handshake. They get the key for the
 // answer.
 var upstreamBehaviors = []func(conn net.Conn, accept string){
-	func(conn net.Conn, accept string) { _, _ = io.WriteString(conn, switched(accept, "")) },
+	func(conn net.Conn, accept string) { _, _ = io.WriteString(conn, switchingProtocols(accept, "")) },
 	func(conn net.Conn, accept string) {
-		for _, b := range []byte(switched(accept, "")) {
+		for _, b := range []byte(switchingProtocols(accept, "")) {
 			_, _ = conn.Write([]byte{b})
 		}
 	},
 	func(conn net.Conn, accept string) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
-		_, _ = io.WriteString(conn, switched(accept, ""))
+		_, _ = io.WriteString(conn, switchingProtocols(accept, ""))
 	},
 	func(conn net.Conn, accept string) {
-		_, _ = io.WriteString(conn, switched(accept, "")+"\x82\x01a\x88\x02\x03\xe8")
+		_, _ = io.WriteString(conn, switchingProtocols(accept, "")+"\x82\x01a\x88\x02\x03\xe8")
 	},
 	func(conn net.Conn, _ string) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
@@ -42,28 +42,28 @@ var upstreamBehaviors = []func(conn net.Conn, accept string){
 	func(conn net.Conn, _ string) { _ = conn.(*net.TCPConn).SetLinger(0) },
 	func(conn net.Conn, _ string) { _, _ = io.Copy(io.Discard, conn) },
 	func(conn net.Conn, accept string) {
-		_, _ = io.WriteString(conn, switched(accept, "X-Long: "+strings.Repeat("a", 100<<10)+"\r\n"))
+		_, _ = io.WriteString(conn, switchingProtocols(accept, "X-Long: "+strings.Repeat("a", 100<<10)+"\r\n"))
 	},
 	func(conn net.Conn, accept string) {
-		_, _ = io.WriteString(conn, switched(accept, "X-Long: "+strings.Repeat("a", 9<<10)+"\r\n"))
+		_, _ = io.WriteString(conn, switchingProtocols(accept, "X-Long: "+strings.Repeat("a", 9<<10)+"\r\n"))
 	},
-	func(conn net.Conn, accept string) { _, _ = io.WriteString(conn, switched("x"+accept, "")) },
+	func(conn net.Conn, accept string) { _, _ = io.WriteString(conn, switchingProtocols("x"+accept, "")) },
 	func(conn net.Conn, accept string) {
-		_, _ = io.WriteString(conn, switched(accept, "")[:50])
+		_, _ = io.WriteString(conn, switchingProtocols(accept, "")[:50])
 		_, _ = io.Copy(io.Discard, conn)
 	},
 	func(conn net.Conn, accept string) {
-		_, _ = io.WriteString(conn, switched(accept, ""))
+		_, _ = io.WriteString(conn, switchingProtocols(accept, ""))
 		_ = conn.(*net.TCPConn).SetLinger(0)
 	},
 	func(conn net.Conn, _ string) { _, _ = io.WriteString(conn, "\x00\x01\x02 nonsense\r\n\r\n") },
 	func(conn net.Conn, accept string) {
-		_, _ = io.WriteString(conn, switched(accept, ""))
+		_, _ = io.WriteString(conn, switchingProtocols(accept, ""))
 		_, _ = io.Copy(io.Discard, conn)
 	},
 }
 
-func switched(accept, more string) string {
+func switchingProtocols(accept, more string) string {
 	return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + accept + "\r\n" + more + "\r\n"
 }
 

@@ -123,9 +123,9 @@ func TestTLSOfDemo(t *testing.T) {
 
 func TestTLSIsNotOld(t *testing.T) {
 	r, certificate := overTLS(t)
-	dial := func(most uint16) (*tls.Conn, error) {
+	dial := func(maxVersion uint16) (*tls.Conn, error) {
 		config := r.HTTP.Transport.(*http.Transport).TLSClientConfig.Clone()
-		config.MinVersion, config.MaxVersion = tls.VersionTLS10, most
+		config.MinVersion, config.MaxVersion = tls.VersionTLS10, maxVersion
 		return tls.Dial("tcp", strings.TrimPrefix(r.URL, "https://"), config)
 	}
 	if conn, err := dial(tls.VersionTLS11); err == nil {

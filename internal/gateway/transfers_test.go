@@ -46,9 +46,9 @@ var transferred = strings.Repeat("0123456789", 20)
 // revocation ends them before and after that.
 func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 	for name, http2 := range map[string]bool{"HTTP 1": false, "HTTP 2": true} {
-		for _, way := range []string{"upload", "download"} {
+		for _, direction := range []string{"upload", "download"} {
 			for _, end := range []string{"expiry", "logout", "revoke", "logout after expiry", "revoke after expiry"} {
-				t.Run(name+"/"+way+"/"+end, func(t *testing.T) {
+				t.Run(name+"/"+direction+"/"+end, func(t *testing.T) {
 					inBubble(t, func(t *testing.T, r *rig) {
 						t.Cleanup(func() { time.Sleep(time.Minute) }) // servers wait before they close
 						stored := make(chan string, 1)
@@ -67,7 +67,7 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 						access, refresh := r.Login()
 						body, upload := io.Pipe()
 						method, want := http.MethodGet, transferred
-						if way == "upload" {
+						if direction == "upload" {
 							method, want = http.MethodPost, "stored"
 							go func() {
 								trickle(upload, transferred, func() {})
@@ -76,7 +76,7 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 						}
 						req := must(http.NewRequestWithContext(t.Context(), method, "http://backend/", body))
 						req.ContentLength = int64(len(transferred))
-						if way == "download" {
+						if direction == "download" {
 							req.Body, req.ContentLength = nil, 0
 						}
 						req.Header.Set("Authorization", "Bearer "+access)
@@ -121,7 +121,7 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 							if x := <-got; x.status != http.StatusOK || x.text != want || x.err != nil {
 								t.Errorf("%+v, want %q", x, want)
 							}
-							if way == "upload" {
+							if direction == "upload" {
 								if text := <-stored; text != transferred {
 									t.Errorf("the upstream has %q", text)
 								}

@@ -15,7 +15,7 @@ import (
 
 func TestUpdateKeepsSocketsOfKeptRoutes(t *testing.T) {
 	b, second := newBackend(t), newBackend(t)
-	r := behind(t, b, func(c *Config) {
+	r := serveBehind(t, b, func(c *Config) {
 		c.Routes = append(c.Routes, proxy.Route{Path: "/gone/", Upstreams: []string{b.URL}}, proxy.Route{Path: "/strict/", Upstreams: []string{b.URL}},
 			proxy.Route{Path: "/opened/", Upstreams: []string{b.URL}})
 	})
@@ -151,7 +151,7 @@ func TestRenewalAfterUpdate(t *testing.T) {
 // changes: neither that route, nor the others, nor an open socket (S6).
 func TestUpdateRefused(t *testing.T) {
 	b, other := newBackend(t), newBackend(t)
-	r := behind(t, b)
+	r := serveBehind(t, b)
 	access, refresh := r.Login()
 	conn := r.socket("/chat", bearer(access))
 	before := r.g.routes.States()
@@ -301,7 +301,7 @@ func TestUpdateCopiesRoutes(t *testing.T) {
 // answer, until an update adds routes.
 func TestRemoveRoutes(t *testing.T) {
 	b := newBackend(t)
-	r := behind(t, b)
+	r := serveBehind(t, b)
 	access, _ := r.Login()
 	conn := r.socket("/chat", bearer(access))
 	if err := r.g.RemoveRoutes(); err != nil {

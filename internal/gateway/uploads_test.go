@@ -156,7 +156,7 @@ func TestRefusedUploadsAreAnswered(t *testing.T) {
 	b := newBackend(t)
 	for _, chunked := range []bool{false, true} {
 		for path, want := range map[string]string{"/a": "401", "/public/a": "413", "/auth/refresh": "401"} {
-			r := behind(t, b, func(c *Config) { c.Routes[1].Limits.MaxBody = 1 << 20 })
+			r := serveBehind(t, b, func(c *Config) { c.Routes[1].Limits.MaxBody = 1 << 20 })
 			for range 10 {
 				if _, err := writeThenRead(r, path, 8<<20, chunked); err == nil || !strings.HasPrefix(err.Error(), want) {
 					t.Errorf("%s, chunked %v: %v, want %s", path, chunked, err, want)
@@ -170,7 +170,7 @@ func TestRefusedUploadsAreAnswered(t *testing.T) {
 // not close its connection.
 func TestUploadKeepsTheConnection(t *testing.T) {
 	b := newBackend(t)
-	for _, r := range []*rig{behind(t, b), func() *rig {
+	for _, r := range []*rig{serveBehind(t, b), func() *rig {
 		r, _ := overTLS(t, func(c *Config) {
 			c.Routes = []proxy.Route{{Path: "/public/", Upstreams: []string{b.URL}, Public: true}}
 		})

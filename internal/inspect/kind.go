@@ -30,14 +30,14 @@ type kind struct {
 // kinds are tried in this order. A claim with which a product marks the kind of
 // a token takes precedence over the issuer.
 var kinds = []kind{
-	{"an access token of Keycloak (preset keycloak)", has("typ", "Bearer")},
-	{"an ID token of Keycloak, which tells a client who logged in, and cannot open sockets", has("typ", "ID")},
-	{"a refresh token of Keycloak, which only Keycloak accepts", has("typ", "Refresh", "Offline")},
-	{"an access token of Amazon Cognito (preset cognito)", has("token_use", "access")},
-	{"an ID token of Amazon Cognito, which tells a client who logged in, and cannot open sockets", has("token_use", "id")},
-	{"an access token of wsauth", has("type", "access")},
-	{"a refresh token of wsauth, which only /auth/refresh accepts", has("type", "refresh")},
-	{"an ID token of Google, used like an access token (preset google)", has("iss", "https://accounts.google.com")},
+	{"an access token of Keycloak (preset keycloak)", hasValue("typ", "Bearer")},
+	{"an ID token of Keycloak, which tells a client who logged in, and cannot open sockets", hasValue("typ", "ID")},
+	{"a refresh token of Keycloak, which only Keycloak accepts", hasValue("typ", "Refresh", "Offline")},
+	{"an access token of Amazon Cognito (preset cognito)", hasValue("token_use", "access")},
+	{"an ID token of Amazon Cognito, which tells a client who logged in, and cannot open sockets", hasValue("token_use", "id")},
+	{"an access token of wsauth", hasValue("type", "access")},
+	{"a refresh token of wsauth, which only /auth/refresh accepts", hasValue("type", "refresh")},
+	{"an ID token of Google, used like an access token (preset google)", hasValue("iss", "https://accounts.google.com")},
 	{"an ID token, which tells a client who logged in, and cannot open sockets", func(t Token) bool {
 		return Has(t.Claims, "nonce") || Has(t.Claims, "at_hash") || Has(t.Claims, "c_hash")
 	}},
@@ -49,8 +49,9 @@ var kinds = []kind{
 	{"an access token of Auth0 (preset auth0)", func(t Token) bool { return strings.HasSuffix(Text(t.Claims, "iss"), ".auth0.com/") }},
 }
 
-// has returns a predicate that reports whether a claim has one of the values.
-func has(name string, values ...string) func(Token) bool {
+// hasValue returns a predicate that reports whether a claim has one of the
+// values.
+func hasValue(name string, values ...string) func(Token) bool {
 	return func(t Token) bool {
 		text := Text(t.Claims, name)
 		for _, v := range values {

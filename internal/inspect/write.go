@@ -62,23 +62,23 @@ func date(words string, m Member, now time.Time) string {
 		return "is not a date"
 	}
 	at := time.Unix(int64(seconds), 0)
-	return fmt.Sprintf("%s %s, %s", words, at.UTC().Format(time.RFC3339), when(at, now))
+	return fmt.Sprintf("%s %s, %s", words, at.UTC().Format(time.RFC3339), describeTime(at, now))
 }
 
-// when describes the time at relative to now: "in 5m0s" or "5m0s ago".
-func when(at, now time.Time) string {
+// describeTime describes the time at relative to now: "in 5m0s" or "5m0s ago".
+func describeTime(at, now time.Time) string {
 	switch d := at.Sub(now).Round(time.Second); {
 	case d == 0:
 		return "now"
 	case d > 0:
-		return "in " + long(d)
+		return "in " + formatDuration(d)
 	default:
-		return long(-d) + " ago"
+		return formatDuration(-d) + " ago"
 	}
 }
 
-// long formats a duration, in days if it is two days or more.
-func long(d time.Duration) string {
+// formatDuration formats a duration, in days if it is two days or more.
+func formatDuration(d time.Duration) string {
 	if days := d / (24 * time.Hour); days >= 2 {
 		return fmt.Sprintf("%d days", days)
 	}

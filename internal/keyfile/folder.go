@@ -79,14 +79,14 @@ func (f *Folder) Read(name string) ([]byte, error) {
 	path := filepath.Join(f.path, name)
 	link, err := f.root.Lstat(name)
 	if err != nil {
-		return nil, fmt.Errorf("keyfile: %w", at(path, err))
+		return nil, fmt.Errorf("keyfile: %w", withPath(path, err))
 	}
 	if err := checkLink(path, link); err != nil {
 		return nil, err
 	}
 	file, err := f.root.OpenFile(name, os.O_RDONLY|noWait, 0)
 	if err != nil {
-		return nil, f.cannotOpen(path, link, at(path, err))
+		return nil, f.cannotOpen(path, link, withPath(path, err))
 	}
 	defer file.Close()
 	info, err := file.Stat()
@@ -99,8 +99,9 @@ func (f *Folder) Read(name string) ([]byte, error) {
 	return readAll(file, path)
 }
 
-// at replaces the path in an error about a file in a folder by the whole path.
-func at(path string, err error) error {
+// withPath replaces the path in an error about a file in a folder by the whole
+// path.
+func withPath(path string, err error) error {
 	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // as package os returns it
 		return &fs.PathError{Op: "open", Path: path, Err: e.Err}
 	}

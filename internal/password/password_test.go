@@ -11,8 +11,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// cheap returns a hash of "secret" that takes little time to check.
-func cheap(t testing.TB) string {
+// cheapHash returns a hash of "secret" that takes little time to check.
+func cheapHash(t testing.TB) string {
 	t.Helper()
 	text, err := argon2id.CreateHash("secret", &argon2id.Params{Memory: minMemory, Iterations: 1, Parallelism: 1, SaltLength: 8, KeyLength: 16})
 	if err != nil {
@@ -37,7 +37,7 @@ func TestMatches(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"of New":    made.Text(),
-		"argon2id":  cheap(t),
+		"argon2id":  cheapHash(t),
 		"bcrypt 2a": bcryptOf(t, "secret"),
 		"bcrypt 2y": "$2y" + bcryptOf(t, "secret")[3:],
 	} {
@@ -144,7 +144,7 @@ func TestBoundsOfAHash(t *testing.T) {
 }
 
 func TestR6_HashesDoNotPrint(t *testing.T) {
-	text := cheap(t)
+	text := cheapHash(t)
 	h, err := Parse(text)
 	if err != nil {
 		t.Fatal(err)
@@ -159,7 +159,7 @@ func TestR6_HashesDoNotPrint(t *testing.T) {
 // FuzzParse checks that an accepted hash has a bounded cost, and is written as
 // it was read.
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{cheap(f), bcryptOf(f, "secret"), "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b+dWRWJTmaaJObG", "$2y$14$", "$argon2id$", "$argon2id$v=1", ""} {
+	for _, seed := range []string{cheapHash(f), bcryptOf(f, "secret"), "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b+dWRWJTmaaJObG", "$2y$14$", "$argon2id$", "$argon2id$v=1", ""} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -25,7 +25,7 @@ func TestUpdateFileLosesNothing(t *testing.T) {
 	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Symlink("users", link)); err != nil {
 		t.Fatal(err)
 	}
-	hash, err := Parse(cheap(t))
+	hash, err := Parse(cheapHash(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestUpdateFileLosesNothing(t *testing.T) {
 // nothing.
 func TestUpdateFileThatFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
-	list, err := parseList([]byte("anna:" + cheap(t)))
+	list, err := parseList([]byte("anna:" + cheapHash(t)))
 	if err := errors.Join(err, WriteFile(path, list)); err != nil {
 		t.Fatal(err)
 	}

@@ -40,8 +40,8 @@ func value(kind byte, content string) string {
 // unsummed is a placeholder for the checksum.
 var unsummed = value(kindCRC, "\x00\x00\x00\x00")
 
-// summed replaces the placeholder unsummed by the checksum.
-func summed(header string) string {
+// withChecksum replaces the placeholder unsummed by the checksum.
+func withChecksum(header string) string {
 	sum := crc32.Checksum([]byte(header), crc32.MakeTable(crc32.Castagnoli))
 	return strings.Replace(header, unsummed, value(kindCRC, string(binary.BigEndian.AppendUint32(nil, sum))), 1)
 }
@@ -82,8 +82,8 @@ func TestParse(t *testing.T) {
 		"v2 without TLS":           {v2(0x21, 0x11, ipv4, value(kindTLS, "\x00\x00\x00\x00\x01")), client, false},
 		"v2 certificate, no TLS":   {v2(0x21, 0x11, ipv4, value(kindTLS, "\x06\x00\x00\x00\x00")), client, false},
 		"v2 other values":          {v2(0x21, 0x11, ipv4, value(0x01, "h2"), value(0x04, ""), value(0xea, "vpce-1"), tls, value(0x01, "h2")), client, true},
-		"v2 with a checksum":       {summed(v2(0x21, 0x11, ipv4, tls, unsummed)), client, true},
-		"v2 values after checksum": {summed(v2(0x21, 0x11, ipv4, value(0x01, "h2"), unsummed, tls)), client, true},
+		"v2 with a checksum":       {withChecksum(v2(0x21, 0x11, ipv4, tls, unsummed)), client, true},
+		"v2 values after checksum": {withChecksum(v2(0x21, 0x11, ipv4, value(0x01, "h2"), unsummed, tls)), client, true},
 		"v2 ends with empty value": {v2(0x21, 0x11, ipv4, value(0x04, "")), client, false},
 		"v2 Unix datagrams":        {v2(0x21, 0x32, strings.Repeat("/", unix)), "", false},
 		"v2 of maximum length":     {v2(0x21, 0x11, ipv4, value(0x04, strings.Repeat("x", maxV2-fixedV2-tcp4-3))), client, false},
@@ -165,7 +165,7 @@ func TestHostileHeaders(t *testing.T) {
 		"TLS too short":            v2(0x21, 0x11, ipv4, value(kindTLS, "\x01")),
 		"TLS twice":                v2(0x21, 0x11, ipv4, tls, value(kindTLS, "\x00\x00\x00\x00\x00")),
 		"wrong checksum":           v2(0x21, 0x11, ipv4, unsummed),
-		"changed behind it":        strings.Replace(summed(v2(0x21, 0x11, ipv4, unsummed, value(0x01, "h2"))), "h2", "h3", 1),
+		"changed behind it":        strings.Replace(withChecksum(v2(0x21, 0x11, ipv4, unsummed, value(0x01, "h2"))), "h2", "h3", 1),
 		"checksum twice":           v2(0x21, 0x11, ipv4, unsummed, unsummed),
 		"cut checksum":             v2(0x21, 0x11, ipv4, value(kindCRC, "\x00\x00")),
 		"longer than is read":      v2(0x21, 0x11, ipv4, value(0x04, strings.Repeat("x", maxV2-fixedV2-tcp4-2))),
@@ -212,7 +212,7 @@ func FuzzParse(f *testing.F) {
 		v2(0x21, 0x11, ipv4, tls),
 		v2(0x21, 0x21, ipv6, value(0x01, "h2")) + "\x16\x03\x01",
 		v2(0x21, 0x31, strings.Repeat("/", unix)),
-		summed(v2(0x21, 0x11, ipv4, value(kindCRC, "\x00\x00\x00\x00"))),
+		withChecksum(v2(0x21, 0x11, ipv4, value(kindCRC, "\x00\x00\x00\x00"))),
 	} {
 		f.Add([]byte(seed))
 	}

@@ -91,7 +91,7 @@ func (l *listener) run() {
 	for {
 		conn, err := l.Listener.Accept()
 		if err != nil {
-			if !l.pass(accepted{nil, err}) || errors.Is(err, net.ErrClosed) {
+			if !l.deliver(accepted{nil, err}) || errors.Is(err, net.ErrClosed) {
 				return
 			}
 			continue
@@ -105,8 +105,8 @@ func (l *listener) run() {
 	}
 }
 
-// pass passes a connection or an error to Accept.
-func (l *listener) pass(a accepted) bool {
+// deliver passes a connection or an error to Accept.
+func (l *listener) deliver(a accepted) bool {
 	select {
 	case l.accepted <- a:
 		return true
@@ -132,7 +132,7 @@ func (l *listener) introduce(conn Conn) {
 	}
 	_ = conn.SetReadDeadline(time.Time{})
 	h.Peer = peer
-	if !conn.Introduce(&h) || !l.pass(accepted{conn, nil}) {
+	if !conn.Introduce(&h) || !l.deliver(accepted{conn, nil}) {
 		_ = conn.Close()
 	}
 }

@@ -139,18 +139,18 @@ func (l *Limiter) Take(key string, now time.Time) time.Duration {
 	return wait
 }
 
-// owed returns the time until all spent attempts are returned.
-func (b *bucket) owed(now time.Time) time.Duration {
+// refillTime returns the time until all spent attempts are returned.
+func (b *bucket) refillTime(now time.Time) time.Duration {
 	return max(0, b.debt-max(0, now.Sub(b.at)))
 }
 
 func (b *bucket) spend(every time.Duration, now time.Time) {
-	b.debt, b.at = b.owed(now)+every, now
+	b.debt, b.at = b.refillTime(now)+every, now
 }
 
 // wait returns the time until b allows one more attempt.
 func (l *Limiter) wait(b *bucket, now time.Time) time.Duration {
-	return max(0, b.owed(now)+time.Duration(b.held+1-l.burst)*l.every)
+	return max(0, b.refillTime(now)+time.Duration(b.held+1-l.burst)*l.every)
 }
 
 // bucket returns the bucket of a key. The group must be locked.
@@ -177,7 +177,7 @@ func (l *Limiter) bucket(key string, now time.Time) *bucket {
 // forget drops the bucket of a key if a new one would be the same. The group
 // must be locked.
 func (l *Limiter) forget(key string, b *bucket, now time.Time) {
-	if b.held == 0 && b.owed(now) == 0 && l.buckets[key] == b {
+	if b.held == 0 && b.refillTime(now) == 0 && l.buckets[key] == b {
 		delete(l.buckets, key)
 	}
 }

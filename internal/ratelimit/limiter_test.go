@@ -10,8 +10,8 @@ import (
 
 var began = time.Unix(1_700_000_000, 0)
 
-// takes returns how many consecutive attempts of a key are granted.
-func takes(l *Limiter, key string, now time.Time) int {
+// countGranted returns how many consecutive attempts of a key are granted.
+func countGranted(l *Limiter, key string, now time.Time) int {
 	for n := 0; ; n++ {
 		if wait := l.Take(key, now); wait > 0 {
 			return n
@@ -21,21 +21,21 @@ func takes(l *Limiter, key string, now time.Time) int {
 
 func TestLimiter(t *testing.T) {
 	l := New(3, time.Second, 10)
-	if n := takes(l, "a", began); n != 3 {
+	if n := countGranted(l, "a", began); n != 3 {
 		t.Errorf("%d at once", n)
 	}
-	if n := takes(l, "b", began); n != 3 {
+	if n := countGranted(l, "b", began); n != 3 {
 		t.Errorf("%d of another key", n)
 	}
 	if wait := l.Take("a", began); wait != time.Second {
 		t.Errorf("wait %v", wait)
 	}
-	if n := takes(l, "a", began.Add(2*time.Second)); n != 2 {
+	if n := countGranted(l, "a", began.Add(2*time.Second)); n != 2 {
 		t.Errorf("%d after two periods", n)
 	}
 	h, _ := Hold(began, Claim{l, "c"})
 	h.GiveBack()
-	if n := takes(l, "c", began); n != 3 {
+	if n := countGranted(l, "c", began); n != 3 {
 		t.Errorf("%d after one was given back", n)
 	}
 }
@@ -44,7 +44,7 @@ func TestLimiter(t *testing.T) {
 // next granted one.
 func TestRefusedAttemptsCostNothing(t *testing.T) {
 	l := New(1, time.Minute, 10)
-	takes(l, "a", began)
+	countGranted(l, "a", began)
 	var attempts sync.WaitGroup
 	for range 8 {
 		attempts.Go(func() {
@@ -64,21 +64,21 @@ func TestRefusedAttemptsCostNothing(t *testing.T) {
 func TestFullTable(t *testing.T) {
 	l := New(2, time.Second, 100)
 	for i := range 100 {
-		takes(l, fmt.Sprint(i), began)
+		countGranted(l, fmt.Sprint(i), began)
 	}
 	granted := 0
 	for i := range 10 * overflow {
-		granted += takes(l, fmt.Sprint("new", i), began)
+		granted += countGranted(l, fmt.Sprint("new", i), began)
 	}
 	if granted > 2*overflow || granted < overflow || len(l.buckets) != 100 {
 		t.Errorf("%d granted to new keys, %d buckets", granted, len(l.buckets))
 	}
 	for i := range 100 {
-		if n := takes(l, fmt.Sprint(i), began); n != 0 {
+		if n := countGranted(l, fmt.Sprint(i), began); n != 0 {
 			t.Fatalf("%d more of a key that was limited", n)
 		}
 	}
-	if n := takes(l, "later", began.Add(time.Minute)); n != 2 || len(l.buckets) != 1 {
+	if n := countGranted(l, "later", began.Add(time.Minute)); n != 2 || len(l.buckets) != 1 {
 		t.Errorf("%d once the table is idle, %d buckets", n, len(l.buckets))
 	}
 }
@@ -126,7 +126,7 @@ func TestGiveBackAfterARefusal(t *testing.T) {
 			held[order(i)].GiveBack() // the second call has no effect
 			held[order(i)].Spend(now)
 		}
-		if n := takes(l, "a", now); n != burst {
+		if n := countGranted(l, "a", now); n != burst {
 			t.Errorf("%s: %d attempts are available again, want %d", name, n, burst)
 		}
 	}
@@ -137,15 +137,15 @@ func TestGiveBackAfterARefusal(t *testing.T) {
 func TestGiveBackGainsNothing(t *testing.T) {
 	l := New(20, 3*time.Second, 10)
 	h, _ := Hold(began, Claim{l, "a"})
-	if n := takes(l, "a", began); n != 19 {
+	if n := countGranted(l, "a", began); n != 19 {
 		t.Errorf("got %d attempts while one is held", n)
 	}
 	later := began.Add(3 * time.Second)
-	if n := takes(l, "a", later); n != 1 {
+	if n := countGranted(l, "a", later); n != 1 {
 		t.Errorf("%d more after one was given back", n)
 	}
 	h.GiveBack()
-	if n := takes(l, "a", later); n != 1 {
+	if n := countGranted(l, "a", later); n != 1 {
 		t.Errorf("%d more after one was given back", n)
 	}
 }
@@ -166,7 +166,7 @@ func TestHoldTakesAllOrNone(t *testing.T) {
 			t.Fatalf("wait %v, want a minute", wait)
 		}
 	}
-	if n := takes(address, "x", began); n != 4 {
+	if n := countGranted(address, "x", began); n != 4 {
 		t.Errorf("%d of the address are left, want 4", n)
 	}
 	if _, wait := Hold(began, Claim{address, "y"}, Claim{name, "anna"}); wait == 0 || len(address.buckets) != 1 {
@@ -194,7 +194,7 @@ func TestHoldAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n, m := takes(a, "k", began), takes(b, "k", began); n != 75 || m != 75 {
+	if n, m := countGranted(a, "k", began), countGranted(b, "k", began); n != 75 || m != 75 {
 		t.Errorf("%d and %d are left, want 75", n, m)
 	}
 }

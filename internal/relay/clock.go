@@ -68,7 +68,7 @@ func (c *core) tick(now time.Duration) {
 	case c.dead:
 		return
 	case c.deadline > 0 && now >= c.deadline:
-		c.die()
+		c.markDead()
 		return
 	case c.closeFrameDeadline > 0 && now >= c.closeFrameDeadline:
 		c.closeFrameDeadline = 0
@@ -123,7 +123,7 @@ func (c *core) giveUpCloseFrame() {
 func (c *core) cutStalled(s side, now time.Duration) {
 	c.recordEnd(1+Party(s), "stalled", now)
 	if s == client {
-		c.die()
+		c.markDead()
 		return
 	}
 	c.cutUpstream(now)

@@ -302,7 +302,7 @@ func (c *core) checkProgress(now time.Duration) {
 func (c *core) closeIfDone() {
 	up, back := &c.lanes[client], &c.lanes[upstream]
 	if up.isDone() && back.isDone() || back.lost && up.ended && len(up.pending) == 0 && !up.halfCloseDue && !c.hasUnsent(upstream) {
-		c.die()
+		c.markDead()
 	}
 }
 
@@ -312,7 +312,7 @@ func (c *core) hasUnsent(s side) bool {
 	return c.draining != nil && !c.lanes[s.other()].lost && c.driver.unsent(s) > 0
 }
 
-func (c *core) die() {
+func (c *core) markDead() {
 	c.dead, c.changed = true, true
 	c.callOnSent()
 }

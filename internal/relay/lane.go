@@ -117,8 +117,8 @@ func (l *lane) setPending(p []byte, now time.Duration) {
 	l.bytes += int64(len(p))
 }
 
-// wants reports whether the source may be read.
-func (l *lane) wants() bool { return !l.ended && len(l.pending) == 0 }
+// wantsRead reports whether the source may be read.
+func (l *lane) wantsRead() bool { return !l.ended && len(l.pending) == 0 }
 
 // ping sets pending to the ping that is due, unless the source is in the
 // middle of a frame. It reports whether it did.

@@ -25,8 +25,8 @@ func (g *rig) inDriver(f func(c *core)) {
 	receive(g.t, done)
 }
 
-// within reports whether is becomes true within limit.
-func within(limit time.Duration, is func() bool) bool {
+// becomesTrue reports whether is becomes true within limit.
+func becomesTrue(limit time.Duration, is func() bool) bool {
 	for start := time.Now(); !is(); time.Sleep(time.Millisecond) {
 		if time.Since(start) > limit {
 			return false
@@ -56,7 +56,7 @@ func TestG15_ClosingKeepsWhatIsOnItsWay(t *testing.T) {
 		// The upstream takes nothing more, so the relay stops reading.
 		sent := 0
 		allRead := func() bool { return read(client) == sent }
-		for within(windowProbe, allRead) {
+		for becomesTrue(windowProbe, allRead) {
 			frame := fromClient(0x82, 1<<14)
 			g.client.send(frame)
 			sent += len(frame)
@@ -80,7 +80,7 @@ func TestG15_ClosingKeepsWhatIsOnItsWay(t *testing.T) {
 			g.inDriver(func(c *core) { few = c.driver.unsent(client) < 1<<14 })
 			return few
 		}
-		for within(windowProbe/10, fewOnTheirWay) || within(windowProbe, fewOnTheirWay) {
+		for becomesTrue(windowProbe/10, fewOnTheirWay) || becomesTrue(windowProbe, fewOnTheirWay) {
 			passOn(fromUpstream(0x82, 1<<14))
 		}
 		passOn(fromUpstream(0x88, 20))

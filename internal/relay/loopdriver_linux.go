@@ -99,14 +99,14 @@ func (d *loopDriver) Event(fd int32, e eventloop.Events) {
 	switch {
 	case e == 0: // another turn
 		d.queued[s] = false
-		d.work(s)
+		d.moveBytes(s)
 	case socket.NoteReadable(e):
-		d.work(s)
+		d.moveBytes(s)
 	}
 	if socket.Unblocks(e) {
 		d.noteLag()
 		socket.Unblock()
-		d.work(s.other())
+		d.moveBytes(s.other())
 	}
 	d.apply()
 }
@@ -121,12 +121,12 @@ func (d *loopDriver) Tick() {
 // Stop implements [eventloop.Handler]. It closes both sockets at once.
 func (d *loopDriver) Stop() {
 	d.core.recordEnd(TheRelay, "cut", d.loop.Elapsed())
-	d.core.die()
+	d.core.markDead()
 	d.apply()
 }
 
-// work moves the bytes of s's lane until it would block or its turn ends.
-func (d *loopDriver) work(s side) {
+// moveBytes moves the bytes of s's lane until it would block or its turn ends.
+func (d *loopDriver) moveBytes(s side) {
 	l := &d.core.lanes[s]
 	for reads := 0; !d.core.dead; {
 		switch {
@@ -138,7 +138,7 @@ func (d *loopDriver) work(s side) {
 			}
 		case l.halfCloseDue:
 			d.core.halfClosed(s, d.sockets[s.other()].CloseWrite(), d.loop.Now())
-		case !l.wants():
+		case !l.wantsRead():
 			return
 		case len(l.early) > 0:
 			buf := d.buffer()
@@ -261,8 +261,8 @@ func (d *loopDriver) apply() {
 		if c.lanes[upstream].cut {
 			d.loop.Close(&d.sockets[upstream])
 		}
-		d.work(client)
-		d.work(upstream)
+		d.moveBytes(client)
+		d.moveBytes(upstream)
 	}
 	if c.dead {
 		d.close()

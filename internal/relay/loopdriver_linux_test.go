@@ -244,12 +244,12 @@ func TestTurnEnds(t *testing.T) {
 		l.Buffer = large[:eventloop.Headroom+len(frame)] // one frame per read
 		defer func() { l.Buffer = large }()
 		g.client.send(all)
-		if !within(patience, func() bool { return wsconn.Unsent(g.client.Conn) == 0 }) {
+		if !becomesTrue(patience, func() bool { return wsconn.Unsent(g.client.Conn) == 0 }) {
 			t.Error("the bytes do not arrive")
 		}
 		d.sockets[client].NoteReadable(eventloop.Readable)
 		for i := range turns {
-			d.work(client)
+			d.moveBytes(client)
 			if want := int64((i + 1) * eventloop.Turn * len(frame)); c.lanes[client].bytes != want || !d.queued[client] {
 				t.Errorf("turn %d: read %d bytes in all, want %d; another turn is due: %v", i, c.lanes[client].bytes, want, d.queued[client])
 			}
@@ -376,7 +376,7 @@ func TestWriteThatFails(t *testing.T) {
 		}
 		copy(d.buffer()[headroom:], frame)
 		c.received(upstream, d.buffer(), len(frame), d.loop.Now())
-		d.work(upstream)
+		d.moveBytes(upstream)
 		if c.by != TheClient || c.reason != "reset" || !c.lanes[upstream].lost {
 			t.Errorf("ended by the %v: %q; client lost: %v", c.by, c.reason, c.lanes[upstream].lost)
 		}

@@ -71,7 +71,7 @@ func (p *pumpDriver) end(frame []byte, sent func()) {
 func (p *pumpDriver) cut() {
 	p.mu.Lock()
 	p.core.recordEnd(TheRelay, "cut", p.now())
-	p.core.die()
+	p.core.markDead()
 	p.apply()
 	p.mu.Unlock()
 }
@@ -263,7 +263,7 @@ func (p *pumpDriver) close(s side) {
 func (p *pumpDriver) rearm(s side) {
 	pump, l := &p.pumps[s], &p.core.lanes[s]
 	switch {
-	case pump.reading && (l.halfCloseDue || !l.wants()):
+	case pump.reading && (l.halfCloseDue || !l.wantsRead()):
 		p.setReadDeadline(s, wakeNow)
 	case pump.reading:
 		p.ensureReadDeadline(s)

@@ -23,21 +23,21 @@ func (k *fakeDriver) unsent(s side) int  { return k[s] }
 func TestG15_GraceFollowsProgress(t *testing.T) {
 	const second = time.Second
 	for name, tt := range map[string]struct {
-		from        side
-		reset       bool          // the sender accepts no more bytes
-		rate        int           // bytes that the reader takes per second
-		end         time.Duration // when the owner ends the tunnel; 0: never
-		least, most time.Duration // until the tunnel is closed
+		from         side
+		reset        bool          // the sender accepts no more bytes
+		rate         int           // bytes that the reader takes per second
+		end          time.Duration // when the owner ends the tunnel; 0: never
+		least, limit time.Duration // until the tunnel is closed
 	}{
-		"400 KB/s":               {rate: 400_000, from: upstream, least: 14 * second, most: 21 * second},
-		"400 KB/s, reset":        {rate: 400_000, from: upstream, reset: true, least: 14 * second, most: 21 * second},
-		"to the upstream":        {rate: 400_000, from: client, least: 14 * second, most: 21 * second},
-		"to the upstream, reset": {rate: 400_000, from: client, reset: true, least: 14 * second, most: 17 * second},
-		"2 KB/s for a minute":    {rate: 2000, from: upstream, least: 60 * second, most: 60 * second},
-		"too slow":               {rate: 500, from: upstream, least: 5 * second, most: 5 * second},
-		"nothing":                {from: upstream, least: 5 * second, most: 5 * second},
-		"P11 everything":         {rate: 1 << 30, from: upstream, least: 5 * second, most: 5 * second},
-		"L4 End":                 {rate: 400_000, from: upstream, end: 4 * second, least: 5 * second, most: 9 * second},
+		"400 KB/s":               {rate: 400_000, from: upstream, least: 14 * second, limit: 21 * second},
+		"400 KB/s, reset":        {rate: 400_000, from: upstream, reset: true, least: 14 * second, limit: 21 * second},
+		"to the upstream":        {rate: 400_000, from: client, least: 14 * second, limit: 21 * second},
+		"to the upstream, reset": {rate: 400_000, from: client, reset: true, least: 14 * second, limit: 17 * second},
+		"2 KB/s for a minute":    {rate: 2000, from: upstream, least: 60 * second, limit: 60 * second},
+		"too slow":               {rate: 500, from: upstream, least: 5 * second, limit: 5 * second},
+		"nothing":                {from: upstream, least: 5 * second, limit: 5 * second},
+		"P11 everything":         {rate: 1 << 30, from: upstream, least: 5 * second, limit: 5 * second},
+		"L4 End":                 {rate: 400_000, from: upstream, end: 4 * second, least: 5 * second, limit: 9 * second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const sent = 6_000_000
@@ -74,8 +74,8 @@ func TestG15_GraceFollowsProgress(t *testing.T) {
 					t.Fatalf("at %v: next() = %v, want a later time", now, at)
 				}
 			}
-			if now < tt.least || now > tt.most {
-				t.Errorf("closed after %v, want %v to %v", now, tt.least, tt.most)
+			if now < tt.least || now > tt.limit {
+				t.Errorf("closed after %v, want %v to %v", now, tt.least, tt.limit)
 			}
 		})
 	}

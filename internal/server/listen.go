@@ -21,7 +21,7 @@ import (
 // listen opens the listener for clients, or takes it from the service manager.
 // It refuses to serve the demonstration's user to other machines.
 func (s *Server) listen(ctx context.Context) error {
-	passed, err := passedSockets()
+	passed, err := takeSockets()
 	if err != nil {
 		return err
 	}

@@ -19,14 +19,15 @@ import (
 // checks. Sockets with other names are for clients.
 const metricsSocket = "metrics"
 
-// passed are the sockets opened by the service manager (sd_listen_fds(3)), or
+// passedSockets are those opened by the service manager (sd_listen_fds(3)), or
 // nil.
-type passed struct{ clients, metrics net.Listener }
+type passedSockets struct{ clients, metrics net.Listener }
 
-func passedSockets() (p passed, err error) {
+// takeSockets takes the sockets over from the service manager.
+func takeSockets() (p passedSockets, err error) {
 	named, err := activation.ListenersWithNames()
 	if err != nil {
-		return passed{}, fmt.Errorf("sockets of the service manager: %w", err)
+		return passedSockets{}, fmt.Errorf("sockets of the service manager: %w", err)
 	}
 	for name, listeners := range named {
 		for _, l := range listeners {
@@ -35,10 +36,10 @@ func passedSockets() (p passed, err error) {
 				to = &p.metrics
 			}
 			if l == nil {
-				return passed{}, fmt.Errorf("the service manager passes a socket %q that does not listen: it must be a stream socket with Accept=no", name)
+				return passedSockets{}, fmt.Errorf("the service manager passes a socket %q that does not listen: it must be a stream socket with Accept=no", name)
 			}
 			if *to != nil {
-				return passed{}, fmt.Errorf("the service manager passes two sockets of the same kind: it may pass one for clients, and one with FileDescriptorName %q for metrics", metricsSocket)
+				return passedSockets{}, fmt.Errorf("the service manager passes two sockets of the same kind: it may pass one for clients, and one with FileDescriptorName %q for metrics", metricsSocket)
 			}
 			*to = l
 		}

@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// A watched server counts its health checks. It runs in memory, so that its
-// clock can be that of synctest.
-type watched struct {
+// A watchedServer server counts its health checks. It runs in memory, so that
+// its clock can be that of synctest.
+type watchedServer struct {
 	checks atomic.Int64
 	down   atomic.Bool // accepts no connections
 	sick   atomic.Bool // it answers 503
 }
 
-func (w *watched) dial(context.Context) (net.Conn, error) {
+func (w *watchedServer) dial(context.Context) (net.Conn, error) {
 	w.checks.Add(1)
 	if w.down.Load() {
 		return nil, errors.New("down")
@@ -40,7 +40,7 @@ func (w *watched) dial(context.Context) (net.Conn, error) {
 
 const checkEvery = 10 * time.Second
 
-func (w *watched) config(all *Checks) Config {
+func (w *watchedServer) config(all *Checks) Config {
 	return Config{
 		Addresses: []string{"http://server:80"},
 		Connect:   time.Second, Response: time.Second, Logger: slog.New(slog.DiscardHandler),
@@ -65,7 +65,7 @@ func newChecks() *Checks { return &Checks{Logger: slog.New(slog.DiscardHandler)}
 // one check in an interval.
 func TestHealthChecksAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, all := &watched{}, newChecks()
+		w, all := &watchedServer{}, newChecks()
 		for range 1000 {
 			newPoolUntilEnd(t, w.config(all))
 		}
@@ -112,7 +112,7 @@ func TestWhichHealthChecksAreShared(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			all := newChecks()
 			pool := func(change func(*Config)) *Pool {
-				c := (&watched{}).config(all)
+				c := (&watchedServer{}).config(all)
 				if change != nil {
 					change(&c)
 				}
@@ -131,7 +131,7 @@ func TestWhichHealthChecksAreShared(t *testing.T) {
 // even if Close is called twice, and not afterwards.
 func TestLifetimeOfASharedHealthCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, all := &watched{}, newChecks()
+		w, all := &watchedServer{}, newChecks()
 		isHealthy := func(p *Pool) bool { return healthy(p) == 1 }
 		first := newPoolUntilEnd(t, w.config(all))
 		if !isHealthy(first) {
@@ -170,7 +170,7 @@ func TestLifetimeOfASharedHealthCheck(t *testing.T) {
 // pools with the same check avoid the server too, until a check succeeds.
 func TestFailedConnectionsAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, all := &watched{}, newChecks()
+		w, all := &watchedServer{}, newChecks()
 		one, two := newPoolUntilEnd(t, w.config(all)), newPoolUntilEnd(t, w.config(all))
 		c := w.config(all)
 		c.Health.Path = ""
@@ -198,7 +198,7 @@ func TestInterruptedHealthCheckIsNoFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		all := &Checks{Logger: slog.New(slog.NewTextHandler(&log, nil))}
-		c := (&watched{}).config(all)
+		c := (&watchedServer{}).config(all)
 		c.Dial = func(context.Context) (net.Conn, error) {
 			client, server := net.Pipe()
 			go func() { _, _ = io.Copy(io.Discard, server) }() // never answers

@@ -55,9 +55,9 @@ func newPoolOf(t *testing.T, c Config) *Pool {
 	return p
 }
 
-// speak listens on an address, and serves its connections with serve, one after
-// the other.
-func speak(t *testing.T, network, address string, serve func(net.Conn)) net.Listener {
+// serveConns listens on an address, and serves its connections with serve, one
+// after the other.
+func serveConns(t *testing.T, network, address string, serve func(net.Conn)) net.Listener {
 	t.Helper()
 	l, err := net.Listen(network, address)
 	if err != nil {
@@ -111,7 +111,7 @@ func switching(lines ...string) string {
 
 func TestOpen(t *testing.T) {
 	asked := make(chan string, 1)
-	l := speak(t, "tcp", "127.0.0.1:0", func(conn net.Conn) {
+	l := serveConns(t, "tcp", "127.0.0.1:0", func(conn net.Conn) {
 		defer conn.Close()
 		r, err := http.ReadRequest(bufio.NewReader(conn))
 		if err != nil {
@@ -136,7 +136,7 @@ func TestOpen(t *testing.T) {
 
 func TestOpenOverUnixSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	speak(t, "unix", path, answering(switching()))
+	serveConns(t, "unix", path, answering(switching()))
 	s, err := newPool(t, "unix:"+path).Open(t.Context(), handshake(t))
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ func TestR15_BadAnswers(t *testing.T) {
 		"no HTTP":               {"hello\r\n\r\n", ErrAnswer},
 		"nothing":               {"", ErrAnswer},
 	} {
-		l := speak(t, "tcp", "127.0.0.1:0", answering(c.answer))
+		l := serveConns(t, "tcp", "127.0.0.1:0", answering(c.answer))
 		r := handshake(t, "Sec-WebSocket-Protocol: a, b", "Sec-WebSocket-Extensions: permessage-deflate")
 		if s, err := newPool(t, "http://"+l.Addr().String()).Open(t.Context(), r); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, %v, want %v", name, s, err, c.want)
@@ -178,7 +178,7 @@ func TestR15_BadAnswers(t *testing.T) {
 // timeout, or until the client leaves.
 func TestR15_Hang(t *testing.T) {
 	held := make(chan net.Conn, 4)
-	l := speak(t, "tcp", "127.0.0.1:0", func(conn net.Conn) { held <- conn })
+	l := serveConns(t, "tcp", "127.0.0.1:0", func(conn net.Conn) { held <- conn })
 	t.Cleanup(func() {
 		for len(held) > 0 {
 			_ = (<-held).Close()
@@ -204,15 +204,15 @@ func TestR15_Hang(t *testing.T) {
 
 // TestUnrequestedUpgrade checks that a plain request is never upgraded.
 func TestUnrequestedUpgrade(t *testing.T) {
-	l := speak(t, "tcp", "127.0.0.1:0", answering(switching()))
+	l := serveConns(t, "tcp", "127.0.0.1:0", answering(switching()))
 	if _, err := newPool(t, "http://"+l.Addr().String()).RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil)); !errors.Is(err, ErrAnswer) {
 		t.Errorf("got %v, want %v", err, ErrAnswer)
 	}
 }
 
-// counting starts a server that counts its requests and the bytes of their
-// bodies.
-func counting(t *testing.T) (address string, requests, bytes *atomic.Int64) {
+// countingServer starts a server that counts its requests and the bytes of
+// their bodies.
+func countingServer(t *testing.T) (address string, requests, bytes *atomic.Int64) {
 	t.Helper()
 	requests, bytes = new(atomic.Int64), new(atomic.Int64)
 	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -227,8 +227,8 @@ func counting(t *testing.T) (address string, requests, bytes *atomic.Int64) {
 // TestFailOver checks that a server that cannot be reached is skipped, and no
 // request or body is lost.
 func TestFailOver(t *testing.T) {
-	a, na, bytesA := counting(t)
-	b, nb, bytesB := counting(t)
+	a, na, bytesA := countingServer(t)
+	b, nb, bytesB := countingServer(t)
 	p := newPool(t, a, "http://127.0.0.1:1", b)
 	const each = 30
 	for range each {
@@ -311,7 +311,7 @@ func TestHealth(t *testing.T) {
 	}))
 	defer sick.Close()
 	ill.Store(true)
-	well, n, _ := counting(t)
+	well, n, _ := countingServer(t)
 	p := newPoolOf(t, Config{Addresses: []string{sick.URL, well}, Health: Health{Path: "/healthz", Every: 100 * time.Millisecond, Timeout: time.Second}})
 	<-asked
 	<-asked // the second request shows that the first response was handled

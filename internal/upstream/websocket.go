@@ -97,7 +97,7 @@ func (t *target) open(ctx context.Context, r *http.Request) (*PendingHandshake, 
 func (t *target) send(ctx context.Context, conn net.Conn, r *http.Request) (*PendingHandshake, error) {
 	// Limit the duration of the following steps.
 	_ = conn.SetDeadline(time.Now().Add(t.config.Response))
-	a := &PendingHandshake{Conn: conn, target: t, request: r, offered: offers(r.Header)}
+	a := &PendingHandshake{Conn: conn, target: t, request: r, offered: deflateOffers(r.Header)}
 	var err error
 	if t.tls != nil {
 		err = a.encrypt(ctx)
@@ -240,9 +240,9 @@ func readResponse(r *bufio.Reader) (*http.Response, error) {
 
 const deflate = "permessage-deflate"
 
-// offers returns the offers of permessage-deflate in h, the only extension
-// that the relay supports.
-func offers(h http.Header) []string {
+// deflateOffers returns the offers of permessage-deflate in h, the only
+// extension that the relay supports.
+func deflateOffers(h http.Header) []string {
 	var all []string
 	for _, line := range h["Sec-Websocket-Extensions"] {
 		for offer := range strings.SplitSeq(line, ",") {

@@ -36,13 +36,13 @@ func Canonical(path string) (string, error) {
 	if length(path) > MaxLength {
 		return "", errTooLong
 	}
-	return resolveDots(spell(path, true)), nil
+	return resolveDots(respell(path, true)), nil
 }
 
 // Escape escapes what RFC 3986 does not allow in a path, and nothing else.
 // [url.URL.EscapedPath] returns the result unchanged. Without Escape, it would
 // decode an escaped slash if the path also has a character such as "|".
-func Escape(path string) string { return spell(path, false) }
+func Escape(path string) string { return respell(path, false) }
 
 // Sent returns the path of u as it was sent. It is like [url.URL.EscapedPath],
 // but preserves escaped slashes in paths with characters that need escaping.
@@ -56,7 +56,7 @@ func Sent(u *url.URL) string {
 // HasDots reports whether a path has a segment "." or "..", escaped or not.
 // Browsers never send one.
 func HasDots(path string) bool {
-	for part := range strings.SplitSeq(spell(path, true), "/") {
+	for part := range strings.SplitSeq(respell(path, true), "/") {
 		if isDots(part) {
 			return true
 		}
@@ -77,10 +77,10 @@ func length(path string) int {
 
 const hexDigits = "0123456789ABCDEF"
 
-// spell escapes the bytes that a path must not contain. If normalize is set,
+// respell escapes the bytes that a path must not contain. If normalize is set,
 // it also decodes escapes of unreserved characters and writes the others in
 // upper case.
-func spell(path string, normalize bool) string {
+func respell(path string, normalize bool) string {
 	i := 0
 	for i < len(path) && isPathByte(path[i]) {
 		i++

@@ -35,11 +35,11 @@ func TestCanonicalLength(t *testing.T) {
 		part string
 		n    int // bytes of the decoded path
 	}{{"a", 1}, {"|", 1}, {"%7c", 1}, {"%41", 1}, {"%2F", 1}, {"日", 3}, {"%E6%97%A5", 3}, {"%", 1}, {"..", 2}} {
-		most := strings.Repeat(c.part, (MaxLength-1)/c.n)
-		if _, err := Canonical("/" + most); err != nil {
+		longest := strings.Repeat(c.part, (MaxLength-1)/c.n)
+		if _, err := Canonical("/" + longest); err != nil {
 			t.Errorf("%q: %v", c.part, err)
 		}
-		if _, err := Canonical("/" + most + c.part); err == nil {
+		if _, err := Canonical("/" + longest + c.part); err == nil {
 			t.Errorf("%q: a path of more than %d bytes is none", c.part, MaxLength)
 		}
 	}

@@ -118,14 +118,14 @@ func (c *Client) converse(ctx context.Context) error {
 	var first *message
 	if c.config.Via.Place == InFirstMessage {
 		if first, err = c.introduce(ctx, s, c.token()); err != nil {
-			return c.over(err)
+			return c.reportEnd(err)
 		}
 	}
-	return c.over(newConversation(c, s).run(ctx, first))
+	return c.reportEnd(newConversation(c, s).run(ctx, first))
 }
 
-// over reports the end of the socket if err is one.
-func (c *Client) over(err error) error {
+// reportEnd reports the end of the socket if err is one.
+func (c *Client) reportEnd(err error) error {
 	end, ok := errors.AsType[*End](err)
 	if !ok {
 		return err

@@ -131,9 +131,9 @@ func TestEchoOfMuchInput(t *testing.T) {
 	}
 }
 
-// stay returns a handler that keeps a socket open until the client closes it,
-// and reports how it was closed.
-func stay(ends chan<- error) http.HandlerFunc {
+// keepOpen returns a handler that keeps a socket open until the client closes
+// it, and reports how it was closed.
+func keepOpen(ends chan<- error) http.HandlerFunc {
 	return onSocket(func(ctx context.Context, conn *websocket.Conn) {
 		_, _, err := conn.Read(ctx)
 		ends <- err
@@ -151,7 +151,7 @@ func TestInput(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ends := make(chan error, 1)
-			r := newRig(t, map[string]http.HandlerFunc{"/ws": stay(ends)})
+			r := newRig(t, map[string]http.HandlerFunc{"/ws": keepOpen(ends)})
 			lines := make(chan Line, 1)
 			lines <- c.line
 			r.config.Input = lines
@@ -174,7 +174,7 @@ func TestInterrupt(t *testing.T) {
 			t.Errorf("query %s", r.URL.RawQuery)
 		}
 		close(began)
-		stay(ends)(w, r)
+		keepOpen(ends)(w, r)
 	}
 	r := newRig(t, handlers)
 	r.config.User, r.config.Password, r.config.Via = "ada", "x", Via{InTicket, "ticket"}

@@ -63,7 +63,7 @@ func (v *conversation) run(ctx context.Context, first *message) error {
 		case err := <-v.failures:
 			return v.close(err)
 		case <-wait:
-			return v.late()
+			return v.closeOnTime()
 		case <-ctx.Done():
 			return v.close(nil)
 		case <-renewals.due:
@@ -152,9 +152,9 @@ func (v *conversation) end(err error) error {
 	return end
 }
 
-// late closes the socket when the configured time has passed. This is an error
-// if fewer messages than configured were received.
-func (v *conversation) late() error {
+// closeOnTime closes the socket when the configured time has passed. This is an
+// error if fewer messages than configured were received.
+func (v *conversation) closeOnTime() error {
 	end := v.close(nil)
 	err := <-v.ends // it has printed all messages
 	if _, closed := errors.AsType[*End](err); !closed && err != nil {

@@ -7,8 +7,9 @@ import (
 	"unicode"
 )
 
-// obeyed reports whether a terminal may interpret r instead of showing it.
-func obeyed(r rune) bool {
+// isInterpreted reports whether a terminal may interpret r instead of showing
+// it.
+func isInterpreted(r rune) bool {
 	return !unicode.IsPrint(r) && r != '\n' && r != '\t'
 }
 
@@ -54,7 +55,7 @@ func FuzzPrinted(f *testing.F) {
 			}
 		}
 		for _, printed := range []string{out.String(), err.String(), end.Error(), refusal.Error()} {
-			if i := strings.IndexFunc(printed, obeyed); i >= 0 {
+			if i := strings.IndexFunc(printed, isInterpreted); i >= 0 {
 				t.Errorf("%q holds %q", printed, printed[i:min(i+4, len(printed))])
 			}
 		}

@@ -114,7 +114,7 @@ func TestL4_EndCutsWhatLingers(t *testing.T) {
 // closed at once, without checking how much is unsent.
 func TestCloseAfterReset(t *testing.T) {
 	for _, cause := range []error{syscall.ECONNRESET, io.EOF} {
-		conn := &failing{cause: &net.OpError{Op: "read", Err: cause}}
+		conn := &failingConn{cause: &net.OpError{Op: "read", Err: cause}}
 		c := New(conn, func() {})
 		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, cause) {
 			t.Fatal(err)
@@ -128,17 +128,17 @@ func TestCloseAfterReset(t *testing.T) {
 	}
 }
 
-// A failing connection has reads that fail, and nothing unsent.
-type failing struct {
+// A failingConn connection has reads that fail, and nothing unsent.
+type failingConn struct {
 	net.Conn
 	cause error
 	asked bool
 }
 
-func (f *failing) Read([]byte) (int, error) { return 0, f.cause }
-func (f *failing) Close() error             { return nil }
+func (f *failingConn) Read([]byte) (int, error) { return 0, f.cause }
+func (f *failingConn) Close() error             { return nil }
 
-func (f *failing) Unsent() int {
+func (f *failingConn) Unsent() int {
 	f.asked = true
 	return 0
 }

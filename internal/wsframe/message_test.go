@@ -71,18 +71,18 @@ func FuzzReadText(f *testing.F) {
 	f.Add(join(clientFrame(opText, "he"), clientFrame(fin|opPing, ""), clientFrame(fin, "llo")))
 	f.Add([]byte{fin | opText, masked | 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4})
 	f.Fuzz(func(t *testing.T, in []byte) {
-		const most = 64
-		message, fault, err := ReadText(bufio.NewReader(bytes.NewReader(in)), io.Discard, most)
+		const limit = 64
+		message, fault, err := ReadText(bufio.NewReader(bytes.NewReader(in)), io.Discard, limit)
 		if err != nil || fault != nil {
 			if message != nil || err != nil && fault != nil {
 				t.Errorf("got %q, %v and %v, want one of them", message, fault, err)
 			}
 			return
 		}
-		if len(message) > most || len(message) > len(in) {
-			t.Errorf("got a message of %d bytes from %d, want at most %d", len(message), len(in), most)
+		if len(message) > limit || len(message) > len(in) {
+			t.Errorf("got a message of %d bytes from %d, want at most %d", len(message), len(in), limit)
 		}
-		rules := Checker{Client: true, MaxMessage: most}
+		rules := Checker{Client: true, MaxMessage: limit}
 		if pass, fault := rules.Check(in, 0); fault != nil && pass == 0 {
 			t.Errorf("got a message, want %v for the first frame", fault)
 		}

@@ -52,7 +52,7 @@ func (l *Log) WaitFor(t testing.TB, text string) {
 // for.
 func (l *Log) Wait(t testing.TB, want string, done func(log string) bool) {
 	t.Helper()
-	late := time.After(30 * time.Second)
+	timeout := time.After(30 * time.Second)
 	for {
 		l.mu.Lock()
 		if l.grown == nil {
@@ -65,7 +65,7 @@ func (l *Log) Wait(t testing.TB, want string, done func(log string) bool) {
 		}
 		select {
 		case <-grown:
-		case <-late:
+		case <-timeout:
 			t.Fatalf("the log does not have %s:\n%s", want, text)
 		}
 	}

@@ -78,9 +78,10 @@ func TestPublic(t *testing.T) {
 	}
 }
 
-// served returns the issuer of a real provider on this machine that answers
-// with the handler, and counts requests to a victim, which nothing may reach.
-func served(t *testing.T, answer func(w http.ResponseWriter, r *http.Request, victim string)) (issuer string, reached *atomic.Int64) {
+// serveProvider returns the issuer of a real provider on this machine that
+// answers with the handler, and counts requests to a victim, which nothing may
+// reach.
+func serveProvider(t *testing.T, answer func(w http.ResponseWriter, r *http.Request, victim string)) (issuer string, reached *atomic.Int64) {
 	t.Helper()
 	reached = new(atomic.Int64)
 	victim := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -130,7 +131,7 @@ func TestAnswersReachNoPrivateNetwork(t *testing.T) {
 			http.Redirect(w, r, r.URL.Path+"x", http.StatusFound)
 		},
 	} {
-		issuer, reached := served(t, answer)
+		issuer, reached := serveProvider(t, answer)
 		k := must(New(Config{Issuer: issuer}))
 		want := cmp.Or(wants[name], "leads to an address that is not public")
 		if set, err := k.KeySet(t.Context(), "x"); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), want) {
@@ -145,7 +146,7 @@ func TestAnswersReachNoPrivateNetwork(t *testing.T) {
 // TestOverTheWire checks that the configured host may be private, and may
 // redirect to itself.
 func TestOverTheWire(t *testing.T) {
-	issuer, _ := served(t, func(w http.ResponseWriter, r *http.Request, _ string) {
+	issuer, _ := serveProvider(t, func(w http.ResponseWriter, r *http.Request, _ string) {
 		switch r.URL.Path {
 		case discoveryPath:
 			http.Redirect(w, r, "/moved", http.StatusMovedPermanently)

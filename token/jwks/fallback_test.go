@@ -49,7 +49,7 @@ func TestSlowDiscoveryAfterAnOutage(t *testing.T) {
 				if !has(t, k, a.ID()) {
 					t.Fatal("the key is missing")
 				}
-				p.set(func() { p.answer = down })
+				p.set(func() { p.answer = unreachable })
 				time.Sleep(later)
 				if _, err := k.KeySetSoon(t.Context(), b.ID()); !errors.Is(err, ErrUnavailable) {
 					t.Fatalf("during the outage: %v", err)
@@ -62,13 +62,13 @@ func TestSlowDiscoveryAfterAnOutage(t *testing.T) {
 						case where == certs && !try.moved || where == moved && try.moved:
 							return text(200, nil, string(body)), nil
 						case where != issuer+discoveryPath:
-							return down(r)
+							return unreachable(r)
 						case after(try.takes, r) != nil:
 							return nil, r.Context().Err()
 						case try.moved:
-							return another(issuer, moved)(r)
+							return otherDiscovery(issuer, moved)(r)
 						}
-						return another(issuer, certs)(r)
+						return otherDiscovery(issuer, certs)(r)
 					}
 				})
 				time.Sleep(later)
@@ -111,12 +111,12 @@ func TestKeysAtTheOldAddress(t *testing.T) {
 	}
 	for name, before := range map[string]func(*http.Request) (*http.Response, error){
 		"at once":                         nil,
-		"after both were down":            down,
+		"after both were down":            unreachable,
 		"after both hung":                 hang,
 		"after the keys were garbage":     func(*http.Request) (*http.Response, error) { return text(200, nil, "<html>"), nil },
-		"after it was that of another":    another("https://evil.example", certs),
-		"after it led nowhere for once":   another(issuer, issuer+"/nowhere"),
-		"after it led to what is private": another(issuer, "https://10.0.0.1/certs"),
+		"after it was that of another":    otherDiscovery("https://evil.example", certs),
+		"after it led nowhere for once":   otherDiscovery(issuer, issuer+"/nowhere"),
+		"after it led to what is private": otherDiscovery(issuer, "https://10.0.0.1/certs"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestKeysAtTheOldAddress(t *testing.T) {
 						}
 					}
 				}
-				p.set(func() { p.answer = withoutDiscovery(down, a, b) })
+				p.set(func() { p.answer = withoutDiscovery(unreachable, a, b) })
 				for _, want := range []*token.Key{b, c} {
 					time.Sleep(later)
 					if !has(t, k, want.ID()) || !has(t, k, a.ID()) {
@@ -151,8 +151,8 @@ func TestKeysAtTheOldAddress(t *testing.T) {
 	}
 }
 
-// another serves another discovery document, and 404 everywhere else.
-func another(issuer, keys string) func(*http.Request) (*http.Response, error) {
+// otherDiscovery serves another discovery document, and 404 everywhere else.
+func otherDiscovery(issuer, keys string) func(*http.Request) (*http.Response, error) {
 	return func(r *http.Request) (*http.Response, error) {
 		if r.URL.String() == discovery {
 			return text(200, nil, `{"issuer":"`+issuer+`","jwks_uri":"`+keys+`"}`), nil
@@ -174,7 +174,7 @@ func TestKeysThatMove(t *testing.T) {
 				if r.URL.Path == "/new" {
 					return text(200, nil, string(must(token.NewKeySet(b)).PublicJWKS())), nil
 				}
-				return another(issuer, issuer+"/new")(r)
+				return otherDiscovery(issuer, issuer+"/new")(r)
 			}
 		})
 		time.Sleep(later)
@@ -284,7 +284,7 @@ func TestNamelessKeyInAnOutage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.set(func() { p.answer = down })
+		p.set(func() { p.answer = unreachable })
 		for range 10 {
 			time.Sleep(time.Minute)
 			if set, err := k.KeySet(t.Context(), "any"); err != nil || set != before {

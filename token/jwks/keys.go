@@ -40,7 +40,7 @@ type Keys struct {
 	next     time.Time // unknown kids cause no fetch before this time
 	// Whether a token without a kid caused the current fetch.
 	nameless bool
-	unknown  map[string]absence // kids that were not found
+	unknown  map[string]missingKey // kids that were not found
 }
 
 // A state is the result of the last successful fetch.
@@ -54,8 +54,8 @@ type state struct {
 	maxAge  time.Duration
 }
 
-// An absence records a kid that was not found.
-type absence struct {
+// A missingKey records a kid that was not found.
+type missingKey struct {
 	asked time.Time // when the fetch began
 	until time.Time // when it may be looked for again
 }
@@ -69,7 +69,7 @@ func newWithLifetime(lifetime context.Context, c Config) (*Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Keys{config: c, reach: of, lifetime: lifetime, unknown: map[string]absence{}}
+	k := &Keys{config: c, reach: of, lifetime: lifetime, unknown: map[string]missingKey{}}
 	transport := c.Transport
 	if transport == nil {
 		transport = of.transport(c.Timeout)
@@ -86,7 +86,7 @@ var ErrUnavailable = errors.New("jwks: the keys of the provider cannot be fetche
 // fetch the set again, within Timeout and at most once per MinInterval. The
 // error is [ErrUnavailable] or that of ctx.
 func (k *Keys) KeySet(ctx context.Context, kid string) (*token.KeySet, error) {
-	if set, ok := k.known(kid); ok {
+	if set, ok := k.cachedKeys(kid); ok {
 		return set, nil
 	}
 	return k.find(ctx, kid, nil)
@@ -95,7 +95,7 @@ func (k *Keys) KeySet(ctx context.Context, kid string) (*token.KeySet, error) {
 // KeySetSoon implements token.AgingKeySource. It is KeySet, but waits at most
 // 2 s for a fetch.
 func (k *Keys) KeySetSoon(ctx context.Context, kid string) (*token.KeySet, error) {
-	if set, ok := k.known(kid); ok {
+	if set, ok := k.cachedKeys(kid); ok {
 		return set, nil
 	}
 	timer := time.NewTimer(maxWait)
@@ -131,8 +131,8 @@ func (k *Keys) MayMiss(kid string, issued time.Time, leeway time.Duration) bool 
 	return true
 }
 
-// known returns the keys if they are fresh and include one named kid.
-func (k *Keys) known(kid string) (*token.KeySet, bool) {
+// cachedKeys returns the keys if they are fresh and include one named kid.
+func (k *Keys) cachedKeys(kid string) (*token.KeySet, bool) {
 	if s := k.current.Load(); s != nil && k.fresh(s) && (kid == "" || s.kids[kid]) {
 		return s.set, true
 	}
@@ -184,7 +184,7 @@ func (k *Keys) ask(kid string) (done <-chan struct{}, asked time.Time) {
 
 // has reports whether the previous fetch found the key. k.mu must be held.
 func (k *Keys) has(kid string) bool {
-	_, found := k.known(kid)
+	_, found := k.cachedKeys(kid)
 	return found
 }
 
@@ -226,7 +226,7 @@ func (k *Keys) remember(kid string, asked time.Time) {
 		}
 		delete(k.unknown, other) // any one: MinInterval bounds the cost
 	}
-	k.unknown[kid] = absence{asked, time.Now().Add(forgotten)}
+	k.unknown[kid] = missingKey{asked, time.Now().Add(forgotten)}
 }
 
 // mayBegin reports whether a token may cause a fetch now. k.mu must be held.
@@ -268,7 +268,7 @@ func (k *Keys) end(d document, asked time.Time, err error) {
 		k.config.Logger.Info("the keys of a provider are fetched again", "issuer", k.config.Issuer, "url", k.config.URL)
 	}
 	if k.nameless && err == nil {
-		k.unknown[""] = absence{asked: asked}
+		k.unknown[""] = missingKey{asked: asked}
 	}
 	k.failed, k.fetching, k.nameless = err, nil, false
 	k.next = time.Now().Add(k.config.MinInterval)
@@ -295,7 +295,7 @@ func (k *Keys) take(d document, asked time.Time) error {
 	}
 	next.set = set
 	for kid, of := range k.unknown {
-		k.unknown[kid] = absence{asked: of.asked} // may be looked for again
+		k.unknown[kid] = missingKey{asked: of.asked} // may be looked for again
 	}
 	k.current.Store(next)
 	return nil

@@ -130,7 +130,7 @@ func status(k *Keys) (keys int, failed error) {
 	return len(k.current.Load().set.Keys()), k.failed
 }
 
-func down(*http.Request) (*http.Response, error) { return nil, errors.New("refused") }
+func unreachable(*http.Request) (*http.Response, error) { return nil, errors.New("refused") }
 
 // TestR16_UnknownKids checks that ten thousand requests with unknown kids cause
 // one fetch, and delay a new key by MinInterval at most.
@@ -207,7 +207,7 @@ func TestOutage(t *testing.T) {
 	}
 	good := string(must(token.NewKeySet(b)).PublicJWKS())
 	for name, answer := range map[string]func(*http.Request) (*http.Response, error){
-		"down":         down,
+		"down":         unreachable,
 		"500":          page(500, good),
 		"204":          page(204, ""),
 		"html":         page(200, "<html>"),
@@ -274,7 +274,7 @@ func TestOutage(t *testing.T) {
 // known, and that the fetch is repeated soon.
 func TestDownAtTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &provider{keys: testKeys()[:1], answer: down}
+		p := &provider{keys: testKeys()[:1], answer: unreachable}
 		k := newKeys(t, Config{Transport: p})
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
@@ -374,7 +374,7 @@ func TestMaxStale(t *testing.T) {
 		k := newKeys(t, Config{Transport: p, MaxStale: time.Hour})
 		kid := testKeys()[0].ID()
 		has(t, k, kid)
-		p.set(func() { p.answer = down })
+		p.set(func() { p.answer = unreachable })
 		time.Sleep(time.Hour)
 		has(t, k, kid)
 		time.Sleep(time.Second)

@@ -56,24 +56,26 @@ func Open(dir string, o Options) (*Ring, error) {
 }
 
 // KeySet returns the keys that are currently valid. It never fails.
-func (r *Ring) KeySet(context.Context, string) (*token.KeySet, error) { return r.now().set, nil }
+func (r *Ring) KeySet(context.Context, string) (*token.KeySet, error) {
+	return r.currentView().set, nil
+}
 
 // SigningKey returns the key that currently signs.
 func (r *Ring) SigningKey() (*token.Key, error) {
-	if key := r.now().signer; key != nil {
+	if key := r.currentView().signer; key != nil {
 		return key, nil
 	}
 	return nil, fmt.Errorf("keyring: no key in %s can sign now; generate one: wsauth keys generate --keys=%s", r.dir, r.dir)
 }
 
 // Entries returns the keys as last read, newest first, including expired ones.
-func (r *Ring) Entries() []Entry { return slices.Clone(r.now().entries) }
+func (r *Ring) Entries() []Entry { return slices.Clone(r.currentView().entries) }
 
-// now returns the view for the current time.
-func (r *Ring) now() *view {
+// currentView returns the view for the current time.
+func (r *Ring) currentView() *view {
 	for {
 		v, now := r.view.Load(), time.Now()
-		if v.holds(now) {
+		if v.appliesAt(now) {
 			return v
 		}
 		// This fails if another call was faster.

@@ -56,8 +56,8 @@ func (v *view) bound(t, now time.Time) {
 	}
 }
 
-// holds reports whether v applies to the time now. The clock may also be set
-// back.
-func (v *view) holds(now time.Time) bool {
+// appliesAt reports whether v applies to the time now. The clock may also be
+// set back.
+func (v *view) appliesAt(now time.Time) bool {
 	return !now.Before(v.from) && (v.until.IsZero() || now.Before(v.until))
 }

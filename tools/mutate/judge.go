@@ -44,8 +44,8 @@ type block struct {
 	line, column, endLine, endColumn int
 }
 
-// holds reports whether a position is in the block.
-func (b block) holds(at token.Position) bool {
+// contains reports whether a position is in the block.
+func (b block) contains(at token.Position) bool {
 	return b.file == filepath.Base(at.Filename) &&
 		cmp.Or(cmp.Compare(b.line, at.Line), cmp.Compare(b.column, at.Column)) <= 0 &&
 		cmp.Or(cmp.Compare(at.Line, b.endLine), cmp.Compare(at.Column, b.endColumn)) < 0
@@ -85,7 +85,7 @@ func (j *judge) prepare(packages []string, only *regexp.Regexp, chosen []change)
 			}
 		}
 		started := time.Now()
-		all = j.steady(all)
+		all = j.passingTests(all)
 		fmt.Printf("%s: %d tests, which take %v\n", dir, len(all), time.Since(started).Round(time.Second))
 		for _, t := range all {
 			if err := j.cover(t, plain); err != nil {
@@ -108,8 +108,8 @@ func (p program) build(flags ...string) error {
 	return nil
 }
 
-// steady returns the tests that pass without a change.
-func (j *judge) steady(all []*test) []*test {
+// passingTests returns the tests that pass without a change.
+func (j *judge) passingTests(all []*test) []*test {
 	for len(all) > 0 {
 		failed := j.run(all, 0, 10*time.Minute, false)
 		if failed == nil {
@@ -122,7 +122,7 @@ func (j *judge) steady(all []*test) []*test {
 				fmt.Printf("%s is left out, since it fails with no change switched on:\n%s\n", t.name, again.output)
 			}
 		}
-		all = without(all, broken)
+		all = except(all, broken)
 		if len(broken) == 0 {
 			break // they pass alone
 		}
@@ -161,10 +161,10 @@ func (j *judge) cover(t *test, plain program) error {
 	return lines.Err()
 }
 
-// reaching returns the tests that reach a change, that is, its block. If the
-// change is in no block, as a case is, any block of its function will do. All
-// tests reach a change outside of functions.
-func (j *judge) reaching(c change) []*test {
+// testsReaching returns the tests that reach a change, that is, its block. If
+// the change is in no block, as a case is, any block of its function will do.
+// All tests reach a change outside of functions.
+func (j *judge) testsReaching(c change) []*test {
 	if c.function == nil {
 		return j.tests
 	}
@@ -173,10 +173,10 @@ func (j *judge) reaching(c change) []*test {
 	around := map[block]bool{}
 	inFunction := map[block]bool{}
 	for b := range j.blocks {
-		if b.holds(c.at) {
+		if b.contains(c.at) {
 			around[b] = true
 		}
-		if function.holds(token.Position{Filename: b.file, Line: b.line, Column: b.column}) {
+		if function.contains(token.Position{Filename: b.file, Line: b.line, Column: b.column}) {
 			inFunction[b] = true
 		}
 	}
@@ -197,14 +197,14 @@ func (j *judge) reaching(c change) []*test {
 
 // judge runs the tests that reach a change until one fails twice.
 func (j *judge) judge(c change, number int) verdict {
-	pending := j.reaching(c)
+	pending := j.testsReaching(c)
 	if len(pending) == 0 {
 		return verdict{notReached, c.String(), ""}
 	}
 	var hanging []string
 	for budget := time.Second / 2; len(pending) > 0 && len(hanging) < maxHanging; budget *= 2 {
 		batch := batchOf(pending, budget)
-		pending = without(pending, batch)
+		pending = except(pending, batch)
 		f := j.run(batch, number, j.limit(batch), true)
 		if f == nil {
 			continue
@@ -222,7 +222,7 @@ func (j *judge) judge(c change, number int) verdict {
 			return verdict{killed, c.String(), again.String()}
 		}
 		if len(f.tests) < len(batch) { // the others did not run to the end
-			pending = append(without(batch, f.tests), pending...)
+			pending = append(except(batch, f.tests), pending...)
 		}
 	}
 	if len(hanging) > 0 {
@@ -259,8 +259,8 @@ func (j *judge) limit(batch []*test) time.Duration {
 	return cmp.Or(j.timeout*time.Duration(len(batch)), limit)
 }
 
-// without returns the tests in all that are not in others.
-func without(all, others []*test) []*test {
+// except returns the tests in all that are not in others.
+func except(all, others []*test) []*test {
 	return slices.DeleteFunc(slices.Clone(all), func(t *test) bool { return slices.Contains(others, t) })
 }
 

@@ -71,7 +71,7 @@ func (a *API) sessions(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		seen[of] = true
-		if sockets := a.sharing(of, s); sockets > 0 {
+		if sockets := a.socketsOfSession(of, s); sockets > 0 {
 			entry := adminapi.Session{SID: claims.SessionID, Sub: claims.Subject, Sockets: sockets, Opened: s.Started().Unix(), Remote: logtext.Visible(s.RemoteAddr())}
 			if entry.SID == "" {
 				entry.JTI = claims.ID
@@ -91,9 +91,9 @@ func sessionOf(c *token.Claims) wsauth.Filter {
 	return wsauth.Filter{Token: c.ID}
 }
 
-// sharing returns the number of sockets in the session of s if s is the oldest
-// of them, and 0 otherwise.
-func (a *API) sharing(of wsauth.Filter, s *wsauth.Socket) int {
+// socketsOfSession returns the number of sockets in the session of s if s is
+// the oldest of them, and 0 otherwise.
+func (a *API) socketsOfSession(of wsauth.Filter, s *wsauth.Socket) int {
 	n := 0
 	for other := range a.config.Guard.Sockets(of) {
 		if other.ID() < s.ID() {

@@ -28,8 +28,8 @@ func (a *API) revoke(w http.ResponseWriter, r *http.Request) {
 	if answer.Before != "" {
 		line = append(line, "before", answer.Before)
 	}
-	line = append(line, "sockets", answer.Sockets, "via", via(r))
-	if via(r) == "tcp" {
+	line = append(line, "sockets", answer.Sockets, "via", networkOf(r))
+	if networkOf(r) == "tcp" {
 		line = append(line, "remote", logtext.Host(r.RemoteAddr))
 	}
 	if err != nil {

@@ -67,8 +67,8 @@ func (a *API) handler(addr net.Addr) (http.Handler, error) {
 	return a.port, nil
 }
 
-// via returns the network of a request, for the log: "unix" or "tcp".
-func via(r *http.Request) string {
+// networkOf returns the network of a request, for the log: "unix" or "tcp".
+func networkOf(r *http.Request) string {
 	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		return addr.Network()
 	}

@@ -63,7 +63,7 @@ func (a *API) drain(w http.ResponseWriter, r *http.Request) {
 	}
 	answer := adminapi.Draining{Within: int64(within / time.Second), Sockets: a.config.Guard.Stats().Sockets}
 	if a.draining.CompareAndSwap(false, true) {
-		a.log.Info("admin: draining", "within", within, "sockets", answer.Sockets, "via", via(r))
+		a.log.Info("admin: draining", "within", within, "sockets", answer.Sockets, "via", networkOf(r))
 		// Nothing waits for this goroutine, since Shutdown waits for the
 		// sockets.
 		go func() {
@@ -85,7 +85,7 @@ func (a *API) reload(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusNotFound, "", "This server has no files to reload")
 		return
 	}
-	a.log.Info("admin: reload", "confirm", order.Confirm, "via", via(r))
+	a.log.Info("admin: reload", "confirm", order.Confirm, "via", networkOf(r))
 	answer, err := a.config.Reload(r.Context(), order)
 	if err != nil {
 		a.log.Error("admin: cannot reload", "error", err)

@@ -47,8 +47,8 @@ func (f *TokenFile) Reload() (changed bool, err error) {
 	return last == nil || *last != next, nil
 }
 
-// is reports whether token is the valid one. It compares in constant time.
-func (f *TokenFile) is(token string) bool {
+// matches reports whether token is the valid one. It compares in constant time.
+func (f *TokenFile) matches(token string) bool {
 	hash := sha256.Sum256([]byte(token))
 	return subtle.ConstantTimeCompare(hash[:], f.hash.Load()[:]) == 1
 }
@@ -78,7 +78,7 @@ func requireToken(file *TokenFile, log *slog.Logger, next http.Handler) http.Han
 			telemetry.AnswerProblem(w, r, problem.TooMany(wait, "Too many wrong tokens; try again later"))
 			return
 		}
-		if !file.is(shown) {
+		if !file.matches(shown) {
 			try.Spend(time.Now())
 			log.Warn("admin: refused", "reason", "token_invalid", "remote", logtext.Host(r.RemoteAddr))
 			w.Header().Set("WWW-Authenticate", "Bearer")

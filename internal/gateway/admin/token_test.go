@@ -117,8 +117,8 @@ func TestTokenFile(t *testing.T) {
 	file := tokenFile(t, first)
 	wantInUse := func(what, right, wrong string) {
 		t.Helper()
-		if !file.is(right) || file.is(wrong) {
-			t.Errorf("%s: the right token %v, the other %v", what, file.is(right), file.is(wrong))
+		if !file.matches(right) || file.matches(wrong) {
+			t.Errorf("%s: the right token %v, the other %v", what, file.matches(right), file.matches(wrong))
 		}
 	}
 	wantInUse("at first", first, second)

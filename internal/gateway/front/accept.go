@@ -32,12 +32,12 @@ type acceptor struct {
 // listen accepts the clients of l until stop is called. It returns false if the
 // event loops cannot accept them; see [eventloop.Group.Accept].
 func (a *acceptor) listen(l net.Listener) (stop func(), ok bool) {
-	return a.loops.Accept(l, eventloop.Acceptor{Accepted: a.accepted, Failed: a.failed})
+	return a.loops.Accept(l, eventloop.Acceptor{Accepted: a.handleAccepted, Failed: a.failed})
 }
 
-// accepted waits for the first bytes of a connection, or closes it if its peer
-// is not trusted or there are too many.
-func (a *acceptor) accepted(conn *eventloop.Conn) {
+// handleAccepted waits for the first bytes of a connection, or closes it if its
+// peer is not trusted or there are too many.
+func (a *acceptor) handleAccepted(conn *eventloop.Conn) {
 	peer := conn.RemoteAddr()
 	if a.proxies != nil && !a.proxies.Trusted(peer) {
 		a.proxies.Refused(peer, proxyproto.ErrNotTrusted)

@@ -64,7 +64,7 @@ func (l HeaderLists) headerValue(name string, items []claimItem, list bool) (str
 	bare := !list && len(items) == 1 && items[0].quoted && isListName(name)
 	if l == ListsAsJSON {
 		if bare && isWordsName(name) {
-			items = words(items[0].text)
+			items = splitWords(items[0].text)
 		}
 		if list || bare {
 			return jsonArray(items)
@@ -89,7 +89,7 @@ func (l HeaderLists) headerValue(name string, items []claimItem, list bool) (str
 	return strings.Join(texts, ","), nil
 }
 
-func words(text string) []claimItem {
+func splitWords(text string) []claimItem {
 	var all []claimItem
 	for word := range strings.FieldsSeq(text) {
 		all = append(all, claimItem{word, true})

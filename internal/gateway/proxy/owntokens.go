@@ -35,7 +35,7 @@ type ownTokens struct {
 func (o ownTokens) strip(r *http.Request) {
 	s := search{ownTokens: o, ctx: r.Context()}
 	if query := r.URL.RawQuery; mayHold(query) {
-		if kept := s.without(query, "&"); kept != query {
+		if kept := s.removeCredentials(query, "&"); kept != query {
 			r.URL.RawQuery = kept
 			r.RequestURI = r.URL.RequestURI()
 		}
@@ -73,7 +73,7 @@ func (s *search) stripField(h http.Header, name string) {
 	lines := h[name]
 	kept := make([]string, 0, len(lines))
 	for _, line := range lines {
-		without := s.without(line, separator)
+		without := s.removeCredentials(line, separator)
 		if without != line && separator != "" {
 			without = strings.TrimPrefix(without, " ")
 		}
@@ -86,9 +86,9 @@ func (s *search) stripField(h http.Header, name string) {
 	}
 }
 
-// without returns list without the parts that hold a credential. If separator
-// is "", the list is a single part.
-func (s *search) without(list, separator string) string {
+// removeCredentials returns list without the parts that hold a credential. If
+// separator is "", the list is a single part.
+func (s *search) removeCredentials(list, separator string) string {
 	parts := []string{list}
 	if separator != "" {
 		parts = strings.Split(list, separator)

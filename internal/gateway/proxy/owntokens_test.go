@@ -36,15 +36,15 @@ func TestOwnTokensAreFoundCheaply(t *testing.T) {
 		"members": strings.Repeat(unsignedJWT(`{"kid":"theirs"}`, `{}`)+" ", 600),
 		"tokens":  strings.Repeat(unsignedJWT(`{"alg":"HS256"}`, `{"sub":"ada"}`)+" ", 500),
 	}
-	for key, most := range map[*token.Key]int{named: 1, nameless: 1 + maxVerified} {
+	for key, limit := range map[*token.Key]int{named: 1, nameless: 1 + maxVerified} {
 		for name, words := range words {
 			for field, separator := range map[string]string{"X-Custom": " ", "Cookie": ";", "Sec-Websocket-Protocol": ","} {
 				keys := &countedKeys{Keys: must(token.NewKeySet(key))}
 				own := ownTokens{keys: keys, verifier: must(token.NewVerifier(token.VerifierConfig{Keys: keys}))}
 				r := &http.Request{URL: &url.URL{Path: "/x"}, Header: http.Header{field: {strings.ReplaceAll(words, " ", separator)}}}
 				own.strip(r)
-				if keys.asked > most {
-					t.Errorf("%s in %s: %d requests for keys, want at most %d", name, field, keys.asked, most)
+				if keys.asked > limit {
+					t.Errorf("%s in %s: %d requests for keys, want at most %d", name, field, keys.asked, limit)
 				}
 				if got := r.Header.Get(field); key == named && got != strings.ReplaceAll(words, " ", separator) {
 					t.Errorf("%s in %s: %d of %d bytes are left, want all but the token", name, field, len(got), len(words))

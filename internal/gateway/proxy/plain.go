@@ -94,19 +94,19 @@ func refuseClaims(err error) *wsauth.Error {
 func (p *proxy) newPlain() *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:        rewrite,
-		Transport:      timed{p},
+		Transport:      timingTransport{p},
 		ModifyResponse: p.answer,
 		ErrorHandler:   p.fail,
 		ErrorLog:       slog.NewLogLogger(p.routes.log.Handler(), slog.LevelDebug),
 	}
 }
 
-// timed is a RoundTripper that sends requests to the upstreams and measures
-// how long they take to begin an answer.
-type timed struct{ of *proxy }
+// timingTransport is a RoundTripper that sends requests to the upstreams and
+// measures how long they take to begin an answer.
+type timingTransport struct{ of *proxy }
 
 // RoundTrip implements [http.RoundTripper].
-func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t timingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	started := time.Now()
 	response, err := t.of.pool.RoundTrip(r)
 	if err == nil {
