@@ -38,6 +38,19 @@ const (
 	RefuseClose
 )
 
+// WhenStale says what happens to open sockets when the store of revocations has
+// not answered for too long; see [Config.Staleness].
+type WhenStale int
+
+const (
+	// EndSockets ends the sockets with StoreUnavailable, one after another.
+	EndSockets WhenStale = iota + 1
+
+	// KeepSockets keeps the sockets open until their tokens expire. Until the
+	// store answers again, revoked tokens keep their sockets.
+	KeepSockets
+)
+
 // Config configures a [Guard]. Only Verifier is required.
 type Config struct {
 	// Verifier verifies tokens. Required.
@@ -129,10 +142,14 @@ type Config struct {
 	MaxTokenLife time.Duration
 
 	// Staleness is how long the guard relies on its copy of Revocations if the
-	// store does not answer. After that, the guard refuses new requests and
-	// ends open sockets with StoreUnavailable, because it no longer learns of
-	// revocations. At least 3 s. Default: 10 s.
+	// store does not answer. After that, the guard refuses new requests with
+	// StoreUnavailable, because it no longer learns of revocations. WhenStale
+	// says what happens to open sockets. At least 3 s. Default: 10 s.
 	Staleness time.Duration
+
+	// WhenStale says what happens to the open sockets of a guard whose store
+	// has not answered for Staleness. Default: EndSockets.
+	WhenStale WhenStale
 
 	// Denylist reports whether the application has revoked a valid token. The
 	// guard calls it for every request, handshake and renewal, after
@@ -207,6 +224,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Staleness < minStaleness {
 		fault("Staleness: %v is less than %v; the store is asked once a second", c.Staleness, minStaleness)
+	}
+	if c.WhenStale == 0 {
+		c.WhenStale = EndSockets
+	}
+	if c.WhenStale != EndSockets && c.WhenStale != KeepSockets {
+		fault("WhenStale: %d is neither EndSockets nor KeepSockets", c.WhenStale)
 	}
 	for i, o := range c.Origins {
 		if err := httpx.CheckOrigin(o); err != nil {

@@ -74,10 +74,10 @@ func (g *Guard) configure(c Config) {
 // With returns a guard with another policy for the same sockets, limits and
 // revocations, for a server whose routes differ in their extractors, in the
 // clients that they admit, or in the way they refuse. change receives a copy
-// of the configuration of g and modifies it. Revocations, Staleness and the
-// limits of open sockets are shared and cannot differ; HandshakesPerMinute is
-// counted separately. A revocation by either is kept for the longer
-// MaxTokenLife of the two.
+// of the configuration of g and modifies it. Revocations, Staleness, WhenStale
+// and the limits of open sockets are shared and cannot differ;
+// HandshakesPerMinute is counted separately. A revocation by either is kept for
+// the longer MaxTokenLife of the two.
 //
 // Both guards have the same sockets: each of them finds, renews and ends all
 // of them, and Shutdown of either shuts down both.
@@ -89,8 +89,8 @@ func (g *Guard) With(change func(*Config)) (*Guard, error) {
 	}
 	shared := c.Limits
 	shared.HandshakesPerMinute = g.config.Limits.HandshakesPerMinute
-	if shared != g.config.Limits || c.Staleness != g.config.Staleness {
-		return nil, errors.New("wsauth: With: Limits and Staleness are shared by the guards of a server; only HandshakesPerMinute may differ")
+	if shared != g.config.Limits || c.Staleness != g.config.Staleness || c.WhenStale != g.config.WhenStale {
+		return nil, errors.New("wsauth: With: Limits, Staleness and WhenStale are shared by the guards of a server; only HandshakesPerMinute may differ")
 	}
 	c.Revocations = g.config.Revocations
 	c, err := c.withDefaults()

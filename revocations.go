@@ -31,6 +31,7 @@ const (
 type revocationLog struct {
 	index     *revindex.Index
 	staleness time.Duration
+	keepStale bool // sockets stay open while the store does not answer
 	open      registries
 	pulse     *pulse
 	stop      context.CancelFunc // stops following the log
@@ -44,7 +45,7 @@ type revocationLog struct {
 // followRevocations starts to follow c.Revocations.
 func followRevocations(c Config, open registries, p *pulse) (*revocationLog, error) {
 	ctx, stop := context.WithCancel(context.Background())
-	l := &revocationLog{staleness: c.Staleness, open: open, pulse: p, stop: stop, renewals: remoteRenewals{open: open}, others: c.OnEvent}
+	l := &revocationLog{staleness: c.Staleness, keepStale: c.WhenStale == KeepSockets, open: open, pulse: p, stop: stop, renewals: remoteRenewals{open: open}, others: c.OnEvent}
 	l.events, _ = c.Revocations.(store.Log)
 	l.clock, _ = c.Revocations.(store.Clock)
 	var err error
@@ -171,11 +172,11 @@ func (l *revocationLog) catchUp(ctx context.Context, after time.Time) {
 }
 
 // endStale ends the sockets of a guard that has lost contact with its store,
-// until the store answers again. It ends them one after another, so that their
+// until the store answers again, unless Config.WhenStale is KeepSockets. It ends them one after another, so that their
 // clients do not all reconnect at once.
 func (l *revocationLog) endStale(ctx context.Context) {
 	stale := func() bool { return !l.index.Contact().IsZero() && l.silence() > l.staleness }
-	if !stale() {
+	if l.keepStale || !stale() {
 		return
 	}
 	open := l.open.all()

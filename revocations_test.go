@@ -39,9 +39,15 @@ func (f *failingLog) Wait(ctx context.Context, after store.Cursor) error {
 // inStaleness runs f with a guard that has n sockets and follows a log.
 func inStaleness(t *testing.T, n int, f func(t *testing.T, g *Guard, log *failingLog, open []*Socket)) {
 	t.Helper()
+	whenStale(t, n, EndSockets, f)
+}
+
+// whenStale is like inStaleness, with a value of Config.WhenStale.
+func whenStale(t *testing.T, n int, when WhenStale, f func(t *testing.T, g *Guard, log *failingLog, open []*Socket)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		log := &failingLog{Store: memory.New(store.Limits{})}
-		guard, err := New(Config{Verifier: new(token.Verifier), Extractors: []Extractor{FirstMessage{}}, Revocations: log})
+		guard, err := New(Config{Verifier: new(token.Verifier), Extractors: []Extractor{FirstMessage{}}, Revocations: log, WhenStale: when})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,6 +106,30 @@ func TestStaleEndsAreSpread(t *testing.T) {
 			if !errors.Is(s.checkOpen(), StoreUnavailable) {
 				t.Fatalf("ended with %v", s.checkOpen())
 			}
+		}
+	})
+}
+
+// TestKeepSockets checks that sockets outlast a store that does not answer, if
+// Config.WhenStale says so, but neither their tokens nor a revocation that the
+// guard reads when the store is back. Meanwhile it is not ready.
+func TestKeepSockets(t *testing.T) {
+	whenStale(t, 3, KeepSockets, func(t *testing.T, g *Guard, log *failingLog, open []*Socket) {
+		log.fails.Store(true)
+		time.Sleep(10 * g.config.Staleness)
+		if n := countEnded(open); n > 0 {
+			t.Errorf("%d sockets have ended", n)
+		}
+		if err := g.Ready(); !errors.Is(err, StoreUnavailable) {
+			t.Errorf("ready: %v, want %v", err, StoreUnavailable)
+		}
+		if err := log.Revoke(t.Context(), store.Revocation{Target: store.TargetAll, Before: time.Now(), Expires: time.Now().Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		log.fails.Store(false)
+		time.Sleep(5 * time.Second)
+		if n := countEnded(open); n != len(open) {
+			t.Errorf("%d of %d sockets have ended after the store is back", n, len(open))
 		}
 	})
 }
