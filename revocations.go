@@ -172,8 +172,9 @@ func (l *revocationLog) catchUp(ctx context.Context, after time.Time) {
 }
 
 // endStale ends the sockets of a guard that has lost contact with its store,
-// until the store answers again, unless Config.WhenStale is KeepSockets. It ends them one after another, so that their
-// clients do not all reconnect at once.
+// until the store answers again, unless Config.WhenStale is KeepSockets. It
+// ends them one after another, so that their clients do not all reconnect at
+// once.
 func (l *revocationLog) endStale(ctx context.Context) {
 	stale := func() bool { return !l.index.Contact().IsZero() && l.silence() > l.staleness }
 	if l.keepStale || !stale() {
