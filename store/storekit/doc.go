@@ -1,9 +1,9 @@
 // Package storekit helps to implement the interfaces of package store.
 //
 // [Prepare] and [Uncovered] are the steps that each log of revocations performs
-// before it adds revocations. [AppendRevocation] and [AppendSession] encode
-// records for a disk or a database, and their counterparts decode them
-// strictly. Packages store/memory and store/bolt use it.
+// before it adds revocations, and [PrepareEvents] that for events.
+// [AppendRevocation], [AppendSession] and [AppendEvent] encode records for a
+// disk or a database, and their counterparts decode them strictly.
 //
 // The rules for rotations and presentations are in [store.Session.Rotate] and
 // [store.Session.Present].

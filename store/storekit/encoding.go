@@ -106,6 +106,49 @@ func DecodeSession(data []byte) (store.Session, error) {
 	return s, nil
 }
 
+// AppendEvent appends the encoding of e, which must be canonical, to b and
+// returns the extended slice. The encoding is Expires as big-endian
+// milliseconds since 1970 in 8 bytes; then Kind, preceded by its length in 1
+// byte, and ID, preceded by its length in 2 bytes; then Data.
+func AppendEvent(b []byte, e store.Event) []byte {
+	b = binary.BigEndian.AppendUint64(b, milliseconds(e.Expires))
+	b = append(b, byte(len(e.Kind)))
+	b = append(b, e.Kind...)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(e.ID)))
+	b = append(b, e.ID...)
+	return append(b, e.Data...)
+}
+
+// DecodeEvent decodes the output of [AppendEvent]. For any other data, it
+// returns [store.ErrInvalid]. Data of the event is a part of the argument, or
+// nil if it is empty.
+func DecodeEvent(data []byte) (store.Event, error) {
+	var e store.Event
+	if len(data) < 8+1 || len(data) < 8+1+int(data[8])+2 {
+		return store.Event{}, fmt.Errorf("%w: an event of %d bytes", store.ErrInvalid, len(data))
+	}
+	expires := binary.BigEndian.Uint64(data)
+	e.Expires = time.UnixMilli(int64(expires))
+	rest := data[9+int(data[8]):]
+	e.Kind = string(data[9 : 9+int(data[8])])
+	end := 2 + int(binary.BigEndian.Uint16(rest))
+	if len(rest) < end {
+		return store.Event{}, fmt.Errorf("%w: an event of %d bytes", store.ErrInvalid, len(data))
+	}
+	e.ID = string(rest[2:end])
+	if len(rest) > end {
+		e.Data = rest[end:len(rest):len(rest)]
+	}
+	e, err := e.Canonical()
+	if err == nil && milliseconds(e.Expires) != expires {
+		err = fmt.Errorf("%w: an event with a date out of range", store.ErrInvalid)
+	}
+	if err != nil {
+		return store.Event{}, err
+	}
+	return e, nil
+}
+
 // milliseconds returns t in milliseconds since 1970, or 0 if t is zero.
 func milliseconds(t time.Time) uint64 {
 	if t.IsZero() {

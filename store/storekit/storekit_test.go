@@ -3,6 +3,7 @@ package storekit
 import (
 	"bytes"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,8 @@ func FuzzRevocationEncoding(f *testing.F) {
 		{Target: store.TargetSubject, ID: "\xff\x00", Before: moment, Expires: moment},
 		{Target: store.TargetAll, Before: moment, Expires: moment},
 		{Target: store.TargetSessionless, ID: "s", Before: moment, Expires: moment},
+		{Target: store.TargetOlder, ID: "s", Generation: 1, Expires: moment},
+		{Target: store.TargetOlder, ID: "s", Generation: 1<<53 - 1, Expires: moment},
 	} {
 		data := AppendRevocation(nil, r)
 		if back, err := DecodeRevocation(data); err != nil || back != r {
@@ -58,6 +61,9 @@ func FuzzSessionEncoding(f *testing.F) {
 		{ID: "i", Subject: "s", Current: "c", Started: moment, Expires: moment, Ends: moment},
 		{ID: long, Subject: long, Current: long, Previous: long, Started: moment, Rotated: moment.Add(1), Expires: moment.Add(time.Hour), Ends: moment.Add(2 * time.Hour), Remote: long, Agent: "\xff\x00"},
 		{ID: "i", Subject: "s", Current: "c", Previous: "p", Started: moment, Expires: moment, Ends: moment, Key: store.HashKey("key")},
+		{ID: "i", Subject: "s", Current: "c", Started: moment, Expires: moment, Ends: moment, Generation: 1},
+		{ID: "i", Subject: "s", Current: "c", Started: moment, Expires: moment, Ends: moment, Parent: long},
+		{ID: "i", Subject: "s", Current: "c", Started: moment, Expires: moment, Ends: moment, Generation: 1<<53 - 1, Parent: "p", Key: store.HashKey("key")},
 	} {
 		s, err := s.Canonical()
 		if err != nil {
@@ -94,6 +100,64 @@ func FuzzSessionEncoding(f *testing.F) {
 	})
 }
 
+// FuzzEventEncoding checks that decoded events are canonical, and that encoding
+// them again yields the same bytes.
+func FuzzEventEncoding(f *testing.F) {
+	moment := time.UnixMilli(1_700_000_000_123)
+	for _, e := range []store.Event{
+		{Kind: "k", ID: "i", Expires: moment},
+		{Kind: strings.Repeat("k", 32), ID: strings.Repeat("i", 256), Data: make([]byte, store.MaxEventData), Expires: moment},
+		{Kind: "\xff\x00", ID: "\x00\xff", Data: []byte("data"), Expires: moment},
+	} {
+		e, err := e.Canonical()
+		if err != nil {
+			f.Fatal(err)
+		}
+		data := AppendEvent(nil, e)
+		if back, err := DecodeEvent(data); err != nil || !reflect.DeepEqual(back, e) {
+			f.Fatalf("%.200v is decoded as %.200v: %v", e, back, err)
+		}
+		f.Add(data)
+		f.Add(data[:len(data)-1])
+		f.Add(append(bytes.Clone(data), 0))
+	}
+	for _, n := range []int{0, 8, 9, 10, 11, 12} { // near the boundaries of the lengths
+		f.Add(make([]byte, n))
+		f.Add(bytes.Repeat([]byte{0xff}, n))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		e, err := DecodeEvent(data)
+		if err != nil {
+			if !errors.Is(err, store.ErrInvalid) || !reflect.DeepEqual(e, store.Event{}) {
+				t.Errorf("%x: %v, %v", data, e, err)
+			}
+			return
+		}
+		if canonical, err := e.Canonical(); err != nil || !reflect.DeepEqual(canonical, e) {
+			t.Errorf("%x: %v is not canonical: %v, %v", data, e, canonical, err)
+		}
+		if again := AppendEvent(nil, e); !bytes.Equal(again, data) {
+			t.Errorf("%x: encoded again as %x", data, again)
+		}
+	})
+}
+
+// TestPrepareEvents checks that of events with the same name, the last one
+// remains, in its place, and that expired ones are dropped.
+func TestPrepareEvents(t *testing.T) {
+	now := time.UnixMilli(1_700_000_000_123).UTC()
+	event := func(kind, id, data string) store.Event {
+		return store.Event{Kind: kind, ID: id, Data: []byte(data), Expires: now.Add(time.Millisecond)}
+	}
+	expired := event("k", "expired", "")
+	expired.Expires = now
+	got, err := PrepareEvents(now, []store.Event{event("k", "a", "1"), event("k", "b", "2"), expired, event("l", "a", "3"), event("k", "a", "4")})
+	want := []store.Event{event("k", "b", "2"), event("l", "a", "3"), event("k", "a", "4")}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, %v\nwant %v", got, err, want)
+	}
+}
+
 // TestSessionEncodingWithoutAKey checks that a session without a key has the
 // encoding that was used before sessions had keys, so that old files can be
 // read.
@@ -115,11 +179,12 @@ func TestRevocationEncoding(t *testing.T) {
 	moment := time.UnixMilli(0x0102030405).UTC()
 	const dates = "\x00\x00\x00\x01\x02\x03\x04\x05"
 	for want, r := range map[string]store.Revocation{
-		"\x01" + strings.Repeat("\x00", 8) + dates + "j": {Target: store.TargetToken, ID: "j", Expires: moment},
-		"\x02" + strings.Repeat("\x00", 8) + dates + "s": {Target: store.TargetSession, ID: "s", Expires: moment},
-		"\x03" + dates + dates + "u":                     {Target: store.TargetSubject, ID: "u", Before: moment, Expires: moment},
-		"\x04" + dates + dates:                           {Target: store.TargetAll, Before: moment, Expires: moment},
-		"\x05" + dates + dates + "u":                     {Target: store.TargetSessionless, ID: "u", Before: moment, Expires: moment},
+		"\x01" + strings.Repeat("\x00", 8) + dates + "j":          {Target: store.TargetToken, ID: "j", Expires: moment},
+		"\x02" + strings.Repeat("\x00", 8) + dates + "s":          {Target: store.TargetSession, ID: "s", Expires: moment},
+		"\x03" + dates + dates + "u":                              {Target: store.TargetSubject, ID: "u", Before: moment, Expires: moment},
+		"\x04" + dates + dates:                                    {Target: store.TargetAll, Before: moment, Expires: moment},
+		"\x05" + dates + dates + "u":                              {Target: store.TargetSessionless, ID: "u", Before: moment, Expires: moment},
+		"\x06" + "\x00\x00\x00\x00\x00\x00\x01\x02" + dates + "s": {Target: store.TargetOlder, ID: "s", Generation: 0x102, Expires: moment},
 	} {
 		if data := AppendRevocation(nil, r); string(data) != want {
 			t.Errorf("%v is encoded as %q, want %q", r, data, want)
