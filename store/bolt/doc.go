@@ -1,6 +1,9 @@
 // Package bolt implements package store durably in one file. It is the default
 // for a single node and needs no other server.
 //
+// One process at a time has the file open. So a Store implements [store.Store],
+// and not [store.Cluster]: there are no other nodes that could share it.
+//
 // The file is a bbolt database. Each method syncs its changes to disk before
 // it returns, so they survive a crash of the process or the machine.
 // Concurrent calls share their syncs.
@@ -27,9 +30,9 @@
 // writes. On opening, it is the time between the verification and bbolt's own
 // scan.
 //
-// A file in the old format, without checksums, is upgraded when it is opened,
-// or as soon as there is enough disk space. Earlier versions cannot open it
-// afterwards.
+// A file in an old format is upgraded when it is opened, or as soon as there is
+// enough disk space. Earlier versions refuse it afterwards with [ErrFormat].
+// The oldest format has no checksums.
 //
 // The file contains only hashes of tickets, and of refresh tokens only their
 // IDs, so its contents cannot be used to authenticate. But a process that can

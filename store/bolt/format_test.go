@@ -43,7 +43,17 @@ func strip(tx *bbolt.Tx) error {
 		}
 	}
 	meta := tx.Bucket(metaBucket)
-	return errors.Join(meta.Delete(sealKey), meta.Put(formatKey, []byte(oldFormat)))
+	return errors.Join(meta.Delete(sealKey), meta.Put(formatKey, []byte(formats[1])))
+}
+
+// unname converts a file to format 2.
+func unname(tx *bbolt.Tx) error {
+	meta := tx.Bucket(metaBucket)
+	sealed, _ := decodeSeal(meta.Get(sealKey))
+	sealed.sum.remove(checksum(metaBucket, formatKey, []byte(currentFormat)))
+	check := checksum(metaBucket, formatKey, []byte(formats[2]))
+	sealed.sum.add(check)
+	return errors.Join(meta.Put(formatKey, binary.BigEndian.AppendUint64([]byte(formats[2]), check)), writeSeal(tx, sealed.sum))
 }
 
 // sealAgain writes a new seal for the contents of a file, so that all changes
@@ -53,21 +63,27 @@ func sealAgain(tx *bbolt.Tx) error {
 	return writeSeal(tx, sealed.sum)
 }
 
-// TestUpgrade checks that a file without checksums opens with all its contents,
-// gets checksums in one step, and continues as the same log.
+// TestUpgrade checks that a file in an old format opens with all its contents,
+// is upgraded in one step, and continues as the same log.
 func TestUpgrade(t *testing.T) {
+	for format, downgrade := range map[int]func(*bbolt.Tx) error{1: strip, 2: unname} {
+		t.Run(fmt.Sprint(format), func(t *testing.T) { testUpgrade(t, format, downgrade) })
+	}
+}
+
+func testUpgrade(t *testing.T, format int, downgrade func(*bbolt.Tx) error) {
 	h := live(t)
 	path := newPath(t)
 	if err := os.WriteFile(path, h.now(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	want, err := Check(path)
-	if err != nil || want.Format != 2 {
+	if err != nil || want.Format != 3 {
 		t.Fatalf("%+v, %v", want, err)
 	}
-	edit(t, path, strip)
+	edit(t, path, downgrade)
 	old, err := Check(path)
-	if err != nil || old.Format != 1 || old.Next != want.Next || old.Revocations != want.Revocations || old.Sessions != want.Sessions || old.Tickets != want.Tickets {
+	if err != nil || old.Format != format || old.Next != want.Next || old.Revocations != want.Revocations || old.Sessions != want.Sessions || old.Tickets != want.Tickets {
 		t.Fatalf("%+v, %v; it was %+v", old, err, want)
 	}
 	for range 2 {
@@ -76,7 +92,7 @@ func TestUpgrade(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := Check(path); err != nil || got.Format != 2 || got.Next != want.Next || got.Revocations != want.Revocations || got.Sessions != want.Sessions {
+		if got, err := Check(path); err != nil || got.Format != 3 || got.Next != want.Next || got.Revocations != want.Revocations || got.Sessions != want.Sessions {
 			t.Errorf("%+v, %v; it was %+v", got, err, want)
 		}
 	}
@@ -145,6 +161,8 @@ func TestContentsChanged(t *testing.T) {
 	}{
 		"as it was":                   {[]step{nothing, sealAgain}, nil},
 		"old, as it was":              {[]step{strip}, nil},
+		"format 2, as it was":         {[]step{unname}, nil},
+		"format 2, a revocation lost": {[]step{unname, delFirst(logBucket), sealAgain}, ErrDamaged},
 		"a commit without a seal":     {[]step{nothing}, ErrDamaged},
 		"a revocation lost":           {[]step{delFirst(logBucket), sealAgain}, ErrDamaged},
 		"a name lost":                 {[]step{delFirst(namesBucket), sealAgain}, ErrDamaged},
@@ -160,10 +178,10 @@ func TestContentsChanged(t *testing.T) {
 		"a bucket in a bucket":        {[]step{nested, sealAgain}, ErrDamaged},
 		"a bucket less":               {[]step{drop(ticketsBucket), sealAgain}, ErrDamaged},
 		"no seal":                     {[]step{func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Delete(sealKey) }}, ErrDamaged},
-		"taken for an old one":        {[]step{setFormat(oldFormat), sealAgain}, ErrDamaged},
-		"old without the seal":        {[]step{setFormat(oldFormat), func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Delete(sealKey) }}, ErrDamaged},
+		"taken for an old one":        {[]step{setFormat(formats[1]), sealAgain}, ErrDamaged},
+		"old without the seal":        {[]step{setFormat(formats[1]), func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Delete(sealKey) }}, ErrDamaged},
 		"no format":                   {[]step{setFormat(""), sealAgain}, ErrDamaged},
-		"a later format":              {[]step{setFormat(string(sealed(metaBucket, formatKey, []byte("wsauth store 3")))), sealAgain}, ErrFormat},
+		"a later format":              {[]step{setFormat(string(sealed(metaBucket, formatKey, []byte("wsauth store 4")))), sealAgain}, ErrFormat},
 		"old, a revocation lost":      {[]step{strip, delFirst(logBucket)}, ErrDamaged},
 		"old, a name lost":            {[]step{strip, delFirst(namesBucket)}, ErrDamaged},
 		"old, an expiry lost":         {[]step{strip, delFirst(expiryBucket)}, ErrDamaged},
@@ -338,7 +356,7 @@ func TestNewFile(t *testing.T) {
 	if err != nil || len(all) != 1 {
 		t.Errorf("%v, %v", all, err)
 	}
-	if report, err := Check(path); err != nil || report.Format != 2 || report.Next.Epoch == "" || report.Revocations+report.Sessions+report.Tickets != 0 {
+	if report, err := Check(path); err != nil || report.Format != 3 || report.Next.Epoch == "" || report.Revocations+report.Sessions+report.Tickets != 0 {
 		t.Errorf("%+v, %v", report, err)
 	}
 	if err := createFile(path); !errors.Is(err, os.ErrExist) {

@@ -17,6 +17,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.etcd.io/bbolt"
+
 	"wsauth/internal/revindex"
 	"wsauth/store"
 	"wsauth/token"
@@ -200,11 +202,11 @@ func testFullDiskDamaged(t *testing.T, path string) {
 }
 
 // TestFullDiskAtTheStart checks that a file can be opened on a full disk. A
-// file in the format without checksums cannot be upgraded then. It can be read,
-// and it can be written once there is room.
+// file in an old format cannot be upgraded then. It can be read, and it can be
+// written once there is room.
 func TestFullDiskAtTheStart(t *testing.T) {
-	for _, old := range []bool{true, false} {
-		t.Run(fmt.Sprint("old=", old), func(t *testing.T) {
+	for format, downgrade := range map[int]func(*bbolt.Tx) error{1: strip, 2: unname, 3: nil} {
+		t.Run(fmt.Sprint("format=", format), func(t *testing.T) {
 			h := live(t)
 			path := newPath(t)
 			if err := os.WriteFile(path, h.now(), 0o600); err != nil {
@@ -215,12 +217,12 @@ func TestFullDiskAtTheStart(t *testing.T) {
 			if err := errors.Join(err, s.Close()); err != nil {
 				t.Fatal(err)
 			}
-			if old {
-				edit(t, path, strip)
+			if downgrade != nil {
+				edit(t, path, downgrade)
 			}
 			runChild(t, "TestFullDiskAtTheStartChild", path)
 			report, err := Check(path)
-			if err != nil || report.Format != 2 {
+			if err != nil || report.Format != 3 {
 				t.Errorf("%+v, %v", report, err)
 			}
 			s = open(t, path, store.Limits{})

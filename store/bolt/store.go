@@ -26,9 +26,13 @@ var ErrFormat = errors.New("store/bolt: not a store of this version")
 // lockTimeout is how long Open waits for another process to close the file.
 const lockTimeout = time.Second
 
-// format identifies the layout of the file. Each value ends with a checksum;
-// format 1 had none.
-const format = "wsauth store 2"
+// The formats of the file, by number. In format 1, values had no checksums. In
+// format 2, sessions had neither a generation nor a parent, and no revocation
+// had a generation; everything else is as in format 3.
+var formats = []string{1: "wsauth store 1", 2: "wsauth store 2", 3: currentFormat}
+
+// currentFormat is the format that this version writes.
+const currentFormat = "wsauth store 3"
 
 // The buckets, and the keys of the bucket meta. Integers are big-endian, 8
 // bytes.
@@ -90,7 +94,7 @@ var (
 // Obsolete revocations count towards the limit until they are swept, once a
 // minute or when the log is full.
 //
-// Open succeeds even if the disk is full. If a file in the old format cannot be
+// Open succeeds even if the disk is full. If a file in an old format cannot be
 // upgraded, the upgrade is retried before each write and once a minute. Until
 // it succeeds, the file can be read, writes fail, and [Store.RevocationUsage]
 // reports ReadOnly.
@@ -144,7 +148,7 @@ func create(tx *bbolt.Tx) error {
 	var all sum
 	facts := &table{name: metaBucket, bucket: tx.Bucket(metaBucket), sum: &all}
 	return errors.Join(
-		facts.put(formatKey, []byte(format)),
+		facts.put(formatKey, []byte(currentFormat)),
 		facts.put(epochKey, []byte(rand.Text())),
 		writeSeal(tx, all),
 	)

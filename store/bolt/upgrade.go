@@ -12,14 +12,12 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// oldFormat identifies the layout without checksums.
-const oldFormat = "wsauth store 1"
-
 // A preparation is work that must be done before the first write to a file. It
 // may remain pending while there is too little disk space.
 type preparation struct {
-	upgrading atomic.Bool // the file has no checksums yet
+	upgrading atomic.Bool // the file has an old format
 	revived   atomic.Bool // all tickets are invalid; see [ticketTable.revived]
+	format    int         // of the file when it was opened
 
 	// Used by the writer only.
 	next  time.Time // when to try again
@@ -29,9 +27,9 @@ type preparation struct {
 // newPreparation determines what must be done and tries to do it. It fails
 // only if the file is damaged. now is the time of the ticket clock.
 func newPreparation(db *database, format int, now time.Time) (*preparation, error) {
-	p := &preparation{}
+	p := &preparation{format: format}
+	p.upgrading.Store(formats[format] != currentFormat)
 	if format == 1 {
-		p.upgrading.Store(true)
 		db.sealed.Store(math.MaxUint64)
 	}
 	err := db.view(func(tx *checkedTx) error {
@@ -70,7 +68,11 @@ func (p *preparation) prepare(db *database) error {
 
 func (p *preparation) tryPrepare(db *database) error {
 	if p.upgrading.Load() {
-		if err := db.upgrade(); err != nil {
+		upgrade := db.rename
+		if p.format == 1 {
+			upgrade = db.upgrade
+		}
+		if err := upgrade(); err != nil {
 			return fmt.Errorf("upgrade the file: %w", err)
 		}
 		p.upgrading.Store(false)
@@ -84,7 +86,16 @@ func (p *preparation) tryPrepare(db *database) error {
 	return nil
 }
 
-// upgrade adds checksums and a seal to an old file.
+// rename upgrades a file of format 2, whose records are all valid in the
+// current format. Earlier versions cannot read all new records, so they must
+// refuse the file afterwards.
+func (db *database) rename() error {
+	return db.update(func(t *transaction) error {
+		return t.log.count.meta.put(formatKey, []byte(currentFormat))
+	})
+}
+
+// upgrade adds checksums and a seal to a file of format 1.
 func (db *database) upgrade() error {
 	return db.commit(func(tx *bbolt.Tx) error {
 		id := uint64(tx.ID())
@@ -124,7 +135,7 @@ func addChecksums(tx *bbolt.Tx) error {
 		var keys, values [][]byte
 		err := b.ForEach(func(key, value []byte) error {
 			if bytes.Equal(name, metaBucket) && bytes.Equal(key, formatKey) {
-				value = []byte(format)
+				value = []byte(currentFormat)
 			}
 			keys, values = append(keys, bytes.Clone(key)), append(values, bytes.Clone(value))
 			return nil

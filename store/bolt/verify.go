@@ -14,7 +14,7 @@ import (
 
 // A Report describes the contents of a file.
 type Report struct {
-	Format      int          // 2; or 1 without checksums, which Open upgrades
+	Format      int          // 3; Open upgrades 1, without checksums, and 2
 	Size        int64        // in bytes
 	Records     int          // total, including index entries
 	Revocations int          // entries of the log, including expired ones
@@ -125,15 +125,16 @@ type inspection struct {
 // verify verifies the records according to the format of the file.
 func (c *inspection) verify(m meta) (Report, error) {
 	stored := c.facts[string(formatKey)]
-	if string(stored) == oldFormat {
+	if string(stored) == formats[1] {
 		return c.verifyOld()
 	}
 	value, _, ok := unsealed(metaBucket, formatKey, stored)
-	switch {
-	case !ok:
+	if !ok {
 		return Report{}, damaged("its format is not known")
-	case string(value) != format:
-		return Report{}, fmt.Errorf("%w: %q", ErrFormat, value)
+	}
+	format := slices.Index(formats, string(value))
+	if format < 2 {
+		return Report{}, fmt.Errorf("%w: %q, perhaps of a newer one", ErrFormat, value)
 	}
 	sealed, ok := decodeSeal(c.facts[string(sealKey)])
 	switch {
@@ -157,7 +158,7 @@ func (c *inspection) verify(m meta) (Report, error) {
 		return Report{}, damaged("some records are older than others")
 	}
 	epoch, _, _ := unsealed(metaBucket, epochKey, c.facts[string(epochKey)])
-	return c.finish(2, string(epoch), int(found.count)), nil
+	return c.finish(format, string(epoch), int(found.count)), nil
 }
 
 func (c *inspection) finish(format int, epoch string, records int) Report {
