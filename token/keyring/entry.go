@@ -31,7 +31,9 @@ const (
 
 func (e Entry) expired(now time.Time) bool { return !e.Expires.IsZero() && !now.Before(e.Expires) }
 
-func (e Entry) signs(now time.Time) bool {
+// Signs reports whether the key may sign at the given time, if no newer one
+// does.
+func (e Entry) Signs(now time.Time) bool {
 	return e.Key.CanSign() && !now.Before(e.NotBefore) && !e.expired(now)
 }
 
@@ -44,7 +46,7 @@ func newestFirst(a, b Entry) int {
 // signing returns the index of the entry that signs, or -1. The entries must
 // be ordered by newestFirst.
 func signing(entries []Entry, now time.Time) int {
-	return slices.IndexFunc(entries, func(e Entry) bool { return e.signs(now) })
+	return slices.IndexFunc(entries, func(e Entry) bool { return e.Signs(now) })
 }
 
 // signedUntil returns the time until which some entry can sign, from now on and

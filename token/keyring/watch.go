@@ -19,15 +19,15 @@ func (r *Ring) Watch(ctx context.Context) {
 	for {
 		select {
 		case <-ticker.C:
-			r.reload()
+			r.Reload()
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// reload reads the folder once.
-func (r *Ring) reload() {
+// Reload reads the folder once, as [Ring.Watch] does periodically.
+func (r *Ring) Reload() {
 	r.reading.Lock()
 	defer r.reading.Unlock()
 	c, err := read(r.dir, r.files)
