@@ -57,7 +57,7 @@ func (s *Socket) Claims() *token.Claims { return s.identity.claims.Load() }
 // An identity holds the claims of a socket's current token.
 type identity struct {
 	claims atomic.Pointer[token.Claims] // nil before the client authenticates
-	since  time.Time                    // when it did; read only if there are claims
+	since  time.Time                    // when the client authenticated; read only if there are claims
 }
 
 // set stores claims. It must not be called concurrently.
@@ -70,7 +70,7 @@ func (i *identity) set(claims *token.Claims, now time.Time) {
 
 // existedAt reports whether the identity had claims at a moment. It must have
 // claims now. existedAt compares both the wall clock and the monotonic clock,
-// since the wall clock may have been set back since.
+// because the wall clock may have been set back in the meantime.
 func (i *identity) existedAt(moment, now time.Time) bool {
 	return i.since.UnixMilli() <= moment.UnixMilli() || now.Sub(i.since) >= now.Sub(moment)
 }

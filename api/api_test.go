@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "write the files instead of comparing th
 func TestAPI(t *testing.T) {
 	want := map[string][]string{}
 	for _, dir := range publicPackages(t) {
-		lines := exported(t, filepath.Join("..", dir))
+		lines := exportedLines(t, filepath.Join("..", dir))
 		if len(lines) > 0 {
 			want[fileOf(dir)] = lines
 		}
@@ -46,7 +46,7 @@ func TestAPI(t *testing.T) {
 	}
 	for _, name := range files {
 		if _, found := want[name]; !found {
-			t.Errorf("%s is of no package", name)
+			t.Errorf("%s belongs to no package", name)
 		}
 	}
 	for name, lines := range want {
@@ -55,13 +55,13 @@ func TestAPI(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		have := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+		got := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 		for _, line := range lines {
-			if !slices.Contains(have, line) {
+			if !slices.Contains(got, line) {
 				t.Errorf("%s lacks: %s", name, line)
 			}
 		}
-		for _, line := range have {
+		for _, line := range got {
 			if !slices.Contains(lines, line) {
 				t.Errorf("the package has no %[2]s, which is in %[1]s", name, line)
 			}
@@ -111,9 +111,9 @@ func publicPackages(t *testing.T) []string {
 	return dirs
 }
 
-// exported returns the lines of the package in dir, sorted. It reads the files
-// for Linux, so that the lines are the same on every system.
-func exported(t *testing.T, dir string) []string {
+// exportedLines returns the lines of the package in dir, sorted. It reads the
+// files for Linux, so that the lines are the same on every system.
+func exportedLines(t *testing.T, dir string) []string {
 	t.Helper()
 	context := build.Default
 	context.GOOS, context.GOARCH, context.CgoEnabled = "linux", "amd64", false
@@ -129,18 +129,18 @@ func exported(t *testing.T, dir string) []string {
 			t.Fatal(err)
 		}
 		for _, decl := range file.Decls {
-			lines = append(lines, declared(decl)...)
+			lines = append(lines, declarationLines(decl)...)
 		}
 	}
 	slices.Sort(lines)
 	return lines
 }
 
-// declared returns the lines of a declaration.
-func declared(decl ast.Decl) []string {
+// declarationLines returns the lines of a declaration.
+func declarationLines(decl ast.Decl) []string {
 	switch d := decl.(type) {
 	case *ast.FuncDecl:
-		return function(d)
+		return functionLines(d)
 	case *ast.GenDecl:
 		var lines []string
 		for _, spec := range d.Specs {
@@ -150,7 +150,7 @@ func declared(decl ast.Decl) []string {
 					lines = append(lines, typeLines(s)...)
 				}
 			case *ast.ValueSpec:
-				lines = append(lines, values(d.Tok, s)...)
+				lines = append(lines, valueLines(d.Tok, s)...)
 			}
 		}
 		return lines
@@ -158,7 +158,7 @@ func declared(decl ast.Decl) []string {
 	return nil
 }
 
-func function(d *ast.FuncDecl) []string {
+func functionLines(d *ast.FuncDecl) []string {
 	if !d.Name.IsExported() {
 		return nil
 	}
@@ -173,9 +173,9 @@ func function(d *ast.FuncDecl) []string {
 	return []string{fmt.Sprintf("method (%s) %s%s", receiver, d.Name.Name, signature)}
 }
 
-// values returns the names of constants or variables, with the type where the
-// source has one.
-func values(keyword token.Token, s *ast.ValueSpec) []string {
+// valueLines returns the names of constants or variables, with the type where
+// the source has one.
+func valueLines(keyword token.Token, s *ast.ValueSpec) []string {
 	var lines []string
 	for _, name := range s.Names {
 		if !name.IsExported() {
@@ -212,9 +212,9 @@ func typeLines(s *ast.TypeSpec) []string {
 		if len(member.Names) == 0 {
 			lines = append(lines, fmt.Sprintf("type %s embeds %s", name, text(member.Type)))
 		}
-		for _, of := range member.Names {
-			if of.IsExported() {
-				lines = append(lines, strings.TrimSpace(fmt.Sprintf("type %s %s %s %s", name, word, of.Name, strings.TrimPrefix(text(member.Type), "func"))))
+		for _, field := range member.Names {
+			if field.IsExported() {
+				lines = append(lines, strings.TrimSpace(fmt.Sprintf("type %s %s %s %s", name, word, field.Name, strings.TrimPrefix(text(member.Type), "func"))))
 			}
 		}
 	}

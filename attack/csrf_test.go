@@ -93,9 +93,9 @@ func TestOwnOrigin(t *testing.T) {
 func TestDoubleSubmit(t *testing.T) {
 	options := token.Options{CSRF: true, SessionID: "one"}
 	alice := issue(t, token.TypeAccess, "alice", options)
-	again := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true, SessionID: "two"})
+	otherSession := issue(t, token.TypeAccess, "alice", token.Options{CSRF: true, SessionID: "two"})
 	bob := issue(t, token.TypeAccess, "bob", options)
-	bare := issue(t, token.TypeAccess, "alice", token.Options{})
+	withoutCSRF := issue(t, token.TypeAccess, "alice", token.Options{})
 	refresh := issue(t, token.TypeRefresh, "alice", options)
 	jar, value := cookie(alice.Raw), alice.Claims.CSRF
 	form := []string{"Origin: https://evil.example", "Content-Type: text/plain", "Content-Length: 0"}
@@ -112,13 +112,13 @@ func TestDoubleSubmit(t *testing.T) {
 		{"C12/query_twice", upgrade("/access?csrf_token="+value+"&csrf_token=x", jar, fromOurs), wsauth.InvalidRequest},
 		{"C12/header_bad_query_good", upgrade("/access?csrf_token="+value, jar, csrf("x"), fromOurs), refused},
 		{"C13/of_another_user", upgrade("/access", jar, csrf(bob.Claims.CSRF), fromOurs), refused},
-		{"C13/of_another_session", upgrade("/access", jar, csrf(again.Claims.CSRF), fromOurs), refused},
+		{"C13/of_another_session", upgrade("/access", jar, csrf(otherSession.Claims.CSRF), fromOurs), refused},
 		{"C13/of_the_refresh_token", upgrade("/access", jar, csrf(refresh.Claims.CSRF), fromOurs), refused},
 		{"C14/both_planted", upgrade("/access", jar+"; csrf_access_token=planted", csrf("planted"), fromOurs), refused},
 		{"C14/cookie_alone", upgrade("/access", jar+"; csrf_access_token="+value, fromOurs), refused},
-		{"C14/token_without_csrf", upgrade("/access", cookie(bare.Raw)+"; csrf_access_token=x", csrf("x"), fromOurs), refused},
-		{"C14/token_without_csrf_and_empty_value", upgrade("/access", cookie(bare.Raw), csrf(""), fromOurs), refused},
-		{"C15/before_login", upgrade("/access", cookie(again.Raw), csrf(value), fromOurs), refused},
+		{"C14/token_without_csrf", upgrade("/access", cookie(withoutCSRF.Raw)+"; csrf_access_token=x", csrf("x"), fromOurs), refused},
+		{"C14/token_without_csrf_and_empty_value", upgrade("/access", cookie(withoutCSRF.Raw), csrf(""), fromOurs), refused},
+		{"C15/before_login", upgrade("/access", cookie(otherSession.Raw), csrf(value), fromOurs), refused},
 		{"C17/form", plain("POST", "/access", append(form, jar)...), refused},
 		{"C17/form_with_query", plain("POST", "/access?csrf_token="+value, append(form, jar)...), refused},
 		{"C17/form_refresh", plain("POST", "/refresh", append(form, "Cookie: __Host-refresh_token_cookie="+refresh.Raw)...), refused},
@@ -135,20 +135,20 @@ func TestDoubleSubmit(t *testing.T) {
 		{"C17/refresh_by_its_own_value", plain("POST", "/refresh", "Cookie: __Host-refresh_token_cookie="+refresh.Raw, csrf(refresh.Claims.CSRF), "Content-Length: 0"), ""},
 		{"C17/header_credential_needs_none", plain("POST", "/optional", "Content-Length: 0"), ""},
 	})
-	some := cookieTarget(t, wsauth.Cookies{CSRFMethods: []string{"GET", "PURGE"}, Access: wsauth.CookieSpec{CSRFHeader: "x-xsrf"}, CSRFQuery: "x"})
-	some.wantRefusals(t, []refusalCase{
+	customized := cookieTarget(t, wsauth.Cookies{CSRFMethods: []string{"GET", "PURGE"}, Access: wsauth.CookieSpec{CSRFHeader: "x-xsrf"}, CSRFQuery: "x"})
+	customized.wantRefusals(t, []refusalCase{
 		{"C17/configured_method", plain("GET", "/access", jar), refused},
-		{"C17/configured_method_of_ones_own", plain("PURGE", "/access", jar), refused},
+		{"C17/nonstandard_method", plain("PURGE", "/access", jar), refused},
 		{"C17/configured_header", plain("GET", "/access", jar, "X-XSRF: "+value), ""},
 		{"C17/not_configured_method", plain("POST", "/access", jar, "Content-Length: 0"), ""},
 		{"C17/configured_parameter", upgrade("/access?x="+value, jar, fromOurs), ""},
-		{"C17/default_header_no_more", plain("GET", "/access", jar, csrf(value)), refused},
+		{"C17/default_header_replaced", plain("GET", "/access", jar, csrf(value)), refused},
 	})
-	few := cookieTarget(t, wsauth.Cookies{CSRFMethods: []string{"PURGE"}})
-	few.wantRefusals(t, []refusalCase{
+	onlyPurge := cookieTarget(t, wsauth.Cookies{CSRFMethods: []string{"PURGE"}})
+	onlyPurge.wantRefusals(t, []refusalCase{
 		{"C17/upgrades_always", upgrade("/access", jar, fromOurs), refused},
-		{"C17/get_does_not", plain("GET", "/access", jar), ""},
+		{"C17/get_is_not_configured", plain("GET", "/access", jar), ""},
 	})
-	none := cookieTarget(t, wsauth.Cookies{InsecureNoCSRF: true})
-	none.wantRefusals(t, []refusalCase{{"C17/insecure_no_csrf", plain("POST", "/access", append(form, jar)...), ""}})
+	unprotected := cookieTarget(t, wsauth.Cookies{InsecureNoCSRF: true})
+	unprotected.wantRefusals(t, []refusalCase{{"C17/insecure_no_csrf", plain("POST", "/access", append(form, jar)...), ""}})
 }

@@ -14,9 +14,10 @@ import (
 )
 
 // Addresses of clients. The last two are in one network.
-const anna, ben, carl, carlToo = "192.0.2.1:1000", "192.0.2.2:1000", "[2001:db8::1]:1000", "[2001:db8::2]:1000"
+const anna, ben, carl, carlsNeighbor = "192.0.2.1:1000", "192.0.2.2:1000", "[2001:db8::1]:1000", "[2001:db8::2]:1000"
 
-func slots(all, perAddress int, refusal wsauth.Refusal) func() wsauth.Config {
+// slotConfig returns a configuration with limits of anonymous sockets.
+func slotConfig(all, perAddress int, refusal wsauth.Refusal) func() wsauth.Config {
 	return func() wsauth.Config {
 		c := firstMessageConfig()
 		c.Extractors = append(c.Extractors, wsauth.Header{})
@@ -40,11 +41,11 @@ func (x *bubble) wantNoSlot(t *testing.T, from string) {
 func TestSlots(t *testing.T) {
 	for refusalName, refusal := range map[string]wsauth.Refusal{"http": wsauth.RefuseHTTP, "close": wsauth.RefuseClose} {
 		t.Run("R2/per_address/"+refusalName, func(t *testing.T) {
-			inMessageBubble(t, "coder", slots(100, 2, refusal), func(t *testing.T, x *bubble) {
+			inMessageBubble(t, "coder", slotConfig(100, 2, refusal), func(t *testing.T, x *bubble) {
 				one, two := x.dialSocket(t, anna, "/access"), x.dialSocket(t, anna, "/access")
 				x.wantNoSlot(t, anna)
 				other := x.dialSocket(t, ben, "/access")
-				first, second := x.dialSocket(t, carl, "/access"), x.dialSocket(t, carlToo, "/access")
+				first, second := x.dialSocket(t, carl, "/access"), x.dialSocket(t, carlsNeighbor, "/access")
 				x.wantNoSlot(t, carl)
 				one.hangUp()
 				three := x.dialSocket(t, anna, "/access")
@@ -55,37 +56,37 @@ func TestSlots(t *testing.T) {
 			})
 		})
 		t.Run("R2/in_all/"+refusalName, func(t *testing.T) {
-			inMessageBubble(t, "coder", slots(2, 2, refusal), func(t *testing.T, x *bubble) {
+			inMessageBubble(t, "coder", slotConfig(2, 2, refusal), func(t *testing.T, x *bubble) {
 				one, two := x.dialSocket(t, anna, "/access"), x.dialSocket(t, ben, "/access")
-				full := func() { t.Helper(); x.wantNoSlot(t, anna); x.wantNoSlot(t, carl) }
-				full()
+				wantFull := func() { t.Helper(); x.wantNoSlot(t, anna); x.wantNoSlot(t, carl) }
+				wantFull()
 
 				// Authenticated clients need no slot, so a client that
 				// authenticates frees its slot.
-				known := socketOf(t, x.ask(t, carl, upgrade("/access", fromOurs, bearer(access(t)))))
-				full()
+				authenticated := socketOf(t, x.ask(t, carl, upgrade("/access", fromOurs, bearer(access(t)))))
+				wantFull()
 				one.say(auth(access(t)))
 				one.nextMessage(t)
 				three := x.dialSocket(t, carl, "/access")
-				full()
+				wantFull()
 
 				two.say("hello")
 				two.wantClose(t, wsauth.TokenMissing)
 				four := x.dialSocket(t, carl, "/access")
-				full()
+				wantFull()
 
 				three.wantClose(t, wsauth.AuthTimeout)
 				four.wantClose(t, wsauth.AuthTimeout)
 				five, six := x.dialSocket(t, ben, "/access"), x.dialSocket(t, ben, "/access")
-				full()
-				for _, c := range []*peer{known, one, five, six} {
+				wantFull()
+				for _, c := range []*peer{authenticated, one, five, six} {
 					c.hangUp()
 				}
 			})
 		})
 	}
 	t.Run("R2/opened_to_be_closed", func(t *testing.T) {
-		inMessageBubble(t, "coder", slots(2, 2, wsauth.RefuseClose), func(t *testing.T, x *bubble) {
+		inMessageBubble(t, "coder", slotConfig(2, 2, wsauth.RefuseClose), func(t *testing.T, x *bubble) {
 			waiting := x.dialSocket(t, anna, "/access")
 			hostile := upgrade("/access", fromOurs, bearer("x"))
 			refused := socketOf(t, x.ask(t, ben, hostile)) // this client does not read the reason
@@ -107,7 +108,7 @@ func TestSlots(t *testing.T) {
 	})
 	t.Run("R2/handler_that_does_not_upgrade", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			x, stop := newBubble(t, slots(1, 1, wsauth.RefuseHTTP)(), func(*bubble) http.HandlerFunc { return http.NotFound })
+			x, stop := newBubble(t, slotConfig(1, 1, wsauth.RefuseHTTP)(), func(*bubble) http.HandlerFunc { return http.NotFound })
 			defer stop()
 			for range 3 {
 				a := x.ask(t, anna, upgrade("/access", fromOurs))
@@ -121,9 +122,9 @@ func TestSlots(t *testing.T) {
 	})
 }
 
-// TestIdleCrowd checks that anonymous sockets that stay silent occupy the slots
-// of their address for the documented time, and no longer.
-func TestIdleCrowd(t *testing.T) {
+// TestIdleSocketsOccupySlots checks that anonymous sockets that stay silent
+// occupy the slots of their address for the documented time, and no longer.
+func TestIdleSocketsOccupySlots(t *testing.T) {
 	for name, timeout := range map[string]time.Duration{"default": 0, "3s": 3 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			config := func() wsauth.Config {
@@ -162,7 +163,7 @@ func TestIdleCrowd(t *testing.T) {
 // TestRefusedClientsThatDoNotHangUp checks that refused clients that do not
 // hang up cannot keep more connections than twice the slots.
 func TestRefusedClientsThatDoNotHangUp(t *testing.T) {
-	inMessageBubble(t, "coder", slots(100, 3, wsauth.RefuseHTTP), func(t *testing.T, x *bubble) {
+	inMessageBubble(t, "coder", slotConfig(100, 3, wsauth.RefuseHTTP), func(t *testing.T, x *bubble) {
 		var crowd []*peer
 		for range 6 {
 			c := x.dialSocket(t, anna, "/access")
@@ -181,7 +182,7 @@ func TestRefusedClientsThatDoNotHangUp(t *testing.T) {
 // TestRefusedSocketsLeaveSlots checks that sockets that are opened only to be
 // closed occupy at most half of the slots.
 func TestRefusedSocketsLeaveSlots(t *testing.T) {
-	inMessageBubble(t, "coder", slots(100, 4, wsauth.RefuseClose), func(t *testing.T, x *bubble) {
+	inMessageBubble(t, "coder", slotConfig(100, 4, wsauth.RefuseClose), func(t *testing.T, x *bubble) {
 		hostile := upgrade("/access", fromOurs, bearer("x"))
 		one, two := socketOf(t, x.ask(t, anna, hostile)), socketOf(t, x.ask(t, anna, hostile))
 		a := x.ask(t, anna, hostile)
@@ -198,7 +199,7 @@ func TestRefusedSocketsLeaveSlots(t *testing.T) {
 // TestSlotsOfPipelinedHandshakes checks that a handshake that is refused before
 // it takes a slot frees none. Otherwise Shutdown would wait forever.
 func TestSlotsOfPipelinedHandshakes(t *testing.T) {
-	inMessageBubble(t, "coder", slots(1, 1, wsauth.RefuseHTTP), func(t *testing.T, x *bubble) {
+	inMessageBubble(t, "coder", slotConfig(1, 1, wsauth.RefuseHTTP), func(t *testing.T, x *bubble) {
 		for range 3 {
 			a := x.ask(t, anna, upgrade("/access", fromOurs)+string(wstest.Frame(0x81, auth("x"))))
 			x.wantRefusal(t, a, wsauth.InvalidHandshake) // H9
@@ -296,12 +297,12 @@ func TestLaterMessages(t *testing.T) {
 		path, first, second string // subject:session
 		want                wsauth.Reason
 	}{
-		"P13/another_user":           {"/access", "alice:one", "bob:one", wsauth.NotAuthorized},
-		"P13/another_session":        {"/access", "alice:one", "alice:two", wsauth.TokenInvalid},
-		"P13/no_session":             {"/access", "alice:one", "alice", wsauth.TokenInvalid},
-		"P13/same":                   {"/access", "alice:one", "alice:one", ""},
-		"P13/another_optional":       {"/optional", "alice:one", "bob:one", wsauth.NotAuthorized},
-		"P13/after_an_unknown_start": {"/optional", "", "alice:one", ""},
+		"P13/another_user":             {"/access", "alice:one", "bob:one", wsauth.NotAuthorized},
+		"P13/another_session":          {"/access", "alice:one", "alice:two", wsauth.TokenInvalid},
+		"P13/no_session":               {"/access", "alice:one", "alice", wsauth.TokenInvalid},
+		"P13/same":                     {"/access", "alice:one", "alice:one", ""},
+		"P13/another_optional":         {"/optional", "alice:one", "bob:one", wsauth.NotAuthorized},
+		"P13/after_an_anonymous_start": {"/optional", "", "alice:one", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inMessageBubble(t, "coder", firstMessageConfig, func(t *testing.T, x *bubble) {

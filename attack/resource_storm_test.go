@@ -58,7 +58,7 @@ func TestLimitCausesNoStorm(t *testing.T) {
 			"subject": {PerSubject: 5}, "session": {PerSession: 5}, "address": {PerAddress: 5},
 		} {
 			t.Run(name+"/"+limit, func(t *testing.T) {
-				config := slots(100, 100, c.refusal)
+				config := slotConfig(100, 100, c.refusal)
 				inMessageBubble(t, "coder", func() wsauth.Config {
 					all := config()
 					all.Limits = limits
@@ -87,7 +87,7 @@ func TestLimitCausesNoStorm(t *testing.T) {
 // invalid token. The first ones come at once, since the client could fetch
 // another token. Later ones are delayed, but not those of other clients.
 func TestRefusedTokenCausesNoStorm(t *testing.T) {
-	inMessageBubble(t, "coder", slots(100, 100, wsauth.RefuseClose), func(t *testing.T, x *bubble) {
+	inMessageBubble(t, "coder", slotConfig(100, 100, wsauth.RefuseClose), func(t *testing.T, x *bubble) {
 		hello := upgrade("/access", fromOurs, bearer("x"))
 		times := naiveClient{from: anna, handshake: hello}.connect(t, x, time.Now().Add(30*time.Second))
 		if times < 5 || times > 30 {
@@ -107,7 +107,7 @@ func TestRefusedTokenCausesNoStorm(t *testing.T) {
 // not delay Shutdown.
 func TestRefusedSocketHeldOpen(t *testing.T) {
 	config := func() wsauth.Config {
-		c := slots(100, 2, wsauth.RefuseClose)()
+		c := slotConfig(100, 2, wsauth.RefuseClose)()
 		c.Limits.PerSubject = 1
 		return c
 	}

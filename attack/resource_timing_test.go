@@ -133,16 +133,16 @@ func TestTiming(t *testing.T) {
 			// not in most of the tries.
 			const tries, limit = 5, 4.5
 			var scores []float64
-			tells := 0
-			for len(scores) < tries && tells <= tries/2 && len(scores)-tells <= tries/2 {
+			significant := 0
+			for len(scores) < tries && significant <= tries/2 && len(scores)-significant <= tries/2 {
 				score := welch(20_000, sample)
 				scores = append(scores, score)
 				if math.Abs(score) >= limit {
-					tells++
+					significant++
 				}
 			}
 			t.Logf("t = %.2f", scores)
-			if tells > tries/2 {
+			if significant > tries/2 {
 				t.Errorf("guesses that are nearly right take a different time than others: t = %.2f", scores)
 			}
 		})
@@ -168,15 +168,15 @@ func welch(n int, sample func(near bool) float64) float64 {
 	}
 	pooled := slices.Sorted(slices.Values(slices.Concat(classes[0], classes[1])))
 	limit := pooled[len(pooled)*9/10]
-	var mean, errorOfMean [2]float64 // the variance of the mean
+	var mean, varianceOfMean [2]float64 // the variance of the mean
 	for i, class := range classes {
 		class = slices.DeleteFunc(class, func(x float64) bool { return x > limit })
 		for _, x := range class {
 			mean[i] += x / float64(len(class))
 		}
 		for _, x := range class {
-			errorOfMean[i] += (x - mean[i]) * (x - mean[i]) / float64(len(class)-1) / float64(len(class))
+			varianceOfMean[i] += (x - mean[i]) * (x - mean[i]) / float64(len(class)-1) / float64(len(class))
 		}
 	}
-	return (mean[0] - mean[1]) / math.Sqrt(errorOfMean[0]+errorOfMean[1])
+	return (mean[0] - mean[1]) / math.Sqrt(varianceOfMean[0]+varianceOfMean[1])
 }

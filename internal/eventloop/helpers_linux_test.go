@@ -30,10 +30,10 @@ func receive[T any](t *testing.T, c <-chan T) (v T) {
 	return v
 }
 
-// until polls is until it returns true.
-func until(t *testing.T, what string, is func() bool) {
+// until calls done until it returns true.
+func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for start := time.Now(); !is(); runtime.Gosched() {
+	for start := time.Now(); !done(); runtime.Gosched() {
 		if time.Since(start) > patience {
 			t.Fatalf("%s: not within %v", what, patience)
 		}

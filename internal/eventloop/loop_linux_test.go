@@ -74,11 +74,11 @@ func TestFor(t *testing.T) {
 			t.Fatalf("loop %v, want the second", got)
 		}
 		if got := g.For(wrapper{conn: c}); got != g.loops[1] {
-			t.Fatalf("loop %v for what is around the connection, want the second", got)
+			t.Fatalf("loop %v for a wrapped connection, want the second", got)
 		}
 	}
-	stranger := newGroup(t, 1)
-	if got := stranger.For(c); got != stranger.loops[0] {
+	otherGroup := newGroup(t, 1)
+	if got := otherGroup.For(c); got != otherGroup.loops[0] {
 		t.Error("a loop of another group was chosen")
 	}
 }
@@ -116,10 +116,10 @@ func TestLoopThatMayNotBlock(t *testing.T) {
 	l := testLoop(t)
 	l.mayBlock = false
 	l.now, l.lastEventAt = 0, 0
-	rested := inBackground(l.wait)
+	woken := inBackground(l.wait)
 	waitUntilParked(t)
 	wake(t, int(l.wakeFD))
-	if n := receive(t, rested); n != 1 || !l.sleepsForever() {
+	if n := receive(t, woken); n != 1 || !l.sleepsForever() {
 		t.Errorf("%d events, the loop sleeps until %v; want 1, forever", n, time.Duration(l.sleepsUntil.Load()))
 	}
 }
@@ -170,20 +170,20 @@ func TestLoopIsWokenOnce(t *testing.T) {
 	nothing := func() {}
 	for _, step := range []struct {
 		name string
-		does func()
+		do   func()
 		want uint64
 	}{
-		{"a post", func() { l.Post(nothing) }, 1},
-		{"another", func() { l.Post(nothing) }, 0},
-		{"one after a look", func() { l.runPosted(); l.Post(nothing) }, 1},
-		{"two after looks", func() { l.runPosted(); l.Post(nothing); l.runPosted(); l.Post(nothing) }, 2},
-		{"sockets, while the loop looks", func() { l.runPosted(); l.Adopt(soon, nothing) }, 0},
-		{"sockets that have time", func() { l.sleepsUntil.Store(int64(time.Minute)); l.Adopt(soon, nothing) }, 0},
-		{"sockets that have less", func() { l.sleepsUntil.Store(int64(time.Minute) + 1); l.Adopt(soon, nothing) }, 1},
+		{"a first post", func() { l.Post(nothing) }, 1},
+		{"a second post", func() { l.Post(nothing) }, 0},
+		{"a post after runPosted", func() { l.runPosted(); l.Post(nothing) }, 1},
+		{"two posts, each after runPosted", func() { l.runPosted(); l.Post(nothing); l.runPosted(); l.Post(nothing) }, 2},
+		{"sockets, while the loop is awake", func() { l.runPosted(); l.Adopt(soon, nothing) }, 0},
+		{"sockets that are due when the loop wakes", func() { l.sleepsUntil.Store(int64(time.Minute)); l.Adopt(soon, nothing) }, 0},
+		{"sockets that are due before", func() { l.sleepsUntil.Store(int64(time.Minute) + 1); l.Adopt(soon, nothing) }, 1},
 	} {
-		step.does()
+		step.do()
 		if got := l.wakeUps(t); got != step.want {
-			t.Errorf("%s: rung %d times, want %d", step.name, got, step.want)
+			t.Errorf("%s: woken %d times, want %d", step.name, got, step.want)
 		}
 	}
 }
@@ -239,7 +239,7 @@ func TestSetHandler(t *testing.T) {
 // TestNoWaitWithWorkLeft checks that a loop with work to do polls for events
 // without waiting.
 func TestNoWaitWithWorkLeft(t *testing.T) {
-	for name, leave := range map[string]func(l *Loop){
+	for name, prepare := range map[string]func(l *Loop){
 		"another turn":       func(l *Loop) { l.turns = make([]turn, 1) },
 		"something due":      func(l *Loop) { l.timers.set(&Timer{}, l.now) },
 		"something long due": func(l *Loop) { l.timers.set(&Timer{}, l.now-time.Minute) },
@@ -248,7 +248,7 @@ func TestNoWaitWithWorkLeft(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := testLoop(t)
 			l.now = time.Hour
-			leave(l)
+			prepare(l)
 			if n := receive(t, inBackground(l.wait)); n != 0 {
 				t.Errorf("%d events, want none", n)
 			}
@@ -348,15 +348,15 @@ func TestTurns(t *testing.T) {
 func TestRunTimers(t *testing.T) {
 	l := testLoop(t)
 	l.now = time.Minute
-	due, late := &handler{}, &handler{}
-	timers := [3]Timer{{Handler: due}, {Handler: due}, {Handler: late}}
+	due, notDue := &handler{}, &handler{}
+	timers := [3]Timer{{Handler: due}, {Handler: due}, {Handler: notDue}}
 	for i, at := range []time.Duration{l.now, l.now - 1, l.now + 1} {
 		l.SetTimer(&timers[i], at)
 	}
 	for range 2 {
 		l.runTimers()
-		if due.ticks != 2 || late.ticks != 0 || timers[0].IsSet() || timers[1].IsSet() || !timers[2].IsSet() {
-			t.Errorf("the due timers fired %d times, the others %d; want 2, 0", due.ticks, late.ticks)
+		if due.ticks != 2 || notDue.ticks != 0 || timers[0].IsSet() || timers[1].IsSet() || !timers[2].IsSet() {
+			t.Errorf("the due timers fired %d times, the others %d; want 2, 0", due.ticks, notDue.ticks)
 		}
 	}
 	l.StopTimer(&timers[2])
@@ -387,7 +387,7 @@ func TestStop(t *testing.T) {
 		t.Errorf("stopped %d times, want 2", h.stops)
 	}
 	if l.Post(func() {}) || l.Adopt(func() time.Duration { return 0 }, func() {}) {
-		t.Error("a closed loop takes posts")
+		t.Error("a closed loop accepts functions")
 	}
 }
 
@@ -414,6 +414,6 @@ func TestLastEventAt(t *testing.T) {
 	last := make(chan time.Duration, 1)
 	l.Post(func() { last <- l.lastEventAt })
 	if receive(t, last) == 0 {
-		t.Error("it does not")
+		t.Error("lastEventAt was not set")
 	}
 }

@@ -30,6 +30,8 @@ func inBubble(t *testing.T, f func(t *testing.T, r *rig), change ...func(*Config
 	})
 }
 
+// TestL1_ExpiryEndsTheSocket checks that a socket works until its token
+// expires, and then ends.
 func TestL1_ExpiryEndsTheSocket(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		access, _ := r.Login()
@@ -48,6 +50,8 @@ func TestL1_ExpiryEndsTheSocket(t *testing.T) {
 	})
 }
 
+// TestL2_RefreshExtendsTheSocketUntilTheSessionEnds checks that each refresh
+// renews the socket, but not beyond the end of the session.
 func TestL2_RefreshExtendsTheSocketUntilTheSessionEnds(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		began := time.Now()
@@ -80,6 +84,8 @@ func TestL2_RefreshExtendsTheSocketUntilTheSessionEnds(t *testing.T) {
 	}, func(c *Config) { c.Login.RefreshTTL, c.Login.SessionTTL = 20*time.Minute, 50*time.Minute })
 }
 
+// TestL7_TheGraceEnds checks that a refresh token that was used may be used
+// again within the grace period, and that a later use ends the session.
 func TestL7_TheGraceEnds(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		_, old := r.Login()
@@ -96,6 +102,7 @@ func TestL7_TheGraceEnds(t *testing.T) {
 	})
 }
 
+// TestL11_TicketsExpire checks that a ticket opens a socket for 30 s.
 func TestL11_TicketsExpire(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		access, _ := r.Login()
@@ -107,9 +114,9 @@ func TestL11_TicketsExpire(t *testing.T) {
 	})
 }
 
-// TestStepUpIsAskedForAMinute checks that a step-up is requested once within a
-// minute, and again afterwards.
-func TestStepUpIsAskedForAMinute(t *testing.T) {
+// TestStepUpIsRequestedOncePerMinute checks that a step-up is requested once
+// within a minute, and again afterwards.
+func TestStepUpIsRequestedOncePerMinute(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		_, refresh := r.Login()
 		stale, _ := r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
@@ -130,6 +137,8 @@ func TestStepUpIsAskedForAMinute(t *testing.T) {
 	})
 }
 
+// TestServerCutsSlowAndIdleConnections checks that the server closes
+// connections whose request or next request does not arrive in time.
 func TestServerCutsSlowAndIdleConnections(t *testing.T) {
 	for name, tt := range map[string]struct {
 		send   string

@@ -10,8 +10,8 @@ import (
 	"wsauth/internal/gateway/proxy"
 )
 
-// withText returns the log lines that contain a text.
-func (r *rig) withText(text string) (all []string) {
+// linesWith returns the log lines that contain a text.
+func (r *rig) linesWith(text string) (all []string) {
 	for line := range strings.Lines(r.log.String()) {
 		if strings.Contains(line, text) {
 			all = append(all, line)
@@ -48,13 +48,13 @@ func TestSocketLinesNameTheRoute(t *testing.T) {
 			}
 		},
 	}
-	for entry, begin := range entries {
+	for entry, startGateway := range entries {
 		t.Run(entry, func(t *testing.T) {
 			for path, route := range map[string]string{"/chat/x": "/chat/", "/first/x": "/first/", "/public/x": "/public/"} {
-				r, dial := begin(t)
+				r, dial := startGateway(t)
 				access, _ := r.Login()
 				sid, _ := r.Claims(access)["sid"].(string)
-				who := []string{" user=test ", " session=" + sid + " "}
+				identity := []string{" user=test ", " session=" + sid + " "}
 				var conn *websocket.Conn
 				opened := []string{`msg="socket opened"`}
 				switch path {
@@ -68,17 +68,17 @@ func TestSocketLinesNameTheRoute(t *testing.T) {
 					}
 					opened = []string{`msg="socket authenticated"`}
 				case "/public/x":
-					conn, who = dial(path), nil
+					conn, identity = dial(path), nil
 				}
 				r.WantEcho(conn, "hello")
 				_ = conn.CloseNow()
 				for _, text := range append(opened, `msg="socket ended"`, "msg=socket ") {
-					r.log.Wait(t, text, func(string) bool { return len(r.withText(text)) > 0 })
-					all := r.withText(text)
+					r.log.Wait(t, text, func(string) bool { return len(r.linesWith(text)) > 0 })
+					all := r.linesWith(text)
 					if len(all) != 1 {
 						t.Errorf("%s: got %q, want %d of them", path, all, 1)
 					}
-					for _, part := range append(who, " route="+route+" ") {
+					for _, part := range append(identity, " route="+route+" ") {
 						if !strings.Contains(strings.ReplaceAll(all[0], "\n", " "), part) {
 							t.Errorf("%s: %q lacks %q", path, all[0], part)
 						}
@@ -108,9 +108,9 @@ func TestDemoSocketLines(t *testing.T) {
 		`msg="socket ended"`:  {" user=test ", " session=" + sid + " ", " route=/ws "},
 		"msg=refused":         {" route=/ws "},
 	} {
-		r.log.Wait(t, text, func(string) bool { return len(r.withText(text)) > 0 })
+		r.log.Wait(t, text, func(string) bool { return len(r.linesWith(text)) > 0 })
 		for _, part := range parts {
-			if line := r.withText(text)[0]; !strings.Contains(strings.ReplaceAll(line, "\n", " "), part) {
+			if line := r.linesWith(text)[0]; !strings.Contains(strings.ReplaceAll(line, "\n", " "), part) {
 				t.Errorf("%q lacks %q", line, part)
 			}
 		}

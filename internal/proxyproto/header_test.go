@@ -52,6 +52,8 @@ var (
 	tls  = value(kindTLS, "\x01\x00\x00\x00\x00"+value(0x21, "TLSv1.3"))
 )
 
+// TestParse checks that Parse and Read accept valid headers, and that they find
+// the end of the header.
 func TestParse(t *testing.T) {
 	for name, tt := range map[string]struct {
 		header string
@@ -89,8 +91,8 @@ func TestParse(t *testing.T) {
 		"v2 of maximum length":     {v2(0x21, 0x11, ipv4, value(0x04, strings.Repeat("x", maxV2-fixedV2-tcp4-3))), client, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			const behind = "\x16\x03\x01GET /"
-			h, n, err := Parse([]byte(tt.header + behind))
+			const following = "\x16\x03\x01GET /"
+			h, n, err := Parse([]byte(tt.header + following))
 			if err != nil || n != len(tt.header) {
 				t.Fatalf("%d of %d bytes, %v", n, len(tt.header), err)
 			}
@@ -106,10 +108,10 @@ func TestParse(t *testing.T) {
 					t.Fatalf("of the first %d bytes: %v", n, err)
 				}
 			}
-			for _, in := range []io.Reader{strings.NewReader(tt.header + behind), iotest.OneByteReader(strings.NewReader(tt.header + behind))} {
+			for _, in := range []io.Reader{strings.NewReader(tt.header + following), iotest.OneByteReader(strings.NewReader(tt.header + following))} {
 				read, err := Read(in)
 				rest, _ := io.ReadAll(in)
-				if err != nil || read != h || string(rest) != behind {
+				if err != nil || read != h || string(rest) != following {
 					t.Errorf("Read: %+v, %v, and %q is left", read, err, rest)
 				}
 			}
@@ -117,6 +119,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestHostileHeaders checks that malformed headers are refused.
 func TestHostileHeaders(t *testing.T) {
 	for name, header := range map[string]string{
 		"a request":                "GET / HTTP/1.1\r\nHost: app.example\r\n\r\n",
@@ -165,10 +168,10 @@ func TestHostileHeaders(t *testing.T) {
 		"TLS too short":            v2(0x21, 0x11, ipv4, value(kindTLS, "\x01")),
 		"TLS twice":                v2(0x21, 0x11, ipv4, tls, value(kindTLS, "\x00\x00\x00\x00\x00")),
 		"wrong checksum":           v2(0x21, 0x11, ipv4, unsummed),
-		"changed behind it":        strings.Replace(withChecksum(v2(0x21, 0x11, ipv4, unsummed, value(0x01, "h2"))), "h2", "h3", 1),
+		"changed after checksum":   strings.Replace(withChecksum(v2(0x21, 0x11, ipv4, unsummed, value(0x01, "h2"))), "h2", "h3", 1),
 		"checksum twice":           v2(0x21, 0x11, ipv4, unsummed, unsummed),
 		"cut checksum":             v2(0x21, 0x11, ipv4, value(kindCRC, "\x00\x00")),
-		"longer than is read":      v2(0x21, 0x11, ipv4, value(0x04, strings.Repeat("x", maxV2-fixedV2-tcp4-2))),
+		"longer than the maximum":  v2(0x21, 0x11, ipv4, value(0x04, strings.Repeat("x", maxV2-fixedV2-tcp4-2))),
 		"64 KiB":                   signature + "\x21\x11\xff\xff",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -25,9 +25,9 @@ func (g *rig) inDriver(f func(c *core)) {
 	receive(g.t, done)
 }
 
-// becomesTrue reports whether is becomes true within limit.
-func becomesTrue(limit time.Duration, is func() bool) bool {
-	for start := time.Now(); !is(); time.Sleep(time.Millisecond) {
+// becomesTrue reports whether done returns true within limit.
+func becomesTrue(limit time.Duration, done func() bool) bool {
+	for start := time.Now(); !done(); time.Sleep(time.Millisecond) {
 		if time.Since(start) > limit {
 			return false
 		}

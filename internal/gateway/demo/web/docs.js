@@ -4,7 +4,7 @@ import { $, element } from "./dom.js";
 import { request, resolve } from "./operation.js";
 import { converse } from "./trysocket.js";
 
-/** Makes an element of text in which `this` is code. */
+/** Makes an element with a text. Parts in backquotes become code. */
 function prose(name, text) {
   const e = element(name);
   text.split("`").forEach((part, i) => e.append(i % 2 ? element("code", "", part) : part));
@@ -24,8 +24,8 @@ function parameterField(parameter) {
   return label;
 }
 
-/** Returns the example as a body of the content type. */
-function written(type, example) {
+/** Formats the example as a body of the content type. */
+function formatBody(type, example) {
   if (type === "application/x-www-form-urlencoded") return new URLSearchParams(example).toString();
   return typeof example === "string" ? example : JSON.stringify(example, null, 2);
 }
@@ -40,7 +40,7 @@ function bodyField(type, example) {
   area.name = "body";
   area.dataset.type = type;
   area.spellcheck = false;
-  area.value = written(type, example);
+  area.value = formatBody(type, example);
   area.rows = area.value.split("\n").length;
   label.append(area);
   return label;
