@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -152,9 +153,14 @@ func (r *Response) WriteHeader(status int) {
 			r.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 		}
 	}
+	room := heads.Get().(*[512]byte)
+	defer heads.Put(room)
 	// An error is reported by the next write.
-	_, _ = r.write(appendHead(make([]byte, 0, 256), status, r.header))
+	_, _ = r.write(appendHead(room[:0], status, r.header))
 }
+
+// heads holds memory for the header of a response.
+var heads = sync.Pool{New: func() any { return new([512]byte) }}
 
 // appendHead appends the header of a response (RFC 9112 sections 4 and 5). Line
 // breaks in values are replaced by spaces, as in net/http.
@@ -177,14 +183,17 @@ func appendHead(b []byte, status int, header http.Header) []byte {
 		for _, value := range header[name] {
 			b = append(b, name...)
 			b = append(b, ": "...)
-			b = append(b, lineBreaks.Replace(value)...)
+			for _, c := range []byte(value) {
+				if c == '\r' || c == '\n' {
+					c = ' '
+				}
+				b = append(b, c)
+			}
 			b = append(b, "\r\n"...)
 		}
 	}
 	return append(b, "\r\n"...)
 }
-
-var lineBreaks = strings.NewReplacer("\r", " ", "\n", " ")
 
 // Write sends p as part of the body, which ends when the connection is closed.
 func (r *Response) Write(p []byte) (int, error) {
@@ -228,7 +237,18 @@ func (r *Response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, http.ErrHijacked
 	}
 	conn := r.Take()
-	return conn, bufio.NewReadWriter(bufio.NewReaderSize(conn, handlerBuffer), bufio.NewWriterSize(conn, handlerBuffer)), nil
+	b := new(buffers)
+	b.reader = *bufio.NewReaderSize(conn, handlerBuffer)
+	b.writer = *bufio.NewWriterSize(conn, handlerBuffer)
+	b.both = bufio.ReadWriter{Reader: &b.reader, Writer: &b.writer}
+	return conn, &b.both, nil
+}
+
+// buffers are a bufio.ReadWriter in one piece of memory.
+type buffers struct {
+	both   bufio.ReadWriter
+	reader bufio.Reader
+	writer bufio.Writer
 }
 
 // Hijacked reports whether the handler owns the connection.
