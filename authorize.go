@@ -42,7 +42,7 @@ type target struct{ host, path string }
 func keepHandshake(r *http.Request, x *extractors, whole bool) keptRequest {
 	k := keptRequest{peer: r.RemoteAddr}
 	path := r.URL.Path
-	if whole || x.stripsPath() {
+	if whole || x.stripsAnywhere() {
 		stripped := x.stripped(r.Context(), r)
 		path = stripped.URL.Path
 		if whole {

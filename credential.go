@@ -3,6 +3,7 @@ package wsauth
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -158,16 +159,27 @@ func (x *extractors) stripAlways(r *http.Request) {
 }
 
 // stripped returns a copy of r with the context ctx and without credentials.
-// The original keeps them for handlers outside the guard.
+// The original keeps them for handlers outside the guard. The copy shares the
+// values of the header, unless an extractor of the application might change
+// them in place.
 func (x *extractors) stripped(ctx context.Context, r *http.Request) *http.Request {
-	r = r.Clone(ctx)
-	x.strip(r)
-	return r
+	var stripped *http.Request
+	if x.stripsAnywhere() {
+		stripped = r.Clone(ctx)
+	} else {
+		bare := *r
+		bare.Header = nil
+		stripped = bare.Clone(ctx)
+		stripped.Header = maps.Clone(r.Header)
+	}
+	x.strip(stripped)
+	return stripped
 }
 
-// stripsPath reports whether an extractor may remove a credential from the
-// path of a request.
-func (x *extractors) stripsPath() bool {
+// stripsAnywhere reports whether an extractor may change any part of a request,
+// such as its path. The others only change its query and replace values of its
+// header.
+func (x *extractors) stripsAnywhere() bool {
 	for _, e := range x.list {
 		switch e.(type) {
 		case Header, Cookies, Query, Ticket, Subprotocol, FirstMessage:

@@ -477,34 +477,3 @@ func TestEndedSocketsAreFreed(t *testing.T) {
 		runtime.GC()
 	}
 }
-
-// An ownExtractor is an extractor of an application.
-type ownExtractor struct{}
-
-func (ownExtractor) Extract(r *http.Request, _ wsauth.Requirement) (wsauth.Credential, error) {
-	return wsauth.Credential{Token: r.Header.Get("X-Own")}, nil
-}
-
-func (ownExtractor) Strip(r *http.Request) { r.Header.Del("X-Own") }
-
-// TestOwnExtractor checks that an application's extractor needs two methods
-// only, and that the refusal of a request without a credential names the type
-// of token.
-func TestOwnExtractor(t *testing.T) {
-	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour), Extractors: []wsauth.Extractor{ownExtractor{}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	var refused *wsauth.Error
-	if _, err := guard.Check(r, wsauth.Refresh); !errors.As(err, &refused) || refused.Reason != wsauth.TokenMissing || refused.Message != "Missing refresh token" {
-		t.Errorf("%v", err)
-	}
-	r.Header.Set("X-Own", "x")
-	if claims, err := guard.Check(r, wsauth.Access); err != nil || claims.Subject != "ada" {
-		t.Errorf("%v, %v", claims, err)
-	}
-	if guard.Strip(r); r.Header.Get("X-Own") != "" {
-		t.Error("the credential is left")
-	}
-}
