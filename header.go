@@ -75,7 +75,7 @@ func (h Header) Extract(r *http.Request, _ Requirement) (Credential, error) {
 		}
 		raw = rest
 	}
-	if raw == "" || strings.ContainsAny(raw, " \t,") {
+	if raw == "" || strings.Contains(raw, " ") || strings.Contains(raw, "\t") || strings.Contains(raw, ",") {
 		return Credential{}, refuseWith(InvalidRequest, h.expected())
 	}
 	return Credential{Token: raw}, nil
@@ -141,6 +141,6 @@ func (h Header) missing(Requirement) string { return "Missing " + h.name() + " H
 // Strip removes the header, unless it has another scheme.
 func (h Header) Strip(r *http.Request) {
 	if lines := r.Header[h.name()]; len(lines) != 1 || !h.isForeign(lines[0]) {
-		r.Header.Del(h.name())
+		delete(r.Header, h.name())
 	}
 }
