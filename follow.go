@@ -186,7 +186,7 @@ func (s *Socket) unfollow() {
 		return
 	}
 	s.guard.open.requests.forget(s)
-	s.end.CompareAndSwap(nil, closedEnd())
+	s.end.CompareAndSwap(nil, closedEnd)
 	end := s.end.Load()
 	if !errors.Is(end, net.ErrClosed) {
 		s.guard.report.logEnd("request ended", s, end)

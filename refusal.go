@@ -46,7 +46,7 @@ func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 // 101, its connection sends the close frame itself.
 func (g *Guard) refuseEnded(w http.ResponseWriter, r *http.Request, end *EndError) {
 	e := end.refusal()
-	if end.Reason != closedEnd().Reason { // not closed by the client
+	if end.Reason != closedEnd.Reason { // not closed by the client
 		g.report.refused(r, e)
 	}
 	clear(w.Header())

@@ -40,10 +40,10 @@ type Socket struct {
 
 // newSocket returns the socket of a request.
 func (g *Guard) newSocket(r *http.Request, q Requirement, claims *token.Claims) *Socket {
-	s := &Socket{guard: g, requirement: q, started: time.Now(), remote: g.proxies.Of(r).Addr}
+	s := &Socket{guard: g, requirement: q, started: g.now(), remote: g.proxies.Of(r).Addr}
 	s.context.request = r.Context()
 	if claims != nil {
-		s.identity.set(claims, g.now())
+		s.identity.set(claims, s.started)
 	}
 	return s
 }
@@ -171,7 +171,7 @@ func (s *Socket) checkOpen() error {
 // [Guard.Admit] has returned.
 func (s *Socket) Closed() {
 	if s.end.Load() == nil {
-		s.end.CompareAndSwap(nil, closedEnd())
+		s.end.CompareAndSwap(nil, closedEnd)
 	}
 	e := s.end.Load()
 	s.context.end(e)
@@ -182,10 +182,8 @@ func (s *Socket) Closed() {
 	}
 }
 
-// closedEnd returns the EndError of a socket that the guard did not end.
-func closedEnd() *EndError {
-	return &EndError{Code: closeNormal, Reason: "closed", Err: net.ErrClosed}
-}
+// closedEnd is the EndError of sockets that the guard did not end.
+var closedEnd = &EndError{Code: closeNormal, Reason: "closed", Err: net.ErrClosed}
 
 // An expiry is the time at which a socket expires. Its timer uses the
 // monotonic clock, so a clock that is set back does not lengthen it.
@@ -214,14 +212,14 @@ const noEnd = time.Duration(math.MaxInt64)
 func (s *Socket) startTimer() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now, left := s.guard.now(), noEnd
+	left := noEnd
 	switch claims := s.Claims(); {
 	case claims != nil:
-		left = claims.ValidUntil().Sub(now)
+		left = claims.ValidUntil().Sub(s.started)
 	case s.waits:
 		left = s.guard.extractors.firstMessage.timeout()
 	}
-	s.expiry.start(now, left, s.timedOut)
+	s.expiry.start(s.started, left, s.timedOut)
 }
 
 // timedOut ends the socket when the timer fires, unless it has been renewed in
