@@ -85,11 +85,6 @@ func (g *Guard) serveSocket(w http.ResponseWriter, r *http.Request, q Requiremen
 	}
 	stripped := g.extractors.stripped(s.Context(), r)
 	stripped.Body = http.NoBody
-	response.Unanswered(func() {
-		if err := s.Err(); err != nil {
-			g.Refuse(response, stripped, err)
-		}
-	})
 	if response.NeedsGoroutine() {
 		go s.serve(next, response, stripped)
 		return
@@ -103,7 +98,7 @@ func (s *Socket) serve(next http.Handler, response *wsconn.Response, r *http.Req
 	defer func() {
 		v := recover()
 		if v == nil {
-			response.Finish()
+			s.finish(response, r)
 			return
 		}
 		if v != http.ErrAbortHandler { //nolint:errorlint // net/http compares it so.
@@ -117,6 +112,20 @@ func (s *Socket) serve(next http.Handler, response *wsconn.Response, r *http.Req
 	}()
 	growStack()
 	next.ServeHTTP(response, r)
+}
+
+// finish ends the response of a handler that has returned. If the socket has
+// ended and the handler has not answered, finish refuses the handshake.
+func (s *Socket) finish(response *wsconn.Response, r *http.Request) {
+	if response.Hijacked() {
+		return
+	}
+	response.Unanswered(func() {
+		if err := s.Err(); err != nil {
+			s.guard.Refuse(response, r, err)
+		}
+	})
+	response.Finish()
 }
 
 // growStack grows the stack of a new goroutine to the size that a WebSocket
