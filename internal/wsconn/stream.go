@@ -43,22 +43,26 @@ func (s *stream) advance(p []byte) {
 // advanceHead consumes the part of p that belongs to the response header, and
 // returns its length.
 func (s *stream) advanceHead(p []byte) int {
-	for i, b := range p {
-		if s.nstatus < len(s.status) {
-			s.status[s.nstatus] = b
-			s.nstatus++
+	s.nstatus += copy(s.status[s.nstatus:], p)
+	for i := 0; i < len(p); i++ {
+		if s.nend == 0 {
+			ahead := bytes.IndexByte(p[i:], headEnd[0])
+			if ahead < 0 {
+				break
+			}
+			i += ahead
 		}
-		switch {
-		case b == headEnd[s.nend]:
+		switch p[i] {
+		case headEnd[s.nend]:
 			s.nend++
-		case b == headEnd[0]:
+		case headEnd[0]:
 			s.nend = 1
 		default:
 			s.nend = 0
 		}
 		if s.nend == len(headEnd) {
 			s.upgrade = true
-			s.broken = !bytes.Equal(s.status[:], []byte(switching))
+			s.broken = string(s.status[:]) != switching
 			return i + 1
 		}
 	}
