@@ -1,0 +1,4 @@
+-- Deletes a session. ARGV: the ID. Answers the session, or nothing.
+local old = redis.call('HGET', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[1], ARGV[1])
+return {old or ''}

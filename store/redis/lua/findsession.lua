@@ -1,0 +1,2 @@
+-- Answers the time and a session of a subject, or nothing. ARGV: the ID.
+return {text(now()), redis.call('HGET', KEYS[1], ARGV[1]) or ''}

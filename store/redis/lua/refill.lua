@@ -1,0 +1,3 @@
+-- Makes a bucket full.
+redis.call('DEL', KEYS[1])
+return {}

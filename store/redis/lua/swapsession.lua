@@ -1,0 +1,13 @@
+-- Replaces a session that has not changed. ARGV: the ID, the session as it was,
+-- and as it becomes or nothing, and its expiry. Answers OK, or the time and the
+-- session as it is.
+local sessions, at = KEYS[1], now()
+local current = redis.call('HGET', sessions, ARGV[1]) or ''
+if current ~= ARGV[2] then return {text(at), current} end
+if ARGV[3] == '' then
+  redis.call('HDEL', sessions, ARGV[1])
+  return {'OK'}
+end
+redis.call('HSET', sessions, ARGV[1], ARGV[3])
+if ARGV[4] - at > redis.call('PTTL', sessions) then redis.call('PEXPIREAT', sessions, ARGV[4]) end
+return {'OK'}
