@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -95,9 +96,20 @@ type UsageReporter interface {
 // A Cursor is a position in a log. It is comparable. It is valid only for the
 // log that returned it.
 type Cursor struct {
-	// Identifies the log; changes if entries may have been lost.
+	// Epoch identifies the log, and changes if entries may have been lost. If
+	// the store is replicated, it is the ID of the log, a dot, and the ID of
+	// the history of this copy, which changes at a failover: entries that the
+	// new primary lacks are still in the memory of the nodes, which add them
+	// again.
 	Epoch    string
 	Sequence uint64 // sequence number of the last entry before the position
+}
+
+// LogID returns the part of Epoch that a failover does not change. Another ID
+// means another log, such as that of an empty store or of another database.
+func (c Cursor) LogID() string {
+	id, _, _ := strings.Cut(c.Epoch, ".")
+	return id
 }
 
 // A Page is a section of a log.

@@ -143,13 +143,23 @@ func (r *recorder) checkLost(ctx context.Context) (lost bool, err error) {
 		}
 		switch _, err := r.revocations.Read(ctx, position); {
 		case errors.Is(err, store.ErrCursor):
-			return false, nil
+			return r.hasFailedOver(ctx, position)
 		case err != nil:
 			return false, err
 		}
 		r.last = position
 		return true, nil
 	})
+}
+
+// hasFailedOver reports whether the log is the one of an unknown position, with
+// another history. Then nothing is lost that the other nodes do not add again.
+func (r *recorder) hasFailedOver(ctx context.Context, position store.Cursor) (bool, error) {
+	page, err := r.revocations.Read(ctx, store.Cursor{})
+	if err != nil {
+		return false, err
+	}
+	return page.Next.Epoch != position.Epoch && page.Next.LogID() == position.LogID(), nil
 }
 
 // run records the position periodically until stop is called, and then once
@@ -190,6 +200,11 @@ func (r *recorder) record(ctx context.Context) error {
 	position := r.last
 	for {
 		page, err := r.revocations.Read(ctx, position)
+		if errors.Is(err, store.ErrCursor) && position != (store.Cursor{}) {
+			// A failover. This node has in memory what the log may lack.
+			position = store.Cursor{}
+			continue
+		}
 		if err != nil {
 			return err
 		}

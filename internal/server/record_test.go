@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -122,4 +123,54 @@ func TestRecordWithoutKeyFolder(t *testing.T) {
 			t.Error("a removed store is not detected")
 		}
 	})
+}
+
+// A replicatedLog is a log without entries whose history can change.
+type replicatedLog struct {
+	store.Revocations
+	end store.Cursor
+}
+
+func (l *replicatedLog) Read(_ context.Context, after store.Cursor) (store.Page, error) {
+	if after != (store.Cursor{}) && (after.Epoch != l.end.Epoch || after.Sequence > l.end.Sequence) {
+		return store.Page{}, store.ErrCursor
+	}
+	return store.Page{Next: l.end, End: true}, nil
+}
+
+// TestRecordAfterFailover checks that another history of the same log is not a
+// loss, neither at the start nor while the server runs, and that another log
+// and an older copy of the same history are.
+func TestRecordAfterFailover(t *testing.T) {
+	dir := t.TempDir()
+	run := func(end ...store.Cursor) (lost bool) {
+		t.Helper()
+		log := &replicatedLog{end: end[0]}
+		r := &recorder{files: newRecordFiles(dir, dir), revocations: log, log: slog.New(slog.DiscardHandler)}
+		lost, err := r.checkLost(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, log.end = range end {
+			if err := r.record(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return lost
+	}
+	if run(store.Cursor{Epoch: "a.1", Sequence: 7}, store.Cursor{Epoch: "a.2", Sequence: 5}) {
+		t.Error("the first start is a loss")
+	}
+	if run(store.Cursor{Epoch: "a.2", Sequence: 6}) {
+		t.Error("the same history is a loss")
+	}
+	if run(store.Cursor{Epoch: "a.3", Sequence: 1}) {
+		t.Error("another history is a loss")
+	}
+	if !run(store.Cursor{Epoch: "b.3", Sequence: 2}) {
+		t.Error("another log is not detected")
+	}
+	if !run(store.Cursor{Epoch: "b.3", Sequence: 1}) {
+		t.Error("an older copy is not detected")
+	}
 }
