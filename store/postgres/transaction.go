@@ -1,0 +1,265 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"wsauth/store"
+)
+
+// A mode is the kind of a transaction.
+type mode int
+
+const (
+	reading mode = iota // read-only, with one snapshot
+
+	// The last few of these commits are lost if the server crashes.
+	relaxed
+
+	// A crash does not lose the commit; a failover may.
+	local
+
+	// Like local, and then the standbys confirm the commit, if the server
+	// has synchronous ones.
+	confirmed
+
+	// Waits for the standbys as the server is configured.
+	synchronous
+)
+
+// settings prepares a transaction. It returns whether commits wait for a
+// standby by default. All settings end with the transaction. $1 is the
+// search_path, and $2 the timeout in milliseconds.
+const settings = `
+select current_setting('synchronous_standby_names') <> '' and current_setting('synchronous_commit') not in ('off', 'local'),
+	set_config('search_path', $1, true),
+	set_config('statement_timeout', $2, true),
+	set_config('lock_timeout', $2, true),
+	set_config('idle_in_transaction_session_timeout', $2, true),
+	set_config('client_min_messages', 'warning', true),
+	set_config('bytea_output', 'hex', true)`
+
+// A transaction sends statements in batches, each of which takes one round
+// trip.
+type transaction struct {
+	conn    *pgxpool.Conn
+	ctx     context.Context
+	timeout time.Duration // of each statement
+	batch   *pgx.Batch    // not sent yet
+	waiting bool          // commits wait for standbys by default
+}
+
+// queue adds a statement to the next batch.
+func (t *transaction) queue(sql string, args ...any) *pgx.QueuedQuery {
+	return t.batch.Queue(sql, args...)
+}
+
+// one adds a statement that returns one row, and scans it.
+func (t *transaction) one(sql string, args []any, into ...any) {
+	t.queue(sql, args...).QueryRow(func(row pgx.Row) error { return row.Scan(into...) })
+}
+
+// rowsChanged returns a function that sets *changed to whether a statement
+// changed any rows.
+func rowsChanged(changed *bool) func(pgconn.CommandTag) error {
+	return func(tag pgconn.CommandTag) error {
+		*changed = tag.RowsAffected() > 0
+		return nil
+	}
+}
+
+// send sends the batch and receives its results.
+func (t *transaction) send() error {
+	batch := t.batch
+	t.batch = &pgx.Batch{}
+	return t.conn.SendBatch(t.ctx, batch).Close()
+}
+
+// transact runs a transaction. do queues its statements; all that it has not
+// sent itself is sent with the commit. If do returns an error, the transaction
+// is rolled back, and transact returns that error.
+//
+// When ctx is done, transact waits a little longer for the result, and then
+// returns, but the transaction goes on, for at most Config.Timeout. To abort
+// it, the driver would have to close the connection, so that clients that hang
+// up could keep the store connecting. Its requests to cancel a statement would
+// not help: through PgBouncer, they can hit the statement of another client.
+// After an error, callers must not access what do may still be changing.
+func (s *Store) transact(ctx context.Context, m mode, do func(*transaction) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	result := make(chan error, 1)
+	go func() {
+		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Timeout)
+		defer cancel()
+		select {
+		case s.slots <- struct{}{}:
+			defer func() { <-s.slots }()
+			result <- s.run(within, m, do)
+		case <-within.Done():
+			result <- s.failure(fmt.Errorf("all connections are in use: %w", within.Err()))
+		case <-s.stop.Done():
+			result <- store.ErrClosed
+		}
+	}()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+	}
+	patience := time.NewTimer(s.config.Timeout / 4)
+	defer patience.Stop()
+	select {
+	case err := <-result:
+		return err
+	case <-patience.C:
+		return ctx.Err()
+	}
+}
+
+// run is transact without a limit of concurrent calls. ctx must have a
+// deadline.
+func (s *Store) run(ctx context.Context, m mode, do func(*transaction) error) error {
+	return s.connected(ctx, s.config.Timeout, func(t *transaction) error {
+		s.begin(t, m)
+		if err := do(t); err != nil {
+			return err
+		}
+		t.queue("commit")
+		if err := t.send(); err != nil || m != confirmed || !t.waiting {
+			return err
+		}
+		return s.confirm(t)
+	})
+}
+
+// connected calls do with a connection. If do returns an error, connected rolls
+// back the transaction, if there is one.
+func (s *Store) connected(ctx context.Context, timeout time.Duration, do func(*transaction) error) error {
+	if s.closing() {
+		return store.ErrClosed
+	}
+	within, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	conn, err := s.pool.Acquire(within)
+	if err != nil {
+		return s.failure(err)
+	}
+	defer conn.Release()
+	t := &transaction{conn: conn, ctx: within, timeout: timeout, batch: &pgx.Batch{}}
+	if err = do(t); err == nil {
+		return nil
+	}
+	rollback(conn, s.config.Timeout)
+	return s.failure(err)
+}
+
+// begin queues the beginning of a transaction.
+func (s *Store) begin(t *transaction, m mode) {
+	if m == reading {
+		t.queue("begin isolation level repeatable read, read only")
+	} else {
+		t.queue("begin isolation level read committed, read write")
+	}
+	t.queue(settings, s.path, strconv.FormatInt(t.timeout.Milliseconds()*3/4, 10)).QueryRow(func(row pgx.Row) error {
+		var rest [6]string
+		return row.Scan(&t.waiting, &rest[0], &rest[1], &rest[2], &rest[3], &rest[4], &rest[5])
+	})
+	switch m {
+	case reading, synchronous:
+	case relaxed:
+		t.queue("set local synchronous_commit to off")
+	case local, confirmed:
+		// Otherwise a standby that does not answer would delay this
+		// commit and all that wait for its locks. See confirm.
+		t.queue("set local synchronous_commit to local")
+	}
+}
+
+// rollback ends a failed transaction, if there is one, so that the connection
+// can be used again. If this fails, the pool closes the connection.
+func rollback(conn *pgxpool.Conn, timeout time.Duration) {
+	if conn.Conn().IsClosed() || conn.Conn().PgConn().TxStatus() == 'I' {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout/4)
+	defer cancel()
+	_, _ = conn.Exec(ctx, "rollback")
+}
+
+// confirm waits until the synchronous standbys have everything that was
+// committed before. It writes a record to the log of the server and waits for
+// it, as synchronous_commit says. The changes themselves do not wait: they are
+// in effect at once, and if the standbys do not answer, they are accepted but
+// not confirmed.
+func (s *Store) confirm(t *transaction) error {
+	_, err := s.standbys(t, "select pg_logical_emit_message(true, 'wsauth', '')")
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errCanceledWait):
+		err = fmt.Errorf("no confirmation within %v", s.config.Timeout)
+	}
+	return fmt.Errorf("%w: %w", store.ErrUnconfirmed, err)
+}
+
+// errCanceledWait means that a commit did not wait for the standbys.
+var errCanceledWait = errors.New("the wait for a standby was canceled")
+
+// standbys runs a statement in a transaction of its own, and waits until the
+// synchronous standbys have what it wrote. It reports whether
+// the statement returned rows.
+func (s *Store) standbys(t *transaction, sql string, args ...any) (wrote bool, err error) {
+	notes := t.conn.Conn().PgConn().CustomData()
+	delete(notes, unconfirmedNote)
+	s.begin(t, synchronous)
+	t.queue(sql, args...).Exec(rowsChanged(&wrote))
+	t.queue(commitAndWait)
+	if err := t.send(); err != nil {
+		return false, err
+	}
+	if notes[unconfirmedNote] != nil {
+		return false, errCanceledWait
+	}
+	return wrote, nil
+}
+
+// commitAndWait commits and waits for standbys. The comment identifies such
+// commits in pg_stat_activity.
+const commitAndWait = "commit /* wsauth: waits for standbys */"
+
+// release ends waits for standbys that have taken so long that the call fails
+// anyway, also those of nodes that no longer exist: a commit waits forever, no
+// timeout of the server ends it, and its connection remains in use. Roles may
+// do this to their own connections.
+func (s *Store) release(ctx context.Context) {
+	_ = s.connected(ctx, s.config.Timeout, func(t *transaction) error {
+		t.queue(`
+			select pg_cancel_backend(pid) from pg_stat_activity
+			where wait_event = 'SyncRep' and query = $1 and usename = current_user and datname = current_database()
+				and query_start < clock_timestamp() - $2::bigint * interval '1 microsecond'`,
+			commitAndWait, s.config.Timeout.Microseconds()/2)
+		return t.send()
+	})
+}
+
+// unconfirmedNote is the key in the data of a connection that noteUnconfirmed
+// sets.
+const unconfirmedNote = "unconfirmed"
+
+// noteUnconfirmed notes that the server has warned that a commit did not wait
+// for its standbys any longer. The name of the function is the only part of the
+// warning that is neither translated nor used for others.
+func noteUnconfirmed(conn *pgconn.PgConn, notice *pgconn.Notice) {
+	if notice.Routine == "SyncRepWaitForLSN" {
+		conn.CustomData()[unconfirmedNote] = true
+	}
+}
