@@ -142,11 +142,11 @@ func (l *replicatedLog) Read(_ context.Context, after store.Cursor) (store.Page,
 // loss, neither at the start nor while the server runs, and that another log
 // and an older copy of the same history are.
 func TestRecordAfterFailover(t *testing.T) {
-	dir := t.TempDir()
+	files := newRecordFiles(t.TempDir(), t.TempDir())
 	run := func(end ...store.Cursor) (lost bool) {
 		t.Helper()
 		log := &replicatedLog{end: end[0]}
-		r := &recorder{files: newRecordFiles(dir, dir), revocations: log, log: slog.New(slog.DiscardHandler)}
+		r := &recorder{files: files, revocations: log, log: slog.New(slog.DiscardHandler)}
 		lost, err := r.checkLost(t.Context())
 		if err != nil {
 			t.Fatal(err)
