@@ -3,6 +3,21 @@
 // them. Times are in seconds since 1970 unless a field says otherwise.
 package adminapi
 
+// Nodes is the answer to GET /v1/nodes: the nodes that share the store of the
+// server, by name.
+type Nodes struct {
+	Nodes []Node `json:"nodes"`
+}
+
+// A Node is a server that is alive.
+type Node struct {
+	ID      string `json:"id,omitzero"` // absent for a server that is not in a cluster
+	Name    string `json:"name,omitzero"`
+	Version string `json:"version,omitzero"`
+	Started int64  `json:"started"`
+	This    bool   `json:"this"` // the node that answers
+}
+
 // Status is the answer to GET /v1/status: the state of the server.
 type Status struct {
 	Version string `json:"version,omitzero"`

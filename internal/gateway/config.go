@@ -9,6 +9,7 @@ import (
 	"wsauth/internal/gateway/discovery"
 	"wsauth/internal/gateway/fault"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/peers"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/gateway/tokens"
@@ -26,6 +27,11 @@ type Config struct {
 	// Store keeps sessions, revocations and tickets. The gateway does not
 	// close it. Default: in memory, so that a restart ends every session.
 	Store store.Store
+
+	// Cluster makes this gateway a node of the cluster whose nodes share Store,
+	// which must be a [store.Log] and a [store.Clock]. The nodes then answer
+	// operators for each other. Default: it is the only node.
+	Cluster Cluster
 
 	// Limits apply to all sockets together. HandshakesPerMinute must be unset,
 	// since each route has its own. A negative PerSubject means no limit.
@@ -98,6 +104,9 @@ func (c Config) Check() (Config, error) {
 	wrong.AddBelow("Limits", found)
 	c.Front, found = c.Front.Check()
 	wrong.AddBelow("Front", found)
+	if _, ok := c.Store.(peers.Log); c.Cluster != nil && !ok {
+		wrong.Add("Cluster", "Store cannot be shared")
+	}
 	c.checkLogin(&wrong)
 	c.checkOwn(&wrong)
 	c.Routes, found = proxy.CheckRoutes(c.Routes, c.ownPaths(), c.Tokens.Keys)

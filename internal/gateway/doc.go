@@ -13,5 +13,6 @@
 //	gateway.go     makes them from it, and closes them
 //	serve.go       the steps of a request
 //	endpoints.go   the endpoints that the gateway answers itself
+//	cluster.go     the other nodes that share the store
 //	operations.go  metrics, health checks, and the API for operators
 package gateway

@@ -16,7 +16,7 @@ import (
 // statusNames maps the names of statuses in net/http to their numbers.
 var statusNames = map[string]int{
 	"StatusBadRequest": http.StatusBadRequest, "StatusForbidden": http.StatusForbidden, "StatusInternalServerError": http.StatusInternalServerError,
-	"StatusLoopDetected": http.StatusLoopDetected, "StatusMethodNotAllowed": http.StatusMethodNotAllowed,
+	"StatusGatewayTimeout": http.StatusGatewayTimeout, "StatusLoopDetected": http.StatusLoopDetected, "StatusMethodNotAllowed": http.StatusMethodNotAllowed,
 	"StatusRequestEntityTooLarge": http.StatusRequestEntityTooLarge, "StatusRequestTimeout": http.StatusRequestTimeout,
 	"StatusServiceUnavailable": http.StatusServiceUnavailable, "StatusTooManyRequests": http.StatusTooManyRequests,
 	"StatusUnauthorized": http.StatusUnauthorized, "StatusUnprocessableEntity": http.StatusUnprocessableEntity,

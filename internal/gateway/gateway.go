@@ -9,8 +9,10 @@ import (
 
 	"wsauth"
 	"wsauth/internal/eventloop"
+	"wsauth/internal/gateway/admin"
 	"wsauth/internal/gateway/demo"
 	"wsauth/internal/gateway/front"
+	"wsauth/internal/gateway/peers"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/problem"
@@ -32,6 +34,7 @@ type Gateway struct {
 	guard  *wsauth.Guard
 	issuer *token.Issuer // for assertions
 	login  *login.Service
+	peers  *peers.Peers // nil without Config.Cluster
 
 	events  *eventloop.Group // of carrier, and for waiting for clients and upstreams
 	carrier *relay.Relay
@@ -66,9 +69,10 @@ func New(c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: issuer: %w", err)
 	}
+	g.peers = c.newPeers()
 	// From here on, errors must shut down the guard, which follows the store.
 	g.guard, err = proxy.NewGuard(wsauth.Config{
-		Verifier: verifiers.All, Origins: c.Origins, Revocations: c.Store, Tickets: c.Store, Limits: c.Limits,
+		Verifier: verifiers.All, Origins: c.Origins, Revocations: c.Store, OnEvent: g.onEvent(), Tickets: c.Store, Limits: c.Limits,
 		Observer: observer{telemetry.Observer{Recorder: g.recorder}, g}, Logger: g.log,
 	})
 	if err != nil {
@@ -76,6 +80,9 @@ func New(c Config) (*Gateway, error) {
 	}
 	if g.login, err = g.newLogin(verifiers.Ending); err == nil {
 		err = g.open(verifiers.Own)
+	}
+	if err == nil && g.peers != nil {
+		_, err = g.Admin(admin.Config{}) // until Admin is called for operators
 	}
 	if err != nil {
 		return nil, errors.Join(err, g.guard.Shutdown(context.Background()))

@@ -34,11 +34,18 @@ func (g *Gateway) healthChecks() telemetry.Health {
 
 // Admin returns the API for operators, with which they list and revoke sessions
 // and sockets; see docs/admin.md. It sets the fields of c that describe the
-// gateway.
+// gateway. The API also answers the requests of the other nodes of a cluster.
 func (g *Gateway) Admin(c admin.Config) (*admin.API, error) {
 	c.Guard, c.Sessions, c.Drain, c.Logger = g.guard, g.login, g.config.Front.Drain, g.log
 	c.Routes, c.ServedBy = g.adminRoutes, g.routes.ServedBy
-	return admin.New(c)
+	if g.peers != nil {
+		c.Cluster = peerNodes{g.config.Cluster, g.peers}
+	}
+	api, err := admin.New(c)
+	if err == nil && g.peers != nil {
+		g.peers.Serve(api.Private())
+	}
+	return api, err
 }
 
 // adminRoutes returns the routes and the state of their upstreams.

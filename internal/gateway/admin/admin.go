@@ -57,6 +57,10 @@ type Config struct {
 	// Version is the version in the status. Default: none.
 	Version string
 
+	// Cluster is the cluster that this server is a node of. Its nodes forward
+	// requests to each other; see [API.Private]. Default: it is the only node.
+	Cluster Cluster
+
 	// Reload reads the files of the server again, for POST /v1/reload. An
 	// error means that the server is about to stop. Default: none; the answer
 	// is 404.
@@ -89,7 +93,7 @@ type API struct {
 // c.Host.
 func New(c Config) (*API, error) {
 	a := &API{config: c, log: c.Logger, started: time.Now(), run: rand.Text()[:8]}
-	mux := problem.NewMux(a.endpoints(), telemetry.AnswerProblem)
+	mux := a.atNode(problem.NewMux(a.endpoints(), telemetry.AnswerProblem))
 	a.private = protected(mux)
 	if c.Host != "" {
 		if err := CheckHost(c.Host); err != nil {
@@ -106,6 +110,7 @@ func New(c Config) (*API, error) {
 // table.
 func (a *API) endpoints() []problem.Endpoint {
 	return []problem.Endpoint{
+		{Method: http.MethodGet, Path: "/v1/nodes", Handler: http.HandlerFunc(a.nodes)},
 		{Method: http.MethodGet, Path: "/v1/status", Handler: http.HandlerFunc(a.status)},
 		{Method: http.MethodGet, Path: "/v1/sockets", Handler: http.HandlerFunc(a.sockets)},
 		{Method: http.MethodGet, Path: "/v1/sessions", Handler: http.HandlerFunc(a.sessions)},
@@ -127,9 +132,21 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, reason, detail s
 	telemetry.AnswerProblem(w, r, problem.Document{Status: status, Detail: detail, Reason: reason})
 }
 
-// readJSON reads the body of r into v. If the body is invalid, readJSON
-// answers r and returns false; see [problem.ReadJSON].
+// noQuery reports whether r has no query. If it has one, noQuery answers r.
+func noQuery(w http.ResponseWriter, r *http.Request) bool {
+	if r.URL.RawQuery == "" {
+		return true
+	}
+	refuse(w, r, http.StatusBadRequest, "invalid_request", "No query is allowed, except a node")
+	return false
+}
+
+// readJSON reads the body of r, which must have no query, into v. If r is
+// invalid, readJSON answers it and returns false; see [problem.ReadJSON].
 func readJSON(w http.ResponseWriter, r *http.Request, v any) bool {
+	if !noQuery(w, r) {
+		return false
+	}
 	if fault := problem.ReadJSON(w, r, v, members); fault != nil {
 		telemetry.AnswerProblem(w, r, *fault)
 		return false

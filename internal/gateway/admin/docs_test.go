@@ -52,6 +52,8 @@ func TestPage(t *testing.T) {
 		}
 	}
 	want := map[string][]string{
+		"GET /v1/nodes":                  nil,
+		"GET /v1/nodes answer":           membersOf(reflect.TypeFor[adminapi.Nodes]()),
 		"GET /v1/status":                 nil,
 		"GET /v1/status answer":          membersOf(reflect.TypeFor[adminapi.Status]()),
 		"GET /v1/sockets":                {"user", "session", "token", "limit", "after"},
@@ -67,6 +69,7 @@ func TestPage(t *testing.T) {
 		"POST /v1/revoke":                membersOf(reflect.TypeFor[adminapi.Revoke]()),
 		"POST /v1/revoke answer":         membersOf(reflect.TypeFor[adminapi.Revoked]()),
 
+		"nodes":               membersOf(reflect.TypeFor[adminapi.Node]()),
 		"revocations":         membersOf(reflect.TypeFor[adminapi.Revocations]()),
 		"open":                membersOf(reflect.TypeFor[adminapi.Open]()),
 		"routes":              append(membersOf(reflect.TypeFor[adminapi.Route]()), membersOf(reflect.TypeFor[adminapi.Upstream]())...),

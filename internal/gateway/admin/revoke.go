@@ -28,10 +28,7 @@ func (a *API) revoke(w http.ResponseWriter, r *http.Request) {
 	if answer.Before != "" {
 		line = append(line, "before", answer.Before)
 	}
-	line = append(line, "sockets", answer.Sockets, "via", networkOf(r))
-	if networkOf(r) == "tcp" {
-		line = append(line, "remote", logtext.Host(r.RemoteAddr))
-	}
+	line = append(append(line, "sockets", answer.Sockets), origin(r)...)
 	if err != nil {
 		telemetry.AnswerProblem(w, r, problem.StoreFailure(a.log, "admin: cannot revoke", err, line...))
 		return

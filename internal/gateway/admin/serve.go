@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"wsauth/internal/connlimit"
+	"wsauth/internal/gateway/peers"
 	"wsauth/internal/gateway/telemetry"
+	"wsauth/internal/logtext"
 	"wsauth/internal/problem"
 )
 
@@ -67,7 +69,23 @@ func (a *API) handler(addr net.Addr) (http.Handler, error) {
 	return a.port, nil
 }
 
-// networkOf returns the network of a request, for the log: "unix" or "tcp".
+// Private returns the handler for Unix sockets, and for the requests of other
+// nodes (see [peers.Peers.Serve]). It requires no token.
+func (a *API) Private() http.Handler { return a.private }
+
+// origin returns attributes for the log that say where a request comes from.
+func origin(r *http.Request) []any {
+	switch network := networkOf(r); network {
+	case "tcp":
+		return []any{"via", network, "remote", logtext.Host(r.RemoteAddr)}
+	case peers.Network:
+		return []any{"via", network, "node", logtext.Visible(r.RemoteAddr)}
+	default:
+		return []any{"via", network}
+	}
+}
+
+// networkOf returns the network of a request: "unix", "tcp" or [peers.Network].
 func networkOf(r *http.Request) string {
 	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		return addr.Network()

@@ -16,8 +16,7 @@ import (
 
 // status answers GET /v1/status.
 func (a *API) status(w http.ResponseWriter, r *http.Request) {
-	if r.URL.RawQuery != "" {
-		refuse(w, r, http.StatusBadRequest, "invalid_request", "No query is allowed")
+	if !noQuery(w, r) {
 		return
 	}
 	stats := a.config.Guard.Stats()
@@ -63,7 +62,7 @@ func (a *API) drain(w http.ResponseWriter, r *http.Request) {
 	}
 	answer := adminapi.Draining{Within: int64(within / time.Second), Sockets: a.config.Guard.Stats().Sockets}
 	if a.draining.CompareAndSwap(false, true) {
-		a.log.Info("admin: draining", "within", within, "sockets", answer.Sockets, "via", networkOf(r))
+		a.log.Info("admin: draining", append([]any{"within", within, "sockets", answer.Sockets}, origin(r)...)...)
 		// Nothing waits for this goroutine, since Shutdown waits for the
 		// sockets.
 		go func() {
@@ -85,7 +84,7 @@ func (a *API) reload(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusNotFound, "", "This server has no files to reload")
 		return
 	}
-	a.log.Info("admin: reload", "confirm", order.Confirm, "via", networkOf(r))
+	a.log.Info("admin: reload", append([]any{"confirm", order.Confirm}, origin(r)...)...)
 	answer, err := a.config.Reload(r.Context(), order)
 	if err != nil {
 		a.log.Error("admin: cannot reload", "error", err)

@@ -144,7 +144,7 @@ func (p *Peers) Send(ctx context.Context, node, method, target, contentType stri
 	if err != nil {
 		return Response{}, err
 	}
-	if err := p.config.Log.Publish(ctx, e); err != nil {
+	if err := p.config.Log.Publish(ctx, e); err != nil && !errors.Is(err, store.ErrUnconfirmed) {
 		return Response{}, err
 	}
 	select {

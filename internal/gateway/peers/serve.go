@@ -3,6 +3,7 @@ package peers
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -37,7 +38,7 @@ func (p *Peers) serve(id string, of request) {
 	if err == nil {
 		err = p.config.Log.Publish(ctx, events...)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrUnconfirmed) {
 		p.config.Logger.Warn("cluster: cannot respond to another node", "node", of.From, "error", err)
 	}
 }
@@ -56,11 +57,15 @@ func (r request) http(ctx context.Context) *http.Request {
 	return made
 }
 
+// Network is the network of the address at which a node gets the requests of
+// others, which [http.LocalAddrContextKey] of their context has.
+const Network = "cluster"
+
 // A nodeAddr is the address of a node, at which it gets the requests of others.
 type nodeAddr string
 
 // Network implements [net.Addr].
-func (nodeAddr) Network() string { return "cluster" }
+func (nodeAddr) Network() string { return Network }
 
 // String implements [net.Addr].
 func (a nodeAddr) String() string { return string(a) }
