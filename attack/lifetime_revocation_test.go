@@ -268,18 +268,18 @@ func TestAfterShutdown(t *testing.T) {
 // A silentLog is a log of revocations that can stop answering.
 type silentLog struct {
 	*memory.Store
-	deaf atomic.Bool
+	stopsReading atomic.Bool
 }
 
 func (d *silentLog) Read(ctx context.Context, after store.Cursor) (store.Page, error) {
-	if d.deaf.Load() {
+	if d.stopsReading.Load() {
 		return store.Page{}, errors.New("no answer")
 	}
 	return d.Store.Read(ctx, after)
 }
 
 func (d *silentLog) Wait(ctx context.Context, after store.Cursor) error {
-	if d.deaf.Load() {
+	if d.stopsReading.Load() {
 		return errors.New("no answer")
 	}
 	return d.Store.Wait(ctx, after)
@@ -296,7 +296,7 @@ func TestStoreLost(t *testing.T) {
 	}, func(t *testing.T, x *bubble) {
 		made := login(t, "alice", "s1", token.Options{TTL: time.Hour})
 		socket, guest := x.openWith(t, made), x.open(t, "/optional")
-		log.deaf.Store(true)
+		log.stopsReading.Store(true)
 		lost := time.Now()
 		time.Sleep(18 * time.Second)
 		socket.wantOpen(t)
@@ -315,7 +315,7 @@ func TestStoreLost(t *testing.T) {
 		guest.wantOpen(t)
 		x.takeRequests()
 		x.wantRefusal(t, x.ask(t, "", upgrade("/access", bearer(made.Raw))), wsauth.StoreUnavailable, pieces(made.Raw)...)
-		log.deaf.Store(false)
+		log.stopsReading.Store(false)
 		time.Sleep(5 * time.Second)
 		x.openWith(t, made).wantOpen(t)
 		if err := x.guard.Ready(); err != nil {
@@ -329,7 +329,7 @@ func TestStoreLost(t *testing.T) {
 func TestStoreAbsent(t *testing.T) {
 	inBubble(t, func() wsauth.Config {
 		log := &silentLog{Store: memory.New(store.Limits{})}
-		log.deaf.Store(true)
+		log.stopsReading.Store(true)
 		return wsauth.Config{Revocations: log}
 	}, func(t *testing.T, x *bubble) {
 		started := time.Now()

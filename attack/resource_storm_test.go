@@ -116,27 +116,27 @@ func TestRefusedSocketHeldOpen(t *testing.T) {
 	}
 	t.Run("to the end", func(t *testing.T) {
 		inMessageBubble(t, "coder", config, func(t *testing.T, x *bubble) {
-			known := socketOf(t, x.ask(t, anna, hello(t)))
+			authenticated := socketOf(t, x.ask(t, anna, hello(t)))
 			started := time.Now()
 			socketOf(t, x.ask(t, anna, hello(t))).wantClose(t, wsauth.RateLimited)
 			if d := time.Since(started); d < 3*time.Second || d > 5*time.Second {
 				t.Errorf("closed after %v", d)
 			}
-			known.hangUp()
+			authenticated.hangUp()
 		})
 	})
 	t.Run("client hangs up", func(t *testing.T) {
 		inMessageBubble(t, "coder", config, func(t *testing.T, x *bubble) {
-			known := socketOf(t, x.ask(t, anna, hello(t)))
+			authenticated := socketOf(t, x.ask(t, anna, hello(t)))
 			for range 5 {
 				socketOf(t, x.ask(t, anna, hello(t))).hangUp() // each of these sockets needs the only slot
 			}
-			known.hangUp()
+			authenticated.hangUp()
 		})
 	})
 	t.Run("client sends too much", func(t *testing.T) {
 		inMessageBubble(t, "coder", config, func(t *testing.T, x *bubble) {
-			known := socketOf(t, x.ask(t, anna, hello(t)))
+			authenticated := socketOf(t, x.ask(t, anna, hello(t)))
 			c := socketOf(t, x.ask(t, anna, hello(t)))
 			c.send(make([]byte, 1<<20))
 			synctest.Wait()
@@ -148,19 +148,19 @@ func TestRefusedSocketHeldOpen(t *testing.T) {
 			if took := c.taken.Load(); took > 65<<10 {
 				t.Errorf("the server read %d bytes", took)
 			}
-			known.hangUp()
+			authenticated.hangUp()
 		})
 	})
 	t.Run("drain", func(t *testing.T) {
 		inMessageBubble(t, "coder", config, func(t *testing.T, x *bubble) {
-			known := socketOf(t, x.ask(t, anna, hello(t)))
+			authenticated := socketOf(t, x.ask(t, anna, hello(t)))
 			c := socketOf(t, x.ask(t, anna, hello(t)))
 			synctest.Wait()
 			started := time.Now()
 			done := make(chan error, 1)
 			go func() { done <- x.guard.Shutdown(context.Background()) }()
 			c.wantClose(t, wsauth.RateLimited)
-			known.wantClose(t, wsauth.Restarting)
+			authenticated.wantClose(t, wsauth.Restarting)
 			if err := <-done; err != nil || time.Since(started) > time.Second {
 				t.Errorf("%v after %v", err, time.Since(started))
 			}

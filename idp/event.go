@@ -149,17 +149,17 @@ func (p *Provider) target(i *identifier, c *token.Claims) (target, error) {
 		if i.Issuer != p.issuer && i.Issuer != p.eventIssuer {
 			return target{}, fmt.Errorf("%w: its iss is that of another issuer", ErrSubject)
 		}
-		return named(i.Subject).checked()
+		return userTarget(i.Subject).checked()
 	case "email": // RFC 9493 section 3.2.2
 		if p.subject != "email" && p.subject != "/email" {
 			return target{}, fmt.Errorf("%w: access tokens name the user by %s, not by email", ErrSubject, p.subject)
 		}
-		t := named(i.Email)
+		t := userTarget(i.Email)
 		t.mapped = true
 		return t.checked()
 	case "opaque": // names a user or a session; the two cannot collide
-		t := named(i.ID)
-		t.session, t.either = i.ID, true
+		t := userTarget(i.ID)
+		t.session, t.ambiguous = i.ID, true
 		return t.checked()
 	case "complex", "": // earlier drafts had no format here
 		return p.complexTarget(i, c)
@@ -184,8 +184,8 @@ func (p *Provider) complexTarget(i *identifier, c *token.Claims) (target, error)
 	return t.checked()
 }
 
-// named returns the target of the user with this name.
-func named(user string) target {
+// userTarget returns the target of the user with this name.
+func userTarget(user string) target {
 	if user == "" {
 		return target{}
 	}

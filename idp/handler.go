@@ -230,12 +230,12 @@ func (h *Handler) end(ctx context.Context, e Ending) error {
 	case before:
 		return errReplay
 	}
-	obeyed := store.Revocation{Target: store.TargetToken, ID: id, Expires: time.Now().Add(2 * maxStatementAge)}
+	applied := store.Revocation{Target: store.TargetToken, ID: id, Expires: time.Now().Add(2 * maxStatementAge)}
 	sockets, err := h.guard.Revoke(ctx, e.Revocations...)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errStore, err)
 	}
-	if _, err := h.guard.Revoke(ctx, obeyed); err != nil && !errors.Is(err, store.ErrNotDurable) {
+	if _, err := h.guard.Revoke(ctx, applied); err != nil && !errors.Is(err, store.ErrNotDurable) {
 		return fmt.Errorf("%w: %w", errStore, err)
 	}
 	if e.doubtful && sockets == 0 {

@@ -189,17 +189,17 @@ func TestLogoutReplayAtOnce(t *testing.T) {
 	r := newRig(t)
 	body := form(r.sign.sign(nil, logoutToken()))
 	var all sync.WaitGroup
-	obeyed := make(chan int, 100)
+	applied := make(chan int, 100)
 	for range 100 {
 		all.Go(func() {
 			status, _ := r.post(t, "/logout", formType, body)
-			obeyed <- status
+			applied <- status
 		})
 	}
 	all.Wait()
-	close(obeyed)
+	close(applied)
 	n := 0
-	for status := range obeyed {
+	for status := range applied {
 		switch status {
 		case http.StatusOK:
 			n++

@@ -186,9 +186,9 @@ func TestQ2_ProviderKeysInTokens(t *testing.T) {
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
 	der := must(x509.CreateCertificate(rand.Reader, template, template, own.Public(), own))
 	jwk := map[string]any{"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "own", "x": b64(point[1:33]), "y": b64(point[33:])}
-	asked := new(atomic.Int64)
+	requests := new(atomic.Int64)
 	theirs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		asked.Add(1)
+		requests.Add(1)
 		_, _ = w.Write(must(json.Marshal(map[string]any{"keys": []any{jwk}})))
 	}))
 	defer theirs.Close()
@@ -211,8 +211,8 @@ func TestQ2_ProviderKeysInTokens(t *testing.T) {
 			s.wantStatus(http.StatusUnauthorized, name+" and its iss", forge(header, access("eve", map[string]any{"iss": theirs.URL, "iat": before}), sign))
 		}
 	}
-	if asked.Load() != 0 {
-		t.Errorf("%d requests followed a URL in a token", asked.Load())
+	if requests.Load() != 0 {
+		t.Errorf("%d requests followed a URL in a token", requests.Load())
 	}
 	s.wantStatus(http.StatusSwitchingProtocols, "the key", tokenByKey(p, "key-1"))
 }

@@ -31,12 +31,12 @@ func TestLogoutWhereTokensNameNoSession(t *testing.T) {
 	explicit := Config{Preset: Entra, Issuer: tenant, Profile: &token.Profile{SessionID: "sid", Scopes: "scp"}}
 	both, user, session := claims{}, claims{"sid": nil}, claims{"sub": nil}
 	for _, test := range []struct {
-		name       string
-		config     Config
-		sids       bool   // access tokens have a sid
-		logout     claims // changes to a logout token that names user and session
-		status     int
-		mine, also bool // whether the named session ends, and the user's other one
+		name      string
+		config    Config
+		sids      bool   // access tokens have a sid
+		logout    claims // changes to a logout token that names user and session
+		status    int
+		own, also bool // whether the named session ends, and the user's other one
 	}{
 		{"entra, both", entra, false, both, 200, true, true},
 		{"entra, user", entra, false, user, 200, true, true},
@@ -74,7 +74,7 @@ func TestLogoutWhereTokensNameNoSession(t *testing.T) {
 				}
 				return must(p.Verifier().Verify(t.Context(), s.sign(claims{"typ": typ}, payload)))
 			}
-			mine, also, other := access("ada", "s1"), access("ada", "s2"), access("bob", "s3")
+			own, also, other := access("ada", "s1"), access("ada", "s2"), access("bob", "s3")
 			raw := s.sign(claims{"typ": "logout+jwt"}, with(with(logoutToken(), claims{"iss": test.config.Issuer}), test.logout))
 			r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(form(raw)))
 			r.Header.Set("Content-Type", formType)
@@ -83,7 +83,7 @@ func TestLogoutWhereTokensNameNoSession(t *testing.T) {
 			if w.Code != test.status {
 				t.Errorf("status %d, want %d", w.Code, test.status)
 			}
-			for of, want := range map[*token.Claims]bool{mine: test.mine, also: test.also, other: false} {
+			for of, want := range map[*token.Claims]bool{own: test.own, also: test.also, other: false} {
 				if ended := must(guard.Revoked(t.Context(), of)); ended != want {
 					t.Errorf("%v: ended %t, want %t", of, ended, want)
 				}
@@ -196,7 +196,7 @@ func TestLogoutOfAnotherSubject(t *testing.T) {
 					"email": user + "@x.example", "email_verified": true, "uid": user, "user": claims{"name": user},
 				})))
 			}
-			mine, also, other := access("248", "ada", "s1"), access("248", "ada", "s2"), access("249", "bob", "s3")
+			own, also, other := access("248", "ada", "s1"), access("248", "ada", "s2"), access("249", "bob", "s3")
 			h := must(NewHandler(guard, nil, p))
 			body, contentType, serve := "", formType, h.Logout
 			if tt.change != nil {
@@ -210,7 +210,7 @@ func TestLogoutOfAnotherSubject(t *testing.T) {
 			if serve(w, r); w.Code != tt.status {
 				t.Errorf("%s, %s: got %d %s, want %v", subject, name, w.Code, w.Body, tt.status)
 			}
-			for of, want := range map[*token.Claims]bool{mine: tt.status < 300, also: tt.others, other: false} {
+			for of, want := range map[*token.Claims]bool{own: tt.status < 300, also: tt.others, other: false} {
 				if ended := must(guard.Revoked(t.Context(), of)); ended != want {
 					t.Errorf("%s, %s: %v: ended %t, want %t", subject, name, of, ended, want)
 				}

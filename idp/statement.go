@@ -72,16 +72,16 @@ func (p *Provider) Logout(ctx context.Context, raw string) (Ending, error) {
 
 // A target is the user or session, or both, that a statement is about.
 type target struct {
-	session string
-	users   []string // all names of one user
-	mapped  bool     // one of users is the name in access tokens
-	either  bool     // the same name may be that of a user or of a session
+	session   string
+	users     []string // all names of one user
+	mapped    bool     // one of users is the name in access tokens
+	ambiguous bool     // the same name may be that of a user or of a session
 }
 
 // userOf returns the user of a statement, named by its sub and, if present, by
 // the claim that names users in access tokens.
 func (p *Provider) userOf(c *token.Claims) target {
-	t := named(c.Subject)
+	t := userTarget(c.Subject)
 	if p.subject == "sub" {
 		t.mapped = true
 		// A value that is not a valid name is refused later, as a revocation.
@@ -104,7 +104,7 @@ func (p *Provider) ending(c *token.Claims, t target, moment time.Time) (Ending, 
 	}
 	for _, user := range t.users {
 		target := store.TargetSessionless
-		if t.session == "" || t.either || p.sessionless || p.maybeSessionless {
+		if t.session == "" || t.ambiguous || p.sessionless || p.maybeSessionless {
 			target = store.TargetSubject
 		}
 		e.Revocations = append(e.Revocations, store.Revocation{Target: target, ID: p.verifier.Qualify(user), Before: moment, Expires: expires})

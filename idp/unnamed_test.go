@@ -65,11 +65,11 @@ func TestTokensWithoutNamesAreRevoked(t *testing.T) {
 
 func revokeUnnamed(t *testing.T, verifier *token.Verifier, first, second string) {
 	t.Helper()
-	asked := make(chan string, 100)
+	lookups := make(chan string, 100)
 	guard := must(wsauth.New(wsauth.Config{
 		Verifier: verifier, Revocations: memory.New(store.Limits{}), Tickets: memory.New(store.Limits{}), Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}},
 		Denylist: func(_ context.Context, c *token.Claims) (bool, error) {
-			asked <- c.ID
+			lookups <- c.ID
 			return false, nil
 		},
 	}))
@@ -99,7 +99,7 @@ func revokeUnnamed(t *testing.T, verifier *token.Verifier, first, second string)
 	by := func(raw string) http.Header { return http.Header{"Authorization": {"Bearer " + raw}} }
 	one, other := must(dial("", by(first))), must(dial("", by(second)))
 	claims := must(verifier.Verify(t.Context(), first))
-	if claims.ID == "" || <-asked != claims.ID {
+	if claims.ID == "" || <-lookups != claims.ID {
 		t.Fatalf("the ID is %q, and the application gets another one", claims.ID)
 	}
 	ticket := must(guard.IssueTicket(t.Context(), claims, wsauth.TicketFor{Path: "/ws"}))

@@ -129,7 +129,7 @@ func parseKeySet(data []byte, published bool, algorithms []Algorithm) (*KeySet, 
 	if len(set.Keys) > maxKeys {
 		return nil, nil, fmt.Errorf("token: key set: more than %d keys", maxKeys)
 	}
-	c := collection{published: published, same: map[slot][]*Key{}}
+	c := collection{published: published, equivalent: map[slot][]*Key{}}
 	for i, raw := range set.Keys {
 		keys, err := parseKeys(raw, algorithms)
 		for _, key := range keys {
@@ -157,19 +157,19 @@ func parseKeys(data []byte, algorithms []Algorithm) ([]*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	var meant []Algorithm
+	var applicable []Algorithm
 	if j.Kty == familyRSA && j.Alg == "" {
 		for _, a := range algorithms {
-			if suites[a].family == familyRSA && !slices.Contains(meant, a) {
-				meant = append(meant, a)
+			if suites[a].family == familyRSA && !slices.Contains(applicable, a) {
+				applicable = append(applicable, a)
 			}
 		}
 	}
-	if len(meant) == 0 {
-		meant = []Algorithm{""} // the JWK or its type determines it
+	if len(applicable) == 0 {
+		applicable = []Algorithm{""} // the JWK or its type determines it
 	}
 	var keys []*Key
-	for _, a := range meant {
+	for _, a := range applicable {
 		key, err := j.key(KeyOptions{Algorithm: a})
 		if err != nil {
 			return nil, err
@@ -181,32 +181,32 @@ func parseKeys(data []byte, algorithms []Algorithm) ([]*Key, error) {
 
 // A collection accumulates the keys and errors of a JWK Set.
 type collection struct {
-	published bool
-	keys      []*Key
-	same      map[slot][]*Key // keys that a token cannot distinguish
-	faults    []error
+	published  bool
+	keys       []*Key
+	equivalent map[slot][]*Key // keys that a token cannot distinguish
+	faults     []error
 }
 
 // add adds key unless it is a duplicate or unusable.
 func (c *collection) add(key *Key) error {
-	same := c.same[key.slot()]
+	equivalent := c.equivalent[key.slot()]
 	switch {
-	case slices.ContainsFunc(same, key.equal):
+	case slices.ContainsFunc(equivalent, key.equal):
 		return nil
 	case c.published && key.CanSign():
 		return errors.New("token: key set: a secret is published; its owner should replace it")
-	case c.published && key.id == "" && len(same) == maxTries-1:
+	case c.published && key.id == "" && len(equivalent) == maxTries-1:
 		return errNameless
 	}
-	c.same[key.slot()] = append(same, key)
+	c.equivalent[key.slot()] = append(equivalent, key)
 	c.keys = append(c.keys, key)
 	return nil
 }
 
 // dropAmbiguous removes different keys that share an ID and an algorithm.
 func (c *collection) dropAmbiguous() {
-	c.keys = slices.DeleteFunc(c.keys, func(k *Key) bool { return k.id != "" && len(c.same[k.slot()]) > 1 })
-	for of, keys := range c.same {
+	c.keys = slices.DeleteFunc(c.keys, func(k *Key) bool { return k.id != "" && len(c.equivalent[k.slot()]) > 1 })
+	for of, keys := range c.equivalent {
 		if of.id != "" && len(keys) > 1 {
 			c.faults = append(c.faults, fmt.Errorf("token: key set: %d keys for %s with the ID %q", len(keys), of.alg, of.id))
 		}

@@ -254,12 +254,12 @@ func (c *keysExportCmd) Run(ctx context.Context) error {
 // are none.
 func (c *keysExportCmd) choose(all []*token.Key) (keys []*token.Key, err error) {
 	for _, key := range all {
-		asked := c.Kid == "" || key.ID() == c.Kid
+		isRequested := c.Kid == "" || key.ID() == c.Kid
 		secret := strings.HasPrefix(string(key.Algorithm()), "HS")
-		if asked && secret && c.Kid != "" {
+		if isRequested && secret && c.Kid != "" {
 			return nil, fmt.Errorf("key %q is a shared secret, which has no public half", c.Kid)
 		}
-		if asked && !secret {
+		if isRequested && !secret {
 			keys = append(keys, key)
 		}
 	}

@@ -74,13 +74,13 @@ func (c *revokeCmd) Run(ctx context.Context) error {
 
 // order returns the request that the flags describe.
 func (c *revokeCmd) order() adminapi.Revoke {
-	given := func(s string) *string {
+	optional := func(s string) *string {
 		if s == "" {
 			return nil
 		}
 		return &s
 	}
-	order := adminapi.Revoke{Token: given(c.Token), Session: given(c.Session), User: given(c.User), Before: given(c.Before)}
+	order := adminapi.Revoke{Token: optional(c.Token), Session: optional(c.Session), User: optional(c.User), Before: optional(c.Before)}
 	if c.Everything {
 		order.Everything = &c.Everything
 	}

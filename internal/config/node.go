@@ -98,9 +98,9 @@ func readNodes(source []byte) (root *node, faults Faults) {
 }
 
 // unreadable returns why source must not be passed to the parser, for example
-// because parsing would take too long, and the line of the cause. why is empty
-// if source may be parsed.
-func unreadable(source []byte) (line int, why string) {
+// because parsing would take too long, and the line of the cause. reason is
+// empty if source may be parsed.
+func unreadable(source []byte) (line int, reason string) {
 	if len(source) > maxBytes {
 		return 1, fmt.Sprintf("the file is longer than %d KiB", maxBytes>>10)
 	}
@@ -166,8 +166,8 @@ func lineOf(n ast.Node) int {
 // are refused, so that a file means what it appears to mean.
 func (r *reading) node(n ast.Node) *node {
 	made := &node{line: r.clampLine(lineOf(n))}
-	refuse := func(why string) {
-		r.fault(made.line, "%s", why)
+	refuse := func(reason string) {
+		r.fault(made.line, "%s", reason)
 		made.kind = invalid
 	}
 	scalar := func(k kind) *node {

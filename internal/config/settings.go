@@ -234,13 +234,13 @@ func (r *Route) preset() {
 	}
 }
 
-// setDependent sets defaults that depend on other keys. given reports whether a
+// setDependent sets defaults that depend on other keys. isSet reports whether a
 // key of the route is set.
-func (r *Route) setDependent(given func(key string) bool) {
-	if !given("headers") && !r.Public {
+func (r *Route) setDependent(isSet func(key string) bool) {
+	if !isSet("headers") && !r.Public {
 		r.Headers = map[string]string{"X-User": "sub"}
 	}
-	if !given("limits.max_frame") {
+	if !isSet("limits.max_frame") {
 		r.Limits.MaxFrame = r.Limits.MaxMessage
 	}
 }

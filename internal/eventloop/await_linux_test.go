@@ -32,12 +32,12 @@ type received struct {
 // startWait makes a loop wait for the first bytes of conn.
 func startWait(t *testing.T, g *Group, conn net.Conn, limit time.Duration, over func() bool) chan received {
 	t.Helper()
-	told := make(chan received, 2)
-	to := receiver(func(data []byte, err error) { told <- received{string(data), err} })
+	results := make(chan received, 2)
+	to := receiver(func(data []byte, err error) { results <- received{string(data), err} })
 	if !g.Await(conn, nil, Wait{Limit: limit, Canceled: over, Receiver: to}) {
 		t.Fatal("no loop waits")
 	}
-	return told
+	return results
 }
 
 // dialed opens a connection to l.
@@ -77,23 +77,23 @@ func TestAwait(t *testing.T) {
 		"given up":  {time.Minute, over.Load, func(*net.TCPConn) { over.Store(true) }, "", ErrCanceled},
 	} {
 		near, far := dialed(t, l)
-		told := startWait(t, g, near, c.limit, c.over)
+		results := startWait(t, g, near, c.limit, c.over)
 		if g.Await(near, nil, Wait{}) {
 			t.Error("awaited twice")
 		}
 		c.does(far)
-		if a := receive(t, told); a.data != c.data || !errors.Is(a.err, c.err) {
+		if a := receive(t, results); a.data != c.data || !errors.Is(a.err, c.err) {
 			t.Errorf("%s: got %q, %v, want %q, %v", name, a.data, a.err, c.data, c.err)
 		}
 		_ = near.Close()
-		if len(told) > 0 {
+		if len(results) > 0 {
 			t.Errorf("%s: called twice", name)
 		}
 	}
 	near, _ := dialed(t, l)
-	told := startWait(t, g, near, time.Minute, nil)
+	results := startWait(t, g, near, time.Minute, nil)
 	closeNow(t, g)
-	if a := receive(t, told); !errors.Is(a.err, ErrClosed) {
+	if a := receive(t, results); !errors.Is(a.err, ErrClosed) {
 		t.Errorf("the end of the loop: got %v, want %v", a.err, ErrClosed)
 	}
 	another, _ := dialed(t, l)
@@ -123,10 +123,10 @@ func TestAwaitNear(t *testing.T) {
 
 // A countingReceiver asks for more until it has a number of bytes.
 type countingReceiver struct {
-	want int
-	got  []byte
-	more time.Duration
-	told chan received
+	want    int
+	got     []byte
+	more    time.Duration
+	results chan received
 }
 
 func (p *countingReceiver) Received(data []byte, _ bool, err error) time.Duration {
@@ -134,7 +134,7 @@ func (p *countingReceiver) Received(data []byte, _ bool, err error) time.Duratio
 	if len(p.got) < p.want && err == nil {
 		return p.more
 	}
-	p.told <- received{string(p.got), err}
+	p.results <- received{string(p.got), err}
 	return 0
 }
 
@@ -156,7 +156,7 @@ func TestAwaitMore(t *testing.T) {
 		"all with more": {[]string{"one", "two, three and four"}, false, time.Minute, "onetwo, three and four", nil},
 	} {
 		near, far := dialed(t, l)
-		p := &countingReceiver{want: len("onetwothree"), more: c.more, told: make(chan received, 2)}
+		p := &countingReceiver{want: len("onetwothree"), more: c.more, results: make(chan received, 2)}
 		if !g.Await(near, nil, Wait{Limit: time.Minute, Receiver: p}) {
 			t.Fatal("no loop waits")
 		}
@@ -166,7 +166,7 @@ func TestAwaitMore(t *testing.T) {
 		if c.end {
 			_ = far.CloseWrite()
 		}
-		if a := receive(t, p.told); a.data != c.data || !errors.Is(a.err, c.err) {
+		if a := receive(t, p.results); a.data != c.data || !errors.Is(a.err, c.err) {
 			t.Errorf("%s: got %q, %v, want %q, %v", name, a.data, a.err, c.data, c.err)
 		}
 	}
@@ -182,13 +182,13 @@ func TestWaitThatCannotBeWatched(t *testing.T) {
 	}
 	defer file.Close()
 	for name, over := range map[string]func() bool{"waits": nil, "asks": func() bool { return false }} {
-		told := make(chan error, 1)
+		results := make(chan error, 1)
 		start := time.Now()
-		w := Wait{Limit: time.Minute, Canceled: over, Receiver: receiver(func(_ []byte, err error) { told <- err })}
+		w := Wait{Limit: time.Minute, Canceled: over, Receiver: receiver(func(_ []byte, err error) { results <- err })}
 		if !g.loops[0].await(NewSocket(int32(file.Fd())), w) {
 			t.Fatal("the loop is closed")
 		}
-		if err := receive(t, told); !errors.Is(err, unix.EPERM) || time.Since(start) > 10*time.Second {
+		if err := receive(t, results); !errors.Is(err, unix.EPERM) || time.Since(start) > 10*time.Second {
 			t.Errorf("%s: got %v after %v, want %v at once", name, err, time.Since(start), unix.EPERM)
 		}
 	}
@@ -240,24 +240,24 @@ func socketPair(t *testing.T) (near, far int32) {
 func TestWaitKeepsEvents(t *testing.T) {
 	const end = Readable | unix.EPOLLRDHUP
 	for name, tt := range map[string]struct {
-		sent   int
-		events []Events
-		told   bool
-		input  input
+		sent    int
+		events  []Events
+		results bool
+		input   input
 	}{
 		"nothing":               {events: []Events{Readable}},
-		"all was read":          {sent: 5, events: []Events{Readable}, told: true},
-		"more came":             {sent: 5, events: []Events{Readable, Readable}, told: true, input: someInput},
-		"the end came with it":  {sent: 5, events: []Events{end}, told: true, input: lastInput},
-		"the end came later":    {sent: 5, events: []Events{Readable, end}, told: true, input: lastInput},
-		"more came, all at end": {sent: 5, events: []Events{end, Readable}, told: true, input: lastInput},
+		"all was read":          {sent: 5, events: []Events{Readable}, results: true},
+		"more came":             {sent: 5, events: []Events{Readable, Readable}, results: true, input: someInput},
+		"the end came with it":  {sent: 5, events: []Events{end}, results: true, input: lastInput},
+		"the end came later":    {sent: 5, events: []Events{Readable, end}, results: true, input: lastInput},
+		"more came, all at end": {sent: 5, events: []Events{end, Readable}, results: true, input: lastInput},
 	} {
 		t.Run(name, func(t *testing.T) {
 			near, far := socketPair(t)
-			told := 0
+			results := 0
 			w := &wait{loop: testLoop(t), socket: NewSocket(near)}
 			w.receiver = receiver(func(data []byte, err error) {
-				told++
+				results++
 				if len(data) != tt.sent || err != nil {
 					t.Errorf("got %q, %v, want %d bytes", data, err, tt.sent)
 				}
@@ -268,8 +268,8 @@ func TestWaitKeepsEvents(t *testing.T) {
 			for _, events := range tt.events {
 				w.Event(near, events)
 			}
-			if told == 1 != tt.told || w.socket.input != tt.input {
-				t.Errorf("called %d times, input %v; want called %v, input %v", told, w.socket.input, tt.told, tt.input)
+			if results == 1 != tt.results || w.socket.input != tt.input {
+				t.Errorf("called %d times, input %v; want called %v, input %v", results, w.socket.input, tt.results, tt.input)
 			}
 			for stage, want := range map[stage]input{watched: tt.input, taken: noInput} {
 				w.loop.setHandler(near, w)
@@ -285,18 +285,18 @@ func TestWaitKeepsEvents(t *testing.T) {
 // TestLimitEndsInTime checks that a wait ends exactly at its limit.
 func TestLimitEndsInTime(t *testing.T) {
 	l := testLoop(t)
-	var told []error
-	w := &wait{loop: l, until: time.Minute, receiver: receiver(func(_ []byte, err error) { told = append(told, err) })}
+	var results []error
+	w := &wait{loop: l, until: time.Minute, receiver: receiver(func(_ []byte, err error) { results = append(results, err) })}
 	w.timer.Handler = w
 	l.SetTimer(&w.timer, 0)
 	for l.now = w.until - 1; l.now <= w.until; l.now++ {
 		l.runTimers()
-		if l.now < w.until && (len(told) > 0 || l.timers.next() != w.until) {
-			t.Errorf("before the deadline: got %v, next at %v; want nothing, next at %v", told, l.timers.next(), w.until)
+		if l.now < w.until && (len(results) > 0 || l.timers.next() != w.until) {
+			t.Errorf("before the deadline: got %v, next at %v; want nothing, next at %v", results, l.timers.next(), w.until)
 		}
 	}
-	if len(told) != 1 || !errors.Is(told[0], os.ErrDeadlineExceeded) || l.timers.next() != never {
-		t.Errorf("got %v, next at %v; want a timeout and no timer", told, l.timers.next())
+	if len(results) != 1 || !errors.Is(results[0], os.ErrDeadlineExceeded) || l.timers.next() != never {
+		t.Errorf("got %v, next at %v; want a timeout and no timer", results, l.timers.next())
 	}
 }
 
@@ -305,22 +305,22 @@ func TestLimitEndsInTime(t *testing.T) {
 func TestCanceled(t *testing.T) {
 	l := testLoop(t)
 	var over bool
-	var told []error
-	w := &wait{loop: l, until: time.Hour, canceled: func() bool { return over }, receiver: receiver(func(_ []byte, err error) { told = append(told, err) })}
+	var results []error
+	w := &wait{loop: l, until: time.Hour, canceled: func() bool { return over }, receiver: receiver(func(_ []byte, err error) { results = append(results, err) })}
 	w.timer.Handler = w
 	l.SetTimer(&w.timer, 0)
 	for range 3 {
 		l.now = l.timers.next()
 		l.runTimers()
-		if at := l.timers.next(); len(told) > 0 || at <= l.now || at > l.Elapsed()+cancelCheck {
-			t.Fatalf("got %v, next at %v; want nothing, and the next check within %v", told, at, cancelCheck)
+		if at := l.timers.next(); len(results) > 0 || at <= l.now || at > l.Elapsed()+cancelCheck {
+			t.Fatalf("got %v, next at %v; want nothing, and the next check within %v", results, at, cancelCheck)
 		}
 	}
 	over = true
 	l.now = l.timers.next()
 	l.runTimers()
-	if len(told) != 1 || !errors.Is(told[0], ErrCanceled) || l.timers.next() != never {
-		t.Errorf("got %v, next at %v; want %v and no timer", told, l.timers.next(), ErrCanceled)
+	if len(results) != 1 || !errors.Is(results[0], ErrCanceled) || l.timers.next() != never {
+		t.Errorf("got %v, next at %v; want %v and no timer", results, l.timers.next(), ErrCanceled)
 	}
 }
 

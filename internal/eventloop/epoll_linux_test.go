@@ -103,8 +103,8 @@ func TestWaitParked(t *testing.T) {
 // wait are left for the next.
 func TestWaitParkedWithManyEvents(t *testing.T) {
 	p, _ := testPoller(t)
-	const bells = len(p.events) + 10
-	for range bells {
+	const wakeFDs = len(p.events) + 10
+	for range wakeFDs {
 		wakeFD, err := unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 		if err != nil {
 			t.Fatal(err)

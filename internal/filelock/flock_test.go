@@ -57,8 +57,8 @@ func TestLockOfAKilledProgram(t *testing.T) {
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	said := make([]byte, len("locked"))
-	_, readErr := out.Read(said)
+	output := make([]byte, len("locked"))
+	_, readErr := out.Read(output)
 	_, tryErr := try(path)
 	if err := child.Process.Kill(); err != nil {
 		t.Error(err)
@@ -66,8 +66,8 @@ func TestLockOfAKilledProgram(t *testing.T) {
 	if err := child.Wait(); err == nil {
 		t.Error("the child was not killed")
 	}
-	if readErr != nil || string(said) != "locked" || !errors.Is(tryErr, ErrHeld) {
-		t.Errorf("printed %q, %v; while the program runs: %v", said, readErr, tryErr)
+	if readErr != nil || string(output) != "locked" || !errors.Is(tryErr, ErrHeld) {
+		t.Errorf("printed %q, %v; while the program runs: %v", output, readErr, tryErr)
 	}
 	if _, err := os.Stat(path); err != nil {
 		t.Error(err)

@@ -149,9 +149,9 @@ func TestEndWhileDialing(t *testing.T) {
 			if status != http.StatusSwitchingProtocols {
 				rest = bufio.NewReader(resp.Body)
 			}
-			said, err := io.ReadAll(rest)
-			if err != nil || !strings.Contains(string(said), "session_ended") {
-				t.Errorf("got %q, %v, want session_ended", said, err)
+			text, err := io.ReadAll(rest)
+			if err != nil || !strings.Contains(string(text), "session_ended") {
+				t.Errorf("got %q, %v, want session_ended", text, err)
 			}
 			r.count(`handshakes_total{outcome="ended",reason="session_ended",route="`+path+`"}`, "1")
 		})

@@ -168,12 +168,12 @@ func (r *rig) second(before, request string) (status int, header http.Header) {
 // A slowTickets is a store that delays the use of tickets.
 type slowTickets struct {
 	store.Store
-	asked   chan struct{}
-	release chan struct{}
+	requests chan struct{}
+	release  chan struct{}
 }
 
 func (s slowTickets) TakeTicket(ctx context.Context, key store.TicketKey) ([]byte, error) {
-	s.asked <- struct{}{}
+	s.requests <- struct{}{}
 	<-s.release
 	return s.Store.TakeTicket(ctx, key)
 }
@@ -251,7 +251,7 @@ func TestNothingBlocksTheLoop(t *testing.T) {
 		toUpstream := !strings.Contains(request, "ticket")
 		if !toUpstream {
 			select {
-			case <-tickets.asked:
+			case <-tickets.requests:
 			case <-time.After(10 * time.Second):
 				t.Fatal("the gateway does not ask the store")
 			}

@@ -81,10 +81,10 @@ func (f frontProxy) serve(t *testing.T, change ...func(*Config)) *proxiedGateway
 		Front: front.Config{TrustedProxies: []string{"127.0.0.1", "unix"}, ForwardedSource: f.source},
 	}
 	if f.tls {
-		lender := httptest.NewTLSServer(nil)
-		t.Cleanup(lender.Close)
-		c.Front.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &lender.TLS.Certificates[0], nil }
-		p.trust = lender.Client().Transport.(*http.Transport).TLSClientConfig
+		certServer := httptest.NewTLSServer(nil)
+		t.Cleanup(certServer.Close)
+		c.Front.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certServer.TLS.Certificates[0], nil }
+		p.trust = certServer.Client().Transport.(*http.Transport).TLSClientConfig
 	}
 	for _, f := range change {
 		f(&c)

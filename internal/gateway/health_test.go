@@ -15,12 +15,12 @@ type checkedBackend struct {
 	*backend
 	unhealthy atomic.Bool
 	checks    atomic.Int64
-	asked     chan struct{} // one health check
+	requests  chan struct{} // one health check
 }
 
 func newCheckedBackend(t *testing.T) *checkedBackend {
 	t.Helper()
-	p := &checkedBackend{backend: &backend{}, asked: make(chan struct{})}
+	p := &checkedBackend{backend: &backend{}, requests: make(chan struct{})}
 	p.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/healthz" {
 			p.ServeHTTP(w, r)
@@ -31,7 +31,7 @@ func newCheckedBackend(t *testing.T) *checkedBackend {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 		select {
-		case p.asked <- struct{}{}:
+		case p.requests <- struct{}{}:
 		default: // no test waits for it
 		}
 	}))
@@ -47,7 +47,7 @@ func (p *checkedBackend) setUnhealthy(t *testing.T, unhealthy bool) {
 	// the second answer when it sends the third check.
 	for range 3 {
 		select {
-		case <-p.asked:
+		case <-p.requests:
 		case <-time.After(10 * time.Second):
 			t.Fatal("no health check")
 		}
@@ -95,7 +95,7 @@ func TestHealthOfARoute(t *testing.T) {
 func (p *checkedBackend) wantNextCheck(t *testing.T) {
 	t.Helper()
 	select {
-	case <-p.asked:
+	case <-p.requests:
 	case <-time.After(10 * time.Second):
 		t.Fatal("no health check")
 	}

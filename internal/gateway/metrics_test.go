@@ -23,14 +23,14 @@ import (
 // of the same name.
 func TestMetricsOfARemovedRoute(t *testing.T) {
 	b := newBackend(t)
-	stays, goes := proxy.Route{Path: "/", Upstreams: []string{b.URL}}, proxy.Route{Path: "/goes/", Upstreams: []string{b.URL}}
-	for name, later := range map[string][]proxy.Route{"gone": {stays}, "back": {stays, goes}} {
+	kept, removed := proxy.Route{Path: "/", Upstreams: []string{b.URL}}, proxy.Route{Path: "/goes/", Upstreams: []string{b.URL}}
+	for name, later := range map[string][]proxy.Route{"gone": {kept}, "back": {kept, removed}} {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, func(c *Config) { c.Routes = []proxy.Route{stays, goes} })
+			r := start(t, func(c *Config) { c.Routes = []proxy.Route{kept, removed} })
 			access, _ := r.Login()
 			first, second := r.socket("/goes/x", bearer(access)), r.socket("/goes/y", bearer(access))
 			r.count(`sockets{route="/goes/"}`, "2")
-			for _, routes := range [][]proxy.Route{{stays}, later} {
+			for _, routes := range [][]proxy.Route{{kept}, later} {
 				if err := r.g.Update(routes); err != nil {
 					t.Fatal(err)
 				}
@@ -54,7 +54,7 @@ func TestMetricsOfARemovedRoute(t *testing.T) {
 func TestMetricsBalance(t *testing.T) {
 	slow := make(chan struct{})
 	b := newBackend(t)
-	rude := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	cutting := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/rude/slow":
 			select {
@@ -67,13 +67,13 @@ func TestMetricsBalance(t *testing.T) {
 			w.WriteHeader(http.StatusTeapot)
 		}
 	}))
-	t.Cleanup(rude.Close)
+	t.Cleanup(cutting.Close)
 	routes := func(header string) []proxy.Route {
 		return []proxy.Route{
 			{Path: "/", Upstreams: []string{b.URL}, Headers: map[string]string{header: "sub"}},
 			{Path: "/close/", Upstreams: []string{b.URL}, Refusal: wsauth.RefuseClose},
 			{Path: "/first/", Upstreams: []string{b.URL}, Extractors: []wsauth.Extractor{wsauth.FirstMessage{}}},
-			{Path: "/rude/", Upstreams: []string{rude.URL}},
+			{Path: "/rude/", Upstreams: []string{cutting.URL}},
 		}
 	}
 	r := start(t, func(c *Config) { c.Routes, c.AccessLog, c.Front.Drain = routes("X-User"), true, 8*time.Second })

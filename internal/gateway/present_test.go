@@ -142,13 +142,13 @@ func TestRefreshTokensStayValid(t *testing.T) {
 		t.Run(at.name, func(t *testing.T) {
 			r, _ := servePresenters(t)
 			access, refresh := r.rotations(2)
-			handmade := []string{
+			crafted := []string{
 				must(r.g.issuer.Refresh("test", token.Options{})).Raw,
 				must(r.g.issuer.Refresh("test", token.Options{SessionID: store.NewSessionID(time.Now())})).Raw,
 				must(r.g.issuer.Refresh("test", token.Options{SessionID: "hand-made", ID: "twice"})).Raw,
 			}
 			for range 3 {
-				for _, raw := range append(handmade, refresh[2]) {
+				for _, raw := range append(crafted, refresh[2]) {
 					if status := at.show(r, raw); status != at.good {
 						t.Errorf("%d, want %d", status, at.good)
 					}

@@ -226,8 +226,8 @@ func (p realProxy) start(t *testing.T, config, gateway string, certificate *test
 	cmd := exec.Command(p.program, append(args, file)...)
 	cmd.Dir = at.dir
 	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+at.dir, "XDG_CONFIG_HOME="+at.dir, "HOME="+at.dir)
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +247,7 @@ func (p realProxy) start(t *testing.T, config, gateway string, certificate *test
 		select {
 		case err := <-ended:
 			ended <- err
-			t.Fatalf("%s ends: %v\n%s\n%s", p.program, err, said.String(), complete)
+			t.Fatalf("%s ends: %v\n%s\n%s", p.program, err, output.String(), complete)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

@@ -39,9 +39,9 @@ func TestBodyTooBig(t *testing.T) {
 // TestBodyOfExcessiveLength checks that a body whose Content-Length exceeds the
 // limit is refused before any of it arrives, and does not reach the upstream.
 func TestBodyOfExcessiveLength(t *testing.T) {
-	var asked atomic.Int64
+	var count atomic.Int64
 	b := newBackendOf(t, func(_ http.ResponseWriter, r *http.Request) {
-		asked.Add(1)
+		count.Add(1)
 		_, _ = io.Copy(io.Discard, r.Body)
 	})
 	r := serveBehind(t, b, func(c *Config) { c.Routes[1].Limits.MaxBody = 1000 })
@@ -62,7 +62,7 @@ func TestBodyOfExcessiveLength(t *testing.T) {
 			t.Errorf("%q: the answer took %v", expect, took)
 		}
 	}
-	if n := asked.Load(); n != 0 {
+	if n := count.Load(); n != 0 {
 		t.Errorf("the upstream got %d requests", n)
 	}
 	r.wantFailures(false)

@@ -59,25 +59,25 @@ func Reaches(upstream, listen string) bool {
 	if n, err := net.LookupPort("tcp", port); err != nil || n == 0 || strconv.Itoa(n) != portOf(u) {
 		return false
 	}
-	own, asked := CanonicalHost(host), CanonicalHost(u.Hostname())
-	if own == asked {
+	listenHost, urlHost := CanonicalHost(host), CanonicalHost(u.Hostname())
+	if listenHost == urlHost {
 		return true
 	}
-	found := addressesOf(asked)
-	here := IsThisMachine(asked) || slices.ContainsFunc(found, isOwnAddress)
+	found := addressesOf(urlHost)
+	isHere := IsThisMachine(urlHost) || slices.ContainsFunc(found, isOwnAddress)
 	switch {
-	case !here:
+	case !isHere:
 		return false
-	case isUnspecified(own):
+	case isUnspecified(listenHost):
 		return true
 	}
 	// localhost means both loopback addresses, and dialing an unspecified
 	// address reaches them.
 	wide := func(name string) bool { return isUnspecified(name) || isLocalhost(name) }
-	if IsThisMachine(own) && IsThisMachine(asked) && (wide(own) || wide(asked)) {
+	if IsThisMachine(listenHost) && IsThisMachine(urlHost) && (wide(listenHost) || wide(urlHost)) {
 		return true
 	}
-	return slices.ContainsFunc(addressesOf(own), func(ip netip.Addr) bool { return slices.Contains(found, ip) })
+	return slices.ContainsFunc(addressesOf(listenHost), func(ip netip.Addr) bool { return slices.Contains(found, ip) })
 }
 
 // addressesOf returns the addresses of a name in the form of CanonicalHost, as
@@ -91,8 +91,8 @@ func addressesOf(name string) []netip.Addr {
 	}
 	var all []netip.Addr
 	// A name that is not found has no addresses.
-	asked, _ := hostsFile.LookupNetIP(context.Background(), "ip", name)
-	for _, ip := range asked {
+	found, _ := hostsFile.LookupNetIP(context.Background(), "ip", name)
+	for _, ip := range found {
 		all = append(all, ip.Unmap())
 	}
 	if own, err := os.Hostname(); err == nil && name == CanonicalHost(own) {

@@ -64,11 +64,11 @@ func write(path string, data []byte, put func(tmp, path string) error) error {
 // path and of its target must satisfy [OpenFolder], and the target must satisfy
 // [Folder.Read].
 func ReadFile(path string) ([]byte, error) {
-	named, err := OpenFolder(filepath.Dir(path))
+	linkFolder, err := OpenFolder(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
-	if err := named.Close(); err != nil {
+	if err := linkFolder.Close(); err != nil {
 		return nil, fmt.Errorf("keyfile: %w", err)
 	}
 	target, err := filepath.EvalSymlinks(path)

@@ -31,9 +31,9 @@ type userFile struct {
 	outdated []string // users whose sessions have not ended yet
 	unsaved  bool     // seen does not have the current users
 
-	// undurable means that the store has not recorded the end of some
+	// notDurable means that the store has not recorded the end of some
 	// sessions, so seen must stay as it is.
-	undurable bool
+	notDurable bool
 }
 
 // openUsers opens the user file, if there is one.
@@ -163,7 +163,7 @@ func (u *userFile) finish(ctx context.Context, g *gateway.Gateway) (again bool) 
 		err := u.endUser(ctx, g, name)
 		// The gateway holds the revocation, and writes it later.
 		if errors.Is(err, store.ErrNotDurable) {
-			u.undurable = true
+			u.notDurable = true
 			return true
 		}
 		return err == nil
@@ -171,7 +171,7 @@ func (u *userFile) finish(ctx context.Context, g *gateway.Gateway) (again bool) 
 	if len(u.outdated) > 0 {
 		return true
 	}
-	if u.unsaved && !u.undurable {
+	if u.unsaved && !u.notDurable {
 		u.unsaved = false
 		if err := u.Remember(u.seen); err != nil {
 			u.log.Error("the next start will treat these users as changed", "error", err)

@@ -17,9 +17,9 @@ import (
 // A watchedServer server counts its health checks. It runs in memory, so that
 // its clock can be that of synctest.
 type watchedServer struct {
-	checks atomic.Int64
-	down   atomic.Bool // accepts no connections
-	sick   atomic.Bool // it answers 503
+	checks      atomic.Int64
+	down        atomic.Bool // accepts no connections
+	isUnhealthy atomic.Bool // it answers 503
 }
 
 func (w *watchedServer) dial(context.Context) (net.Conn, error) {
@@ -30,7 +30,7 @@ func (w *watchedServer) dial(context.Context) (net.Conn, error) {
 	client, server := net.Pipe()
 	go func() {
 		answer := "204 No Content"
-		if w.sick.Load() {
+		if w.isUnhealthy.Load() {
 			answer = "503 Service Unavailable"
 		}
 		answering("HTTP/1.1 " + answer + "\r\n\r\n")(server)
@@ -137,7 +137,7 @@ func TestLifetimeOfASharedHealthCheck(t *testing.T) {
 		if !isHealthy(first) {
 			t.Error("a server without a check result is avoided")
 		}
-		w.sick.Store(true)
+		w.isUnhealthy.Store(true)
 		time.Sleep(time.Second + checkEvery)
 		second := newPoolUntilEnd(t, w.config(all))
 		first.Close()
@@ -145,7 +145,7 @@ func TestLifetimeOfASharedHealthCheck(t *testing.T) {
 		if isHealthy(first) || isHealthy(second) {
 			t.Error("the second pool does not have the result of the first")
 		}
-		w.sick.Store(false)
+		w.isUnhealthy.Store(false)
 		before := w.checks.Load()
 		time.Sleep(checkEvery)
 		if n := w.checks.Load() - before; n != 1 || !isHealthy(second) {

@@ -77,16 +77,16 @@ func (all *Checks) acquire(t *target, c Config) (*check, error) {
 	}
 	// Ignore settings that belong to one route.
 	c.Response, c.Logger = c.Health.Timeout, all.Logger
-	asked, err := newTarget(t.address, c)
+	checked, err := newTarget(t.address, c)
 	if err != nil {
 		return nil, err
 	}
 	// Each check opens a connection: this verifies that the server accepts
 	// them, and none is kept open in between.
-	asked.transport.DisableKeepAlives = true
+	checked.transport.DisableKeepAlives = true
 	ctx, stop := context.WithCancel(context.Background())
-	started := &check{key: key, target: asked, users: 1, stop: stop, done: make(chan struct{})}
-	asked.condition = &started.condition
+	started := &check{key: key, target: checked, users: 1, stop: stop, done: make(chan struct{})}
+	checked.condition = &started.condition
 	if all.running == nil {
 		all.running = map[checkKey]*check{}
 	}

@@ -110,14 +110,14 @@ func switching(lines ...string) string {
 }
 
 func TestOpen(t *testing.T) {
-	asked := make(chan string, 1)
+	requests := make(chan string, 1)
 	l := serveConns(t, "tcp", "127.0.0.1:0", func(conn net.Conn) {
 		defer conn.Close()
 		r, err := http.ReadRequest(bufio.NewReader(conn))
 		if err != nil {
 			return
 		}
-		asked <- fmt.Sprint(r.RequestURI, " ", r.Host, " ", r.Header["Sec-Websocket-Extensions"], r.Header["X-User"], r.Header["Te"], r.Header["Connection"])
+		requests <- fmt.Sprint(r.RequestURI, " ", r.Host, " ", r.Header["Sec-Websocket-Extensions"], r.Header["X-User"], r.Header["Te"], r.Header["Connection"])
 		_, _ = io.WriteString(conn, "HTTP/1.1 103 Early Hints\r\n\r\n"+switching("Sec-WebSocket-Protocol: b", "Sec-WebSocket-Extensions: permessage-deflate", "X-More: yes")+"\x81\x02hi")
 	})
 	r := handshake(t, "Sec-WebSocket-Protocol: a, b", "Sec-WebSocket-Extensions: x-other, permessage-deflate; client_max_window_bits", "X-User: ada", "Te: trailers")
@@ -126,7 +126,7 @@ func TestOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if got, want := <-asked, "/ws?x=1 app.example [permessage-deflate; client_max_window_bits] [ada] [] [Upgrade]"; got != want {
+	if got, want := <-requests, "/ws?x=1 app.example [permessage-deflate; client_max_window_bits] [ada] [] [Upgrade]"; got != want {
 		t.Errorf("asked for %s, want %s", got, want)
 	}
 	if !s.Deflate || string(s.Early) != "\x81\x02hi" || s.Response.Header.Get("X-More") != "yes" {
@@ -295,26 +295,26 @@ func TestR15_AskNow(t *testing.T) {
 // TestHealth checks that a server whose health check fails gets no requests
 // until a check succeeds.
 func TestHealth(t *testing.T) {
-	var ill atomic.Bool
-	asked := make(chan struct{}, 100)
-	sick := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	var isUnhealthy atomic.Bool
+	requests := make(chan struct{}, 100)
+	unhealthy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/healthz" {
 			t.Errorf("%s was sent to an unhealthy server", r.URL)
 		}
-		if ill.Load() {
+		if isUnhealthy.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 		select {
-		case asked <- struct{}{}:
+		case requests <- struct{}{}:
 		default:
 		}
 	}))
-	defer sick.Close()
-	ill.Store(true)
+	defer unhealthy.Close()
+	isUnhealthy.Store(true)
 	well, n, _ := countingServer(t)
-	p := newPoolOf(t, Config{Addresses: []string{sick.URL, well}, Health: Health{Path: "/healthz", Every: 100 * time.Millisecond, Timeout: time.Second}})
-	<-asked
-	<-asked // the second request shows that the first response was handled
+	p := newPoolOf(t, Config{Addresses: []string{unhealthy.URL, well}, Health: Health{Path: "/healthz", Every: 100 * time.Millisecond, Timeout: time.Second}})
+	<-requests
+	<-requests // the second request shows that the first response was handled
 	for range 10 {
 		resp, err := p.RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil))
 		if err != nil {
@@ -325,10 +325,10 @@ func TestHealth(t *testing.T) {
 	if n.Load() < 10 {
 		t.Errorf("%d requests", n.Load())
 	}
-	ill.Store(false)
-	<-asked
-	<-asked
-	<-asked
+	isUnhealthy.Store(false)
+	<-requests
+	<-requests
+	<-requests
 	if n := healthy(p); n != 2 {
 		t.Errorf("%d are healthy, want 2", n)
 	}

@@ -197,17 +197,17 @@ func TestRefreshRepeatsItsKey(t *testing.T) {
 	handlers := logins("900")
 	renew := handlers["POST /auth/refresh"]
 	var mu sync.Mutex
-	var fates []string // the last one repeats
+	var outcomes []string // the last one repeats
 	keys := map[string]bool{}
-	next := func(key string) (fate string) {
+	next := func(key string) (outcome string) {
 		mu.Lock()
 		defer mu.Unlock()
 		keys[key] = true
-		fate = fates[0]
-		if len(fates) > 1 {
-			fates = fates[1:]
+		outcome = outcomes[0]
+		if len(outcomes) > 1 {
+			outcomes = outcomes[1:]
 		}
-		return fate
+		return outcome
 	}
 	handlers["POST /auth/refresh"] = func(w http.ResponseWriter, r *http.Request) {
 		switch next(r.Header.Get("Idempotency-Key")) {
@@ -233,9 +233,9 @@ func TestRefreshRepeatsItsKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, step := range []struct {
-		fates []string
-		fails bool
-		keys  int // used so far
+		outcomes []string
+		fails    bool
+		keys     int // used so far
 	}{
 		{[]string{"cut", "cut in its body", "500", "200"}, false, 1},
 		{[]string{"cut"}, true, 2},
@@ -243,15 +243,15 @@ func TestRefreshRepeatsItsKey(t *testing.T) {
 		{[]string{"401"}, true, 3},
 	} {
 		mu.Lock()
-		fates = step.fates
+		outcomes = step.outcomes
 		mu.Unlock()
 		err := c.account.Refresh(t.Context())
 		mu.Lock()
-		if (err != nil) != step.fails || len(fates) != 1 {
-			t.Errorf("%v: %v, %v are left", step.fates, err, fates)
+		if (err != nil) != step.fails || len(outcomes) != 1 {
+			t.Errorf("%v: %v, %v are left", step.outcomes, err, outcomes)
 		}
 		if len(keys) != step.keys || keys[""] {
-			t.Errorf("%v: %d keys until then, want %d: %v", step.fates, len(keys), step.keys, keys)
+			t.Errorf("%v: %d keys until then, want %d: %v", step.outcomes, len(keys), step.keys, keys)
 		}
 		mu.Unlock()
 	}

@@ -130,8 +130,8 @@ func (c *Client) reportEnd(err error) error {
 	if !ok {
 		return err
 	}
-	if told := c.config.Report.ended(end); told != nil {
-		return told
+	if reportErr := c.config.Report.ended(end); reportErr != nil {
+		return reportErr
 	}
 	if end.Normal() {
 		return end.Err

@@ -25,17 +25,17 @@ type conversation struct {
 	// received enough messages.
 	ends chan error
 	// The result of the sender: an error of the input, or nil at its end.
-	failures chan error
-	stuck    chan error // errors of the connection found by the sender
+	failures   chan error
+	sendErrors chan error // errors of the connection found by the sender
 }
 
 func newConversation(c *Client, s *socket) *conversation {
 	return &conversation{
-		client:   c,
-		socket:   s,
-		ends:     make(chan error, 1),
-		failures: make(chan error, 1),
-		stuck:    make(chan error, 1),
+		client:     c,
+		socket:     s,
+		ends:       make(chan error, 1),
+		failures:   make(chan error, 1),
+		sendErrors: make(chan error, 1),
 	}
 }
 
@@ -129,7 +129,7 @@ func (v *conversation) write(ctx context.Context, text string) bool {
 	defer cancel()
 	err := v.socket.conn.Write(ctx, websocket.MessageText, []byte(text))
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		v.stuck <- fmt.Errorf("the server accepted no message for %s", v.client.config.Timeout)
+		v.sendErrors <- fmt.Errorf("the server accepted no message for %s", v.client.config.Timeout)
 	}
 	return err == nil
 }
@@ -145,7 +145,7 @@ func (v *conversation) end(err error) error {
 	}
 	if end.By == ByNetwork {
 		select {
-		case end.Err = <-v.stuck:
+		case end.Err = <-v.sendErrors:
 		default:
 		}
 	}

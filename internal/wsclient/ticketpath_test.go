@@ -17,11 +17,11 @@ func TestTicketIsForThePathThatIsSent(t *testing.T) {
 		"/rooms/日本": `"/rooms/日本"`,
 		"/%2541":    `"/%2541"`,
 	} {
-		asked := make(chan string, 1)
+		requests := make(chan string, 1)
 		handlers := logins("900")
 		handlers["POST /auth/ticket"] = func(w http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
-			asked <- string(body)
+			requests <- string(body)
 			w.WriteHeader(http.StatusForbidden)
 		}
 		r := newRig(t, handlers)
@@ -33,7 +33,7 @@ func TestTicketIsForThePathThatIsSent(t *testing.T) {
 		if err := r.run(); err == nil {
 			t.Error("a socket without a ticket")
 		}
-		if got := <-asked; !strings.Contains(got, want) {
+		if got := <-requests; !strings.Contains(got, want) {
 			t.Errorf("%s: asked for %s", path, got)
 		}
 	}

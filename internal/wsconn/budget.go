@@ -20,16 +20,16 @@ type budget struct {
 // callback for when it is exceeded.
 type limit struct {
 	left     atomic.Int64
-	while    func() bool
+	applies  func() bool
 	exceeded func()
 }
 
 // Limit limits the bytes that the client may send from now on to n, including
-// frame headers, as long as while returns true. If the client sends more, the
+// frame headers, as long as applies returns true. If the client sends more, the
 // handler's Read calls exceeded, which should End the connection. The handler
 // does not get the excess bytes.
-func (c *Conn) Limit(n int64, while func() bool, exceeded func()) {
-	l := &limit{while: while, exceeded: exceeded}
+func (c *Conn) Limit(n int64, applies func() bool, exceeded func()) {
+	l := &limit{applies: applies, exceeded: exceeded}
 	l.left.Store(n)
 	c.budget.limit.Store(l)
 }
@@ -38,7 +38,7 @@ func (c *Conn) Limit(n int64, while func() bool, exceeded func()) {
 // longer applies.
 func (b *budget) current() *limit {
 	l := b.limit.Load()
-	if l != nil && !l.while() {
+	if l != nil && !l.applies() {
 		b.limit.CompareAndSwap(l, nil)
 		return nil
 	}

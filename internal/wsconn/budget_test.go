@@ -17,13 +17,13 @@ func TestBudget(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			g := newRig(false)
 			g.send(t, []byte(head))
-			told := 0
-			g.Limit(100, func() bool { return true }, func() { told++; g.end() })
+			notified := 0
+			g.Limit(100, func() bool { return true }, func() { notified++; g.end() })
 			go func() { _, _ = g.peer.Write(make([]byte, 300)) }()
 			var got bytes.Buffer
 			_, err := io.CopyBuffer(&got, struct{ io.Reader }{g}, make([]byte, size))
-			if got.Len() != 100 || told != 1 || !errors.Is(err, errEnd) {
-				t.Errorf("got %d bytes, %d calls, %v", got.Len(), told, err)
+			if got.Len() != 100 || notified != 1 || !errors.Is(err, errEnd) {
+				t.Errorf("got %d bytes, %d calls, %v", got.Len(), notified, err)
 			}
 			started := time.Now()
 			g.check(t, []byte(head), bye)

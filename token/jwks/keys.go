@@ -34,13 +34,13 @@ type Keys struct {
 
 	mu sync.Mutex
 	// Closed when the current fetch ends; nil: no fetch.
-	fetching chan struct{}
-	asked    time.Time // when the current fetch began
-	failed   error     // error of the last fetch
-	next     time.Time // unknown kids cause no fetch before this time
+	fetching     chan struct{}
+	fetchStarted time.Time // when the current fetch began
+	failed       error     // error of the last fetch
+	next         time.Time // unknown kids cause no fetch before this time
 	// Whether a token without a kid caused the current fetch.
-	nameless bool
-	unknown  map[string]missingKey // kids that were not found
+	withoutKid bool
+	unknown    map[string]missingKey // kids that were not found
 }
 
 // A state is the result of the last successful fetch.
@@ -49,15 +49,15 @@ type state struct {
 	kids   map[string]bool
 	digest [sha256.Size]byte
 	// When the fetch began; keys published later may be missing.
-	asked   time.Time
-	fetched time.Time
-	maxAge  time.Duration
+	fetchStarted time.Time
+	fetched      time.Time
+	maxAge       time.Duration
 }
 
 // A missingKey records a kid that was not found.
 type missingKey struct {
-	asked time.Time // when the fetch began
-	until time.Time // when it may be looked for again
+	fetchStarted time.Time // when the fetch began
+	until        time.Time // when it may be looked for again
 }
 
 // New validates c and returns its Keys. It reports all errors in c at once. It
@@ -117,16 +117,16 @@ func (k *Keys) MayMiss(kid string, issued time.Time, leeway time.Duration) bool 
 	if s == nil || kid != "" && s.kids[kid] {
 		return false
 	}
-	if of, found := k.unknown[kid]; found && issued.Unix() <= of.asked.Unix() {
+	if of, found := k.unknown[kid]; found && issued.Unix() <= of.fetchStarted.Unix() {
 		return false
 	}
 	// iat has whole seconds.
-	if issued.Before(s.asked.Truncate(time.Second).Add(-leeway)) {
+	if issued.Before(s.fetchStarted.Truncate(time.Second).Add(-leeway)) {
 		return false
 	}
 	if kid == "" && k.fetching == nil && k.mayBegin(time.Now()) {
 		k.begin(k.failed != nil)
-		k.nameless = true
+		k.withoutKid = true
 	}
 	return true
 }
@@ -140,25 +140,25 @@ func (k *Keys) cachedKeys(kid string) (*token.KeySet, bool) {
 }
 
 // find starts a fetch, unless there was one recently. It waits until the fetch
-// ends or enough delivers a value. enough may be nil.
-func (k *Keys) find(ctx context.Context, kid string, enough <-chan time.Time) (*token.KeySet, error) {
-	started, looked := time.Now(), false
-	for !looked {
-		done, asked := k.ask(kid)
+// ends or stopWaiting delivers a value. stopWaiting may be nil.
+func (k *Keys) find(ctx context.Context, kid string, stopWaiting <-chan time.Time) (*token.KeySet, error) {
+	started, searched := time.Now(), false
+	for !searched {
+		done, fetchStarted := k.requestFetch(kid)
 		if done == nil {
 			break
 		}
 		select {
 		case <-done:
 			// The key may be newer than a fetch that began before this call.
-			looked = !asked.Before(started)
-		case <-enough:
+			searched = !fetchStarted.Before(started)
+		case <-stopWaiting:
 			return k.answer(kid, false)
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
-	return k.answer(kid, looked)
+	return k.answer(kid, searched)
 }
 
 // fresh reports whether s is not older than MaxStale.
@@ -166,10 +166,10 @@ func (k *Keys) fresh(s *state) bool {
 	return k.config.MaxStale == 0 || time.Since(s.fetched) <= k.config.MaxStale
 }
 
-// ask starts a fetch for an unknown kid, unless one is in progress or it is too
-// early. It returns a channel that is closed when the fetch ends, or nil if
-// there is no fetch, and the time at which the fetch began.
-func (k *Keys) ask(kid string) (done <-chan struct{}, asked time.Time) {
+// requestFetch starts a fetch for an unknown kid, unless one is in progress or
+// it is too early. It returns a channel that is closed when the fetch ends, or
+// nil if there is no fetch, and the time at which the fetch began.
+func (k *Keys) requestFetch(kid string) (done <-chan struct{}, fetchStarted time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := time.Now()
@@ -179,7 +179,7 @@ func (k *Keys) ask(kid string) (done <-chan struct{}, asked time.Time) {
 		}
 		k.begin(k.failed != nil) // the keys may have moved
 	}
-	return k.fetching, k.asked
+	return k.fetching, k.fetchStarted
 }
 
 // has reports whether the previous fetch found the key. k.mu must be held.
@@ -188,10 +188,10 @@ func (k *Keys) has(kid string) bool {
 	return found
 }
 
-// answer returns the current keys or an error. If looked is set and kid was
-// not found, it is not looked for again for a while. If looked is not set, the
-// key may be newer than the last fetch.
-func (k *Keys) answer(kid string, looked bool) (*token.KeySet, error) {
+// answer returns the current keys or an error. If searched is set and kid was
+// not found, it is not looked for again for a while. If searched is not set,
+// the key may be newer than the last fetch.
+func (k *Keys) answer(kid string, searched bool) (*token.KeySet, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s := k.current.Load()
@@ -199,8 +199,8 @@ func (k *Keys) answer(kid string, looked bool) (*token.KeySet, error) {
 	case s == nil || !k.fresh(s):
 	case kid == "" || s.kids[kid]:
 		return s.set, nil
-	case k.failed == nil && looked:
-		k.remember(kid, s.asked)
+	case k.failed == nil && searched:
+		k.remember(kid, s.fetchStarted)
 		return s.set, nil
 	case k.failed == nil:
 		return s.set, nil
@@ -216,7 +216,7 @@ func (k *Keys) answer(kid string, looked bool) (*token.KeySet, error) {
 }
 
 // remember prevents fetches for a missing kid for a while.
-func (k *Keys) remember(kid string, asked time.Time) {
+func (k *Keys) remember(kid string, fetchStarted time.Time) {
 	if len(kid) > longestName || time.Now().Before(k.unknown[kid].until) {
 		return
 	}
@@ -226,7 +226,7 @@ func (k *Keys) remember(kid string, asked time.Time) {
 		}
 		delete(k.unknown, other) // any one: MinInterval bounds the cost
 	}
-	k.unknown[kid] = missingKey{asked, time.Now().Add(forgotten)}
+	k.unknown[kid] = missingKey{fetchStarted, time.Now().Add(forgotten)}
 }
 
 // mayBegin reports whether a token may cause a fetch now. k.mu must be held.
@@ -239,24 +239,24 @@ func (k *Keys) mayBegin(now time.Time) bool {
 // too. k.mu must be held.
 func (k *Keys) begin(again bool) <-chan struct{} {
 	done := make(chan struct{})
-	k.fetching, k.asked = done, time.Now()
-	asked := k.asked
+	k.fetching, k.fetchStarted = done, time.Now()
+	fetchStarted := k.fetchStarted
 	go func() {
 		defer close(done)
 		ctx, cancel := context.WithTimeout(k.lifetime, k.config.Timeout)
 		defer cancel()
 		d, err := k.fetch(ctx, again)
-		k.end(d, asked, err)
+		k.end(d, fetchStarted, err)
 	}()
 	return done
 }
 
 // end records the result of a fetch.
-func (k *Keys) end(d document, asked time.Time, err error) {
+func (k *Keys) end(d document, fetchStarted time.Time, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil {
-		err = k.take(d, asked)
+		err = k.take(d, fetchStarted)
 	}
 	if err == nil {
 		k.found.Store(&d.address)
@@ -267,17 +267,17 @@ func (k *Keys) end(d document, asked time.Time, err error) {
 	if err == nil && k.failed != nil {
 		k.config.Logger.Info("the keys of a provider are fetched again", "issuer", k.config.Issuer, "url", k.config.URL)
 	}
-	if k.nameless && err == nil {
-		k.unknown[""] = missingKey{asked: asked}
+	if k.withoutKid && err == nil {
+		k.unknown[""] = missingKey{fetchStarted: fetchStarted}
 	}
-	k.failed, k.fetching, k.nameless = err, nil, false
+	k.failed, k.fetching, k.withoutKid = err, nil, false
 	k.next = time.Now().Add(k.config.MinInterval)
 }
 
 // take makes the fetched set the current one. If the set is unchanged, its
 // pointer stays the same.
-func (k *Keys) take(d document, asked time.Time) error {
-	next := &state{digest: sha256.Sum256(d.body), asked: asked, fetched: time.Now(), maxAge: d.maxAge, kids: map[string]bool{}}
+func (k *Keys) take(d document, fetchStarted time.Time) error {
+	next := &state{digest: sha256.Sum256(d.body), fetchStarted: fetchStarted, fetched: time.Now(), maxAge: d.maxAge, kids: map[string]bool{}}
 	if s := k.current.Load(); s != nil && s.digest == next.digest {
 		next.set, next.kids = s.set, s.kids
 		k.current.Store(next)
@@ -295,7 +295,7 @@ func (k *Keys) take(d document, asked time.Time) error {
 	}
 	next.set = set
 	for kid, of := range k.unknown {
-		k.unknown[kid] = missingKey{asked: of.asked} // may be looked for again
+		k.unknown[kid] = missingKey{fetchStarted: of.fetchStarted} // may be looked for again
 	}
 	k.current.Store(next)
 	return nil

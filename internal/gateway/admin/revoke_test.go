@@ -124,19 +124,19 @@ func FuzzRevoke(f *testing.F) {
 		if _, err := order.Canonical(); err != nil || order.Before.After(now) {
 			t.Fatalf("%v: got %v", order, err)
 		}
-		var said map[string]any
-		if err := json.Unmarshal([]byte(body), &said); err != nil {
+		var answer map[string]any
+		if err := json.Unmarshal([]byte(body), &answer); err != nil {
 			t.Fatal(err)
 		}
 		for name, target := range map[string]store.Target{"token": store.TargetToken, "session": store.TargetSession, "user": store.TargetSubject} {
-			if (said[name] != nil) != (order.Target == target) || order.Target == target && said[name] != order.ID {
+			if (answer[name] != nil) != (order.Target == target) || order.Target == target && answer[name] != order.ID {
 				t.Fatalf("%v of %s", order, body)
 			}
 		}
-		if (said["everything"] == true) != (order.Target == store.TargetAll) {
+		if (answer["everything"] == true) != (order.Target == store.TargetAll) {
 			t.Fatalf("%v of %s", order, body)
 		}
-		if said["before"] == nil && order.Target >= store.TargetSubject && !order.Before.Equal(now) {
+		if answer["before"] == nil && order.Target >= store.TargetSubject && !order.Before.Equal(now) {
 			t.Fatalf("%v of %s", order, body)
 		}
 	})

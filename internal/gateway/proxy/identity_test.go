@@ -78,16 +78,16 @@ func TestAssertion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var told struct {
+	var extra struct {
 		Email string `json:"email"`
 		Scope string `json:"scope"`
 		Aud   string `json:"aud"` // a single audience is not a list
 	}
-	if err := claims.Decode(&told); err != nil {
+	if err := claims.Decode(&extra); err != nil {
 		t.Fatal(err)
 	}
-	if claims.Subject != "ada" || claims.SessionID != "s1" || told.Email != "a@x" || told.Scope != "read" || told.Aud != "http://backend:1" || claims.Type != token.TypeAssertion {
-		t.Errorf("got %v and %v, want an assertion about ada for http://backend:1", claims, told)
+	if claims.Subject != "ada" || claims.SessionID != "s1" || extra.Email != "a@x" || extra.Scope != "read" || extra.Aud != "http://backend:1" || claims.Type != token.TypeAssertion {
+		t.Errorf("got %v and %v, want an assertion about ada for http://backend:1", claims, extra)
 	}
 	if life := claims.ExpiresAt.Sub(claims.IssuedAt); life != AssertionTTL {
 		t.Errorf("the assertion lives for %s, want %s", life, AssertionTTL)

@@ -30,7 +30,7 @@ type opening struct {
 	socket  *wsauth.Socket
 	waits   bool // the client sends its token in the first message
 	started time.Time
-	asked   *upstream.PendingHandshake
+	pending *upstream.PendingHandshake
 	watch   *watch // watches the client
 }
 
@@ -68,10 +68,10 @@ func (o *opening) ask() {
 		o.askBlocking()
 		return
 	}
-	asked, err := o.proxy.pool.AskNow(o.r.Context(), o.r)
+	pending, err := o.proxy.pool.AskNow(o.r.Context(), o.r)
 	switch {
 	case err == nil:
-		o.await(asked)
+		o.await(pending)
 	case errors.Is(err, upstream.ErrWait):
 		go o.askBlocking()
 	default:
@@ -82,12 +82,12 @@ func (o *opening) ask() {
 // askBlocking sends the handshake to the upstream. It may block.
 func (o *opening) askBlocking() {
 	defer o.recovered()
-	asked, err := o.proxy.pool.Ask(o.socket.Context(), o.r)
+	pending, err := o.proxy.pool.Ask(o.socket.Context(), o.r)
 	if err != nil {
 		o.fail(err)
 		return
 	}
-	o.await(asked)
+	o.await(pending)
 }
 
 // fail refuses the handshake and records that it has ended.
@@ -97,10 +97,10 @@ func (o *opening) fail(err error) {
 }
 
 // await waits for the upstream's answer, on an event loop if possible.
-func (o *opening) await(asked *upstream.PendingHandshake) {
-	o.asked = asked
+func (o *opening) await(pending *upstream.PendingHandshake) {
+	o.pending = pending
 	o.watch = watchClient(o.w.Conn(), o.socket)
-	if o.proxy.routes.config.Events.Await(asked.Conn, o.w.Conn(), eventloop.Wait{
+	if o.proxy.routes.config.Events.Await(pending.Conn, o.w.Conn(), eventloop.Wait{
 		Limit:    o.proxy.route.Response,
 		Receiver: o,
 		Canceled: func() bool { return o.socket.Err() != nil },
@@ -124,7 +124,7 @@ const mostAtOnce = 8 << 10
 func (o *opening) Received(data []byte, _ bool, err error) (more time.Duration) {
 	defer o.recovered()
 	if err == nil && len(data) <= mostAtOnce && o.watch.idle() {
-		if backend, ok := o.asked.Switched(data); ok {
+		if backend, ok := o.pending.Switched(data); ok {
 			o.open(backend)
 			return 0
 		}
@@ -141,9 +141,9 @@ func (o *opening) wait(first []byte, err error) {
 	ctx := o.socket.Context()
 	var backend *upstream.Socket
 	if err == nil {
-		backend, err = o.asked.Answer(ctx, first)
+		backend, err = o.pending.Answer(ctx, first)
 	} else {
-		err = o.asked.Failed(ctx, err)
+		err = o.pending.Failed(ctx, err)
 	}
 	if len(o.watch.stop()) > 0 && err == nil {
 		_ = backend.Close()

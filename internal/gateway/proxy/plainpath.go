@@ -20,11 +20,11 @@ func ambiguous(w http.ResponseWriter, r *http.Request) { refuseAsAmbiguous(w, r,
 
 // refuseAsAmbiguous refuses such a request with the given handler. It closes
 // the connection of a handshake, since what follows one is not a request.
-func refuseAsAmbiguous(w http.ResponseWriter, r *http.Request, with http.HandlerFunc) {
+func refuseAsAmbiguous(w http.ResponseWriter, r *http.Request, refuse http.HandlerFunc) {
 	if httpx.AsksForUpgrade(r.Header) {
 		w.Header().Set("Connection", "close")
 	}
-	with(w, r)
+	refuse(w, r)
 }
 
 // readPath reports whether the path of a request can be matched against the

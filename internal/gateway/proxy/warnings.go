@@ -118,19 +118,19 @@ func Redirects(routes []Route) []Redirect {
 // warnOfSockets warns of a route that opens sockets for clients that another
 // route to the same upstream would refuse.
 func warnOfSockets(to *fault.List, field string, r *Route, routes []Route) {
-	name, which := field+".Sockets", "all clients can open sockets"
+	name, effect := field+".Sockets", "all clients can open sockets"
 	switch {
 	case r.Public && !r.Sockets:
 		return
 	case r.isGuarded():
-		name, which = field, "clients that this route admits can open sockets"
+		name, effect = field, "clients that this route admits can open sockets"
 	case !r.Public:
-		name, which = field+".Requirement", "clients without a token can open sockets"
+		name, effect = field+".Requirement", "clients without a token can open sockets"
 	}
 	for i := range routes {
 		other := &routes[i]
 		if at := sharedUpstream(r, other); at != "" && other.isGuarded() && !r.isAsStrictAs(other) {
-			to.Add(name, "%s on %s, which the route %s guards%s: many WebSocket servers accept any path, and would open here what that route guards", which, at, other.name(), byRules(r, other))
+			to.Add(name, "%s on %s, which the route %s guards%s: many WebSocket servers accept any path, and would open here what that route guards", effect, at, other.name(), otherRules(r, other))
 			return
 		}
 	}
@@ -139,15 +139,15 @@ func warnOfSockets(to *fault.List, field string, r *Route, routes []Route) {
 // isAsStrictAs reports whether the guarded route other admits every client
 // that r admits.
 func (r *Route) isAsStrictAs(other *Route) bool {
-	fresher := r.Requirement == wsauth.Fresh && other.Requirement == wsauth.Access
-	if !r.isGuarded() || r.Requirement != other.Requirement && !fresher {
+	isFresher := r.Requirement == wsauth.Fresh && other.Requirement == wsauth.Access
+	if !r.isGuarded() || r.Requirement != other.Requirement && !isFresher {
 		return false
 	}
 	if !isSubset(other.Scopes, r.Scopes) {
 		return false
 	}
 	for claim, values := range other.Claims {
-		if mine, ok := r.Claims[claim]; !ok || !isSubset(mine, values) {
+		if own, ok := r.Claims[claim]; !ok || !isSubset(own, values) {
 			return false
 		}
 	}
@@ -159,9 +159,9 @@ func isSubset(a, b []string) bool {
 	return !slices.ContainsFunc(a, func(v string) bool { return !slices.Contains(b, v) })
 }
 
-// byRules returns the end of a warning, which says that other has rules that r
-// does not have. It returns "" if r admits all clients.
-func byRules(r, other *Route) string {
+// otherRules returns the end of a warning, which says that other has rules that
+// r does not have. It returns "" if r admits all clients.
+func otherRules(r, other *Route) string {
 	if !r.isGuarded() {
 		return ""
 	}
