@@ -67,7 +67,7 @@ func (g *Guard) authenticate(r *http.Request, upgrade bool, c Credential, q Requ
 	case !c.Ticket:
 		claims, err = verify(r.Context(), g.config.Verifier, c.Token)
 	case upgrade:
-		claims, err = redeem(g.config.Tickets, r, c.Token)
+		claims, err = g.redeem(r, c.Token)
 	default:
 		err = refuseWith(InvalidRequest, "A ticket opens a socket and nothing else")
 	}

@@ -161,6 +161,12 @@ type Config struct {
 	// extractor [Ticket].
 	Tickets store.Tickets
 
+	// TicketKey is a secret of at least 32 bytes with which the guard recognizes
+	// the tickets of [Guard.IssueTicket], so that forged ones cost Tickets no
+	// call. All nodes with the same Tickets require the same key. Default: a
+	// random key of this process.
+	TicketKey []byte
+
 	// Limits bound the resources that clients use. Default: see [Limits].
 	Limits Limits
 
@@ -210,6 +216,9 @@ func (c Config) withDefaults() (Config, error) {
 	faults = append(faults, c.checkAnyOrigin()...)
 	faults = append(faults, c.checkStores()...)
 	if _, err := c.proxies(); err != nil {
+		faults = append(faults, err)
+	}
+	if _, err := c.ticketKey(); err != nil {
 		faults = append(faults, err)
 	}
 	var err error

@@ -19,6 +19,7 @@ type Guard struct {
 	origins    originPolicy
 	extractors *extractors
 	handshakes *ratelimit.Limiter // nil without a limit
+	tickets    ticketKey
 	report     *reporter
 
 	// Shared by the guards that With returns.
@@ -67,6 +68,7 @@ func (g *Guard) configure(c Config) {
 	g.origins = originPolicy{c.Origins, c.AnyOrigin, c.InsecureAnyOrigin, g.proxies}
 	g.extractors = newExtractors(&c)
 	g.handshakes = c.Limits.newHandshakes()
+	g.tickets, _ = c.ticketKey()
 	g.report = &reporter{c.Observer, c.Logger, g.proxies}
 	g.maxLife.raise(c.MaxTokenLife)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -400,11 +401,12 @@ func TestTicketStoreFails(t *testing.T) {
 			config := ticketConfig(t)
 			config.Tickets = c.store
 			x := newTarget(t, config)
+			issued := ticket(t, newTarget(t, ticketConfig(t)).guard, alice.Claims, "/access")
 			k, err := x.guard.IssueTicket(t.Context(), alice.Claims, wsauth.TicketFor{Path: "/access"})
 			if (c.store.err != nil) != errors.Is(err, wsauth.StoreUnavailable) || (err != nil) == (k != "") {
 				t.Errorf("IssueTicket: %q, %v", k, err)
 			}
-			x.wantRefusal(t, x.send(t, byTicket("/access", "wst_AAAAAAAAAAAAAAAAAAAAAAAAAA")), c.want, "AAAAAAAAAAAAAAAAAAAAAAAAAA")
+			x.wantRefusal(t, x.send(t, byTicket("/access", issued)), c.want, strings.TrimPrefix(issued, httpx.TicketPrefix))
 		})
 	}
 	t.Run("R2/full", func(t *testing.T) {
@@ -457,5 +459,67 @@ func TestTicketWithCookies(t *testing.T) {
 				t.Errorf("the handler does not see the application's ticket: %q", seen)
 			}
 		})
+	}
+}
+
+// countedTickets counts the calls of TakeTicket.
+type countedTickets struct {
+	store.Tickets
+	taken *atomic.Int64
+}
+
+func (c countedTickets) TakeTicket(ctx context.Context, key store.TicketKey) ([]byte, error) {
+	c.taken.Add(1)
+	return c.Tickets.TakeTicket(ctx, key)
+}
+
+// TestR17_ForgedTickets checks that only tickets made with the key of the
+// guard cost the store a call.
+func TestR17_ForgedTickets(t *testing.T) {
+	var taken atomic.Int64
+	shared := countedTickets{memory.New(store.Limits{}), &taken}
+	node := func(key string) *target {
+		c := ticketConfig(t)
+		c.Tickets, c.TicketKey = shared, []byte(key)
+		return newTarget(t, c)
+	}
+	own, other := strings.Repeat("k", 32), strings.Repeat("o", 32)
+	x := node(own)
+	alice := issue(t, token.TypeAccess, "alice", token.Options{})
+	good := ticket(t, x.guard, alice.Claims, "/access")
+	for i := len(httpx.TicketPrefix); i < len(good); i++ {
+		letter := "A"
+		if good[i] == 'A' {
+			letter = "B"
+		}
+		x.wantRefusal(t, x.send(t, byTicket("/access", good[:i]+letter+good[i+1:])), wsauth.TokenInvalid)
+	}
+	for _, forged := range []string{
+		good[:30],
+		good + "A",
+		good[:len(good)-1],
+		httpx.TicketPrefix + strings.Repeat("A", 42),
+		httpx.TicketPrefix + strings.Repeat("A", 26),
+		ticket(t, node(other).guard, alice.Claims, "/access"),
+		ticket(t, node("").guard, alice.Claims, "/access"),
+	} {
+		x.wantRefusal(t, x.send(t, byTicket("/access", forged)), wsauth.TokenInvalid)
+	}
+	if n := taken.Load(); n != 0 {
+		t.Errorf("forged tickets cost the store %d calls, want none", n)
+	}
+	second := node(own)
+	second.wantSuccess(t, second.send(t, byTicket("/access", good)))
+	if n := taken.Load(); n != 1 {
+		t.Errorf("the store was called %d times, want once", n)
+	}
+}
+
+// TestTicketKeyIsLongEnough checks that New refuses a short Config.TicketKey.
+func TestTicketKeyIsLongEnough(t *testing.T) {
+	c := ticketConfig(t)
+	c.TicketKey = make([]byte, 31)
+	if _, err := wsauth.New(c); err == nil || !strings.Contains(err.Error(), "Config.TicketKey") {
+		t.Errorf("New with a key of 31 bytes: %v, want an error about Config.TicketKey", err)
 	}
 }

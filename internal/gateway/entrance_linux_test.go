@@ -25,9 +25,9 @@ import (
 	"wsauth"
 	"wsauth/internal/gateway/front"
 	"wsauth/internal/gateway/proxy"
-	"wsauth/internal/httpx"
 	"wsauth/store"
 	"wsauth/store/memory"
+	"wsauth/token"
 )
 
 // answerTo sends a request in pieces, each after the gateway has processed the
@@ -239,9 +239,13 @@ func TestNothingBlocksTheLoop(t *testing.T) {
 	defer close(tickets.release)
 	access, _ := r.Login()
 	open := r.socket("/chat", bearer(access))
+	ticket, err := r.g.guard.IssueTicket(t.Context(), &token.Claims{Subject: "ada", ExpiresAt: time.Now().Add(time.Hour)}, wsauth.TicketFor{Path: "/chat"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, request := range map[string]string{
 		"an upstream that takes nobody": "GET /busy HTTP/1.1\r\n" + socketFields + "Authorization: Bearer " + access + "\r\n\r\n",
-		"a store that takes its time":   "GET /chat?ticket=" + httpx.TicketPrefix + strings.Repeat("A", 26) + " HTTP/1.1\r\n" + socketFields + "\r\n",
+		"a store that takes its time":   "GET /chat?ticket=" + ticket + " HTTP/1.1\r\n" + socketFields + "\r\n",
 	} {
 		conn := r.Connect()
 		defer conn.Close()

@@ -132,9 +132,9 @@ func IsJWS(s string) bool {
 // ones.
 const TicketPrefix = "wst_"
 
-// minTicket is the length of the random text after the prefix: 130 bits in
-// base32, whose alphabet is A to Z and 2 to 7.
-const minTicket = 26
+// minTicket is the length of the text after the prefix: a random text and a MAC
+// in base32, whose alphabet is A to Z and 2 to 7.
+const minTicket = 42
 
 // ContainsTicket reports whether s contains a ticket anywhere, for example in a
 // URL. The prefix alone is not a ticket.
