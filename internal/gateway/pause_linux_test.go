@@ -94,7 +94,7 @@ func (s sharedLog) Read(_ context.Context, after store.Cursor) (store.Page, erro
 		all = append(all, store.Revocation{Target: store.TargetSubject, ID: user, Before: time.Now(), Expires: time.Now().Add(time.Hour)})
 	}
 	prepared, err := storekit.Prepare(time.Now(), all)
-	return store.Page{Revocations: prepared, Next: store.Cursor{Epoch: "e", Sequence: uint64(len(users))}, End: true}, err
+	return store.Page{Revocations: prepared, Next: store.Cursor{Epoch: "e", Sequence: uint64(len(users))}, End: true, Now: time.Now(), Known: time.Now()}, err
 }
 
 func (s sharedLog) Wait(ctx context.Context, after store.Cursor) error {

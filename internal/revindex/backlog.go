@@ -184,6 +184,9 @@ func (x *Index) writeHeld(ctx context.Context, limit int, write func(context.Con
 	writing, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	err := write(writing, batch...)
+	if errors.Is(err, store.ErrUnconfirmed) {
+		err = nil // the log has them
+	}
 	if errors.Is(err, store.ErrInvalid) && limit == 1 {
 		x.config.Logger.ErrorContext(ctx, "revocations: the store permanently refuses a revocation; it holds on this node only", "error", err)
 		err = nil

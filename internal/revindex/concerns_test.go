@@ -33,6 +33,7 @@ func TestConcerns(t *testing.T) {
 	everything := store.Revocation{Target: store.TargetAll, Before: cut}
 	subject := store.Revocation{Target: store.TargetSubject, ID: "ann", Before: cut}
 	sessionless := store.Revocation{Target: store.TargetSessionless, ID: "ann", Before: cut}
+	older := store.Revocation{Target: store.TargetOlder, ID: "s", Generation: 5}
 	for name, tt := range map[string]struct {
 		revocation store.Revocation
 		claims     token.Claims
@@ -71,6 +72,14 @@ func TestConcerns(t *testing.T) {
 		"sessionless, other":              {sessionless, token.Claims{Subject: "bob", IssuedAt: second}, false},
 		"sessionless with a sid":          {sessionless, token.Claims{Subject: "ann", SessionID: "s", IssuedAt: second}, false},
 		"sessionless without name":        {store.Revocation{Target: store.TargetSessionless, Before: cut}, token.Claims{}, false},
+
+		"older":                    {older, token.Claims{SessionID: "s", Type: token.TypeAccess, Generation: 4}, true},
+		"older, no generation":     {older, token.Claims{SessionID: "s", Type: token.TypeAccess}, true},
+		"older, the generation":    {older, token.Claims{SessionID: "s", Type: token.TypeAccess, Generation: 5}, false},
+		"older, a newer one":       {older, token.Claims{SessionID: "s", Type: token.TypeAccess, Generation: 6}, false},
+		"older, a refresh token":   {older, token.Claims{SessionID: "s", Type: token.TypeRefresh, Generation: 4}, false},
+		"older, other session":     {older, token.Claims{SessionID: "t", ID: "s", Subject: "s", Type: token.TypeAccess}, false},
+		"older, token without sid": {store.Revocation{Target: store.TargetOlder, Generation: 5}, token.Claims{Type: token.TypeAccess}, false},
 
 		"everything, before":              {everything, token.Claims{Subject: "bob", IssuedAt: second}, true},
 		"everything, after":               {everything, token.Claims{Subject: "bob", IssuedAt: second.Add(time.Second)}, false},
@@ -134,14 +143,20 @@ func FuzzCovers(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, target byte, id string, before, otherBefore, expires, otherExpires, issued int64, same bool) {
 		dated := func(r store.Revocation, before int64) store.Revocation {
-			if r.Target >= store.TargetSubject {
+			switch {
+			case r.Target == store.TargetOlder:
+				r.Generation = uint64(before)
+			case r.Target >= store.TargetSubject:
 				r.Before = time.UnixMilli(before)
 			}
 			return r
 		}
 		other := dated(store.Revocation{Target: store.Target(target), ID: id, Expires: time.UnixMilli(otherExpires)}, otherBefore)
 		r := store.Revocation{Target: store.TargetAll, Before: time.UnixMilli(before), Expires: time.UnixMilli(expires)}
-		if same {
+		switch {
+		case same && before%2 == 0 && other.Target == store.TargetOlder:
+			r = store.Revocation{Target: store.TargetSession, ID: id, Expires: time.UnixMilli(expires)}
+		case same:
 			r = dated(store.Revocation{Target: store.Target(target), ID: id, Expires: time.UnixMilli(expires)}, before)
 		}
 		var err error
@@ -154,7 +169,10 @@ func FuzzCovers(f *testing.F) {
 		if r.Expires.Before(other.Expires) {
 			t.Errorf("%v covers %v, but expires before it", r, other)
 		}
-		for _, claims := range []token.Claims{{ID: id}, {SessionID: id}, {Subject: id}, {ID: id, SessionID: id, Subject: id}} {
+		for _, claims := range []token.Claims{
+			{ID: id}, {SessionID: id}, {Subject: id}, {ID: id, SessionID: id, Subject: id},
+			{SessionID: id, Type: token.TypeAccess}, {SessionID: id, Type: token.TypeAccess, Generation: other.Generation - min(other.Generation, 1)},
+		} {
 			for _, at := range []int64{issued, before / 1000, otherBefore / 1000, otherBefore/1000 + 1} {
 				if claims.IssuedAt = (time.Time{}); at > 0 {
 					claims.IssuedAt = time.Unix(at, 0)

@@ -30,8 +30,9 @@ const (
 
 // Run follows the log until ctx is done, and returns the error of ctx. If the
 // log fails, Run retries after a random delay of at most 2 seconds. If the
-// cursor is no longer valid, Run reads the whole log again, without dropping
-// what the index has. Call it once.
+// cursor is no longer valid, the log may have lost entries. Run then reads it
+// from the start, without dropping what the index has, and adds to the log what
+// it lacks. Call Run once.
 func (x *Index) Run(ctx context.Context) error {
 	var writing sync.WaitGroup
 	writing.Go(func() { x.keepWriting(ctx) })
@@ -50,7 +51,7 @@ func (x *Index) Run(ctx context.Context) error {
 			continue
 		case ctx.Err() != nil:
 		case errors.Is(err, store.ErrCursor):
-			cursor = store.Cursor{}
+			cursor, x.restoring = store.Cursor{}, newRestoration()
 			x.config.Logger.WarnContext(ctx, "revocations: the log was replaced; reading it from the start")
 		case backoff == minBackoff:
 			x.config.Logger.ErrorContext(ctx, "revocations: the store fails", "error", err)
@@ -71,14 +72,22 @@ func (x *Index) follow(ctx context.Context, cursor store.Cursor) (store.Cursor, 
 	if err != nil {
 		return cursor, err
 	}
-	for _, e := range page.Events {
-		x.config.OnEvent(e)
-	}
+	x.compareClocks(ctx, started, page.Now, x.config.Now())
+	x.deliver(page)
 	x.add(page.Revocations)
+	if x.restoring != nil {
+		x.restoring.note(page.Revocations)
+	}
 	if !page.End {
 		return page.Next, nil
 	}
-	x.caughtUp(started)
+	if x.restoring != nil {
+		if err := x.restore(ctx); err != nil {
+			return page.Next, err
+		}
+		x.restoring = nil
+	}
+	x.caughtUp(started, page)
 	x.updateUsage(ctx)
 
 	waiting, cancel := context.WithTimeout(ctx, contactEvery)
@@ -90,20 +99,31 @@ func (x *Index) follow(ctx context.Context, cursor store.Cursor) (store.Cursor, 
 	return page.Next, err
 }
 
-// caughtUp records that the index had the whole log at a given time. It
-// removes obsolete revocations, in small steps so that checks need not wait
-// long.
-func (x *Index) caughtUp(at time.Time) {
+// caughtUp records the contact with the log by a page that reached its end, and
+// whose reading started at the given time of the node's clock. It removes
+// obsolete revocations, in small steps so that checks need not wait long.
+//
+// The log may answer although it has lost the rest of its store. The index then
+// had everything only as long ago as the store has vouched for the log. This is
+// a difference of two times of the store's clock, so it does not matter whether
+// the node's clock agrees.
+func (x *Index) caughtUp(started time.Time, page store.Page) {
+	if page.Known.IsZero() {
+		return // the store has never vouched for the log
+	}
+	contact := started.Add(-max(0, page.Now.Sub(page.Known)))
 	x.mu.Lock()
 	first := x.contact.IsZero()
-	x.contact = at
+	if contact.After(x.contact) {
+		x.contact = contact
+	}
 	x.mu.Unlock()
 	if first {
 		close(x.ready)
 	}
 	for more := true; more; {
 		x.mu.Lock()
-		more = x.set.sweep(at, store.MaxPage)
+		more = x.set.sweep(started, store.MaxPage)
 		x.set.refilter()
 		x.mu.Unlock()
 	}

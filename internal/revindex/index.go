@@ -28,20 +28,24 @@ type Config struct {
 	// that call may be waiting for OnRevoke.
 	OnRevoke func(store.Revocation)
 
-	// OnEvent, if not nil, is called once for each event that [Index.Run] reads,
-	// in the order of the log, whether or not its kind is known. It must not
-	// block.
+	// OnEvent, if not nil, is called once for each event in the log, in the
+	// order of the log, whether or not its kind is known. This includes events
+	// that the log had before the index first read it. Of a page of the log, the
+	// events come before the revocations. [Index.Run] waits until OnEvent
+	// returns, so it must not block.
 	OnEvent func(store.Event)
 
 	// MaxHeld is the maximum number of revocations that the index holds
 	// because writing them to the log failed. Default: [DefaultMaxHeld].
 	MaxHeld int
 
-	// Logger logs when the log of revocations fails and recovers, and when it
-	// is nearly full. Default: none.
+	// Logger logs when the log of revocations fails and recovers, when it is
+	// nearly full, and when its clock differs from that of the node. Default:
+	// none.
 	Logger *slog.Logger
 
-	// Now is the clock for [Index.Contact]. Default: [time.Now].
+	// Now is the node's clock, for [Index.Contact] and [Index.ClockOffset].
+	// Default: [time.Now].
 	Now func() time.Time
 }
 
@@ -57,7 +61,12 @@ type Index struct {
 	set     *set // changed under mu
 	backlog *backlog
 
+	// Used by Run only.
+	restoring *restoration // nil unless the log was replaced
+	delivered *deliveries
+
 	mu      sync.RWMutex
+	clocks  clocks
 	contact time.Time
 	usage   store.Usage // at the last contact
 	// Revocations for which OnRevoke is running. The channel is closed when it
@@ -87,7 +96,7 @@ func New(c Config) (*Index, error) {
 	}
 	return &Index{
 		config: c, ready: make(chan struct{}),
-		set: newSet(), backlog: newBacklog(c.MaxHeld),
+		set: newSet(), backlog: newBacklog(c.MaxHeld), delivered: newDeliveries(),
 		notifying: map[storekit.Name]chan struct{}{},
 	}, nil
 }
@@ -109,6 +118,8 @@ func (x *Index) Revoked(c *token.Claims) bool {
 // nil, the log has the revocations, and OnRevoke has returned for each new
 // one, even if another goroutine called it.
 //
+// With [store.ErrUnconfirmed], the log has them too, and OnRevoke has returned.
+//
 // If writing to the log fails, or the log is full, or ctx is done, the error
 // is [store.ErrNotDurable]: the index has the revocations, OnRevoke has been
 // called, and Run writes them later. After any other error nothing has been
@@ -125,7 +136,7 @@ func (x *Index) Revoke(ctx context.Context, revocations ...store.Revocation) err
 	x.add(prepared)
 	err = x.config.Log.Revoke(ctx, prepared...)
 	switch {
-	case err == nil || len(prepared) == 0:
+	case err == nil || len(prepared) == 0 || errors.Is(err, store.ErrUnconfirmed):
 		x.backlog.release(len(prepared))
 		return errors.Join(err, x.awaitNotified(ctx, prepared))
 	case errors.Is(err, store.ErrInvalid):
@@ -141,11 +152,12 @@ func (x *Index) Revoke(ctx context.Context, revocations ...store.Revocation) err
 // revokeDurably is like Revoke, but holds no revocations: if writing to the log
 // fails, nothing is revoked.
 func (x *Index) revokeDurably(ctx context.Context, prepared []store.Revocation) error {
-	if err := x.config.Log.Revoke(ctx, prepared...); err != nil {
+	err := x.config.Log.Revoke(ctx, prepared...)
+	if err != nil && !errors.Is(err, store.ErrUnconfirmed) {
 		return fmt.Errorf("%w; %d others wait to be written, so it is not held either", err, x.Held())
 	}
 	x.add(prepared)
-	return x.awaitNotified(ctx, prepared)
+	return errors.Join(err, x.awaitNotified(ctx, prepared))
 }
 
 // add adds revocations to the set and calls OnRevoke for those that change it.
@@ -192,17 +204,19 @@ func (x *Index) awaitNotified(ctx context.Context, revocations []store.Revocatio
 	return nil
 }
 
-// Contact returns the latest time at which the index is known to have had the
-// whole log, or the zero time. While the log is available and Run runs, this is
-// at most about a second ago.
+// Contact returns the latest time of the node's clock at which the index is
+// known to have had everything that was confirmed on any node, or the zero
+// time. It advances only by reading the log, and only as far as the store
+// vouches for it; see [store.Page]. While the store is available and Run runs,
+// it is at most about two seconds ago.
 func (x *Index) Contact() time.Time {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.contact
 }
 
-// Ready returns a channel that is closed when the index has read the whole log
-// for the first time.
+// Ready returns a channel that is closed at the first contact: when the index
+// has read the whole log.
 func (x *Index) Ready() <-chan struct{} { return x.ready }
 
 // Len returns the number of revocations in the index.

@@ -156,6 +156,7 @@ func TestIndexTargets(t *testing.T) {
 		}{
 			"token":   {store.Revocation{Target: store.TargetToken, ID: "j", Expires: expires}, token.Claims{ID: "j"}, token.Claims{ID: "k", Subject: "j", SessionID: "j"}},
 			"session": {store.Revocation{Target: store.TargetSession, ID: "s", Expires: expires}, token.Claims{SessionID: "s"}, token.Claims{ID: "s", Subject: "s"}},
+			"older":   {store.Revocation{Target: store.TargetOlder, ID: "o", Generation: 3, Expires: expires}, token.Claims{SessionID: "o", Type: token.TypeAccess, Generation: 2}, token.Claims{SessionID: "o", Type: token.TypeAccess, Generation: 3}},
 			"subject": {store.Revocation{Target: store.TargetSubject, ID: "u", Before: now, Expires: expires}, token.Claims{Subject: "u", IssuedAt: past}, token.Claims{Subject: "u", IssuedAt: now.Add(time.Second)}},
 		} {
 			if x.Revoked(&tt.hit) {

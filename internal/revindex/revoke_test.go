@@ -65,6 +65,33 @@ func TestIndexRevokeInvalid(t *testing.T) {
 	}
 }
 
+// TestIndexRevokeUnconfirmed checks that a revocation that no replica has
+// confirmed holds everywhere, is not held by the node, and that its caller
+// learns of it.
+func TestIndexRevokeUnconfirmed(t *testing.T) {
+	doubt := fmt.Errorf("%w: no replica", store.ErrUnconfirmed)
+	for name, maxHeld := range map[string]int{"with room": 3, "without room": 1} {
+		t.Run(name, func(t *testing.T) {
+			log, told := newFaulty(), 0
+			x := mustIndex(t, Config{Log: log, MaxHeld: maxHeld, OnRevoke: func(store.Revocation) { told++ }})
+			log.refuse = errDisk
+			if err := x.Revoke(t.Context(), inAMinute("held")); !errors.Is(err, store.ErrNotDurable) {
+				t.Fatal(err)
+			}
+			log.refuse, log.doubt = nil, doubt
+			if err := x.Revoke(t.Context(), inAMinute("a"), inAMinute("b")); !errors.Is(err, store.ErrUnconfirmed) || errors.Is(err, store.ErrNotDurable) {
+				t.Errorf("Revoke: %v, want store.ErrUnconfirmed", err)
+			}
+			if !x.Revoked(&token.Claims{ID: "a"}) || told != 3 || x.Held() != 1 || len(log.held(t)) != 2 {
+				t.Errorf("notified %d times, %d held, the log has %v", told, x.Held(), log.held(t))
+			}
+			if err := x.Flush(t.Context()); err != nil || x.Held() != 0 || len(log.held(t)) != 3 {
+				t.Errorf("Flush: %v, %d held, the log has %v", err, x.Held(), log.held(t))
+			}
+		})
+	}
+}
+
 // TestIndexRevokeWaits checks that Revoke does not return nil while Run still
 // notifies of the same revocation.
 func TestIndexRevokeWaits(t *testing.T) {

@@ -91,27 +91,25 @@ func (s *set) mayRevoke(c *token.Claims) bool {
 // revokes reports whether the set has a revocation that concerns the token.
 func (s *set) revokes(c *token.Claims) bool {
 	ids := s.ids.Load()
-	return s.holds(ids, store.TargetToken, c.ID, c) ||
-		s.holds(ids, store.TargetSession, c.SessionID, c) ||
-		s.holds(ids, store.TargetOlder, c.SessionID, c) ||
-		s.holds(ids, store.TargetAll, "", c) ||
-		s.revokesSubject(ids, c.Subject, c) ||
-		c.IssuerSubject != "" && s.revokesSubject(ids, c.IssuerSubject, c)
+	return s.holds(ids, c.ID, c, store.TargetToken) ||
+		s.holds(ids, c.SessionID, c, store.TargetSession, store.TargetOlder) ||
+		s.holds(ids, "", c, store.TargetAll) ||
+		s.holds(ids, c.Subject, c, store.TargetSubject, store.TargetSessionless) ||
+		c.IssuerSubject != "" && s.holds(ids, c.IssuerSubject, c, store.TargetSubject, store.TargetSessionless)
 }
 
-// revokesSubject is like revokes, for the targets that name a subject.
-func (s *set) revokesSubject(ids *filter, subject string, c *token.Claims) bool {
-	return s.holds(ids, store.TargetSubject, subject, c) || s.holds(ids, store.TargetSessionless, subject, c)
-}
-
-// holds reports whether the set has a revocation with this target and ID that
-// concerns the token.
-func (s *set) holds(ids *filter, target store.Target, id string, c *token.Claims) bool {
+// holds reports whether the set has a revocation of one of the targets, with
+// this ID, that concerns the token.
+func (s *set) holds(ids *filter, id string, c *token.Claims, targets ...store.Target) bool {
 	if !ids.mayHold(id) {
 		return false
 	}
-	held, ok := s.spans[target][id]
-	return ok && Concerns(held.revocation(target, id), c)
+	for _, target := range targets {
+		if held, ok := s.spans[target][id]; ok && Concerns(held.revocation(target, id), c) {
+			return true
+		}
+	}
+	return false
 }
 
 // sweep removes up to limit obsolete revocations and reports whether there may

@@ -75,6 +75,40 @@ func TestSweepKeepsWhatWasExtended(t *testing.T) {
 	}
 }
 
+// TestSetKeepsTheHighestGeneration checks that the set merges generations, and
+// keeps them apart from a revocation of the session.
+func TestSetKeepsTheHighestGeneration(t *testing.T) {
+	now := time.UnixMilli(1_700_000_000_123).UTC()
+	s := newSet()
+	older := func(generation uint64) store.Revocation {
+		return store.Revocation{Target: store.TargetOlder, ID: "s", Generation: generation, Expires: now}
+	}
+	claims := &token.Claims{SessionID: "s", Type: token.TypeAccess, Generation: 4}
+	for _, step := range []struct {
+		generation    uint64
+		changed, hits bool
+	}{{4, true, false}, {3, false, false}, {5, true, true}, {5, false, true}, {1, false, true}, {1<<53 - 1, true, true}} {
+		if changed := s.put(older(step.generation)); changed != step.changed || s.revokes(claims) != step.hits || !s.mayRevoke(claims) {
+			t.Errorf("generation %d: changed %v, revoked %v", step.generation, changed, s.revokes(claims))
+		}
+	}
+	if got := s.spans[store.TargetOlder]["s"].revocation(store.TargetOlder, "s"); got != older(1<<53-1) || s.len() != 1 {
+		t.Errorf("kept %v", got)
+	}
+	refresh := &token.Claims{SessionID: "s", Type: token.TypeRefresh}
+	if s.revokes(refresh) {
+		t.Error("a refresh token is revoked")
+	}
+	s.put(store.Revocation{Target: store.TargetSession, ID: "s", Expires: now})
+	if !s.revokes(refresh) || s.len() != 2 {
+		t.Errorf("the session is not revoked; %d held", s.len())
+	}
+	s.sweep(now.Add(store.ClockSlack), 10)
+	if s.len() != 0 || s.revokes(claims) {
+		t.Errorf("%d are left", s.len())
+	}
+}
+
 // TestFilterIsRarelyWrong checks that the filter contains every added name, and
 // few others.
 func TestFilterIsRarelyWrong(t *testing.T) {
