@@ -24,15 +24,15 @@ const (
 	phoenixPrefix = "base64url.bearer.phx."
 )
 
-// A form is a way to put a token among the subprotocols.
-type form struct {
+// A tokenForm is a way to put a token among the subprotocols.
+type tokenForm struct {
 	name      string
 	extractor wsauth.Subprotocol
 	item      func(tok string) string // returns one or more items
 	rest      string                  // the part of the items that the handler sees
 }
 
-func prefixed(prefix string) func(string) string {
+func withPrefix(prefix string) func(string) string {
 	return func(tok string) string {
 		if strings.HasPrefix(prefix, "base64url.") {
 			tok = b64(tok)
@@ -41,16 +41,16 @@ func prefixed(prefix string) func(string) string {
 	}
 }
 
-var forms = []form{
+var forms = []tokenForm{
 	{"pair", wsauth.Subprotocol{}, func(tok string) string { return "bearer, " + tok }, "bearer"},
 	{"named", wsauth.Subprotocol{Name: "access_token"}, func(tok string) string { return "access_token," + tok }, "access_token"},
-	{"k8s", wsauth.Subprotocol{Prefix: k8sPrefix}, prefixed(k8sPrefix), ""},
-	{"phoenix", wsauth.Subprotocol{Prefix: phoenixPrefix}, prefixed(phoenixPrefix), ""},
-	{"prefix", wsauth.Subprotocol{Prefix: "tok."}, prefixed("tok."), ""},
+	{"k8s", wsauth.Subprotocol{Prefix: k8sPrefix}, withPrefix(k8sPrefix), ""},
+	{"phoenix", wsauth.Subprotocol{Prefix: phoenixPrefix}, withPrefix(phoenixPrefix), ""},
+	{"prefix", wsauth.Subprotocol{Prefix: "tok."}, withPrefix("tok."), ""},
 }
 
 // status returns the expected status for a hostile token; see carrier.
-func (f form) status(tok string) int {
+func (f tokenForm) status(tok string) int {
 	switch encoded := strings.HasPrefix(f.extractor.Prefix, "base64url."); {
 	case encoded && len(b64(tok)) > 1<<20:
 		return 431
@@ -64,7 +64,7 @@ func (f form) status(tok string) int {
 	return 401
 }
 
-func offering(offer ...string) string {
+func offerOf(offer ...string) string {
 	lines := []string{fromOurs}
 	for _, o := range offer {
 		lines = append(lines, "Sec-WebSocket-Protocol: "+o)
@@ -77,7 +77,7 @@ func list(items ...string) string {
 	return strings.Join(strings.FieldsFunc(strings.Join(items, ","), func(r rune) bool { return r == ',' || r == ' ' }), ", ")
 }
 
-func (f form) config(t *testing.T, refusal wsauth.Refusal) wsauth.Config {
+func (f tokenForm) config(t *testing.T, refusal wsauth.Refusal) wsauth.Config {
 	t.Helper()
 	return wsauth.Config{
 		Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{wsauth.Header{}, f.extractor}, Origins: []string{origin}, Refusal: refusal,
@@ -137,7 +137,7 @@ func TestSubprotocol(t *testing.T) {
 				"empties":   {[]string{",chat, ,", "," + strings.Replace(f.item(tok), ",", ",, ,", 1) + ","}, list("chat", f.rest)},
 			} {
 				t.Run("T10/"+f.name+"/"+library+"/"+name, func(t *testing.T) {
-					a := x.send(t, offering(c.offer...))
+					a := x.send(t, offerOf(c.offer...))
 					if a.StatusCode != http.StatusSwitchingProtocols {
 						t.Fatalf("status %d: %s", a.StatusCode, a.body)
 					}
@@ -175,7 +175,7 @@ func TestSubprotocolAlone(t *testing.T) {
 	for _, f := range forms {
 		t.Run("T10/"+f.name, func(t *testing.T) {
 			x := newTarget(t, f.config(t, wsauth.RefuseHTTP))
-			a := x.send(t, offering(f.item(tok)))
+			a := x.send(t, offerOf(f.item(tok)))
 			if got := a.Header["Sec-Websocket-Protocol"]; strings.Join(got, ",") != f.rest || (got == nil) != (f.rest == "") {
 				t.Errorf("selected %q", got)
 			}
@@ -183,7 +183,7 @@ func TestSubprotocolAlone(t *testing.T) {
 				t.Errorf("the handler sees\n%s", seen)
 			}
 			x.wantRefusal(t, x.send(t, plain("GET", "/access", "Sec-WebSocket-Protocol: "+f.item(tok))), wsauth.TokenMissing, tok)
-			x.wantRefusal(t, x.send(t, strings.Replace(offering(f.item(tok)), origin, "https://evil.example", 1)), wsauth.OriginNotAllowed, tok)
+			x.wantRefusal(t, x.send(t, strings.Replace(offerOf(f.item(tok)), origin, "https://evil.example", 1)), wsauth.OriginNotAllowed, tok)
 		})
 	}
 }
@@ -202,50 +202,50 @@ func TestSubprotocolOffers(t *testing.T) {
 		x := newTarget(t, f.config(t, wsauth.RefuseHTTP))
 		item := f.item
 		refusals := []refusalCase{
-			{"twice", offering(item(tok) + ", " + item(bob)), malformed},
-			{"twice_equal", offering(item(tok), item(tok)), malformed},
+			{"twice", offerOf(item(tok) + ", " + item(bob)), malformed},
+			{"twice_equal", offerOf(item(tok), item(tok)), malformed},
 			{"header_too", upgrade("/access", bearer(tok), "Sec-WebSocket-Protocol: "+item(tok)), malformed},
 			{"bad_header_too", upgrade("/access", bearer("x"), "Sec-WebSocket-Protocol: "+item(tok)), malformed},
-			{"cut_by_a_line", offering(item(tok[:60]), tok[60:]), invalid},
-			{"refresh_token", offering(item(refresh)), wsauth.WrongTokenType},
-			{"upper_case", offering(strings.ToUpper(item("")) + tok), missing},
-			{"nbsp_before", offering("\u00a0" + item(tok)), missing},
-			{"nel_before", offering("\u0085" + item(tok)), missing},
-			{"latin_nbsp_before", offering("\xa0" + item(tok)), missing},
-			{"token_alone", offering(tok), missing},
-			{"none", offering("chat"), missing},
+			{"cut_by_a_line", offerOf(item(tok[:60]), tok[60:]), invalid},
+			{"refresh_token", offerOf(item(refresh)), wsauth.WrongTokenType},
+			{"upper_case", offerOf(strings.ToUpper(item("")) + tok), missing},
+			{"nbsp_before", offerOf("\u00a0" + item(tok)), missing},
+			{"nel_before", offerOf("\u0085" + item(tok)), missing},
+			{"latin_nbsp_before", offerOf("\xa0" + item(tok)), missing},
+			{"token_alone", offerOf(tok), missing},
+			{"none", offerOf("chat"), missing},
 		}
 		if f.extractor.Prefix == "" {
 			name := f.rest
 			refusals = append(refusals,
-				refusalCase{"name_alone", offering(name), malformed},
-				refusalCase{"name_last", offering("chat, " + tok + ", " + name), malformed},
-				refusalCase{"nothing_follows", offering(name + ", ,,"), malformed},
-				refusalCase{"name_twice", offering(name + ", " + name + ", " + tok), malformed},
-				refusalCase{"token_again", offering(name + ", " + tok + ", " + tok), malformed},
-				refusalCase{"token_before", offering(tok + ", " + name + ", " + tok), malformed},
-				refusalCase{"no_comma", offering(name + " " + tok), missing},
-				refusalCase{"semicolon", offering(name + ";" + tok), missing},
-				refusalCase{"quoted", offering(name + `, "` + tok + `"`), invalid},
-				refusalCase{"nbsp_after", offering(name + ", " + tok + "\u00a0"), invalid},
-				refusalCase{"other_first", offering(name + ", chat, " + tok), invalid})
+				refusalCase{"name_alone", offerOf(name), malformed},
+				refusalCase{"name_last", offerOf("chat, " + tok + ", " + name), malformed},
+				refusalCase{"nothing_follows", offerOf(name + ", ,,"), malformed},
+				refusalCase{"name_twice", offerOf(name + ", " + name + ", " + tok), malformed},
+				refusalCase{"token_again", offerOf(name + ", " + tok + ", " + tok), malformed},
+				refusalCase{"token_before", offerOf(tok + ", " + name + ", " + tok), malformed},
+				refusalCase{"no_comma", offerOf(name + " " + tok), missing},
+				refusalCase{"semicolon", offerOf(name + ";" + tok), missing},
+				refusalCase{"quoted", offerOf(name + `, "` + tok + `"`), invalid},
+				refusalCase{"nbsp_after", offerOf(name + ", " + tok + "\u00a0"), invalid},
+				refusalCase{"other_first", offerOf(name + ", chat, " + tok), invalid})
 		} else {
 			refusals = append(refusals,
-				refusalCase{"empty", offering(f.extractor.Prefix), malformed},
-				refusalCase{"one_empty", offering(f.extractor.Prefix + ", " + item(tok)), malformed},
-				refusalCase{"not_at_the_beginning", offering("x" + item(tok)), missing})
+				refusalCase{"empty", offerOf(f.extractor.Prefix), malformed},
+				refusalCase{"one_empty", offerOf(f.extractor.Prefix + ", " + item(tok)), malformed},
+				refusalCase{"not_at_the_beginning", offerOf("x" + item(tok)), missing})
 		}
 		if encoded := item(tok); strings.HasPrefix(encoded, "base64url.") {
 			short := f.extractor.Prefix + b64("xx") // two unused bits
 			refusals = append(refusals,
-				refusalCase{"padding", offering(short + "="), malformed},
-				refusalCase{"not_canonical", offering(short[:len(short)-1] + string(nextChar(short[len(short)-1]))), malformed},
-				refusalCase{"standard_alphabet", offering(f.extractor.Prefix + "++//"), malformed},
-				refusalCase{"white_space", offering(encoded[:60] + " " + encoded[60:]), malformed},
-				refusalCase{"not_encoded", offering(f.extractor.Prefix + tok), malformed},
-				refusalCase{"encoded_twice", offering(f.extractor.Prefix + b64(b64(tok))), invalid},
-				refusalCase{"newline_inside", offering(item(tok + "\n")), invalid},
-				refusalCase{"nbsp_inside", offering(item(tok + "\u00a0")), invalid})
+				refusalCase{"padding", offerOf(short + "="), malformed},
+				refusalCase{"not_canonical", offerOf(short[:len(short)-1] + string(nextChar(short[len(short)-1]))), malformed},
+				refusalCase{"standard_alphabet", offerOf(f.extractor.Prefix + "++//"), malformed},
+				refusalCase{"white_space", offerOf(encoded[:60] + " " + encoded[60:]), malformed},
+				refusalCase{"not_encoded", offerOf(f.extractor.Prefix + tok), malformed},
+				refusalCase{"encoded_twice", offerOf(f.extractor.Prefix + b64(b64(tok))), invalid},
+				refusalCase{"newline_inside", offerOf(item(tok + "\n")), invalid},
+				refusalCase{"nbsp_inside", offerOf(item(tok + "\u00a0")), invalid})
 		}
 		t.Run("T10/"+f.name, func(t *testing.T) { x.wantRefusals(t, refusals) })
 	}
@@ -253,8 +253,8 @@ func TestSubprotocolOffers(t *testing.T) {
 		Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{forms[0].extractor, forms[2].extractor}, Origins: []string{origin},
 	})
 	both.wantRefusals(t, []refusalCase{
-		{"T10/two_extractors", offering(forms[0].item(tok) + ", " + forms[2].item(tok)), malformed},
-		{"T10/one_of_two_extractors", offering(forms[2].item(tok)), ""},
+		{"T10/two_extractors", offerOf(forms[0].item(tok) + ", " + forms[2].item(tok)), malformed},
+		{"T10/one_of_two_extractors", offerOf(forms[2].item(tok)), ""},
 	})
 }
 
@@ -284,7 +284,7 @@ func TestSubprotocolByClose(t *testing.T) {
 			}
 			t.Run("T10/"+f.name+"/"+name, func(t *testing.T) {
 				chosen, _, _ := strings.Cut(c.chosen, ",")
-				a := x.send(t, offering(c.offer))
+				a := x.send(t, offerOf(c.offer))
 				want := map[int]wsauth.Reason{3000: wsauth.TokenInvalid, 3003: wsauth.InvalidRequest}[c.code]
 				if code, reason := a.closeFrame(t); code != c.code || reason != string(want) {
 					t.Errorf("closed with %d %q", code, reason)
@@ -309,7 +309,7 @@ func TestTokenVectorsInSubprotocols(t *testing.T) {
 			}
 			t.Run(f.name+"/"+v.String(), func(t *testing.T) {
 				inBubble(t, func() wsauth.Config { return f.config(t, wsauth.RefuseHTTP) }, func(t *testing.T, x *bubble) {
-					a := x.ask(t, "", offering(f.item(v.Text)+", chat"))
+					a := x.ask(t, "", offerOf(f.item(v.Text)+", chat"))
 					switch {
 					case status != 401:
 						if a.StatusCode != status {

@@ -33,13 +33,13 @@ const (
 	// requests.
 	soakSockets = 8100
 
-	soakTTL       = 2 * time.Minute // of an access token; short, so that sessions are refreshed constantly
-	soakPerLogin  = 3               // sockets of one session
-	soakRefresh   = 50 * time.Second
-	soakEcho      = 10 * time.Second // between two messages of a socket
-	soakReload    = 5 * time.Second
-	soakExpected  = "session_ended"
-	soakUnhurried = 30 * time.Second // for events that must happen at once
+	soakTTL      = 2 * time.Minute // of an access token; short, so that sessions are refreshed constantly
+	soakPerLogin = 3               // sockets of one session
+	soakRefresh  = 50 * time.Second
+	soakEcho     = 10 * time.Second // between two messages of a socket
+	soakReload   = 5 * time.Second
+	soakExpected = "session_ended"
+	soakPatience = 30 * time.Second // for events that must happen at once
 )
 
 // serveSoak runs a gateway whose routes change continually.
@@ -98,7 +98,7 @@ type soakTest struct {
 type soakSession struct {
 	client          *http.Client
 	access, refresh string
-	gone            atomic.Bool // logged out
+	loggedOut       atomic.Bool // logged out
 }
 
 // soak keeps sockets open through the gateway during logouts, refreshes and
@@ -125,7 +125,7 @@ func soak() error {
 	s := &soakTest{gateway: g, until: time.Now().Add(duration), faults: map[string]int{}}
 	var running sync.WaitGroup
 	for i := range sockets / soakPerLogin {
-		running.Go(func() { s.live(i) })
+		running.Go(func() { s.runUser(i) })
 		time.Sleep(10 * time.Millisecond)
 	}
 	fmt.Printf("soak: %d sockets are open\n", sockets)
@@ -146,11 +146,11 @@ func soak() error {
 	return nil
 }
 
-// live logs in repeatedly, as one user from one address, until the time is
+// runUser logs in repeatedly, as one user from one address, until the time is
 // over.
-func (s *soakTest) live(user int) {
+func (s *soakTest) runUser(user int) {
 	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, byte(1+user>>16), byte(user>>8), byte(user))}}
-	client := &http.Client{Timeout: soakUnhurried, Transport: &http.Transport{DialContext: from.DialContext, DisableKeepAlives: true}}
+	client := &http.Client{Timeout: soakPatience, Transport: &http.Transport{DialContext: from.DialContext, DisableKeepAlives: true}}
 	defer client.CloseIdleConnections()
 	for time.Now().Before(s.until) {
 		session := &soakSession{client: client}
@@ -158,12 +158,13 @@ func (s *soakTest) live(user int) {
 			s.fault(err)
 			return
 		}
-		s.hold(session)
+		s.runSession(session)
 	}
 }
 
-// hold opens the sockets of a session and keeps them until it is logged out.
-func (s *soakTest) hold(session *soakSession) {
+// runSession opens the sockets of a session and keeps them until it is logged
+// out.
+func (s *soakTest) runSession(session *soakSession) {
 	var sockets sync.WaitGroup
 	for range soakPerLogin {
 		sockets.Go(func() {
@@ -191,9 +192,9 @@ func (s *soakTest) hold(session *soakSession) {
 		s.renewals.Add(1)
 	}
 	if time.Now().After(s.until) {
-		time.Sleep(time.Duration(rand.Int64N(int64(soakUnhurried)))) // not all at the same time
+		time.Sleep(time.Duration(rand.Int64N(int64(soakPatience)))) // not all at the same time
 	}
-	session.gone.Store(true)
+	session.loggedOut.Store(true)
 	if err := s.post(session, "/auth/logout", ""); err != nil {
 		s.fault(err)
 	}
@@ -212,14 +213,14 @@ func (s *soakTest) socket(session *soakSession, access string) error {
 	for {
 		code, reason, err := s.message(conn, r)
 		switch {
-		case err != nil && !session.gone.Load():
+		case err != nil && !session.loggedOut.Load():
 			return fmt.Errorf("before a logout: %w", err)
 		case err != nil:
 			return fmt.Errorf("no close frame after a logout: %w", err)
 		case code == 0:
 			continue
-		case code != 3000 || reason != soakExpected || !session.gone.Load():
-			return fmt.Errorf("closed with %d %q, logged out: %v", code, reason, session.gone.Load())
+		case code != 3000 || reason != soakExpected || !session.loggedOut.Load():
+			return fmt.Errorf("closed with %d %q, logged out: %v", code, reason, session.loggedOut.Load())
 		}
 		s.closed.Add(1)
 		return nil
@@ -235,7 +236,7 @@ func (s *soakTest) message(conn net.Conn, r *bufio.Reader) (code int, reason str
 	} else if timeout, ok := errors.AsType[net.Error](err); !ok || !timeout.Timeout() {
 		return 0, "", err
 	}
-	_ = conn.SetDeadline(time.Now().Add(soakUnhurried))
+	_ = conn.SetDeadline(time.Now().Add(soakPatience))
 	if _, err := conn.Write(append(append(binaryHead(32, 0x80), 0, 0, 0, 0), make([]byte, 32)...)); err != nil {
 		return s.frame(r) // a close frame may have arrived before
 	}

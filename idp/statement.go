@@ -126,7 +126,7 @@ func (p *Provider) ending(c *token.Claims, t target, moment time.Time) (Ending, 
 func (p *Provider) isDoubtful(t target) bool {
 	withSession, withoutSession := p.verifier.SeenSessions()
 	withSub, withoutSub := p.verifier.SeenIssuerSubjects()
-	session := t.session != "" && (withSession || !p.maybeSessionless && !withoutSession)
-	user := len(t.users) > 0 && (p.subject == "sub" || t.mapped || withSub || !withoutSub)
-	return !session && !user
+	namesSession := t.session != "" && (withSession || !p.maybeSessionless && !withoutSession)
+	namesUser := len(t.users) > 0 && (p.subject == "sub" || t.mapped || withSub || !withoutSub)
+	return !namesSession && !namesUser
 }

@@ -46,7 +46,7 @@ class RotatingServer {
       : { access_token: `access-${n}`, refresh_token: `refresh-${n}`, token_type: "Bearer", expires_in: 900 }));
     this.length = body.length;
     if (fate === "whole") return new Response(body);
-    const broken = fate % 2 === 0; // otherwise the end looks like one
+    const broken = fate % 2 === 0; // otherwise the stream ends normally
     return new Response(new ReadableStream({
       start(stream) {
         stream.enqueue(body.slice(0, fate - 1));
@@ -63,15 +63,15 @@ const ended = { status: 401, body: JSON.stringify({ reason: "session_ended" }) }
 function browser(t, locks) {
   const clock = fakeClock(t);
   const { document } = fakeBrowser(t);
-  const kept = new Map();
-  const localStorage = { getItem: (name) => kept.get(name) ?? null, setItem: (name, value) => void kept.set(name, value), removeItem: (name) => void kept.delete(name) };
+  const stored = new Map();
+  const localStorage = { getItem: (name) => stored.get(name) ?? null, setItem: (name, value) => void stored.set(name, value), removeItem: (name) => void stored.delete(name) };
   const navigator = locks ? globalThis.navigator : {};
   for (const [name, value] of Object.entries({ localStorage, navigator })) {
-    const was = Object.getOwnPropertyDescriptor(globalThis, name);
+    const previous = Object.getOwnPropertyDescriptor(globalThis, name);
     Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
-    t.after(() => (was ? Object.defineProperty(globalThis, name, was) : delete globalThis[name]));
+    t.after(() => (previous ? Object.defineProperty(globalThis, name, previous) : delete globalThis[name]));
   }
-  return { clock, document, kept };
+  return { clock, document, stored };
 }
 
 function page(t, server) {
@@ -80,7 +80,7 @@ function page(t, server) {
   return session;
 }
 
-async function loggedIn(t, cookies, locks = false) {
+async function logIn(t, cookies, locks = false) {
   const all = browser(t, locks);
   const server = new RotatingServer(cookies, all.document);
   const session = page(t, server);
@@ -89,7 +89,7 @@ async function loggedIn(t, cookies, locks = false) {
 }
 
 /** Advances the time until the refresh is done. */
-async function refreshed(clock, session) {
+async function awaitRefresh(clock, session) {
   let over = false;
   const refresh = session.refresh().finally(() => { over = true; });
   refresh.catch(() => {});
@@ -99,34 +99,34 @@ async function refreshed(clock, session) {
 }
 
 for (const cookies of [false, true]) {
-  const way = cookies ? "cookies" : "tokens";
+  const mode = cookies ? "cookies" : "tokens";
 
-  test(`${way}: an answer that is cut off at any byte is requested again, at once, with the same key`, async (t) => {
-    const { clock, kept, server, session } = await loggedIn(t, cookies);
+  test(`${mode}: an answer that is cut off at any byte is requested again, at once, with the same key`, async (t) => {
+    const { clock, stored, server, session } = await logIn(t, cookies);
     const used = new Set();
     for (let cut = -1; cut <= server.length + 1; cut++) {
       const fates = [cut, cut];
       server.fate = () => fates.shift() ?? "whole";
       server.refreshes = [];
       const started = Date.now();
-      await refreshed(clock, session);
+      await awaitRefresh(clock, session);
       assert.ok(Date.now() - started < 2000, `after ${cut} bytes it takes ${Date.now() - started} ms`);
       const [key, ...others] = server.refreshes;
       assert.equal(others.length, cut <= server.length ? 2 : 0, `tries after ${cut} bytes`);
       assert.match(key, /^[0-9a-f]{32}$/);
       assert.ok(!used.has(key) && others.every((other) => other === key), `keys after ${cut} bytes: ${server.refreshes}`);
       used.add(key);
-      assert.equal(kept.size, 0);
+      assert.equal(stored.size, 0);
     }
     assert.equal(session.over || server.ended, false);
   });
 
-  test(`${way}: a network failure ends no session, after any number of attempts`, async (t) => {
+  test(`${mode}: a network failure ends no session, after any number of attempts`, async (t) => {
     for (const cut of [-1, 0, 5]) {
-      const { clock, server, session } = await loggedIn(t, cookies);
+      const { clock, server, session } = await logIn(t, cookies);
       server.fate = () => cut;
       for (let hour = 0; hour < 5; hour++) {
-        await assert.rejects(refreshed(clock, session), TypeError);
+        await assert.rejects(awaitRefresh(clock, session), TypeError);
         assert.equal(session.over, false);
         await clock.go(3_600_000);
       }
@@ -138,14 +138,14 @@ for (const cookies of [false, true]) {
     }
   });
 
-  test(`${way}: a refresh is repeated within 20 s, and not later`, async (t) => {
-    const { clock, server, session } = await loggedIn(t, cookies);
+  test(`${mode}: a refresh is repeated within 20 s, and not later`, async (t) => {
+    const { clock, server, session } = await logIn(t, cookies);
     const fetch = session.fetch;
     const started = Date.now();
     const sent = [];
     session.fetch = async (...request) => {
       sent.push(Date.now() - started);
-      await new Promise((late) => setTimeout(late, 6000));
+      await new Promise((done) => setTimeout(done, 6000));
       return fetch(...request);
     };
     server.fate = () => -1;
@@ -158,49 +158,49 @@ for (const cookies of [false, true]) {
     assert.ok(sent.at(-1) > 18_000 && sent.at(-1) <= 20_000, `sent after ${sent} ms`);
   });
 
-  test(`${way}: only a 401 of the server ends the session`, async (t) => {
+  test(`${mode}: only a 401 of the server ends the session`, async (t) => {
     for (const status of [400, 401, 403, 404, 405, 408, 413, 421, 425, 429, 500, 501, 502, 503, 504, 599]) {
-      const { clock, server, session } = await loggedIn(t, cookies);
+      const { clock, server, session } = await logIn(t, cookies);
       server.fate = () => ({ status });
-      await assert.rejects(refreshed(clock, session), { status });
+      await assert.rejects(awaitRefresh(clock, session), { status });
       assert.equal(session.over, false, String(status));
       assert.equal(server.refreshes.length, status >= 500 ? 5 : 1, `tries at ${status}`);
       server.fate = () => "whole";
       await session.refresh();
     }
-    const { clock, server, session } = await loggedIn(t, cookies);
+    const { clock, server, session } = await logIn(t, cookies);
     server.fate = () => ended;
-    await assert.rejects(refreshed(clock, session), { status: 401 });
+    await assert.rejects(awaitRefresh(clock, session), { status: 401 });
     assert.equal(session.over, true);
     assert.equal(server.refreshes.length, 1);
   });
 
-  test(`${way}: a refresh is not repeated before the time that the server requests`, async (t) => {
-    const { clock, server, session } = await loggedIn(t, cookies);
+  test(`${mode}: a refresh is not repeated before the time that the server requests`, async (t) => {
+    const { clock, server, session } = await logIn(t, cookies);
     server.fate = () => ({ status: 503, headers: { "Retry-After": "30" } });
-    await assert.rejects(refreshed(clock, session), { retryAfter: 30_000 });
+    await assert.rejects(awaitRefresh(clock, session), { retryAfter: 30_000 });
     assert.equal(server.refreshes.length, 1);
     server.fate = () => ({ status: 503, headers: { "Retry-After": "1" } });
     const started = Date.now();
-    await assert.rejects(refreshed(clock, session), { status: 503 });
+    await assert.rejects(awaitRefresh(clock, session), { status: 503 });
     assert.ok(Date.now() - started >= 4000, "four waits of a second");
   });
 
-  test(`${way}: an answer that is not from wsauth is a failure`, async (t) => {
-    const { clock, server, session } = await loggedIn(t, cookies);
+  test(`${mode}: an answer that is not from wsauth is a failure`, async (t) => {
+    const { clock, server, session } = await logIn(t, cookies);
     const fetch = session.fetch;
     for (const body of ["", "{}", "null", "<html>", '{"expires_in":900}', '{"access_token":"a","csrf_token":"a","expires_in":900}', '{"access_token":"a","refresh_token":"","csrf_token":"a","refresh_csrf_token":"","expires_in":900}']) {
       session.fetch = async () => new Response(body);
-      await assert.rejects(refreshed(clock, session), TypeError, body);
+      await assert.rejects(awaitRefresh(clock, session), TypeError, body);
       assert.equal(session.over, false);
     }
     session.fetch = fetch;
-    await refreshed(clock, session);
+    await awaitRefresh(clock, session);
     assert.equal(server.ended, false);
   });
 
-  test(`${way}: a late answer does not undo a logout`, async (t) => {
-    const { clock, server, session } = await loggedIn(t, cookies);
+  test(`${mode}: a late answer does not undo a logout`, async (t) => {
+    const { clock, server, session } = await logIn(t, cookies);
     const fetch = session.fetch;
     let arrive;
     session.fetch = async (url, init) => {
@@ -221,11 +221,11 @@ for (const cookies of [false, true]) {
 
 test("a reloaded page repeats the refresh of the previous page", async (t) => {
   for (let cut = -1; cut <= 3; cut++) {
-    const { clock, kept, server, session } = await loggedIn(t, true);
+    const { clock, stored, server, session } = await logIn(t, true);
     server.fate = () => cut;
-    await assert.rejects(refreshed(clock, session), TypeError);
+    await assert.rejects(awaitRefresh(clock, session), TypeError);
     const [key] = server.refreshes;
-    session.dispose(); // nothing of the page is left
+    session.dispose(); // as when the page is closed
     server.fate = () => "whole";
     server.refreshes = [];
     await clock.go(20 * 3_600_000);
@@ -234,14 +234,14 @@ test("a reloaded page repeats the refresh of the previous page", async (t) => {
     await next.refresh();
     assert.deepEqual(server.refreshes, [key], `after ${cut} bytes`);
     assert.equal(next.over || server.ended, false);
-    assert.equal(kept.size, 0);
+    assert.equal(stored.size, 0);
     await next.refresh();
     assert.notEqual(server.refreshes.at(-1), key);
   }
 });
 
 test("a page that is left during the answer leaves its key to the next page", async (t) => {
-  const { clock, document, server, session } = await loggedIn(t, true);
+  const { clock, document, server, session } = await logIn(t, true);
   const before = document.cookie;
   const fetch = session.fetch;
   session.fetch = async (url, init) => {
@@ -253,7 +253,7 @@ test("a page that is left during the answer leaves its key to the next page", as
   await clock.settle();
   session.dispose();
   const next = page(t, server);
-  await refreshed(clock, next);
+  await awaitRefresh(clock, next);
   assert.equal(server.refreshes.length, 2);
   assert.equal(server.refreshes[0], server.refreshes[1]);
   assert.equal(next.over || server.ended, false);
@@ -261,44 +261,44 @@ test("a page that is left during the answer leaves its key to the next page", as
 
 for (const locks of [false, true]) {
   test(`two windows ${locks ? "with" : "without"} locks repeat one refresh`, async (t) => {
-    const { clock, kept, server, session } = await loggedIn(t, true, locks);
+    const { clock, stored, server, session } = await logIn(t, true, locks);
     const second = page(t, server);
     let answers = 0;
     server.fate = () => (answers++ < 3 ? 0 : "whole");
-    await Promise.all([refreshed(clock, session), refreshed(clock, second)]);
+    await Promise.all([awaitRefresh(clock, session), awaitRefresh(clock, second)]);
     assert.equal(new Set(server.refreshes).size, 1, server.refreshes.join(" "));
     assert.equal(session.over || second.over || server.ended, false);
-    assert.equal(kept.size, 0);
-    await refreshed(clock, second);
+    assert.equal(stored.size, 0);
+    await awaitRefresh(clock, second);
     assert.equal(new Set(server.refreshes).size, 2);
     assert.equal(server.ended, false);
   });
 }
 
 test("a stored key is not used for another login", async (t) => {
-  const { clock, kept, server, session } = await loggedIn(t, true);
+  const { clock, stored, server, session } = await logIn(t, true);
   server.fate = () => -1;
-  await assert.rejects(refreshed(clock, session), TypeError);
-  assert.equal(kept.size, 1);
+  await assert.rejects(awaitRefresh(clock, session), TypeError);
+  assert.equal(stored.size, 1);
   assert.equal(new Set(server.refreshes).size, 1);
   await session.login("bob", "secret");
-  assert.equal(kept.size, 0);
-  await assert.rejects(refreshed(clock, session), TypeError);
+  assert.equal(stored.size, 0);
+  await assert.rejects(awaitRefresh(clock, session), TypeError);
   assert.equal(new Set(server.refreshes).size, 2, "another key");
   server.fate = () => ended;
-  await assert.rejects(refreshed(clock, session), { status: 401 });
-  assert.equal(kept.size, 0);
+  await assert.rejects(awaitRefresh(clock, session), { status: 401 });
+  assert.equal(stored.size, 0);
 });
 
 test("a refresh works if storage is blocked or has another value", async (t) => {
   for (const broken of ["throws", "full", "garbage"]) {
-    const { clock, kept, server, session } = await loggedIn(t, true);
+    const { clock, stored, server, session } = await logIn(t, true);
     if (broken === "throws") Object.defineProperty(globalThis, "localStorage", { get: () => { throw new DOMException("", "SecurityError"); }, configurable: true });
     if (broken === "full") globalThis.localStorage.setItem = () => { throw new DOMException("", "QuotaExceededError"); };
-    if (broken === "garbage") kept.set("wsauth /auth refresh", 'x"; y');
+    if (broken === "garbage") stored.set("wsauth /auth refresh", 'x"; y');
     const fates = [0, 0];
     server.fate = () => fates.shift() ?? "whole";
-    await refreshed(clock, session);
+    await awaitRefresh(clock, session);
     assert.equal(new Set(server.refreshes).size, 1);
     assert.match(server.refreshes[0], /^[0-9a-f]{32}$/);
     assert.equal(session.over || server.ended, false);

@@ -41,7 +41,7 @@ func TestVerifyAsTheServerDoes(t *testing.T) {
 		mac.Write([]byte(s))
 		return s + "." + encode(mac.Sum(nil))
 	}
-	far := store.ClockStep + 30*time.Second
+	tooFar := store.ClockStep + 30*time.Second
 	for _, c := range []struct {
 		name          string
 		iat, nbf, exp time.Duration
@@ -50,8 +50,8 @@ func TestVerifyAsTheServerDoes(t *testing.T) {
 		{"now", 0, 0, time.Hour, nil, nil},
 		{"iat ahead", store.ClockStep, 0, time.Hour, nil, token.ErrIssuedInFuture},
 		{"nbf ahead", 0, store.ClockStep, time.Hour, nil, token.ErrNotYetValid},
-		{"iat far ahead", far, 0, time.Hour, token.ErrIssuedInFuture, token.ErrIssuedInFuture},
-		{"nbf far ahead", 0, far, time.Hour, token.ErrNotYetValid, token.ErrNotYetValid},
+		{"iat far ahead", tooFar, 0, time.Hour, token.ErrIssuedInFuture, token.ErrIssuedInFuture},
+		{"nbf far ahead", 0, tooFar, time.Hour, token.ErrNotYetValid, token.ErrNotYetValid},
 		{"expired a second ago", -time.Hour, -time.Hour, -time.Second, token.ErrExpired, token.ErrExpired},
 	} {
 		for rules, want := range map[*tokenRules]error{

@@ -13,20 +13,20 @@ import (
 	"wsauth/token"
 )
 
-// numbers calls f with each number in v and the path of its fields.
-func numbers(v reflect.Value, fieldPath string, f func(v reflect.Value, fieldPath string)) {
+// eachNumber calls f with each number in v and the path of its fields.
+func eachNumber(v reflect.Value, fieldPath string, f func(v reflect.Value, fieldPath string)) {
 	switch {
 	case v.CanInt():
 		f(v, fieldPath)
 	case v.Kind() == reflect.Struct:
 		for i := range v.NumField() {
 			if field := v.Type().Field(i); field.IsExported() {
-				numbers(v.Field(i), fieldPath+"."+field.Name, f)
+				eachNumber(v.Field(i), fieldPath+"."+field.Name, f)
 			}
 		}
 	case v.Kind() == reflect.Slice:
 		for i := range v.Len() {
-			numbers(v.Index(i), fmt.Sprintf("%s[%d]", fieldPath, i), f)
+			eachNumber(v.Index(i), fmt.Sprintf("%s[%d]", fieldPath, i), f)
 		}
 	}
 }
@@ -45,14 +45,14 @@ func TestCompletingTwiceChangesNothing(t *testing.T) {
 	}
 	var fieldPaths []string
 	c := fresh()
-	numbers(reflect.ValueOf(&c).Elem(), "Config", func(_ reflect.Value, fieldPath string) { fieldPaths = append(fieldPaths, fieldPath) })
+	eachNumber(reflect.ValueOf(&c).Elem(), "Config", func(_ reflect.Value, fieldPath string) { fieldPaths = append(fieldPaths, fieldPath) })
 	if len(fieldPaths) < 15 {
 		t.Fatalf("found only %d numbers: %q", len(fieldPaths), fieldPaths)
 	}
 	for _, fieldPath := range fieldPaths {
 		for _, value := range []int64{-5, -1, 0, 1, int64(2 * time.Second), int64(90 * time.Minute)} {
 			c := fresh()
-			numbers(reflect.ValueOf(&c).Elem(), "Config", func(v reflect.Value, at string) {
+			eachNumber(reflect.ValueOf(&c).Elem(), "Config", func(v reflect.Value, at string) {
 				if at == fieldPath {
 					v.SetInt(value)
 				}

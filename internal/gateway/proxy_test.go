@@ -38,8 +38,8 @@ func newBackend(t *testing.T) *backend {
 	return b
 }
 
-// serve starts the server. Its handler does not change later, since a client
-// of a server that had the same port before may come at once.
+// serve starts the server with its final handler. A client of an earlier server
+// on the same port may connect at once.
 func (b *backend) serve(t *testing.T, handler http.Handler) {
 	b.Server = httptest.NewServer(handler)
 	t.Cleanup(b.Server.Close)
@@ -148,6 +148,8 @@ func (r *rig) callUnchanged(first string, lines ...string) logintest.Answer {
 	return r.ReadAnswer(resp)
 }
 
+// TestProxyForwardsAdmittedRequests checks that requests reach the backend only
+// with a token, except on public routes, and without the credential.
 func TestProxyForwardsAdmittedRequests(t *testing.T) {
 	b := newBackend(t)
 	r := serveBehind(t, b)

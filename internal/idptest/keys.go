@@ -109,13 +109,13 @@ func (k *key) jwk() jsontext.Value {
 		if err != nil {
 			panic(err)
 		}
-		jwk["kty"], jwk["crv"], jwk["x"], jwk["y"] = "EC", "P-256", text(point[1:33]), text(point[33:])
+		jwk["kty"], jwk["crv"], jwk["x"], jwk["y"] = "EC", "P-256", base64URL(point[1:33]), base64URL(point[33:])
 	case *rsa.PublicKey:
-		jwk["kty"], jwk["n"], jwk["e"] = "RSA", text(public.N.Bytes()), text(big.NewInt(int64(public.E)).Bytes())
+		jwk["kty"], jwk["n"], jwk["e"] = "RSA", base64URL(public.N.Bytes()), base64URL(big.NewInt(int64(public.E)).Bytes())
 	case ed25519.PublicKey:
-		jwk["kty"], jwk["crv"], jwk["x"] = "OKP", "Ed25519", text(public)
+		jwk["kty"], jwk["crv"], jwk["x"] = "OKP", "Ed25519", base64URL(public)
 	}
 	return encode(with(jwk, k.changes))
 }
 
-func text(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }
+func base64URL(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }

@@ -67,7 +67,7 @@ func (k *key) sign(header, claims map[string]any) string {
 	if k.kid != "" {
 		base["kid"] = k.kid
 	}
-	signed := text(encode(with(base, header))) + "." + text(encode(claims))
+	signed := base64URL(encode(with(base, header))) + "." + base64URL(encode(claims))
 	var (
 		sum       = sha256.Sum256([]byte(signed))
 		signature []byte
@@ -92,7 +92,7 @@ func (k *key) sign(header, claims map[string]any) string {
 	if err != nil {
 		panic(err)
 	}
-	return signed + "." + text(signature)
+	return signed + "." + base64URL(signature)
 }
 
 // with sets members of base and returns it. A nil value removes a member.

@@ -13,11 +13,11 @@ type ending struct {
 	cause     error
 	frame     []byte
 	cancel    func()
-	// It began before the handler's response. Guarded by writeMu.
+	// The ending began before the handler's response. Guarded by writeMu.
 	early bool
 	// The close frame has been sent or can no longer be sent. Guarded by writeMu.
 	over bool
-	// It interrupted a plain response. Guarded by writeMu.
+	// The ending interrupted a plain response. Guarded by writeMu.
 	cut bool
 
 	notifyOnce, endOnce sync.Once
@@ -32,8 +32,8 @@ func newEnding(cause error, frame []byte, cancel func()) *ending {
 	}
 }
 
-// notify notifies the handler. Its context ends before its reads fail, so that
-// it finds the cause in the context.
+// notify notifies the handler. The handler's context ends before its reads
+// fail, so that it finds the cause in the context.
 func (f *ending) notify() {
 	f.notifyOnce.Do(func() {
 		f.cancel()

@@ -20,7 +20,7 @@ type Cluster interface {
 	// ID returns the ID of this node, which may change.
 	ID() string
 
-	// Nodes returns the nodes that are alive. This is not set.
+	// Nodes returns the nodes that are alive, without setting their field This.
 	Nodes(context.Context) ([]adminapi.Node, error)
 
 	// Send sends a request to a node; see [peers.Peers.Send].

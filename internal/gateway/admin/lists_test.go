@@ -95,8 +95,8 @@ func TestSessions(t *testing.T) {
 		laptop := r.start("ada", "Laptop")
 		bert := r.start("bert", "Phone")
 		time.Sleep(time.Second)
-		for _, of := range []*token.Claims{phone, bert, phone} {
-			r.open(of)
+		for _, claims := range []*token.Claims{phone, bert, phone} {
+			r.open(claims)
 		}
 		want := []adminapi.Session{
 			{SID: phone.SessionID, Sub: "ada", Sockets: 2, Opened: started + 1, Remote: "192.0.2.1:1234"},
@@ -130,8 +130,8 @@ func TestSessions(t *testing.T) {
 func TestPages(t *testing.T) {
 	r := newRig(t)
 	var others []*socket
-	const stay = 12
-	for i := range stay {
+	const kept = 12
+	for i := range kept {
 		r.open(claims(fmt.Sprint("user", i), fmt.Sprint("s", i), fmt.Sprint("t", i)))
 		others = append(others, r.open(claims("other", "s", "t")))
 	}
@@ -166,7 +166,7 @@ func TestPages(t *testing.T) {
 		if pages < 3 {
 			t.Errorf("%s: %d pages", list, pages)
 		}
-		for i := range stay {
+		for i := range kept {
 			if n := seen[fmt.Sprint("user", i)]; n != 1 {
 				t.Errorf("%s: user%d was seen %d times", list, i, n)
 			}

@@ -58,7 +58,7 @@ func isPlainHead(data []byte) bool {
 			hosts++
 		case bytes.EqualFold(name, []byte("Upgrade")):
 			upgrades++
-		case isOfBody(name):
+		case announcesBody(name):
 			return false
 		}
 	}
@@ -76,11 +76,11 @@ func isPlainRequestLine(line []byte) bool {
 	return ok && isPrintable(target) && !bytes.ContainsAny(target, " \t")
 }
 
-// isOfBody reports whether a field announces a body or a client that waits
+// announcesBody reports whether a field announces a body or a client that waits
 // before it sends one.
-func isOfBody(name []byte) bool {
-	for _, of := range [...]string{"Content-Length", "Transfer-Encoding", "Expect", "Trailer"} {
-		if bytes.EqualFold(name, []byte(of)) {
+func announcesBody(name []byte) bool {
+	for _, bodyField := range [...]string{"Content-Length", "Transfer-Encoding", "Expect", "Trailer"} {
+		if bytes.EqualFold(name, []byte(bodyField)) {
 			return true
 		}
 	}

@@ -38,11 +38,11 @@ export async function request(form, operation, bearer) {
     init.credentials = "omit"; // a cookie would be a second credential
   }
   const response = await fetch(url, init);
-  return { response, body: readable(await response.text(), response.headers.get("Content-Type") ?? "") };
+  return { response, body: parseBody(await response.text(), response.headers.get("Content-Type") ?? "") };
 }
 
 /** Returns the body as an object if it is JSON, otherwise as text. */
-function readable(text, type) {
+function parseBody(text, type) {
   if (!/json/.test(type)) return text;
   try {
     return JSON.parse(text);
