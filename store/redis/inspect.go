@@ -44,7 +44,8 @@ func (s *Store) inspect(ctx context.Context) error {
 	return err
 }
 
-// parseInfo parses the answer of INFO.
+// parseInfo parses the answer of INFO, which may begin with the type of the
+// text.
 func parseInfo(text string) map[string]string {
 	info := map[string]string{}
 	for line := range strings.Lines(text) {

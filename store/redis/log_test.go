@@ -190,6 +190,7 @@ func TestFlushed(t *testing.T) {
 // TestBeats checks that the nodes of a store write one beat a second together,
 // and that a reader learns of each.
 func TestBeats(t *testing.T) {
+	t.Parallel()
 	c := sharedServer(t).config()
 	s, _, _ := mustOpen(t, c), mustOpen(t, c), mustOpen(t, c)
 	page, err := s.Read(t.Context(), store.Cursor{})

@@ -116,29 +116,35 @@ func (s *Store) eval(ctx context.Context, sc *script, keys []string, args ...str
 func (s *Store) evalConfirmed(ctx context.Context, n int, sc *script, keys []string, args ...string) (answer []string, unconfirmed, err error) {
 	for attempt := 1; ; attempt++ {
 		client, release := s.client.Dedicate()
-		results := client.DoMulti(ctx, s.command(sc, keys, args),
-			client.B().Wait().Numreplicas(int64(n)).Timeout(s.config.ReplicaTimeout.Milliseconds()).Build())
+		answer, err = client.Do(ctx, s.command(sc, keys, args)).AsStrSlice()
+		if err == nil {
+			unconfirmed = s.wait(ctx, client, n)
+		}
 		release()
-		answer, err = results[0].AsStrSlice()
 		if refusal, ok := rueidis.IsRedisErr(err); ok {
 			if _, moving := refusal.IsAsk(); moving {
 				answer, err = s.eval(ctx, sc, keys, args...)
 				return answer, errors.New("the slot of the log is being moved"), err
 			}
 		}
-		again, err := s.retry(ctx, sc, err, attempt)
-		if again {
-			continue
+		if again, err := s.retry(ctx, sc, err, attempt); !again {
+			return answer, unconfirmed, err
 		}
-		if err != nil {
-			return nil, nil, err
-		}
-		confirmed, err := results[1].AsInt64()
-		if err == nil && confirmed < int64(n) {
-			err = fmt.Errorf("%d of %d replicas confirmed within %v", confirmed, n, s.config.ReplicaTimeout)
-		}
-		return answer, err, nil
 	}
+}
+
+// wait waits until n replicas have confirmed what a connection has seen, within
+// the time that is left for the call. It returns an error if they have not.
+func (s *Store) wait(ctx context.Context, client rueidis.DedicatedClient, n int) error {
+	timeout := s.config.ReplicaTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = max(min(timeout, time.Until(deadline)*9/10), time.Millisecond)
+	}
+	confirmed, err := client.Do(ctx, client.B().Wait().Numreplicas(int64(n)).Timeout(timeout.Milliseconds()).Build()).AsInt64()
+	if err == nil && confirmed < int64(n) {
+		err = fmt.Errorf("%d of %d replicas confirmed within %v", confirmed, n, timeout)
+	}
+	return err
 }
 
 // command returns the command that runs a script.

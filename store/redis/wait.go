@@ -60,46 +60,43 @@ func (s *Store) Wait(ctx context.Context, after store.Cursor) error {
 		case p.end.Sequence > after.Sequence:
 			return nil
 		}
+		poll := time.NewTimer(waitBlock)
 		select {
 		case <-changed:
+		case <-poll.C:
 		case <-ctx.Done():
-			return ctx.Err()
 		case <-s.closing.Done():
-			return store.ErrClosed
+		}
+		poll.Stop()
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 	}
 }
 
-// watch wakes those who wait when the stream has a new entry, and twice a
-// second, from the first call of Wait until the store is closed.
+// watch wakes those who wait when the stream has a new entry, from the first
+// call of Wait until the store is closed.
 func (s *Store) watch() {
 	select {
 	case <-s.watcher.wanted:
 	case <-s.closing.Done():
 	}
 	for s.closing.Err() == nil {
-		s.watchOnce()
-		s.watcher.wake()
-	}
-}
-
-// watchOnce returns when the stream has a new entry, after waitBlock, or after
-// a failure. What was written before it reads the end of the log, Wait finds by
-// itself.
-func (s *Store) watchOnce() {
-	started := time.Now()
-	p, err := s.position(s.closing)
-	if err == nil {
-		s.watcher.wake()
-		err = s.block(p.end.Sequence)
-	}
-	if err != nil && s.closing.Err() == nil {
-		timer := time.NewTimer(waitBlock - time.Since(started))
-		defer timer.Stop()
+		p, err := s.position(s.closing)
+		if err == nil {
+			s.watcher.wake() // for what was written before
+			err = s.block(p.end.Sequence)
+		}
+		if err == nil {
+			s.watcher.wake()
+			continue
+		}
+		pause := time.NewTimer(waitBlock)
 		select {
-		case <-timer.C:
+		case <-pause.C:
 		case <-s.closing.Done():
 		}
+		pause.Stop()
 	}
 }
 
