@@ -15,6 +15,7 @@
 //	go run ./bench proxy-echo        CPU and time per round trip
 //	go run ./bench proxy-memory      memory of an idle socket
 //	go run ./bench soak              8,100 sockets for ten minutes, under logouts, refreshes and changes of routes
+//	go run ./bench cluster           from a logout on one node to the close frames of others, with redis-server as the store
 //	go run ./bench all               everything, in this order
 //
 // The first two, and those that compare with nginx, are ratios of two values
@@ -54,6 +55,7 @@ var figures = []struct {
 	{"proxy-echo", proxyEcho},
 	{"proxy-memory", proxyMemory},
 	{"soak", soak},
+	{"cluster", cluster},
 }
 
 // ofTheGuard is the number of figures that concern the guard.
@@ -92,11 +94,13 @@ func main() {
 // beServer runs one of the servers. The first argument selects it, or is the
 // file for the revocations of the guarded handlers.
 func beServer(args []string) error {
-	switch what := append(args, ""); what[0] {
+	switch what := append(args, "", "", ""); what[0] {
 	case "gateway":
 		return serveGateway(what[1])
 	case "relay":
 		return serveRelay(what[1])
+	case "cluster":
+		return serveNode(what[1], what[2])
 	case "verifier":
 		return serveVerifier()
 	case "echo":

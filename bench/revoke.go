@@ -135,7 +135,7 @@ func newCrowd(server *child) *crowd {
 func (c *crowd) open(n int) error {
 	for range n {
 		var l userSession
-		if err := c.server.tell("login", &l); err != nil {
+		if err := c.server.tell("login ada", &l); err != nil {
 			return err
 		}
 		conn, r, err := open(c.server.Addr, "/guarded", l.Token)
@@ -144,19 +144,20 @@ func (c *crowd) open(n int) error {
 		}
 		_ = conn.SetDeadline(time.Time{})
 		c.sockets[l.SID] = conn
-		go c.watch(l.SID, r)
+		go watchEnd(l.SID, r, c.ends)
 	}
 	return nil
 }
 
-func (c *crowd) watch(sid string, r *bufio.Reader) {
+// watchEnd reads until the socket of a session ends, and sends its ending.
+func watchEnd(sid string, r *bufio.Reader, ends chan<- ending) {
 	var head [4]byte
 	e := ending{sid: sid}
 	if _, err := io.ReadFull(r, head[:]); err == nil {
 		e.code = binary.BigEndian.Uint16(head[2:])
 	}
 	e.at = time.Now()
-	c.ends <- e
+	ends <- e
 }
 
 // next waits for the next socket that ends, and closes this side of it.

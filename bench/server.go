@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -53,6 +54,11 @@ func newKeys() (*token.KeySet, *token.Issuer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	return keysWith(key)
+}
+
+// keysWith returns a key as a set, and an issuer that signs with it.
+func keysWith(key *token.Key) (*token.KeySet, *token.Issuer, error) {
 	keys, err := token.NewKeySet(key)
 	if err != nil {
 		return nil, nil, err
@@ -65,14 +71,6 @@ func newKeys() (*token.KeySet, *token.Issuer, error) {
 // JSON, and stops at the end of the input. It stores revocations in the file
 // or, if file is empty, in memory.
 func serve(file string) error {
-	keys, issuer, err := newKeys()
-	if err != nil {
-		return err
-	}
-	verifier, err := token.NewVerifier(token.VerifierConfig{Keys: keys})
-	if err != nil {
-		return err
-	}
 	var revocations store.Revocations = memory.New(store.Limits{})
 	if file != "" {
 		durable, err := bolt.Open(file, store.Limits{})
@@ -81,6 +79,19 @@ func serve(file string) error {
 		}
 		defer durable.Close()
 		revocations = durable
+	}
+	keys, issuer, err := newKeys()
+	if err != nil {
+		return err
+	}
+	return serveWith(keys, issuer, revocations)
+}
+
+// serveWith is serve, with the keys and the store.
+func serveWith(keys *token.KeySet, issuer *token.Issuer, revocations store.Revocations) error {
+	verifier, err := token.NewVerifier(token.VerifierConfig{Keys: keys})
+	if err != nil {
+		return err
 	}
 	guard, err := wsauth.New(wsauth.Config{Verifier: verifier, Revocations: revocations})
 	if err != nil {
@@ -136,21 +147,25 @@ func (s *server) execute(what, argument string) (any, error) {
 	case "heap":
 		return heapByPart(), nil
 	case "login":
-		return s.login()
+		return s.login(argument)
 	case "logout":
-		return s.guard.RevokeSession(context.Background(), argument)
+		sockets, err := s.guard.RevokeSession(context.Background(), argument)
+		if errors.Is(err, store.ErrNotDurable) {
+			return -1, nil
+		}
+		return sockets, err
 	case "logout-everywhere":
 		return s.guard.RevokeSubject(context.Background(), argument)
 	}
 	return nil, fmt.Errorf("what is %q?", what)
 }
 
-// A userSession is a session of the user ada.
+// A userSession is a session of a user.
 type userSession struct{ SID, Token string }
 
-func (s *server) login() (userSession, error) {
+func (s *server) login(user string) (userSession, error) {
 	sid := store.NewSessionID(time.Now())
-	access, err := s.issuer.Access("ada", token.Options{TTL: time.Hour, Fresh: true, SessionID: sid, CSRF: true})
+	access, err := s.issuer.Access(user, token.Options{TTL: time.Hour, Fresh: true, SessionID: sid, CSRF: true})
 	if err != nil {
 		return userSession{}, err
 	}
