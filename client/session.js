@@ -297,10 +297,10 @@ export class Session extends EventTarget {
       return await this.#send(method, path, proof, body);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      const dead = endsLogin(error) && error.reason !== "bad_credentials"; // that means a wrong password
-      const raced = error.reason === "csrf_mismatch" && proof !== this.#proof("access"); // with another window's refresh
-      if (dead) await this.refresh();
-      else if (!raced) throw error;
+      const isOver = endsLogin(error) && error.reason !== "bad_credentials"; // that means a wrong password
+      const wasRenewed = error.reason === "csrf_mismatch" && proof !== this.#proof("access"); // with another window's refresh
+      if (isOver) await this.refresh();
+      else if (!wasRenewed) throw error;
       return this.#send(method, path, this.#proof("access"), body);
     }
   }

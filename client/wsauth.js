@@ -77,7 +77,7 @@ const patience = 15_000; // ms for the handshake and a required welcome, and fro
 const grace = 1_000; // ms to wait for an optional welcome
 const stable = 10_000; // ms after which a socket is a success; a refused one may stay open for up to 5 s
 const suspicious = 3; // failed handshakes in a row, with tickets, after which a warning is logged
-const waking = ["online", "pageshow"]; // events of the window; the document's visibilitychange is the third
+const wakeEvents = ["online", "pageshow"]; // of the window; the document's visibilitychange is the third
 
 /**
  * Opens a socket and keeps it open. It throws a TypeError if it cannot work at
@@ -156,7 +156,7 @@ export class AuthSocket extends EventTarget {
     this.#options = options;
     this.#lease = new Lease(options.renew === false ? null : () => this.#renew());
     const { signal } = this.#listening;
-    for (const name of waking) globalThis.addEventListener?.(name, this.#wake, { signal });
+    for (const name of wakeEvents) globalThis.addEventListener?.(name, this.#wake, { signal });
     globalThis.document?.addEventListener("visibilitychange", this.#wake, { signal });
     options.signal?.addEventListener("abort", () => this.close(), { signal });
     if (this.#login instanceof EventTarget) this.#login.addEventListener("logout", this.#logout, { signal });

@@ -19,11 +19,11 @@ function startSocket(t) {
   const { login } = targets;
   const socket = connect("/ws", login, { signal: targets.signal });
   const states = record(socket);
-  const late = [];
-  for (const type of ["open", "message", "renewed"]) socket.addEventListener(type, () => socket.state === "closed" && late.push(type));
+  const eventsAfterClose = [];
+  for (const type of ["open", "message", "renewed"]) socket.addEventListener(type, () => socket.state === "closed" && eventsAfterClose.push(type));
   const assertGone = async () => {
     assert.equal(socket.state, "closed");
-    assert.deepEqual(late, [], "events after close");
+    assert.deepEqual(eventsAfterClose, [], "events after close");
     const [sockets, asked] = [FakeSocket.all.length, login.order.length];
     for (const one of FakeSocket.all) {
       one.welcome(); // the server has not received the close yet
@@ -40,7 +40,7 @@ function startSocket(t) {
     assert.equal(FakeSocket.all.length, sockets);
     assert.equal(login.order.length, asked);
     assert.ok(FakeSocket.all.every((one) => one.closedBy), "each connection is closed");
-    assert.deepEqual(late, [], "events after close");
+    assert.deepEqual(eventsAfterClose, [], "events after close");
     const closed = states.findIndex(({ state, reason }) => state === "closed" && reason === "done");
     assert.equal(closed, states.length - 1, `${JSON.stringify(states)}: closed is the last state`);
     assert.deepEqual([states[closed].code, states[closed].reason], [1000, "done"]);

@@ -94,8 +94,8 @@ export function fakeBrowser(t) {
   for (const [name, value] of Object.entries(replaced)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   FakeSocket.all = [];
   t.after(() => {
-    for (const [name, was] of Object.entries(before)) {
-      if (was) Object.defineProperty(globalThis, name, was);
+    for (const [name, previous] of Object.entries(before)) {
+      if (previous) Object.defineProperty(globalThis, name, previous);
       else delete globalThis[name];
     }
   });

@@ -11,7 +11,7 @@ import { FakeSocket, fakeBrowser } from "./fake.js";
  */
 class LimitedServer {
   early = 0; // requests before the time in the last refusal
-  moments = []; // times of all requests for a ticket
+  ticketTimes = []; // times of all requests for a ticket
   tokens;
   at = Date.now();
   until = 0;
@@ -23,7 +23,7 @@ class LimitedServer {
   fetch = async (url) => {
     if (url !== "/auth/ticket") return new Response(JSON.stringify({ access_token: "a", refresh_token: "r", expires_in: 900 }));
     const now = Date.now();
-    this.moments.push(now);
+    this.ticketTimes.push(now);
     this.tokens = Math.min(this.burst, this.tokens + ((now - this.at) / 1000) * this.rate);
     this.at = now;
     if (this.tokens < 1) return new Response("{}", { status: 429, headers: { "Retry-After": String(Math.ceil((1 - this.tokens) / this.rate)) } });
@@ -53,7 +53,7 @@ async function restart(t, sockets, server, code) {
   assert.ok(all.every((socket) => socket.state === "open"));
   const waits = [];
   for (const socket of all) socket.addEventListener("state", ({ state, retryIn }) => state === "waiting" && waits.push(retryIn));
-  server.moments = [];
+  server.ticketTimes = [];
   [server.tokens, server.at] = [server.burst, Date.now()];
   return { all, clock, waits, accept, end: (each) => each.forEach((socket) => socket.dispatchEvent(Object.assign(new Event("close"), { code, reason: "restarting" }))) };
 }
@@ -62,10 +62,10 @@ test("thirty sockets of one login reconnect within seconds of a restart, and not
   for (const code of [1012, 1006]) {
     const server = new LimitedServer(100, 2); // the defaults of wsauth serve
     const open = [];
-    const was = FakeSocket.prototype.open;
+    const original = FakeSocket.prototype.open;
     t.mock.method(FakeSocket.prototype, "open", function () {
       open.push(this);
-      was.call(this);
+      original.call(this);
     });
     const { all, clock, waits, accept, end } = await restart(t, 30, server, code);
     const started = Date.now();
@@ -76,10 +76,10 @@ test("thirty sockets of one login reconnect within seconds of a restart, and not
       accept();
     }
     assert.ok(Date.now() - started <= 4100, `${code}: ${Date.now() - started} ms`);
-    assert.equal(server.moments.length, 30, "each requested a ticket once");
+    assert.equal(server.ticketTimes.length, 30, "each requested a ticket once");
     assert.ok(new Set(waits).size > 25, "the waits differ");
-    const most = Math.max(...server.moments.map((from) => server.moments.filter((at) => at >= from && at < from + 100).length));
-    assert.ok(most <= (code === 1012 ? 10 : 20), `${code}: ${most} of 30 within 100 ms`);
+    const peak = Math.max(...server.ticketTimes.map((from) => server.ticketTimes.filter((at) => at >= from && at < from + 100).length));
+    assert.ok(peak <= (code === 1012 ? 10 : 20), `${code}: ${peak} of 30 within 100 ms`);
     t.mock.restoreAll();
   }
 });
@@ -87,10 +87,10 @@ test("thirty sockets of one login reconnect within seconds of a restart, and not
 test("a page with more sockets than tickets waits as the server requests, plus a random time", async (t) => {
   const server = new LimitedServer(20, 2);
   const open = [];
-  const was = FakeSocket.prototype.open;
+  const original = FakeSocket.prototype.open;
   t.mock.method(FakeSocket.prototype, "open", function () {
     open.push(this);
-    was.call(this);
+    original.call(this);
   });
   const { all, clock, waits, accept, end } = await restart(t, 40, server, 1012);
   const started = Date.now();

@@ -32,11 +32,11 @@ function constant(file, name) {
  */
 function range(t, f) {
   const random = t.mock.method(Math, "random", () => 0);
-  const least = f() / 1000;
+  const low = f() / 1000;
   random.mock.mockImplementation(() => 1);
-  const most = f() / 1000;
+  const high = f() / 1000;
   random.mock.restore();
-  return [least, most];
+  return [low, high];
 }
 
 /** Returns when a lease of 1000 s is renewed. */
@@ -89,8 +89,8 @@ test("the numbers in the pages are those of the module", (t) => {
     "docs/close-codes.md": [
       `the server has let it in and ${s(stable)} have passed`,
       `a random moment of ${share} % of the time that is left: refresh`,
-      `1001, 1011 to 1014: most = min(${longest} s, ${firstWait} s * 2^attempt)`,
-      `any other: most = min(${longest} s, ${first} s * 2^attempt)`,
+      `1001, 1011 to 1014: limit = min(${longest} s, ${firstWait} s * 2^attempt)`,
+      `any other: limit = min(${longest} s, ${first} s * 2^attempt)`,
     ],
     "docs/connect.md": [`after a random ${share} % of its time, like [the browser client]`],
   };

@@ -54,18 +54,18 @@ async function begin(t, paths, answer, open = false) {
     FakeSocket.last.welcome();
     broken = true;
   }
-  return { clock, session, socket, states, asked, mend: () => { broken = false; } };
+  return { clock, session, socket, states, asked, repair: () => { broken = false; } };
 }
 
 /** Waits until one more connection is opened. */
-async function another(clock) {
+async function awaitConnection(clock) {
   const { length } = FakeSocket.all;
   for (let s = 0; s < 60 && FakeSocket.all.length === length; s++) await clock.go(1000);
 }
 
 for (const [name, answer] of Object.entries(answers)) {
   test(`${name} instead of a ticket: it retries until the server answers`, async (t) => {
-    const { clock, session, socket, states, asked, mend } = await begin(t, ["/auth/ticket"], answer);
+    const { clock, session, socket, states, asked, repair } = await begin(t, ["/auth/ticket"], answer);
     await clock.go(600_000);
     assert.equal(socket.state, "waiting");
     assert.equal(session.over, false);
@@ -73,14 +73,14 @@ for (const [name, answer] of Object.entries(answers)) {
     const tickets = asked.filter((url) => url === "/auth/ticket").length;
     assert.ok(tickets > 20 && tickets < 120, `${tickets} tries in ten minutes`);
     assert.ok(states.every(({ state }) => state === "connecting" || state === "waiting"));
-    mend();
-    await another(clock);
+    repair();
+    await awaitConnection(clock);
     FakeSocket.last.welcome();
     assert.equal(socket.state, "open");
   });
 
   test(`${name} instead of new tokens: the session continues`, async (t) => {
-    const { clock, session, socket, states, mend } = await begin(t, ["/auth/refresh", "/auth/ticket"], answer, true);
+    const { clock, session, socket, states, repair } = await begin(t, ["/auth/refresh", "/auth/ticket"], answer, true);
     await clock.go(899_000);
     assert.equal(socket.state, "open");
     states.length = 0;
@@ -88,8 +88,8 @@ for (const [name, answer] of Object.entries(answers)) {
     await clock.go(600_000);
     assert.ok(states.every(({ state }) => ["connecting", "waiting"].includes(state)), JSON.stringify(states));
     assert.equal(session.over, false);
-    mend();
-    await another(clock);
+    repair();
+    await awaitConnection(clock);
     FakeSocket.last.welcome();
     assert.equal(socket.state, "open");
   });

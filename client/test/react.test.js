@@ -52,9 +52,9 @@ test("an AbortSignal does the same", async () => {
   const login = new FakeLogin();
   const Chat = () => {
     useEffect(() => {
-      const gone = new AbortController();
-      connect("/ws", login, { signal: gone.signal });
-      return () => gone.abort();
+      const controller = new AbortController();
+      connect("/ws", login, { signal: controller.signal });
+      return () => controller.abort();
     }, []);
     return null;
   };

@@ -211,7 +211,7 @@ test("a logout uses a valid token", async (t) => {
   assert.equal(session.over, true);
 });
 
-const unwritten = () => answer(503, { reason: "store_unavailable", ended: true, durable: false }, { "Retry-After": "1" });
+const notStored = () => answer(503, { reason: "store_unavailable", ended: true, durable: false }, { "Retry-After": "1" });
 
 test("a session that ended on the server is over, even if the server could not store this", async (t) => {
   for (const cookies of [false, true]) {
@@ -227,7 +227,7 @@ test("a session that ended on the server is over, even if the server could not s
         session.fetch = (url, init) => {
           if (url !== path) return fetch(url, init);
           document.cookie = ""; // the server deletes them
-          return unwritten();
+          return notStored();
         };
         assert.deepEqual(await work(session), { durable: false });
         assert.equal(session.over, true);
@@ -242,7 +242,7 @@ test("a session that ended on the server is over, even if the server could not s
 
 test("the end of another session that the server could not store ends nothing here", async (t) => {
   const { server, session } = await loggedIn(t);
-  session.fetch = (url, init) => (url === "/auth/sessions/other" ? unwritten() : server.fetch(url, init));
+  session.fetch = (url, init) => (url === "/auth/sessions/other" ? notStored() : server.fetch(url, init));
   assert.deepEqual(await session.end("other"), { durable: false });
   assert.equal(session.over, false);
 });

@@ -7,9 +7,9 @@ import { FakeLogin, FakeSocket, fakeBrowser, record } from "./fake.js";
 
 /** Removes a global until the test ends. */
 function without(t, name) {
-  const was = Object.getOwnPropertyDescriptor(globalThis, name);
+  const previous = Object.getOwnPropertyDescriptor(globalThis, name);
   delete globalThis[name];
-  t.after(() => was && Object.defineProperty(globalThis, name, was));
+  t.after(() => previous && Object.defineProperty(globalThis, name, previous));
 }
 
 test("connect without a WebSocket", (t) => {

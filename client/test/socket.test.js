@@ -36,12 +36,12 @@ test("it connects with a ticket, and opens with the welcome", async (t) => {
   socket.addEventListener("open", (event) => { claims = event.claims; });
   FakeSocket.last.welcome();
   assert.equal(claims.sub, "ann");
-  const said = [];
-  socket.addEventListener("message", (event) => said.push(event.data));
+  const received = [];
+  socket.addEventListener("message", (event) => received.push(event.data));
   FakeSocket.last.tell({ type: "chat", text: "hello" });
   FakeSocket.last.tell({ type: "renewed", expires_at: Date.now() / 1000 + 900 });
   FakeSocket.last.tell({ type: "welcome" }); // a second one is the application's
-  assert.deepEqual(said, ['{"type":"chat","text":"hello"}', '{"type":"welcome"}']);
+  assert.deepEqual(received, ['{"type":"chat","text":"hello"}', '{"type":"welcome"}']);
   socket.send("hi");
   assert.deepEqual(FakeSocket.last.sent, ["hi"]);
   assert.deepEqual(states.map((s) => s.state), ["connecting", "open"]);
@@ -52,10 +52,10 @@ test("a server without a welcome", async (t) => {
   login.expiresAt = Date.now() + 900_000;
   FakeSocket.last.open();
   assert.equal(socket.state, "open");
-  const said = [];
-  socket.addEventListener("message", (event) => said.push(event.data));
+  const received = [];
+  socket.addEventListener("message", (event) => received.push(event.data));
   FakeSocket.last.tell({ type: "welcome" });
-  assert.deepEqual(said, ['{"type":"welcome"}']);
+  assert.deepEqual(received, ['{"type":"welcome"}']);
   login.renewed = () => { login.expiresAt = Date.now() + 900_000; };
   await clock.go(3_600_000);
   assert.equal(socket.state, "open");

@@ -15,12 +15,12 @@ const timeline = new Timeline($("timeline"), $("timeline-empty"));
 const stepUp = new StepUp();
 const socket = new SocketPanel(timeline, {
   changed: () => list.soon(),
-  welcomed: (claims) => claimsRead(claims),
+  welcomed: (claims) => showSession(claims),
   askPassword: () => askPassword("The server requires it to continue. The socket stays open."),
 });
 const list = new SessionList($("sessions"), () => (loggedIn ? session.sessions() : null), (entry, button) => act(button, "End a session", async () => {
   const { sockets, durable } = await session.end(entry.sid);
-  timeline.add("Ended a session", "good", `DELETE /auth/sessions/… · ${durable ? `${sockets === 1 ? "1 socket" : `${sockets} sockets`} closed` : unwritten}`);
+  timeline.add("Ended a session", "good", `DELETE /auth/sessions/… · ${durable ? `${sockets === 1 ? "1 socket" : `${sockets} sockets`} closed` : notStored}`);
   if (entry.current) await session.logout();
 }));
 
@@ -53,16 +53,16 @@ function showLogin(on) {
   const kind = !on ? "anonymous" : session.cookies ? "cookie" : "token";
   if ($("attempt").dataset.kind !== kind) offer($("attempt"), kind);
   $("attempt").dataset.kind = kind;
-  showStay();
+  updateStay();
   if (on) list.soon();
   else list.clear();
 }
 
-function showStay() {
+function updateStay() {
   $("stay").disabled = $("attempt").value !== "good";
 }
 
-function claimsRead(claims) {
+function showSession(claims) {
   showClaims($("claims"), claims);
   $("claims").hidden = false;
   $("claims-empty").hidden = true;
@@ -89,7 +89,7 @@ async function look(news = "") {
       if (news) timeline.add(news, "good");
       showLogin(true);
     }
-    claimsRead(claims);
+    showSession(claims);
   } catch {
     // The socket, or the user's next action, shows what is wrong.
   }
@@ -137,7 +137,7 @@ async function begin(cookies) {
   adopt(next);
   timeline.add("Logged in", "good", cookies ? "POST /auth/login · two tokens, in cookies" : "POST /auth/login · two tokens, in the response");
   showLogin(true);
-  claimsRead(claims);
+  showSession(claims);
 }
 
 /**
@@ -165,16 +165,16 @@ function askPassword(why) {
 
 // The detail shown when the server could not write the end of a session to its
 // store.
-const unwritten = "ended, but not yet stored: a restart of the server may undo this";
+const notStored = "ended, but not yet stored: a restart of the server may undo this";
 
 async function end() {
   const { durable } = await session.logout();
-  timeline.add("Ended the session", "", durable ? "POST /auth/logout" : `POST /auth/logout · ${unwritten}`);
+  timeline.add("Ended the session", "", durable ? "POST /auth/logout" : `POST /auth/logout · ${notStored}`);
 }
 
 async function endAll() {
   const { sessions, sockets, durable } = await session.logoutEverywhere();
-  timeline.add("Logged out everywhere", "", `POST /auth/logout-everywhere · ${durable ? `sessions: ${sessions}, sockets: ${sockets}` : unwritten}`);
+  timeline.add("Logged out everywhere", "", `POST /auth/logout-everywhere · ${durable ? `sessions: ${sessions}, sockets: ${sockets}` : notStored}`);
 }
 
 function open() {
@@ -192,19 +192,19 @@ button("logout-button", "Log out", end);
 button("everywhere-button", "Log out everywhere", endAll);
 button("session-button", "Who am I?", async () => {
   const claims = await whoAmI();
-  claimsRead(claims);
+  showSession(claims);
   const way = session.cookies ? "in a cookie" : "in the Authorization header";
   note(`The server knows you as ${claims.sub}. The token was sent ${way}.`);
   timeline.add("Asked who I am", "good", `GET /auth/session · token ${way}`);
 });
 $("stepup-button").addEventListener("click", () => askPassword("This makes your access token fresh, which some actions require."));
-$("attempt").addEventListener("change", showStay);
+$("attempt").addEventListener("change", updateStay);
 $("open-button").addEventListener("click", open);
 $("end-reconnect").addEventListener("click", open);
 $("end-refresh").addEventListener("click", async () => {
   if (!await act($("end-refresh"), "Refresh", refresh)) return;
   $("attempt").value = "good";
-  showStay();
+  updateStay();
   open();
 });
 $("end-login").addEventListener("click", async () => {

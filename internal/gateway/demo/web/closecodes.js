@@ -8,10 +8,10 @@
  * @property {string} meaning
  * @property {string} advice what to do next
  * @property {("refresh"|"login"|"reconnect")[]} actions the buttons to show
- * @property {boolean} [calm] nothing went wrong
+ * @property {boolean} [normal] whether nothing went wrong
  */
 
-const asYouAre = "Do not reconnect without a change: the result would be the same.";
+const doNotReconnect = "Do not reconnect without a change: the result would be the same.";
 const randomWait = "Reconnect after a random wait, so that not all clients reconnect at the same time.";
 
 /** @type {Record<string, Explanation>} */
@@ -49,37 +49,37 @@ const reasons = {
   origin_not_allowed: {
     title: "This site may not open the socket",
     meaning: "The server does not allow sockets from the origin of this page.",
-    advice: asYouAre + " The server’s list of origins has to name this site.",
+    advice: doNotReconnect + " The server’s list of origins has to name this site.",
     actions: [],
   },
   csrf_mismatch: {
     title: "The CSRF value is missing or wrong",
     meaning: "Browsers send cookies on their own. Without the matching value, the server cannot know that this page sent the request.",
-    advice: asYouAre + " Send the value that belongs to the cookie.",
+    advice: doNotReconnect + " Send the value that belongs to the cookie.",
     actions: [],
   },
   wrong_token_type: {
     title: "The token has the wrong type",
     meaning: "An access token is required here. A refresh token is only for getting new access tokens.",
-    advice: asYouAre + " Send the access token.",
+    advice: doNotReconnect + " Send the access token.",
     actions: [],
   },
   fresh_token_required: {
     title: "A fresh token is required",
     meaning: "This socket requires a token that was issued for a password, not for a refresh token.",
-    advice: asYouAre + " Log in with the password.",
+    advice: doNotReconnect + " Log in with the password.",
     actions: ["login"],
   },
   sockets_not_allowed: {
     title: "No sockets at this address",
     meaning: "The address is public, and its route does not allow sockets.",
-    advice: asYouAre + " Use the address of the guarded socket, or set sockets: true at the route.",
+    advice: doNotReconnect + " Use the address of the guarded socket, or set sockets: true at the route.",
     actions: [],
   },
   connection_limit: {
     title: "A newer socket replaced it",
     meaning: "The number of your sockets is limited, and a newer one was opened.",
-    advice: asYouAre + " Close another one first.",
+    advice: doNotReconnect + " Close another one first.",
     actions: ["reconnect"],
   },
   auth_timeout: {
@@ -97,13 +97,13 @@ const reasons = {
   not_authorized: {
     title: "You may not open this socket",
     meaning: "The server knows who you are, but its rules do not allow this.",
-    advice: asYouAre,
+    advice: doNotReconnect,
     actions: [],
   },
   invalid_request: {
     title: "The handshake is ambiguous",
     meaning: "It has more than one credential, or one that can be read in several ways.",
-    advice: asYouAre + " Send one credential, in one place, once.",
+    advice: doNotReconnect + " Send one credential, in one place, once.",
     actions: [],
   },
 };
@@ -115,14 +115,14 @@ const codes = {
     meaning: "One side closed the socket, and the other confirmed it.",
     advice: "Nothing. You can open it again at any time.",
     actions: ["reconnect"],
-    calm: true,
+    normal: true,
   },
   1001: {
     title: "The other side is going away",
     meaning: "The server is stopping.",
     advice: randomWait,
     actions: ["reconnect"],
-    calm: true,
+    normal: true,
   },
   1006: {
     title: "The connection broke",
@@ -147,7 +147,7 @@ const codes = {
     meaning: "You are still logged in.",
     advice: randomWait,
     actions: ["reconnect"],
-    calm: true,
+    normal: true,
   },
   1013: {
     title: "Not now",
@@ -170,7 +170,7 @@ const codes = {
   3003: {
     title: "Not allowed",
     meaning: "The server does not allow this.",
-    advice: asYouAre,
+    advice: doNotReconnect,
     actions: [],
   },
   3008: {

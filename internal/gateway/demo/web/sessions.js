@@ -1,7 +1,7 @@
 import { describeAgent } from "./agents.js";
 import { element } from "./dom.js";
 
-const calm = 1000; // minimum ms between two requests
+const minInterval = 1000; // minimum ms between two requests
 const slowly = 5_000; // ms between two requests while nothing happens here; other devices may cause changes
 
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
@@ -44,7 +44,7 @@ export class SessionList {
    * been updated.
    */
   soon() {
-    this.#plan(Math.max(50, this.#looked + calm - Date.now()));
+    this.#plan(Math.max(50, this.#looked + minInterval - Date.now()));
   }
 
   /** Clears the list. */

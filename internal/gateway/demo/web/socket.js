@@ -195,14 +195,14 @@ export class SocketPanel {
     const lived = duration((Date.now() - this.#openedAt) / 1000);
     this.timeline.add(
       welcomed ? `The socket ended after ${lived}` : "The socket was refused",
-      why.calm ? "" : "bad",
+      why.normal ? "" : "bad",
       [code, reason, why.title].filter(Boolean).join(" · "),
     );
     this.#openedAt = 0;
   }
 
   #explain(code, reason, why) {
-    $("end").classList.toggle("calm", why.calm === true);
+    $("end").classList.toggle("normal", why.normal === true);
     $("end-code").textContent = code;
     $("end-reason").textContent = reason;
     $("end-title").textContent = why.title;

@@ -33,7 +33,7 @@ export function converse(form, place) {
   socket.addEventListener("message", (event) => line("←", event.data));
   socket.addEventListener("close", (event) => {
     const why = explain(event.code, event.reason, opened);
-    state.className = why.calm ? "" : "bad";
+    state.className = why.normal ? "" : "bad";
     state.textContent = `Closed ${event.code} ${event.reason}`;
     line("×", `${why.title}. ${why.meaning} ${why.advice}`);
   });
