@@ -57,7 +57,7 @@ func (s *Store) failure(err error) error {
 func isContract(err error) bool {
 	for _, known := range []error{
 		store.ErrInvalid, store.ErrNotFound, store.ErrFull, store.ErrClosed, store.ErrCursor, store.ErrReused,
-		store.ErrConflict, store.ErrUnconfirmed, pgx.ErrNoRows,
+		store.ErrConflict, pgx.ErrNoRows,
 	} {
 		if errors.Is(err, known) {
 			return true

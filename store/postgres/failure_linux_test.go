@@ -81,8 +81,9 @@ func TestD3SuspendedServer(t *testing.T) {
 		results := map[string]chan error{}
 		started := time.Now()
 		for name, call := range everyCall(t.Context(), s) {
-			results[name] = make(chan error, 1)
-			go func() { results[name] <- call() }()
+			result := make(chan error, 1)
+			results[name] = result
+			go func() { result <- call() }()
 		}
 		for name, result := range results {
 			err := <-result

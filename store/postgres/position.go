@@ -37,7 +37,8 @@ func queueHead(t *transaction, h *head) {
 	})
 }
 
-// look reads the head with run or transact, and updates s.position.
+// look reads the head with transact or a function like it, and updates
+// s.position.
 func (s *Store) look(ctx context.Context, run func(context.Context, mode, func(*transaction) error) error) (head, error) {
 	var h head
 	err := s.observe(ctx, &h, func() error {

@@ -170,15 +170,20 @@ func (s *server) start(t testing.TB) {
 	for _, option := range s.options {
 		args = append(args, "-c", option)
 	}
-	s.process = spawn(t, s.dir, program(t, "postgres"), args...)
-	s.ready(t, s.dsn("postgres"))
+	s.spawn(t, s.dsn("postgres"), program(t, "postgres"), args...)
 }
 
-// ready waits until a server answers.
-func (s *server) ready(t testing.TB, dsn string) {
+// spawn starts the process of the server, and waits until it answers.
+func (s *server) spawn(t testing.TB, dsn, path string, args ...string) {
 	t.Helper()
+	s.process = spawn(t, s.dir, path, args...)
 	var last error
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		select {
+		case <-s.process.done: // children of a process that was killed may still be there
+			s.process = spawn(t, s.dir, path, args...)
+		default:
+		}
 		conn, err := pgx.Connect(t.Context(), dsn)
 		if err == nil {
 			_ = conn.Close(t.Context())
@@ -231,6 +236,20 @@ func (s *server) exec(t testing.TB, sql string) {
 	}
 }
 
+// query returns the first column of the first row, as the superuser.
+func (s *server) query(t testing.TB, sql string) (text string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), s.dsn("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	if err := conn.QueryRow(t.Context(), "select ("+sql+")::text").Scan(&text); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return text
+}
+
 // shared returns the server that most tests share. It is started when it is
 // first needed. The role app may create schemas, but is no superuser.
 func shared(t testing.TB) *server {
@@ -269,12 +288,12 @@ func bouncer(t testing.TB) string {
 		if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		p := spawn(t, dir, path, config)
 		dsn := fmt.Sprintf("host=%s port=6432 user=app dbname=postgres", dir)
-		(&server{dir: dir}).ready(t, dsn)
+		p := &server{dir: dir}
+		p.spawn(t, dsn, path, config)
 		sharedBouncer.dsn = dsn
 		sharedStops = append(sharedStops, func() {
-			p.stop(syscall.SIGQUIT)
+			p.process.stop(syscall.SIGQUIT)
 			remove()
 		})
 	})

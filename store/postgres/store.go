@@ -24,8 +24,9 @@ type Store struct {
 
 	slots chan struct{} // holds a value for each call in progress
 
-	position position
-	sweeper  sweeper
+	position  position
+	confirmer confirmer
+	sweeper   sweeper
 
 	wake   chan struct{} // asks watch to look at the log; holds one value
 	stop   context.Context

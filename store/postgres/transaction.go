@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -100,15 +99,11 @@ func (s *Store) transact(ctx context.Context, m mode, do func(*transaction) erro
 	go func() {
 		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Timeout)
 		defer cancel()
-		select {
-		case s.slots <- struct{}{}:
-			defer func() { <-s.slots }()
-			result <- s.run(within, m, do)
-		case <-within.Done():
-			result <- s.failure(fmt.Errorf("all connections are in use: %w", within.Err()))
-		case <-s.stop.Done():
-			result <- store.ErrClosed
+		waiting, err := s.runLimited(within, m, do)
+		if err == nil && waiting && m == confirmed {
+			err = s.confirm(within)
 		}
+		result <- err
 	}()
 	select {
 	case err := <-result:
@@ -125,20 +120,34 @@ func (s *Store) transact(ctx context.Context, m mode, do func(*transaction) erro
 	}
 }
 
-// run is transact without a limit of concurrent calls. ctx must have a
-// deadline.
-func (s *Store) run(ctx context.Context, m mode, do func(*transaction) error) error {
-	return s.connected(ctx, s.config.Timeout, func(t *transaction) error {
+// runLimited is run after waiting until fewer than Config.MaxConns calls are in
+// progress.
+func (s *Store) runLimited(ctx context.Context, m mode, do func(*transaction) error) (waiting bool, err error) {
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+		return s.run(ctx, m, do)
+	case <-ctx.Done():
+		return false, s.failure(fmt.Errorf("all connections are in use: %w", ctx.Err()))
+	case <-s.stop.Done():
+		return false, store.ErrClosed
+	}
+}
+
+// run runs a transaction, and reports whether the server is configured to wait
+// for standbys.
+func (s *Store) run(ctx context.Context, m mode, do func(*transaction) error) (waiting bool, err error) {
+	err = s.connected(ctx, s.config.Timeout, func(t *transaction) error {
 		s.begin(t, m)
 		if err := do(t); err != nil {
 			return err
 		}
 		t.queue("commit")
-		if err := t.send(); err != nil || m != confirmed || !t.waiting {
-			return err
-		}
-		return s.confirm(t)
+		err := t.send()
+		waiting = t.waiting
+		return err
 	})
+	return waiting, err
 }
 
 // connected calls do with a connection. If do returns an error, connected rolls
@@ -167,7 +176,8 @@ func (s *Store) begin(t *transaction, m mode) {
 	if m == reading {
 		t.queue("begin isolation level repeatable read, read only")
 	} else {
-		t.queue("begin isolation level read committed, read write")
+		// Not "read write": an operator may have made the server read-only.
+		t.queue("begin isolation level read committed")
 	}
 	t.queue(settings, s.path, strconv.FormatInt(t.timeout.Milliseconds()*3/4, 10)).QueryRow(func(row pgx.Row) error {
 		var rest [6]string
@@ -193,73 +203,4 @@ func rollback(conn *pgxpool.Conn, timeout time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout/4)
 	defer cancel()
 	_, _ = conn.Exec(ctx, "rollback")
-}
-
-// confirm waits until the synchronous standbys have everything that was
-// committed before. It writes a record to the log of the server and waits for
-// it, as synchronous_commit says. The changes themselves do not wait: they are
-// in effect at once, and if the standbys do not answer, they are accepted but
-// not confirmed.
-func (s *Store) confirm(t *transaction) error {
-	_, err := s.standbys(t, "select pg_logical_emit_message(true, 'wsauth', '')")
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errCanceledWait):
-		err = fmt.Errorf("no confirmation within %v", s.config.Timeout)
-	}
-	return fmt.Errorf("%w: %w", store.ErrUnconfirmed, err)
-}
-
-// errCanceledWait means that a commit did not wait for the standbys.
-var errCanceledWait = errors.New("the wait for a standby was canceled")
-
-// standbys runs a statement in a transaction of its own, and waits until the
-// synchronous standbys have what it wrote. It reports whether
-// the statement returned rows.
-func (s *Store) standbys(t *transaction, sql string, args ...any) (wrote bool, err error) {
-	notes := t.conn.Conn().PgConn().CustomData()
-	delete(notes, unconfirmedNote)
-	s.begin(t, synchronous)
-	t.queue(sql, args...).Exec(rowsChanged(&wrote))
-	t.queue(commitAndWait)
-	if err := t.send(); err != nil {
-		return false, err
-	}
-	if notes[unconfirmedNote] != nil {
-		return false, errCanceledWait
-	}
-	return wrote, nil
-}
-
-// commitAndWait commits and waits for standbys. The comment identifies such
-// commits in pg_stat_activity.
-const commitAndWait = "commit /* wsauth: waits for standbys */"
-
-// release ends waits for standbys that have taken so long that the call fails
-// anyway, also those of nodes that no longer exist: a commit waits forever, no
-// timeout of the server ends it, and its connection remains in use. Roles may
-// do this to their own connections.
-func (s *Store) release(ctx context.Context) {
-	_ = s.connected(ctx, s.config.Timeout, func(t *transaction) error {
-		t.queue(`
-			select pg_cancel_backend(pid) from pg_stat_activity
-			where wait_event = 'SyncRep' and query = $1 and usename = current_user and datname = current_database()
-				and query_start < clock_timestamp() - $2::bigint * interval '1 microsecond'`,
-			commitAndWait, s.config.Timeout.Microseconds()/2)
-		return t.send()
-	})
-}
-
-// unconfirmedNote is the key in the data of a connection that noteUnconfirmed
-// sets.
-const unconfirmedNote = "unconfirmed"
-
-// noteUnconfirmed notes that the server has warned that a commit did not wait
-// for its standbys any longer. The name of the function is the only part of the
-// warning that is neither translated nor used for others.
-func noteUnconfirmed(conn *pgconn.PgConn, notice *pgconn.Notice) {
-	if notice.Routine == "SyncRepWaitForLSN" {
-		conn.CustomData()[unconfirmedNote] = true
-	}
 }

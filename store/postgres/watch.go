@@ -28,7 +28,7 @@ func (s *Store) watch() {
 	defer ticker.Stop()
 	failed := false
 	for {
-		h, err := s.look(s.stop, s.run)
+		h, err := s.look(s.stop, s.unlimited)
 		switch {
 		case s.closing():
 			return
@@ -54,6 +54,13 @@ func (s *Store) watch() {
 			return
 		}
 	}
+}
+
+// unlimited is transact for the store itself: it needs none of the connections
+// for calls.
+func (s *Store) unlimited(ctx context.Context, m mode, do func(*transaction) error) error {
+	_, err := s.run(ctx, m, do)
+	return err
 }
 
 // single returns a function that runs others in the background, one at a time.
