@@ -25,10 +25,10 @@ import (
 // goroutines block. It connects clients by pipes.
 type bubble struct {
 	*target
-	pipes     *wstest.Pipes
-	sessions  chan *wsauth.Socket // receives each new socket; open reads it
-	onRequest func(*http.Request) // unless nil, the handler calls it first
-	messages  chan string         // messages that the application got: "alice: hello"
+	pipes      *wstest.Pipes
+	serverEnds chan *wsauth.Socket // receives each new socket; open reads it
+	onRequest  func(*http.Request) // unless nil, the handler calls it first
+	messages   chan string         // messages that the application got: "alice: hello"
 }
 
 // newBubble serves a guard with the handler that handle returns. If the
@@ -38,7 +38,7 @@ func newBubble(t *testing.T, config wsauth.Config, handle func(*bubble) http.Han
 	t.Helper()
 	x = &bubble{
 		target: &target{log: new(wstest.Log)}, pipes: wstest.NewPipes(),
-		sessions: make(chan *wsauth.Socket, 1), messages: make(chan string, 100),
+		serverEnds: make(chan *wsauth.Socket, 1), messages: make(chan string, 100),
 	}
 	if config.Verifier == nil {
 		config.Verifier = newVerifier(t, 0)
@@ -69,7 +69,7 @@ func inBubble(t *testing.T, config func() wsauth.Config, f func(t *testing.T, x 
 					x.onRequest(r)
 				}
 				if s := wsauth.SocketFrom(r.Context()); s != nil && r.Header.Get("Upgrade") != "" {
-					x.sessions <- s
+					x.serverEnds <- s
 				}
 				x.handle(w, r)
 			}
@@ -94,12 +94,12 @@ func (x *bubble) ask(t *testing.T, from, raw string) *answer {
 
 // A client is the client's end of a socket that reads in the background.
 type client struct {
-	session *wsauth.Socket
-	opened  time.Time
-	done    chan struct{} // closed with the socket
-	code    int
-	reason  string
-	ended   time.Time
+	serverEnd *wsauth.Socket
+	opened    time.Time
+	done      chan struct{} // closed with the socket
+	code      int
+	reason    string
+	ended     time.Time
 }
 
 // open opens a socket. It fails the test if the handshake is refused.
@@ -109,7 +109,7 @@ func (x *bubble) open(t *testing.T, path string, lines ...string) *client {
 	if a.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("status %d, want 101: %s", a.StatusCode, a.body)
 	}
-	c := &client{opened: time.Now(), done: make(chan struct{}), session: <-x.sessions}
+	c := &client{opened: time.Now(), done: make(chan struct{}), serverEnd: <-x.serverEnds}
 	go func() {
 		defer close(c.done)
 		rest, err := io.ReadAll(a.in)
@@ -207,8 +207,8 @@ func (c *peer) nextMessage(t *testing.T) string {
 	return string(body)
 }
 
-// closed reads up to the close frame and hangs up.
-func (c *peer) closed(t *testing.T) (code int, reason string) {
+// readClose reads up to the close frame and hangs up.
+func (c *peer) readClose(t *testing.T) (code int, reason string) {
 	t.Helper()
 	code, reason, err := c.ReadClose()
 	if err != nil {
@@ -221,7 +221,7 @@ func (c *peer) closed(t *testing.T) (code int, reason string) {
 // wantClose checks that the server closes the socket with a reason.
 func (c *peer) wantClose(t *testing.T, want wsauth.Reason) {
 	t.Helper()
-	if code, reason := c.closed(t); code != want.Outcome().Code || reason != string(want) {
+	if code, reason := c.readClose(t); code != want.Outcome().Code || reason != string(want) {
 		t.Errorf("closed with %d %q, want %d %q", code, reason, want.Outcome().Code, want)
 	}
 }

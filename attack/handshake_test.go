@@ -26,80 +26,82 @@ func alteredHandshake(t *testing.T, tok, old, new string) string {
 	return strings.Replace(raw, old, new, 1)
 }
 
+// TestHandshake checks that malformed handshakes are refused with the right
+// reason, and that unusual valid ones open a socket.
 func TestHandshake(t *testing.T) {
 	tok := access(t)
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0)})
 	const (
-		version = "Sec-WebSocket-Version: 13\r\n"
-		key     = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-		up      = "Upgrade: websocket\r\n"
-		conn    = "Connection: Upgrade\r\n"
-		hostly  = "Host: app.example\r\n"
-		target  = "GET /access HTTP/1.1\r\n"
-		good    = wsauth.Reason("")
+		versionLine = "Sec-WebSocket-Version: 13\r\n"
+		keyLine     = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+		upgradeLine = "Upgrade: websocket\r\n"
+		conn        = "Connection: Upgrade\r\n"
+		hostLine    = "Host: app.example\r\n"
+		target      = "GET /access HTTP/1.1\r\n"
+		good        = wsauth.Reason("")
 	)
 	for _, c := range []struct {
 		name, old, new string
 		want           wsauth.Reason
 	}{
-		{"H1/version_8", version, "Sec-WebSocket-Version: 8\r\n", wsauth.VersionNotSupported},
-		{"H1/version_list", version, "Sec-WebSocket-Version: 13, 8\r\n", wsauth.VersionNotSupported},
-		{"H1/version_013", version, "Sec-WebSocket-Version: 013\r\n", wsauth.VersionNotSupported},
-		{"H1/version_missing", version, "", wsauth.VersionNotSupported},
-		{"H1/version_empty", version, "Sec-WebSocket-Version:\r\n", wsauth.VersionNotSupported},
-		{"H1/version_twice", version, version + version, wsauth.VersionNotSupported},
-		{"H1/version_twice_differing", version, version + "Sec-WebSocket-Version: 8\r\n", wsauth.VersionNotSupported},
-		{"H2/key_missing", key, "", wsauth.InvalidHandshake},
-		{"H2/key_empty", key, "Sec-WebSocket-Key:\r\n", wsauth.InvalidHandshake},
-		{"H2/key_of_15_bytes", key, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j\r\n", wsauth.InvalidHandshake},
-		{"H2/key_of_17_bytes", key, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZWU=\r\n", wsauth.InvalidHandshake},
-		{"H2/key_not_base64", key, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ!==\r\n", wsauth.InvalidHandshake},
-		{"H2/key_base64url", key, "Sec-WebSocket-Key: _____________________w==\r\n", wsauth.InvalidHandshake},
-		{"H2/key_unpadded", key, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ\r\n", wsauth.InvalidHandshake},
-		{"H2/key_twice", key, key + key, wsauth.InvalidHandshake},
-		{"H2/key_twice_differing", key, key + "Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==\r\n", wsauth.InvalidHandshake},
+		{"H1/version_8", versionLine, "Sec-WebSocket-Version: 8\r\n", wsauth.VersionNotSupported},
+		{"H1/version_list", versionLine, "Sec-WebSocket-Version: 13, 8\r\n", wsauth.VersionNotSupported},
+		{"H1/version_013", versionLine, "Sec-WebSocket-Version: 013\r\n", wsauth.VersionNotSupported},
+		{"H1/version_missing", versionLine, "", wsauth.VersionNotSupported},
+		{"H1/version_empty", versionLine, "Sec-WebSocket-Version:\r\n", wsauth.VersionNotSupported},
+		{"H1/version_twice", versionLine, versionLine + versionLine, wsauth.VersionNotSupported},
+		{"H1/version_twice_differing", versionLine, versionLine + "Sec-WebSocket-Version: 8\r\n", wsauth.VersionNotSupported},
+		{"H2/key_missing", keyLine, "", wsauth.InvalidHandshake},
+		{"H2/key_empty", keyLine, "Sec-WebSocket-Key:\r\n", wsauth.InvalidHandshake},
+		{"H2/key_of_15_bytes", keyLine, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j\r\n", wsauth.InvalidHandshake},
+		{"H2/key_of_17_bytes", keyLine, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZWU=\r\n", wsauth.InvalidHandshake},
+		{"H2/key_not_base64", keyLine, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ!==\r\n", wsauth.InvalidHandshake},
+		{"H2/key_base64url", keyLine, "Sec-WebSocket-Key: _____________________w==\r\n", wsauth.InvalidHandshake},
+		{"H2/key_unpadded", keyLine, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ\r\n", wsauth.InvalidHandshake},
+		{"H2/key_twice", keyLine, keyLine + keyLine, wsauth.InvalidHandshake},
+		{"H2/key_twice_differing", keyLine, keyLine + "Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==\r\n", wsauth.InvalidHandshake},
 		{"H3/post", "GET", "POST", wsauth.MethodNotAllowed},
 		{"H3/connect", "GET", "CONNECT", wsauth.MethodNotAllowed},
 		{"H3/put", "GET", "PUT", wsauth.MethodNotAllowed},
 		{"H3/options", "GET", "OPTIONS", wsauth.MethodNotAllowed},
 		{"H3/trace", "GET", "TRACE", wsauth.MethodNotAllowed},
 		{"H3/lower_case", "GET", "get", wsauth.MethodNotAllowed},
-		{"H3/connect_without_upgrade", target + hostly + up, "CONNECT /access HTTP/1.1\r\n" + hostly, wsauth.MethodNotAllowed},
+		{"H3/connect_without_upgrade", target + hostLine + upgradeLine, "CONNECT /access HTTP/1.1\r\n" + hostLine, wsauth.MethodNotAllowed},
 		{"H4/http_1.0", "HTTP/1.1", "HTTP/1.0", wsauth.InvalidHandshake},
 		{"H5/upper_case", "websocket", "WebSocket", good},
 		{"H5/websocketx", "websocket", "websocketx", wsauth.InvalidHandshake},
 		{"H5/list", "websocket", "websocket, h2c", wsauth.InvalidHandshake},
 		{"H5/list_reversed", "websocket", "h2c, websocket", wsauth.InvalidHandshake},
-		{"H5/two_lines", up, up + "Upgrade: h2c\r\n", wsauth.InvalidHandshake},
+		{"H5/two_lines", upgradeLine, upgradeLine + "Upgrade: h2c\r\n", wsauth.InvalidHandshake},
 		{"H5/with_version", "websocket", "websocket/13", wsauth.InvalidHandshake},
-		{"H5/empty", up, "Upgrade:\r\n", wsauth.InvalidHandshake},
+		{"H5/empty", upgradeLine, "Upgrade:\r\n", wsauth.InvalidHandshake},
 		{"H6/list", conn, "Connection: keep-alive, Upgrade\r\n", good},
 		{"H6/two_lines", conn, "Connection: keep-alive\r\nConnection: upgrade\r\n", good},
 		{"H6/other", conn, "Connection: keep-alive\r\n", wsauth.InvalidHandshake},
 		{"H6/missing", conn, "", wsauth.InvalidHandshake},
 		{"H6/prefix", conn, "Connection: upgrades\r\n", wsauth.InvalidHandshake},
-		{"H7/content_length", up, up + "Content-Length: 5\r\n", wsauth.InvalidHandshake},
-		{"H7/content_length_0", up, up + "Content-Length: 0\r\n", good},
-		{"H7/chunked", up, up + "Transfer-Encoding: chunked\r\n", wsauth.InvalidHandshake},
-		{"H8/both_lengths", up, up + "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n", wsauth.InvalidHandshake},
+		{"H7/content_length", upgradeLine, upgradeLine + "Content-Length: 5\r\n", wsauth.InvalidHandshake},
+		{"H7/content_length_0", upgradeLine, upgradeLine + "Content-Length: 0\r\n", good},
+		{"H7/chunked", upgradeLine, upgradeLine + "Transfer-Encoding: chunked\r\n", wsauth.InvalidHandshake},
+		{"H8/both_lengths", upgradeLine, upgradeLine + "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n", wsauth.InvalidHandshake},
 		{"H12/absolute_form", target, "GET http://app.example/access HTTP/1.1\r\n", wsauth.InvalidHandshake},
 		{"H12/absolute_form_of_another_host", target, "GET http://evil.example/access HTTP/1.1\r\n", wsauth.InvalidHandshake},
 		{"H12/asterisk", target, "GET * HTTP/1.1\r\n", "net/http"},
 		{"H12/url_in_the_query", target, "GET /access?next=http://app.example/ HTTP/1.1\r\n", good},
-		{"H12/host_empty", hostly, "Host:\r\n", wsauth.InvalidHandshake},
-		{"H13/bogus_extension", up, up + "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=99; x=\"\x01\", ;;\r\n", wsauth.Reason("net/http")},
-		{"H13/bogus_parameters", up, up + "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=99; x=y, ;;, bogus\r\n", good},
+		{"H12/host_empty", hostLine, "Host:\r\n", wsauth.InvalidHandshake},
+		{"H13/bogus_extension", upgradeLine, upgradeLine + "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=99; x=\"\x01\", ;;\r\n", wsauth.Reason("net/http")},
+		{"H13/bogus_parameters", upgradeLine, upgradeLine + "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=99; x=y, ;;, bogus\r\n", good},
 		// net/http refuses these.
-		{"H8/space_before_colon", up, "Upgrade : websocket\r\n", "net/http"},
-		{"H8/unknown_encoding", up, up + "Transfer-Encoding: xchunked\r\n", "net/http"},
-		{"H8/two_lengths", up, up + "Content-Length: 0\r\nContent-Length: 5\r\n", "net/http"},
-		{"H12/host_missing", hostly, "", "net/http"},
-		{"H12/host_twice", hostly, hostly + "Host: evil.example\r\n", "net/http"},
-		{"H12/host_with_path", hostly, "Host: app.example/x\r\n", "net/http"},
+		{"H8/space_before_colon", upgradeLine, "Upgrade : websocket\r\n", "net/http"},
+		{"H8/unknown_encoding", upgradeLine, upgradeLine + "Transfer-Encoding: xchunked\r\n", "net/http"},
+		{"H8/two_lengths", upgradeLine, upgradeLine + "Content-Length: 0\r\nContent-Length: 5\r\n", "net/http"},
+		{"H12/host_missing", hostLine, "", "net/http"},
+		{"H12/host_twice", hostLine, hostLine + "Host: evil.example\r\n", "net/http"},
+		{"H12/host_with_path", hostLine, "Host: app.example/x\r\n", "net/http"},
 		// net/http accepts these. The guard must treat them like the usual
 		// form.
-		{"H8/bare_lf", up, "Upgrade: websocket\n", good},
-		{"H8/bare_lf_version", version, "Sec-WebSocket-Version: 8\n", wsauth.VersionNotSupported},
+		{"H8/bare_lf", upgradeLine, "Upgrade: websocket\n", good},
+		{"H8/bare_lf_version", versionLine, "Sec-WebSocket-Version: 8\n", wsauth.VersionNotSupported},
 		{"H8/folded_token", "Bearer " + tok, "Bearer\r\n " + tok, good},
 		{"H8/folded_second_token", "Bearer " + tok, "Bearer " + tok + "\r\n " + tok, wsauth.InvalidRequest},
 	} {

@@ -23,9 +23,9 @@ func issueAhead(ahead time.Duration, sid string, more ...string) string {
 	return signed(claims(changes...))
 }
 
-// withClocks returns a configuration like that of withLog, with the leeways of
+// withLeeway returns a configuration like that of withLog, with the leeways of
 // c.
-func withClocks(t *testing.T, c token.VerifierConfig) func() wsauth.Config {
+func withLeeway(t *testing.T, c token.VerifierConfig) func() wsauth.Config {
 	t.Helper()
 	c.Keys, c.Issuer, c.Audience = keys().set, testIssuer, []string{testAudience}
 	return func() wsauth.Config {
@@ -54,7 +54,7 @@ func TestCutOffWithClocksAhead(t *testing.T) {
 	} {
 		for _, target := range []store.Target{store.TargetSubject, store.TargetAll} {
 			t.Run(fmt.Sprintf("%s/%s", name, target), func(t *testing.T) {
-				inBubble(t, withClocks(t, verifier), func(t *testing.T, x *bubble) {
+				inBubble(t, withLeeway(t, verifier), func(t *testing.T, x *bubble) {
 					tokens := []string{
 						issueAhead(0, ""), issueAhead(leeway, ""), issueAhead(leeway, "s1"), issueAhead(15*time.Second, "00000000-0000-4000-8000-000000000000"),
 						issueAhead(leeway, sidAhead(t, leeway+time.Minute)), // the sid is newer than the token
@@ -63,11 +63,11 @@ func TestCutOffWithClocksAhead(t *testing.T) {
 					for _, raw := range tokens {
 						clients = append(clients, x.open(t, "/access", bearer(raw)))
 					}
-					cut := store.Revocation{Target: target, Before: time.Now(), Expires: inAnHour()}
+					cutOff := store.Revocation{Target: target, Before: time.Now(), Expires: inAnHour()}
 					if target == store.TargetSubject {
-						cut.ID = "alice"
+						cutOff.ID = "alice"
 					}
-					if n, err := x.guard.Revoke(t.Context(), cut); err != nil || n != len(tokens) {
+					if n, err := x.guard.Revoke(t.Context(), cutOff); err != nil || n != len(tokens) {
 						t.Errorf("%d sockets have ended, %v; want %d", n, err, len(tokens))
 					}
 					for i, c := range clients {
@@ -94,7 +94,7 @@ func TestCutOffWithClocksAhead(t *testing.T) {
 // TestCutOffAfterTheClockWasSetBack checks that a cut-off ends open sockets
 // even if, by the wall clock, their session and token started after it.
 func TestCutOffAfterTheClockWasSetBack(t *testing.T) {
-	inBubble(t, withClocks(t, token.VerifierConfig{IssuedLeeway: 5 * time.Second}), func(t *testing.T, x *bubble) {
+	inBubble(t, withLeeway(t, token.VerifierConfig{IssuedLeeway: 5 * time.Second}), func(t *testing.T, x *bubble) {
 		socket := x.open(t, "/access", bearer(issueAhead(3*time.Second, sidAhead(t, 3*time.Second))))
 		optional := x.open(t, "/optional")
 		early := store.Revocation{Target: store.TargetSubject, ID: "alice", Before: time.Now().Add(-time.Millisecond), Expires: inAnHour()}
@@ -114,7 +114,7 @@ func TestCutOffAfterTheClockWasSetBack(t *testing.T) {
 // client authenticated, not when its socket opened.
 func TestCutOffAndFirstMessages(t *testing.T) {
 	config := func() wsauth.Config {
-		c := withClocks(t, token.VerifierConfig{})()
+		c := withLeeway(t, token.VerifierConfig{})()
 		c.Extractors = []wsauth.Extractor{wsauth.FirstMessage{}, wsauth.Header{}}
 		return c
 	}
@@ -124,16 +124,16 @@ func TestCutOffAndFirstMessages(t *testing.T) {
 		authenticate := func(c *client) {
 			t.Helper()
 			message := `{"type":"auth","token":"` + issueAhead(0, store.NewSessionID(time.Now())) + `"}`
-			if _, err := c.session.Authenticate(t.Context(), []byte(message)); err != nil {
+			if _, err := c.serverEnd.Authenticate(t.Context(), []byte(message)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		authenticate(first)
 		time.Sleep(time.Second)
-		cut := store.Revocation{Target: store.TargetSubject, ID: "alice", Before: time.Now(), Expires: inAnHour()}
+		cutOff := store.Revocation{Target: store.TargetSubject, ID: "alice", Before: time.Now(), Expires: inAnHour()}
 		time.Sleep(time.Millisecond) // another node has revoked, but this one has not read it yet
 		authenticate(second)
-		if n, err := x.guard.Revoke(t.Context(), cut); n != 1 || err != nil {
+		if n, err := x.guard.Revoke(t.Context(), cutOff); n != 1 || err != nil {
 			t.Errorf("%d sockets ended, %v", n, err)
 		}
 		first.wantEnd(t, wsauth.SessionEnded)
@@ -158,11 +158,11 @@ func TestRenewalAfterTheClockWasSetBack(t *testing.T) {
 		"3 s back, for less":   {back: 3 * time.Second, shorter: time.Second, want: wsauth.TokenInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, withClocks(t, token.VerifierConfig{IssuedLeeway: leeway}), func(t *testing.T, x *bubble) {
+			inBubble(t, withLeeway(t, token.VerifierConfig{IssuedLeeway: leeway}), func(t *testing.T, x *bubble) {
 				time.Sleep(time.Minute)
 				socket := x.open(t, "/access", bearer(issueAhead(0, "s1")))
 				exp := time.Now().Add(15*time.Minute - c.back - c.shorter).Unix()
-				err := socket.session.Renew(t.Context(), issueAhead(-c.back, "s1", "exp", fmt.Sprint(exp)))
+				err := socket.serverEnd.Renew(t.Context(), issueAhead(-c.back, "s1", "exp", fmt.Sprint(exp)))
 				if reasonOf(err) != c.want {
 					t.Errorf("Renew: %v, want %q", err, c.want)
 				}

@@ -20,7 +20,7 @@ import (
 // L3 and P13.
 func TestRenewal(t *testing.T) {
 	const life = 15 * time.Minute
-	type offer struct {
+	type renewalCase struct {
 		path string                    // of the socket; default: /access
 		old  token.Options             // of the token that opens the socket
 		make func(t *testing.T) string // makes the new token, a minute later
@@ -28,7 +28,7 @@ func TestRenewal(t *testing.T) {
 		text string                    // of the error
 	}
 	fresh := token.Options{Fresh: true}
-	for name, c := range map[string]offer{
+	for name, c := range map[string]renewalCase{
 		"L2/the same session":       {make: renewal("alice", "s1", token.Options{})},
 		"L2/fresh on a fresh route": {path: "/fresh", old: fresh, make: renewal("alice", "s1", fresh)},
 		"P13/another user":          {make: renewal("mallory", "s1", token.Options{}), want: wsauth.NotAuthorized, text: "another user's"},
@@ -67,7 +67,7 @@ func TestRenewal(t *testing.T) {
 				socket := x.open(t, path, bearer(first.Raw))
 				time.Sleep(time.Minute)
 				started := time.Now()
-				err := socket.session.Renew(t.Context(), c.make(t))
+				err := socket.serverEnd.Renew(t.Context(), c.make(t))
 				if c.want != "" {
 					if reasonOf(err) != c.want || !strings.Contains(err.Error(), c.text) {
 						t.Errorf("Renew: %v, want %s: %s", err, c.want, c.text)
@@ -75,8 +75,8 @@ func TestRenewal(t *testing.T) {
 					socket.wantEnd(t, c.want)
 					return
 				}
-				if err != nil || socket.session.Claims().ID == first.Claims.ID {
-					t.Fatalf("Renew: %v, claims %v", err, socket.session.Claims())
+				if err != nil || socket.serverEnd.Claims().ID == first.Claims.ID {
+					t.Fatalf("Renew: %v, claims %v", err, socket.serverEnd.Claims())
 				}
 				time.Sleep(life - time.Second)
 				socket.wantOpen(t)
@@ -85,7 +85,7 @@ func TestRenewal(t *testing.T) {
 				if lived := socket.ended.Sub(started); lived != life {
 					t.Errorf("lived for %v after the renewal", lived)
 				}
-				if err := socket.session.Renew(t.Context(), c.make(t)); !errors.Is(err, wsauth.TokenExpired) {
+				if err := socket.serverEnd.Renew(t.Context(), c.make(t)); !errors.Is(err, wsauth.TokenExpired) {
 					t.Errorf("L2: Renew after the end: %v", err)
 				}
 			})
@@ -122,7 +122,7 @@ func TestRenewalOlder(t *testing.T) {
 		older := login(t, "alice", "s1", token.Options{TTL: time.Hour})
 		time.Sleep(time.Second)
 		socket := x.openWith(t, login(t, "alice", "s1", token.Options{}))
-		if err := socket.session.Renew(t.Context(), older.Raw); reasonOf(err) != wsauth.TokenInvalid {
+		if err := socket.serverEnd.Renew(t.Context(), older.Raw); reasonOf(err) != wsauth.TokenInvalid {
 			t.Errorf("Renew: %v", err)
 		}
 		socket.wantEnd(t, wsauth.TokenInvalid)
@@ -142,7 +142,7 @@ func TestRenewalRevoked(t *testing.T) {
 		}
 		first, second, third := login(t, "alice", "s1", token.Options{}), login(t, "alice", "s1", token.Options{}), login(t, "alice", "s1", token.Options{})
 		socket := x.openWith(t, first)
-		if err := socket.session.Renew(t.Context(), second.Raw); err != nil {
+		if err := socket.serverEnd.Renew(t.Context(), second.Raw); err != nil {
 			t.Fatal(err)
 		}
 		revoke(first, 0)
@@ -151,7 +151,7 @@ func TestRenewalRevoked(t *testing.T) {
 		socket.wantEnd(t, wsauth.TokenRevoked)
 
 		other := x.openWith(t, third)
-		if err := other.session.Renew(t.Context(), second.Raw); reasonOf(err) != wsauth.TokenRevoked {
+		if err := other.serverEnd.Renew(t.Context(), second.Raw); reasonOf(err) != wsauth.TokenRevoked {
 			t.Errorf("renewed by a revoked token: %v", err)
 		}
 		other.wantEnd(t, wsauth.TokenRevoked)
@@ -175,7 +175,7 @@ func TestRevokeDuringARenewal(t *testing.T) {
 		guard = x.guard
 		socket := x.openWith(t, login(t, "alice", "s1", token.Options{}))
 		second = login(t, "alice", "s1", token.Options{})
-		if err := socket.session.Renew(t.Context(), second.Raw); reasonOf(err) != wsauth.TokenRevoked {
+		if err := socket.serverEnd.Renew(t.Context(), second.Raw); reasonOf(err) != wsauth.TokenRevoked {
 			t.Errorf("Renew: %v", err)
 		}
 		socket.wantEnd(t, wsauth.TokenRevoked)
@@ -187,7 +187,7 @@ func TestRevokeDuringARenewal(t *testing.T) {
 func TestRenewalFlood(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
 		socket := x.openWith(t, login(t, "alice", "s1", token.Options{}))
-		renew := func() error { return socket.session.Renew(t.Context(), login(t, "alice", "s1", token.Options{}).Raw) }
+		renew := func() error { return socket.serverEnd.Renew(t.Context(), login(t, "alice", "s1", token.Options{}).Raw) }
 		for range 60 { // one renewal per second is allowed
 			if err := renew(); err != nil {
 				t.Fatal(err)
@@ -216,7 +216,7 @@ func TestGuardRenew(t *testing.T) {
 		otherSession := x.openWith(t, login(t, "alice", "s2", token.Options{}))
 		refreshRoute := x.open(t, "/refresh", bearer(issue(t, token.TypeRefresh, "alice", token.Options{SessionID: "s1", TTL: 20 * time.Minute}).Raw))
 		time.Sleep(10 * time.Minute)
-		renewed := a.session.Renewed()
+		renewed := a.serverEnd.Renewed()
 		next := login(t, "alice", "s1", token.Options{})
 		if n, err := x.guard.Renew(t.Context(), next.Raw); err != nil || n != 2 {
 			t.Errorf("renewed %d sockets, %v", n, err)
@@ -253,15 +253,15 @@ func TestRequireFresh(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		started := time.Now()
-		if err := socket.session.RequireFresh(ctx); reasonOf(err) != wsauth.FreshTokenRequired || time.Since(started) != time.Minute {
+		if err := socket.serverEnd.RequireFresh(ctx); reasonOf(err) != wsauth.FreshTokenRequired || time.Since(started) != time.Minute {
 			t.Errorf("without a fresh token: %v after %v", err, time.Since(started))
 		}
 		socket.wantOpen(t)
 
 		answer := make(chan error, 1)
-		go func() { answer <- socket.session.RequireFresh(t.Context()) }()
+		go func() { answer <- socket.serverEnd.RequireFresh(t.Context()) }()
 		synctest.Wait()
-		if err := socket.session.Renew(t.Context(), login(t, "alice", "s1", token.Options{}).Raw); err != nil {
+		if err := socket.serverEnd.Renew(t.Context(), login(t, "alice", "s1", token.Options{}).Raw); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -270,20 +270,20 @@ func TestRequireFresh(t *testing.T) {
 			t.Fatalf("RequireFresh accepts a token that is not fresh: %v", err)
 		default:
 		}
-		if err := socket.session.Renew(t.Context(), login(t, "alice", "s1", token.Options{Fresh: true}).Raw); err != nil {
+		if err := socket.serverEnd.Renew(t.Context(), login(t, "alice", "s1", token.Options{Fresh: true}).Raw); err != nil {
 			t.Fatal(err)
 		}
 		if err := <-answer; err != nil {
 			t.Error(err)
 		}
-		if err := socket.session.RequireFresh(t.Context()); err != nil {
+		if err := socket.serverEnd.RequireFresh(t.Context()); err != nil {
 			t.Errorf("with a fresh token: %v", err)
 		}
 
 		other := x.openWith(t, login(t, "alice", "s2", token.Options{}))
-		go func() { answer <- other.session.RequireFresh(t.Context()) }()
+		go func() { answer <- other.serverEnd.RequireFresh(t.Context()) }()
 		synctest.Wait()
-		other.session.End(wsauth.SessionEnded)
+		other.serverEnd.End(wsauth.SessionEnded)
 		if err := <-answer; !errors.Is(err, wsauth.SessionEnded) {
 			t.Errorf("the session has ended: %v", err)
 		}
@@ -316,7 +316,7 @@ func TestSlowRenewalDelaysNoOther(t *testing.T) {
 		v.slow = login(t, "alice", "s1", token.Options{CSRF: true}).Raw
 		socket := x.openWith(t, first)
 		slow := make(chan error, 1)
-		go func() { slow <- socket.session.Renew(context.Background(), v.slow) }()
+		go func() { slow <- socket.serverEnd.Renew(context.Background(), v.slow) }()
 		synctest.Wait()
 		started := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -324,7 +324,7 @@ func TestSlowRenewalDelaysNoOther(t *testing.T) {
 		if n, err := x.guard.Renew(ctx, second.Raw); n != 1 || err != nil {
 			t.Errorf("renewed %d sockets, %v", n, err)
 		}
-		if err := socket.session.RequireFresh(ctx); reasonOf(err) != wsauth.FreshTokenRequired {
+		if err := socket.serverEnd.RequireFresh(ctx); reasonOf(err) != wsauth.FreshTokenRequired {
 			t.Errorf("RequireFresh: %v", err)
 		}
 		if d := time.Since(started); d != time.Second {
@@ -345,8 +345,8 @@ func TestRenewalAtTheLastMoment(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
 		socket := x.openWith(t, login(t, "alice", "s1", token.Options{TTL: time.Minute}))
 		next := login(t, "alice", "s1", token.Options{TTL: time.Hour})
-		time.Sleep(time.Until(socket.session.Claims().ValidUntil()) - 1)
-		if err := socket.session.Renew(t.Context(), next.Raw); err != nil {
+		time.Sleep(time.Until(socket.serverEnd.Claims().ValidUntil()) - 1)
+		if err := socket.serverEnd.Renew(t.Context(), next.Raw); err != nil {
 			t.Errorf("just before the end: %v", err)
 		}
 		time.Sleep(time.Minute)
@@ -356,8 +356,8 @@ func TestRenewalAtTheLastMoment(t *testing.T) {
 		inBubble(t, withLog, func(t *testing.T, x *bubble) {
 			socket := x.openWith(t, login(t, "alice", "s1", token.Options{TTL: time.Minute}))
 			next := login(t, "alice", "s1", token.Options{TTL: time.Hour})
-			time.Sleep(time.Until(socket.session.Claims().ValidUntil())) // wakes at the instant of the timer
-			if socket.session.Renew(t.Context(), next.Raw) == nil {
+			time.Sleep(time.Until(socket.serverEnd.Claims().ValidUntil())) // wakes at the instant of the timer
+			if socket.serverEnd.Renew(t.Context(), next.Raw) == nil {
 				socket.wantOpen(t)
 				return
 			}
@@ -388,7 +388,7 @@ func TestAuthorizeGetsItsOwnRequest(t *testing.T) {
 		}
 		made := login(t, "alice", "s1", token.Options{})
 		socket := x.open(t, "/access?room=1", bearer(made.Raw), "X-Kept: yes")
-		if err := socket.session.Renew(t.Context(), login(t, "alice", "s1", token.Options{}).Raw); err != nil {
+		if err := socket.serverEnd.Renew(t.Context(), login(t, "alice", "s1", token.Options{}).Raw); err != nil {
 			t.Error(err)
 		}
 		socket.wantOpen(t)
@@ -423,7 +423,7 @@ func TestAuthorizeAtARenewal(t *testing.T) {
 			}
 		}
 		socket := x.open(t, "/access", bearer(login(t, "alice", "s1", token.Options{}).Raw))
-		err := socket.session.Renew(t.Context(), login(t, "alice", "s1", guest).Raw)
+		err := socket.serverEnd.Renew(t.Context(), login(t, "alice", "s1", guest).Raw)
 		if reasonOf(err) != wsauth.NotAuthorized {
 			t.Errorf("Renew: %v, want %s", err, wsauth.NotAuthorized)
 		}
@@ -448,14 +448,14 @@ func TestRenewalOfAnotherIssuer(t *testing.T) {
 		if n, err := x.guard.Renew(t.Context(), "https://b.example"); n != 0 || err != nil {
 			t.Errorf("Guard.Renew: %d sockets, %v", n, err)
 		}
-		if issuer := socket.session.Claims().Issuer; issuer != "https://a.example" {
+		if issuer := socket.serverEnd.Claims().Issuer; issuer != "https://a.example" {
 			t.Errorf("the socket has claims of %s", issuer)
 		}
 		if n, err := x.guard.Renew(t.Context(), "https://a.example"); n != 1 || err != nil {
 			t.Errorf("Guard.Renew by its own issuer: %d sockets, %v", n, err)
 		}
 		socket.wantOpen(t)
-		if err := socket.session.Renew(t.Context(), "https://b.example"); reasonOf(err) != wsauth.NotAuthorized {
+		if err := socket.serverEnd.Renew(t.Context(), "https://b.example"); reasonOf(err) != wsauth.NotAuthorized {
 			t.Errorf("Renew: %v", err)
 		}
 		socket.wantEnd(t, wsauth.NotAuthorized)

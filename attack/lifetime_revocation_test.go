@@ -197,12 +197,12 @@ func TestRevokeDuringTheHandshake(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	var within atomic.Bool
+	var revokeInAuthorize atomic.Bool
 	guard, err := wsauth.New(wsauth.Config{
 		Verifier:    newVerifier(t, 0),
 		Revocations: memory.New(store.Limits{}),
 		Authorize: func(_ *http.Request, claims *token.Claims) error {
-			if within.Load() {
+			if revokeInAuthorize.Load() {
 				revoke(claims)
 			}
 			return nil
@@ -214,8 +214,8 @@ func TestRevokeDuringTheHandshake(t *testing.T) {
 	h := guard.Require(wsauth.Access)(http.HandlerFunc(openAndWait))
 
 	t.Run("L5/after the check", func(t *testing.T) {
-		within.Store(true)
-		defer within.Store(false)
+		revokeInAuthorize.Store(true)
+		defer revokeInAuthorize.Store(false)
 		if got := handshake(t, h, access(t)); !strings.HasPrefix(got, "HTTP/1.1 401") || !strings.Contains(got, "token_revoked") {
 			t.Errorf("got %q", got)
 		}
@@ -244,7 +244,7 @@ func TestRevokeDuringTheHandshake(t *testing.T) {
 		}
 		t.Logf("%d refused, %d ended", refused, ended)
 		if refused == 0 || ended == 0 {
-			t.Error("the revocation always came at the same side of the handshake")
+			t.Error("the revocation always came on the same side of the handshake")
 		}
 	})
 	if err := guard.Shutdown(t.Context()); err != nil {
@@ -268,18 +268,18 @@ func TestAfterShutdown(t *testing.T) {
 // A silentLog is a log of revocations that can stop answering.
 type silentLog struct {
 	*memory.Store
-	stopsReading atomic.Bool
+	isSilent atomic.Bool
 }
 
 func (d *silentLog) Read(ctx context.Context, after store.Cursor) (store.Page, error) {
-	if d.stopsReading.Load() {
+	if d.isSilent.Load() {
 		return store.Page{}, errors.New("no answer")
 	}
 	return d.Store.Read(ctx, after)
 }
 
 func (d *silentLog) Wait(ctx context.Context, after store.Cursor) error {
-	if d.stopsReading.Load() {
+	if d.isSilent.Load() {
 		return errors.New("no answer")
 	}
 	return d.Store.Wait(ctx, after)
@@ -296,7 +296,7 @@ func TestStoreLost(t *testing.T) {
 	}, func(t *testing.T, x *bubble) {
 		made := login(t, "alice", "s1", token.Options{TTL: time.Hour})
 		socket, guest := x.openWith(t, made), x.open(t, "/optional")
-		log.stopsReading.Store(true)
+		log.isSilent.Store(true)
 		lost := time.Now()
 		time.Sleep(18 * time.Second)
 		socket.wantOpen(t)
@@ -315,7 +315,7 @@ func TestStoreLost(t *testing.T) {
 		guest.wantOpen(t)
 		x.takeRequests()
 		x.wantRefusal(t, x.ask(t, "", upgrade("/access", bearer(made.Raw))), wsauth.StoreUnavailable, pieces(made.Raw)...)
-		log.stopsReading.Store(false)
+		log.isSilent.Store(false)
 		time.Sleep(5 * time.Second)
 		x.openWith(t, made).wantOpen(t)
 		if err := x.guard.Ready(); err != nil {
@@ -329,7 +329,7 @@ func TestStoreLost(t *testing.T) {
 func TestStoreAbsent(t *testing.T) {
 	inBubble(t, func() wsauth.Config {
 		log := &silentLog{Store: memory.New(store.Limits{})}
-		log.stopsReading.Store(true)
+		log.isSilent.Store(true)
 		return wsauth.Config{Revocations: log}
 	}, func(t *testing.T, x *bubble) {
 		started := time.Now()

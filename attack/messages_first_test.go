@@ -236,7 +236,7 @@ func TestMessageVectors(t *testing.T) {
 				good := access(t)
 				c := x.dialSocket(t, "", "/access")
 				c.say(strings.ReplaceAll(v.Text, "TOKEN", good))
-				code, reason := c.closed(t)
+				code, reason := c.readClose(t)
 				if want := wsauth.Reason(v.Expect).Outcome().Code; code != want || reason != v.Expect {
 					if utf8.ValidString(v.Text) || code != 1007 { // if it is not UTF-8, the library may refuse it first
 						t.Errorf("closed with %d %q, want %d %q", code, reason, want, v.Expect)

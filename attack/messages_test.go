@@ -40,8 +40,8 @@ func inMessageBubble(t *testing.T, library string, config func() wsauth.Config, 
 		time.Sleep(2 * time.Second) // until the server has noticed the clients that have left
 		stop()
 		close(x.messages)
-		for heard := range x.messages {
-			t.Errorf("the application got %.100q, want no more messages", heard)
+		for message := range x.messages {
+			t.Errorf("the application got %.100q, want no more messages", message)
 		}
 	})
 }
@@ -59,11 +59,11 @@ func (x *bubble) handleMessage(s *wsauth.Socket, text bool, message []byte) (ans
 	case err != nil:
 		return nil, 0 // the guard has closed the socket, so the next read fails
 	}
-	who := "anonymous"
+	sender := "anonymous"
 	if claims := s.Claims(); claims != nil {
-		who = claims.Subject
+		sender = claims.Subject
 	}
-	x.messages <- who + ": " + string(message)
+	x.messages <- sender + ": " + string(message)
 	return []byte("heard"), 0
 }
 
@@ -118,13 +118,13 @@ func (x *bubble) serveGorilla(w http.ResponseWriter, r *http.Request) {
 // A gwsHandler implements gws.Event.
 type gwsHandler struct {
 	gws.BuiltinEventHandler
-	bubble  *bubble
-	session *wsauth.Socket
+	bubble *bubble
+	socket *wsauth.Socket
 }
 
 func (g *gwsHandler) OnMessage(conn *gws.Conn, message *gws.Message) {
 	defer message.Close()
-	answer, code := g.bubble.handleMessage(g.session, message.Opcode == gws.OpcodeText, message.Bytes())
+	answer, code := g.bubble.handleMessage(g.socket, message.Opcode == gws.OpcodeText, message.Bytes())
 	if code != 0 {
 		_ = conn.WriteClose(uint16(code), nil)
 		return
@@ -136,7 +136,7 @@ func (g *gwsHandler) OnMessage(conn *gws.Conn, message *gws.Message) {
 
 func (x *bubble) serveGWS(w http.ResponseWriter, r *http.Request) {
 	socket := wsauth.SocketFrom(r.Context())
-	conn, err := gws.NewUpgrader(&gwsHandler{bubble: x, session: socket}, nil).Upgrade(w, r)
+	conn, err := gws.NewUpgrader(&gwsHandler{bubble: x, socket: socket}, nil).Upgrade(w, r)
 	if err != nil {
 		return
 	}

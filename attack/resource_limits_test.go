@@ -45,7 +45,7 @@ func TestConnectionLimits(t *testing.T) {
 				if c.others != nil {
 					x.openWith(t, c.others(t))
 				}
-				open[0].session.End(wsauth.SessionEnded)
+				open[0].serverEnd.End(wsauth.SessionEnded)
 				open[0].wantEnd(t, wsauth.SessionEnded)
 				x.openWith(t, over).wantOpen(t)
 			})
@@ -79,7 +79,7 @@ func TestOneEvictionForSeveralLimits(t *testing.T) {
 		oldest.wantEnd(t, wsauth.ConnectionLimit)
 		other.wantOpen(t)
 		newest.wantOpen(t)
-		if open := slices.Collect(x.guard.Sockets(wsauth.Filter{Subject: "alice"})); !slices.Equal(open, []*wsauth.Socket{other.session, newest.session}) {
+		if open := slices.Collect(x.guard.Sockets(wsauth.Filter{Subject: "alice"})); !slices.Equal(open, []*wsauth.Socket{other.serverEnd, newest.serverEnd}) {
 			t.Errorf("%d sockets of alice are left", len(open))
 		}
 	})

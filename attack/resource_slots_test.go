@@ -221,7 +221,7 @@ func TestAnonymousSocketsAtShutdown(t *testing.T) {
 		go func() { done <- x.guard.Shutdown(context.Background()) }()
 		one.wantClose(t, wsauth.Restarting)
 		two.say(auth(access(t))) // this is too late
-		if code, reason := two.closed(t); code != 1012 || reason != "restarting" {
+		if code, reason := two.readClose(t); code != 1012 || reason != "restarting" {
 			t.Errorf("closed with %d %q", code, reason)
 		}
 		if err := <-done; err != nil {

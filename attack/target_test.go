@@ -193,8 +193,8 @@ func ask(t testing.TB, conn net.Conn, raw string) *answer {
 	if err != nil {
 		t.Fatalf("no answer to %.200q: %v", raw, err)
 	}
-	asked, _, _ := strings.Cut(raw, "\r\n\r\n")
-	a := &answer{Response: response, conn: conn, in: in, handshake: strings.Contains(strings.ToLower(asked), "\nupgrade: websocket")}
+	requestHead, _, _ := strings.Cut(raw, "\r\n\r\n")
+	a := &answer{Response: response, conn: conn, in: in, handshake: strings.Contains(strings.ToLower(requestHead), "\nupgrade: websocket")}
 	head, _, _ := strings.Cut(record.String(), "\r\n\r\n")
 	lines := slices.DeleteFunc(strings.Split(head, "\r\n"), func(l string) bool { return strings.HasPrefix(l, "Date:") })
 	a.head = strings.Join(lines, "\r\n")
