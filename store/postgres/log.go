@@ -204,7 +204,7 @@ func (s *Store) Read(ctx context.Context, after store.Cursor) (store.Page, error
 	if page.End {
 		page.Next.Sequence = uint64(h.last)
 	}
-	page.Now, page.Known = h.times()
+	page.Now, page.Known = s.position.times(h)
 	return page, nil
 }
 

@@ -56,10 +56,11 @@ func (s *Store) look(ctx context.Context, run func(context.Context, mode, func(*
 // A position is what a store knows of the end of its log. The epoch consists of
 // an ID, which [Store.replaced] changes, and the timeline of the server.
 type position struct {
-	mu    sync.Mutex
-	head  head
-	err   error         // of the last look at the log
-	moved chan struct{} // closed and replaced when head or err change
+	mu     sync.Mutex
+	head   head
+	beaten time.Time     // when head.known changed, by the clock of this process
+	err    error         // of the last look at the log
+	moved  chan struct{} // closed and replaced when head or err change
 }
 
 func newPosition() position { return position{moved: make(chan struct{})} }
@@ -81,7 +82,9 @@ func (p *position) set(h head) {
 	if h.epoch == old.epoch {
 		h.last, h.flush = max(h.last, old.last), max(h.flush, old.flush)
 	}
-	p.head = h
+	if p.head = h; h.known != old.known {
+		p.beaten = time.Now()
+	}
 	if h.epoch != old.epoch || h.last != old.last || p.err != nil {
 		p.err = nil
 		p.wake()
@@ -161,7 +164,15 @@ func (h head) check(c store.Cursor) error {
 	return nil
 }
 
-// times returns Page.Now and Page.Known.
-func (h head) times() (now, known time.Time) {
-	return time.UnixMicro(h.now).UTC(), time.UnixMicro(h.known).UTC()
+// times returns Page.Now and Page.Known for h. If the clock of the server was
+// set back, the heartbeat may be in the future. Its age is then the time for
+// which this process has seen it.
+func (p *position) times(h head) (now, known time.Time) {
+	now, known = time.UnixMicro(h.now).UTC(), time.UnixMicro(h.known).UTC()
+	if known.After(now) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		known = now.Add(-time.Since(p.beaten))
+	}
+	return now, known
 }

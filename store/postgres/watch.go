@@ -41,7 +41,7 @@ func (s *Store) watch() {
 			s.config.Logger.Info("store/postgres: the server is back")
 		}
 		failed = err != nil
-		if err == nil && h.now-h.known >= beatEvery.Microseconds() {
+		if age := h.now - h.known; err == nil && max(age, -age) > beatEvery.Microseconds() {
 			beating(func() { s.beat(s.stop, h) })
 		}
 		if h.waiting {
@@ -87,24 +87,25 @@ func (s *Store) wakeUp() {
 	}
 }
 
-// beat stores the time of h as that of the heartbeat, after the synchronous
-// standbys have confirmed something that was written later. So a primary that
-// has lost them, perhaps because one of them has replaced it, has an old
-// heartbeat. Of all nodes, one does it at a time. Errors need no attention,
-// because they show in the age of the heartbeat.
+// beat stores the time of h as that of the heartbeat, if the one before is old
+// or in the future, after the synchronous standbys have confirmed something
+// that was written later. So a primary that has lost them, perhaps because one
+// of them has replaced it, has an old heartbeat. Of all nodes, one does it at a
+// time. Errors need no attention, because they show in the age of the
+// heartbeat.
 func (s *Store) beat(ctx context.Context, h head) {
-	old := h.now - beatEvery.Microseconds()
+	old, future := h.now-beatEvery.Microseconds(), h.now+beatEvery.Microseconds()
 	_ = s.connected(ctx, s.config.Timeout, func(t *transaction) error {
 		if h.waiting {
 			mine, err := s.standbys(t, `
 				select pg_logical_emit_message(true, 'wsauth', '') from heartbeat
-				where at <= $1 and pg_try_advisory_xact_lock($2, $3)`, old, s.locks, lockHeartbeat)
+				where not at between $1 and $2 and pg_try_advisory_xact_lock($3, $4)`, old, future, s.locks, lockHeartbeat)
 			if err != nil || !mine {
 				return err
 			}
 		}
 		s.begin(t, relaxed)
-		t.queue("update heartbeat set at = $1 where at <= $2", h.now, old)
+		t.queue("update heartbeat set at = $1 where not at between $2 and $3", h.now, old, future)
 		t.queue("commit")
 		return t.send()
 	})
