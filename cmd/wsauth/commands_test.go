@@ -72,7 +72,7 @@ func shownCommands(t *testing.T) (all []shownCommand) {
 		case ".service":
 			add(false, unitLine.FindAllStringSubmatch(text, -1))
 		case ".go":
-			if strings.HasPrefix(name, "store/") { // whose magic bytes begin with the name
+			if strings.HasPrefix(name, "store/") || name == "ticketkey.go" { // which write the name into files and hashes
 				return nil
 			}
 			add(true, quoted.FindAllStringSubmatch(text, -1))

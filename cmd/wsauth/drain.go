@@ -12,6 +12,7 @@ import (
 
 type drainCmd struct {
 	serverAt
+	Node   string        `arg:"" optional:"" help:"Another node of the cluster, by its name or ID (default: the server that is asked)."`
 	Within time.Duration `placeholder:"DURATION" help:"Time limit, in whole seconds, at most 1h (default: the server's setting drain, 10s if unset)."`
 	NoWait bool          `help:"Do not wait until all sockets have ended."`
 	JSON   bool          `help:"Print JSON, for programs: one object at the beginning and, without --no-wait, the status of the server at the end."`
@@ -36,6 +37,7 @@ func (c *drainCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	client = client.At(c.Node)
 	var order adminapi.Drain
 	if seconds := int64(c.Within / time.Second); seconds > 0 {
 		order.Within = &seconds

@@ -26,11 +26,12 @@ type cli struct {
 	Config   configCmd   `cmd:"" help:"Check the file of \"wsauth serve --config\", or print an example."`
 	Keys     keysCmd     `cmd:"" help:"Manage the keys that sign and verify tokens."`
 	Token    tokenCmd    `cmd:"" help:"Issue, explain and verify tokens."`
-	Sessions sessionsCmd `cmd:"" help:"List the sessions and sockets of the running server."`
+	Sessions sessionsCmd `cmd:"" help:"List the sessions and sockets of the running server, and of the other nodes of its cluster."`
 	Revoke   revokeCmd   `cmd:"" help:"Revoke a token, a session, a user's sessions or everything on the running server."`
 	Reload   reloadCmd   `cmd:"" help:"Make the running server read its files again."`
-	Drain    drainCmd    `cmd:"" help:"Take the running server out of service before it is stopped."`
-	Status   statusCmd   `cmd:"" help:"Print the status of the running server."`
+	Drain    drainCmd    `cmd:"" help:"Take the running server, or another node of its cluster, out of service before it is stopped."`
+	Status   statusCmd   `cmd:"" help:"Print the status of the running server, and of the other nodes of its cluster."`
+	Nodes    nodesCmd    `cmd:"" help:"List the nodes of the cluster of the running server."`
 	Data     dataCmd     `cmd:"" help:"Check the data folder."`
 	User     userCmd     `cmd:"" help:"Manage a user file for \"wsauth serve --users\"."`
 	Connect  connectCmd  `cmd:"" help:"Open a socket as a client, and explain how it ends and what to do."`

@@ -48,6 +48,10 @@ func TestMain(m *testing.M) {
 //	                   request a page with the access token of C, or without a token
 //	metrics TEXT       check that the server's metrics contain TEXT
 //	ids C              set $JTI and $SID to those of the access token of C
+//	cluster            start the nodes a, b and c of a cluster in this process, with
+//	                   sockets for operators such as a.sock
+//	node NAME          use this node of the cluster for the clients
+//	stopnode NAME      stop a node, as if it had been killed
 //	operators          set $ADMIN to the URL of the port for operators
 //	backend            start a server for the gateway, at $BACKEND
 //	readme             write README.md, and its configuration as wsauth.yaml
@@ -88,6 +92,9 @@ func TestScripts(t *testing.T) {
 			"operators": func(ts *testscript.TestScript, _ bool, _ []string) {
 				ts.Setenv("ADMIN", "http://"+portOf.FindStringSubmatch(theServer(ts).log.String())[1])
 			},
+			"cluster":   startCluster,
+			"node":      useNode,
+			"stopnode":  stopNode,
 			"backend":   startBackend,
 			"readme":    readme,
 			"mode":      mode,
@@ -154,6 +161,7 @@ type process struct {
 
 	clients map[string]*client
 	roots   *x509.CertPool // trusted by the clients
+	nodes   map[string]node
 }
 
 func theServer(ts *testscript.TestScript) *process { return ts.Value(serverKey{}).(*process) }

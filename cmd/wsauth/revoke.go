@@ -57,7 +57,7 @@ func (c *revokeCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if c.Everything && !c.Yes {
-		if err := c.confirm(ctx, client); err != nil {
+		if err := c.confirm(ctx); err != nil {
 			return err
 		}
 	}
@@ -107,15 +107,25 @@ func inWords(done adminapi.Revoked) string {
 }
 
 // confirm asks for confirmation on the terminal.
-func (c *revokeCmd) confirm(ctx context.Context, client *adminclient.Client) error {
+func (c *revokeCmd) confirm(ctx context.Context) error {
 	if !isTerminal(os.Stdin) {
 		return errors.New("--everything ends every session: without a terminal it needs --yes")
 	}
-	s, err := client.Status(ctx)
-	if err != nil {
-		return err
+	all, unanswered := askNodes(ctx, atNodes{serverAt: c.serverAt}, func(ctx context.Context, node *adminclient.Client) (adminapi.Status, error) {
+		return node.Status(ctx)
+	})
+	if len(all) == 0 {
+		return unanswered
 	}
-	return confirm(ctx, os.Stdin, os.Stderr, fmt.Sprintf("This ends every session, and up to %s that are now open.", errtext.Count(s.Open.Sockets, "socket")))
+	sockets := 0
+	for _, a := range all {
+		sockets += a.value.Open.Sockets
+	}
+	warning := fmt.Sprintf("This ends every session, and up to %s that are now open", errtext.Count(sockets, "socket"))
+	if unanswered != nil {
+		warning += ", and those of the nodes that do not respond"
+	}
+	return confirm(ctx, os.Stdin, os.Stderr, warning+".")
 }
 
 // confirm prints a warning and requires a word as confirmation.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,14 +11,13 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"wsauth"
 	"wsauth/internal/adminapi"
-	"wsauth/internal/errtext"
+	"wsauth/internal/adminclient"
 	"wsauth/internal/inspect"
 )
 
 type sessionsCmd struct {
-	serverAt
+	atNodes
 	User    string `placeholder:"NAME" help:"Only this user's sessions, including those without open sockets. Names of identity providers' users include the namespace, as in okta|ada."`
 	Sockets bool   `help:"Print each open socket."`
 	JSON    bool   `help:"Print JSON, for programs."`
@@ -25,37 +25,55 @@ type sessionsCmd struct {
 
 // Help returns the text of "wsauth sessions --help".
 func (sessionsCmd) Help() string {
-	return `Without --user, it prints the sessions of the running server that have open sockets. Times are in this machine's time zone; in JSON, seconds since 1970.`
+	return `Without --user, it prints the sessions that have open sockets, of the running server and of the other nodes of its cluster. A session with sockets on several nodes has a line for each. Nodes that do not respond within a second are errors, after the sessions of the others. Times are in this machine's time zone; in JSON, seconds since 1970.`
 }
 
 // Run prints the sessions.
 func (c *sessionsCmd) Run(ctx context.Context) error {
-	client, err := c.client()
-	if err != nil {
-		return err
-	}
 	if c.Sockets {
-		sockets, err := client.Sockets(ctx, c.User)
-		if err != nil {
-			return err
-		}
-		return printSockets(os.Stdout, c.JSON, sockets)
+		return c.listSockets(ctx)
 	}
-	sessions, err := client.Sessions(ctx, c.User)
-	if err != nil {
-		return err
+	sessions, unanswered := askNodes(ctx, c.atNodes, func(ctx context.Context, node *adminclient.Client) ([]adminapi.Session, error) {
+		return node.Sessions(ctx, c.User)
+	})
+	if len(sessions) == 0 {
+		return unanswered
 	}
 	var stored []adminapi.StoredSession
 	if c.User != "" {
-		if stored, err = client.StoredSessions(ctx, c.User); err != nil {
+		client, err := c.client()
+		if err != nil {
+			return err
+		}
+		if stored, err = client.At(c.Node).StoredSessions(ctx, c.User); err != nil {
 			return err
 		}
 	}
-	return printList(os.Stdout, c.JSON, "USER\tSESSION\tSOCKETS\tSTARTED\tLAST USED\tFROM\tPROGRAM", merge(sessions, stored))
+	const head = "USER\tSESSION\tSOCKETS\tSTARTED\tLAST USED\tFROM\tPROGRAM"
+	return errors.Join(printList(os.Stdout, c.JSON, sessions[0].node != "", head, merge(sessions, stored)), unanswered)
+}
+
+// listSockets prints the open sockets.
+func (c *sessionsCmd) listSockets(ctx context.Context) error {
+	sockets, unanswered := askNodes(ctx, c.atNodes, func(ctx context.Context, node *adminclient.Client) ([]adminapi.Socket, error) {
+		return node.Sockets(ctx, c.User)
+	})
+	if len(sockets) == 0 {
+		return unanswered
+	}
+	var all []row
+	for _, a := range sockets {
+		for _, s := range a.value {
+			all = append(all, socketRow{a.node, s})
+		}
+	}
+	const head = "USER\tSESSION\tTOKEN\tROUTE\tUPSTREAM\tFROM\tOPENED\tEXPIRES\tKIND"
+	return errors.Join(printList(os.Stdout, c.JSON, sockets[0].node != "", head, all), unanswered)
 }
 
 // A listedSession is a session in the output. Times are in seconds since 1970.
 type listedSession struct {
+	Node    string `json:"node,omitzero"` // if there are several, and it has sockets
 	Sub     string `json:"sub"`
 	SID     string `json:"sid,omitzero"`
 	JTI     string `json:"jti,omitzero"` // if there is no sid
@@ -69,6 +87,8 @@ type listedSession struct {
 	Agent   string `json:"agent,omitzero"` // for sessions of the store
 }
 
+func (l listedSession) at() string { return l.Node }
+
 func (l listedSession) row() string {
 	id := l.SID
 	if id == "" && l.JTI != "" {
@@ -78,47 +98,69 @@ func (l listedSession) row() string {
 }
 
 // merge returns the stored sessions, followed by the sessions with open sockets
-// that are not stored.
-func merge(sessions []adminapi.Session, stored []adminapi.StoredSession) []row {
-	var all []row
-	isStored := map[string]bool{}
+// that are not stored. A session with sockets on several nodes is repeated.
+func merge(open []answer[[]adminapi.Session], stored []adminapi.StoredSession) []row {
+	ofStored, others := map[string][]row{}, []row{}
+	isStored := map[string]adminapi.StoredSession{}
 	for _, l := range stored {
-		isStored[l.SID] = true
-		all = append(all, listedSession{Sub: l.Sub, SID: l.SID, Sockets: l.Sockets, Started: l.Started, Used: l.Used, Expires: l.Expires, Remote: l.Remote, Agent: l.Agent})
+		isStored[l.SID] = l
 	}
-	for _, s := range sessions {
-		if s.SID == "" || !isStored[s.SID] {
-			all = append(all, listedSession{Sub: s.Sub, SID: s.SID, JTI: s.JTI, Sockets: s.Sockets, Started: s.Opened, Remote: s.Remote})
+	for _, a := range open {
+		for _, s := range a.value {
+			if l, ok := isStored[s.SID]; ok && s.SID != "" {
+				ofStored[s.SID] = append(ofStored[s.SID], storedSession(l, a.node, s.Sockets))
+				continue
+			}
+			others = append(others, listedSession{Node: a.node, Sub: s.Sub, SID: s.SID, JTI: s.JTI, Sockets: s.Sockets, Started: s.Opened, Remote: s.Remote})
 		}
 	}
-	return all
+	var all []row
+	for _, l := range stored {
+		if rows := ofStored[l.SID]; len(rows) > 0 {
+			all = append(all, rows...)
+		} else {
+			all = append(all, storedSession(l, "", 0))
+		}
+	}
+	return append(all, others...)
+}
+
+// storedSession returns a stored session with its sockets on a node.
+func storedSession(l adminapi.StoredSession, node string, sockets int) listedSession {
+	return listedSession{Node: node, Sub: l.Sub, SID: l.SID, Sockets: sockets, Started: l.Started, Used: l.Used, Expires: l.Expires, Remote: l.Remote, Agent: l.Agent}
 }
 
 // socketRow is an open socket in the output.
-type socketRow adminapi.Socket
+type socketRow struct {
+	Node string `json:"node,omitzero"` // if there are several
+	adminapi.Socket
+}
+
+func (s socketRow) at() string { return s.Node }
 
 func (s socketRow) row() string {
 	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", cell(s.Sub), cell(s.SID), cell(s.JTI), cell(s.Route), cell(s.Upstream), cell(s.Remote), moment(s.Opened), moment(s.Expires), cell(s.Kind))
 }
 
-func printSockets(w io.Writer, asJSON bool, sockets []adminapi.Socket) error {
-	var all []row
-	for _, s := range sockets {
-		all = append(all, socketRow(s))
-	}
-	return printList(w, asJSON, "USER\tSESSION\tTOKEN\tROUTE\tUPSTREAM\tFROM\tOPENED\tEXPIRES\tKIND", all)
+// A row is an entry of a list: a JSON object, or cells separated by tabs.
+type row interface {
+	at() string // the node that it comes from
+	row() string
 }
 
-// A row is an entry of a list: a JSON object, or cells separated by tabs.
-type row interface{ row() string }
-
-// printList prints a table, or a JSON array with one entry per line.
-func printList(w io.Writer, asJSON bool, head string, all []row) error {
+// printList prints a table, with a column for nodes if there are several, or a
+// JSON array with one entry per line.
+func printList(w io.Writer, asJSON, several bool, head string, all []row) error {
 	if !asJSON {
+		node := func(string) string { return "" }
+		if several {
+			head = "NODE\t" + head
+			node = func(name string) string { return cell(name) + "\t" }
+		}
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, head)
 		for _, r := range all {
-			fmt.Fprintln(table, r.row())
+			fmt.Fprintln(table, node(r.at())+r.row())
 		}
 		return table.Flush()
 	}
@@ -153,59 +195,4 @@ func moment(seconds int64) string {
 		return "-"
 	}
 	return time.Unix(seconds, 0).Format(time.DateTime)
-}
-
-type statusCmd struct {
-	serverAt
-	JSON bool `help:"Print JSON, for programs."`
-}
-
-// Run prints the status of the running server.
-func (c *statusCmd) Run(ctx context.Context) error {
-	client, err := c.client()
-	if err != nil {
-		return err
-	}
-	s, err := client.Status(ctx)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return printJSON(os.Stdout, s)
-	}
-	fmt.Printf("version   %s\n", cell(s.Version))
-	fmt.Printf("started   %s, %s ago\n", moment(s.Started), time.Duration(s.Uptime)*time.Second)
-	fmt.Printf("ready     %s\n", readiness(s))
-	if r := s.Revocations; r.Limit > 0 {
-		fmt.Printf("revoked   %d of %d entries of the log are in use\n", r.Entries, r.Limit)
-	}
-	if s.Revocations.Pending > 0 {
-		fmt.Printf("pending   %s, not yet in the store: a restart may lose them\n", errtext.Count(s.Revocations.Pending, "revocation"))
-	}
-	fmt.Printf("open      %s of %s and %s\n", errtext.Count(s.Open.Sockets, "socket"), errtext.Count(s.Open.Sessions, "session"), errtext.Count(s.Open.Users, "user"))
-	fmt.Printf("          %s longer than a second\n", errtext.Count(s.Open.Requests, "request"))
-	for _, r := range s.Routes {
-		asks := r.Requirement
-		if r.Public {
-			asks = "public"
-		}
-		fmt.Printf("route     %s: %s\n", inspect.Printable(r.Host+r.Path), cell(asks))
-		for _, u := range r.Upstreams {
-			fmt.Printf("  to      %s: %s\n", inspect.Printable(u.Address), map[bool]string{true: "healthy", false: "unhealthy, gets no requests"}[u.Healthy])
-		}
-	}
-	return nil
-}
-
-// readiness says whether a server accepts clients, and if not, why.
-func readiness(s adminapi.Status) string {
-	switch {
-	case s.Ready && s.Degraded:
-		return "yes, but degraded: the store accepts no revocations now"
-	case s.Ready:
-		return "yes"
-	case s.Reason == string(wsauth.Restarting):
-		return "no: it is draining and accepts no new sockets"
-	}
-	return "no: it does not know what is revoked and accepts no credentials"
 }

@@ -18,14 +18,14 @@ import (
 // sequences, and that their JSON still has the exact names.
 func TestListsEscapeControlSequences(t *testing.T) {
 	const name = "a\x1b]0;x\x07\r\n\u202e\u009b1m\tb"
-	all := merge([]adminapi.Session{{Sub: name, JTI: name, Remote: name}}, []adminapi.StoredSession{{Sub: name, SID: name, Remote: name, Agent: name}})
-	all = append(all, socketRow{Sub: name, SID: name, JTI: name, Route: name, Upstream: name, Remote: name})
+	all := merge([]answer[[]adminapi.Session]{{name, []adminapi.Session{{Sub: name, JTI: name, Remote: name}}}}, []adminapi.StoredSession{{Sub: name, SID: name, Remote: name, Agent: name}})
+	all = append(all, socketRow{name, adminapi.Socket{Sub: name, SID: name, JTI: name, Route: name, Upstream: name, Remote: name}})
 	for _, asJSON := range []bool{false, true} {
 		var b strings.Builder
-		if err := printList(&b, asJSON, "HEAD", all); err != nil {
+		if err := printList(&b, asJSON, true, "HEAD", all); err != nil {
 			t.Fatal(err)
 		}
-		if text := b.String(); strings.ContainsAny(text, "\x1b\x07\r\u202e\u009b") || strings.Count(text, `\u001b]0;x`) < 11 {
+		if text := b.String(); strings.ContainsAny(text, "\x1b\x07\r\u202e\u009b") || strings.Count(text, `\u001b]0;x`) < 13 {
 			t.Errorf("got %q", text)
 		}
 		lines := strings.Count(b.String(), "\n")
@@ -46,13 +46,19 @@ func TestListsEscapeControlSequences(t *testing.T) {
 }
 
 // TestStoredAndOpenSessionsAreMerged checks that a session that is stored and
-// has open sockets is listed once.
+// has open sockets is listed once for each node that has them.
 func TestStoredAndOpenSessionsAreMerged(t *testing.T) {
 	all := merge(
-		[]adminapi.Session{{SID: "s1", Sockets: 2, Opened: 5}, {SID: "s3", Sockets: 1, Opened: 6}, {JTI: "j", Sockets: 1}, {Sockets: 1}},
+		[]answer[[]adminapi.Session]{
+			{"a", []adminapi.Session{{SID: "s1", Sockets: 2, Opened: 5}, {SID: "s3", Sockets: 1, Opened: 6}, {JTI: "j", Sockets: 1}, {Sockets: 1}}},
+			{"b", []adminapi.Session{{SID: "s1", Sockets: 4, Opened: 7}}},
+		},
 		[]adminapi.StoredSession{{SID: "s1", Sockets: 2, Started: 1, Used: 3}, {SID: "s2", Started: 2}},
 	)
-	want := []row{listedSession{SID: "s1", Sockets: 2, Started: 1, Used: 3}, listedSession{SID: "s2", Started: 2}, listedSession{SID: "s3", Sockets: 1, Started: 6}, listedSession{JTI: "j", Sockets: 1}, listedSession{Sockets: 1}}
+	want := []row{
+		listedSession{Node: "a", SID: "s1", Sockets: 2, Started: 1, Used: 3}, listedSession{Node: "b", SID: "s1", Sockets: 4, Started: 1, Used: 3}, listedSession{SID: "s2", Started: 2},
+		listedSession{Node: "a", SID: "s3", Sockets: 1, Started: 6}, listedSession{Node: "a", JTI: "j", Sockets: 1}, listedSession{Node: "a", Sockets: 1},
+	}
 	if fmt.Sprint(all) != fmt.Sprint(want) {
 		t.Errorf("%v, want %v", all, want)
 	}

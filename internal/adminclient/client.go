@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -46,6 +47,7 @@ type Client struct {
 	url   string
 	where string // for messages
 	token string // empty: a Unix socket
+	node  string // empty: the server itself
 	http  *http.Client
 
 	timeout time.Duration // of one request
@@ -76,6 +78,25 @@ func newClient(address, where, token string, transport http.RoundTripper) *Clien
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+}
+
+// At returns a client for a node, with its name or ID, of the cluster of the
+// server, which forwards the requests. If node is "", they are not forwarded.
+func (c *Client) At(node string) *Client {
+	there := *c
+	there.node = node
+	return &there
+}
+
+// ErrNoResponse means that the node of [Client.At] has not responded to the
+// server.
+var ErrNoResponse = errors.New("the node has not responded within a second")
+
+// Nodes returns the nodes of the cluster of the server.
+func (c *Client) Nodes(ctx context.Context) ([]adminapi.Node, error) {
+	var nodes adminapi.Nodes
+	err := c.get(ctx, "/v1/nodes", nil, &nodes)
+	return nodes.Nodes, err
 }
 
 // Status returns the status of the server.
@@ -140,26 +161,32 @@ func (c *Client) Drain(ctx context.Context, order adminapi.Drain) (adminapi.Drai
 }
 
 // AwaitDrained waits for at most limit until no socket is open. It returns the
-// last status of the server.
+// last status of the server. In the meantime, a node may fail to respond.
 func (c *Client) AwaitDrained(ctx context.Context, limit time.Duration) (adminapi.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	tick := time.NewTicker(statusInterval)
 	defer tick.Stop()
 	var last adminapi.Status
+	responds := true
 	for {
 		s, err := c.Status(ctx)
 		switch {
 		case err == nil && s.Open.Sockets == 0:
 			return s, nil
 		case err == nil:
-			last = s
+			last, responds = s, true
+		case errors.Is(err, ErrNoResponse):
+			responds = false
 		case ctx.Err() == nil:
 			return s, err
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
+			if !responds {
+				return last, ErrNoResponse
+			}
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return last, fmt.Errorf("open sockets: %d; the server cuts them when it stops", last.Open.Sockets)
 			}
@@ -185,10 +212,7 @@ func readPages(user string, get func(url.Values) (next string, err error)) error
 
 // get requests path and decodes the answer into v.
 func (c *Client) get(ctx context.Context, path string, query url.Values, v any) error {
-	if len(query) > 0 {
-		path += "?" + query.Encode()
-	}
-	return c.do(ctx, http.MethodGet, path, nil, v)
+	return c.do(ctx, http.MethodGet, path, query, nil, v)
 }
 
 // post sends body and decodes the answer into v.
@@ -197,10 +221,20 @@ func (c *Client) post(ctx context.Context, path string, body, v any) error {
 	if err != nil {
 		return err
 	}
-	return c.do(ctx, http.MethodPost, path, bytes.NewReader(text), v)
+	return c.do(ctx, http.MethodPost, path, nil, bytes.NewReader(text), v)
 }
 
-func (c *Client) do(ctx context.Context, method, path string, body io.Reader, v any) error {
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, body io.Reader, v any) error {
+	if c.node != "" {
+		query = maps.Clone(query)
+		if query == nil {
+			query = url.Values{}
+		}
+		query.Set("node", c.node)
+	}
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, c.url+path, body) //nolint:gosec // operators choose the server
@@ -261,6 +295,7 @@ func (c *Client) unreachable(err error) error {
 func (c *Client) refusalError(status int, text []byte) error {
 	var problem struct {
 		Detail string `json:"detail"`
+		Reason string `json:"reason"`
 		Ended  bool   `json:"ended"`
 	}
 	switch err := json.Unmarshal(text, &problem); {
@@ -268,6 +303,8 @@ func (c *Client) refusalError(status int, text []byte) error {
 		return fmt.Errorf("the server at %s does not accept the token in --token-file", c.where)
 	case err != nil || problem.Detail == "":
 		return fmt.Errorf("the server at %s answered with status %d and is not a wsauth server for operators", c.where, status)
+	case problem.Reason == "node_unreachable":
+		return fmt.Errorf("%w; it may still carry out the request", ErrNoResponse)
 	case problem.Ended:
 		return fmt.Errorf("the server has ended it, but could not store this: %s (status %d)", inspect.Printable(problem.Detail), status)
 	}

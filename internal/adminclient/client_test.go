@@ -14,12 +14,15 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"wsauth/internal/adminapi"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // answers is a transport without a network. It returns the answers in order,
-// repeats the last one, and records the requests.
+// repeats the last one, and records the requests. Answers with a reason have
+// status 504.
 type answers struct {
 	bodies   []string
 	requests []string
@@ -28,7 +31,11 @@ type answers struct {
 func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	a.requests = append(a.requests, r.Method+" "+r.URL.RequestURI())
 	body := a.bodies[min(len(a.requests), len(a.bodies))-1]
-	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, nil
+	status := http.StatusOK
+	if strings.Contains(body, `"reason"`) {
+		status = http.StatusGatewayTimeout
+	}
+	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, nil
 }
 
 // TestAllPages checks that all pages of a list are read, one after another.
@@ -43,6 +50,24 @@ func TestAllPages(t *testing.T) {
 	want := []string{
 		"GET /v1/sessions?limit=1000&user=ada", "GET /v1/sessions?after=r.1&limit=1000&user=ada", "GET /v1/sessions?after=r.2&limit=1000&user=ada",
 	}
+	if fmt.Sprint(a.requests) != fmt.Sprint(want) {
+		t.Errorf("%q, want %q", a.requests, want)
+	}
+}
+
+// TestAt checks that the node is part of every request, and that the client of
+// the server itself is unchanged.
+func TestAt(t *testing.T) {
+	a := &answers{bodies: []string{`{}`}}
+	c := newClient("http://localhost", "HERE", "", a)
+	there := c.At("b")
+	_, _ = there.Status(t.Context())
+	_, _ = there.Sockets(t.Context(), "ada")
+	_, _ = there.Revoke(t.Context(), adminapi.Revoke{})
+	_, _ = there.Reload(t.Context(), adminapi.Reload{})
+	_, _ = there.At("").Nodes(t.Context())
+	_, _ = c.Status(t.Context())
+	want := []string{"GET /v1/status?node=b", "GET /v1/sockets?limit=1000&node=b&user=ada", "POST /v1/revoke?node=b", "POST /v1/reload?node=b", "GET /v1/nodes", "GET /v1/status"}
 	if fmt.Sprint(a.requests) != fmt.Sprint(want) {
 		t.Errorf("%q, want %q", a.requests, want)
 	}
@@ -63,6 +88,7 @@ func TestUnexpectedAnswers(t *testing.T) {
 		"another token":   {401, `{"detail":"x"}`, "does not accept the token"},
 		"a refusal":       {422, `{"detail":"no\u001b[31m"}`, `the server refuses: no\u001b[31m (status 422)`},
 		"not durable":     {503, `{"detail":"It may be forgotten","ended":true,"durable":false}`, "the server has ended it, but could not store this: It may be forgotten (status 503)"},
+		"another node":    {504, `{"detail":"x","reason":"node_unreachable"}`, "the node has not responded within a second"},
 		"a store in need": {503, `{"detail":"This cannot be done now; try again"}`, "try again"},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -109,8 +135,18 @@ func TestAwaitDrained(t *testing.T) {
 		if err == nil || err.Error() != "open sockets: 1; the server cuts them when it stops" || s.Open.Sockets != 1 {
 			t.Errorf("at the limit: %+v, %v", s, err)
 		}
+		const silent = `{"detail":"x","reason":"node_unreachable"}`
+		a = &answers{bodies: []string{silent, `{"open":{"sockets":1}}`, silent, `{"open":{"sockets":0}}`}}
+		if _, err = newClient("http://localhost", "HERE", "", a).At("b").AwaitDrained(t.Context(), time.Minute); err != nil || len(a.requests) != 4 {
+			t.Errorf("with gaps: %v after %d requests", err, len(a.requests))
+		}
+		a = &answers{bodies: []string{`{"open":{"sockets":1}}`, silent}}
+		if s, err = newClient("http://localhost", "HERE", "", a).At("b").AwaitDrained(t.Context(), 1500*time.Millisecond); !errors.Is(err, ErrNoResponse) || s.Open.Sockets != 1 {
+			t.Errorf("a node that has died: %+v, %v", s, err)
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
+		a = &answers{bodies: []string{`{"open":{"sockets":1}}`}}
 		if _, err = newClient("http://localhost", "HERE", "", a).AwaitDrained(ctx, time.Minute); !errors.Is(err, context.Canceled) {
 			t.Errorf("interrupted: %v", err)
 		}

@@ -3,18 +3,19 @@ package gateway
 import (
 	"context"
 
-	"wsauth/internal/adminapi"
 	"wsauth/internal/gateway/peers"
+	"wsauth/internal/nodelease"
 	"wsauth/store"
 )
 
-// A Cluster lists the nodes that share a store, such as by their leases.
+// A Cluster lists the nodes that share a store. [*nodelease.Lease] implements
+// it.
 type Cluster interface {
 	// ID returns the ID of this node. It may change.
 	ID() string
 
-	// Nodes returns the nodes that are alive, without This.
-	Nodes(context.Context) ([]adminapi.Node, error)
+	// List returns the nodes that are alive.
+	List(context.Context) ([]nodelease.Node, error)
 }
 
 // peerNodes implements admin.Cluster.

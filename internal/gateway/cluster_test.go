@@ -14,10 +14,10 @@ import (
 
 	"github.com/coder/websocket"
 
-	"wsauth/internal/adminapi"
 	"wsauth/internal/gateway/admin"
 	"wsauth/internal/gateway/fault"
 	"wsauth/internal/gateway/tokens"
+	"wsauth/internal/nodelease"
 	"wsauth/internal/wstest"
 	"wsauth/login"
 	"wsauth/store"
@@ -28,7 +28,7 @@ import (
 // leases lists nodes as a store would.
 type leases struct {
 	mu    sync.Mutex
-	nodes []adminapi.Node
+	nodes []nodelease.Node
 }
 
 // A lease implements Cluster.
@@ -39,7 +39,7 @@ type lease struct {
 
 func (l lease) ID() string { return l.id }
 
-func (l lease) Nodes(context.Context) ([]adminapi.Node, error) {
+func (l lease) List(context.Context) ([]nodelease.Node, error) {
 	l.all.mu.Lock()
 	defer l.all.mu.Unlock()
 	return slices.Clone(l.all.nodes), nil
@@ -54,7 +54,7 @@ func inCluster(t *testing.T, f func(t *testing.T, nodes [3]*rig, call func(metho
 		keys := must(token.NewKeySet(must(token.GenerateKey(token.HS256))))
 		var nodes [3]*rig
 		for i, name := range []string{"a", "b", "c"} {
-			all.nodes = append(all.nodes, adminapi.Node{ID: name + "-1", Name: name, Version: "v1", Started: time.Now().Unix()})
+			all.nodes = append(all.nodes, nodelease.Node{ID: name + "-1", Name: name, Version: "v1", Started: time.Now()})
 			l := wstest.NewPipes()
 			nodes[i] = serve(t, l, "http://localhost", &http.Transport{DialContext: l.DialContext, IdleConnTimeout: 20 * time.Second}, []func(*Config){func(c *Config) {
 				c.Store, c.Tokens.Keys, c.Cluster = shared, keys, lease{all, name + "-1"}

@@ -12,6 +12,7 @@ import (
 	"wsauth/internal/adminapi"
 	"wsauth/internal/gateway/peers"
 	"wsauth/internal/gateway/telemetry"
+	"wsauth/internal/nodelease"
 	"wsauth/internal/problem"
 )
 
@@ -20,8 +21,8 @@ type Cluster interface {
 	// ID returns the ID of this node, which may change.
 	ID() string
 
-	// Nodes returns the nodes that are alive, without setting their field This.
-	Nodes(context.Context) ([]adminapi.Node, error)
+	// List returns the nodes that are alive.
+	List(context.Context) ([]nodelease.Node, error)
 
 	// Send sends a request to a node; see [peers.Peers.Send].
 	Send(ctx context.Context, node, method, target, contentType string, body []byte) (peers.Response, error)
@@ -46,16 +47,20 @@ func (a *API) listNodes(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	if a.config.Cluster == nil {
 		return []adminapi.Node{this}, true
 	}
-	nodes, err := a.config.Cluster.Nodes(ctx)
+	alive, err := a.config.Cluster.List(ctx)
 	if err != nil {
 		telemetry.AnswerProblem(w, r, problem.StoreFailure(a.log, "admin: cannot list the nodes", err))
 		return nil, false
 	}
-	at := slices.IndexFunc(nodes, func(n adminapi.Node) bool { return n.ID == this.ID })
-	if at < 0 { // its lease has ended, and will soon be renewed
+	var nodes []adminapi.Node
+	listed := false
+	for _, n := range alive {
+		isThis := n.ID == this.ID
+		listed = listed || isThis
+		nodes = append(nodes, adminapi.Node{ID: n.ID, Name: n.Name, Version: n.Version, Started: n.Started.Unix(), This: isThis})
+	}
+	if !listed { // its lease has ended, and will soon be renewed
 		nodes = append(nodes, this)
-	} else {
-		nodes[at].This = true
 	}
 	slices.SortFunc(nodes, func(a, b adminapi.Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	return nodes, true

@@ -9,17 +9,19 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"wsauth"
 	"wsauth/internal/adminapi"
 	"wsauth/internal/gateway/peers"
+	"wsauth/internal/nodelease"
 )
 
 // A fakeCluster passes requests to the nodes without a log.
 type fakeCluster struct {
-	nodes []adminapi.Node
+	nodes []nodelease.Node
 	rigs  map[string]*rig // by ID; nodes without one do not respond
-	err   error           // of Nodes and Send, unless nil
+	err   error           // of List and Send, unless nil
 }
 
 // A member is a node of a fakeCluster.
@@ -30,7 +32,7 @@ type member struct {
 
 func (m member) ID() string { return m.id }
 
-func (m member) Nodes(context.Context) ([]adminapi.Node, error) {
+func (m member) List(context.Context) ([]nodelease.Node, error) {
 	return slices.Clone(m.nodes), m.err
 }
 
@@ -57,7 +59,9 @@ func (a address) String() string { return string(a) }
 // respond, and c2, whose name is that of c1.
 func newCluster(t *testing.T) *fakeCluster {
 	t.Helper()
-	f := &fakeCluster{rigs: map[string]*rig{}, nodes: []adminapi.Node{{ID: "c2", Name: "c"}, {ID: "b1", Name: "b", Version: "v2", Started: 5}, {ID: "a1", Name: "a"}, {ID: "c1", Name: "c"}}}
+	f := &fakeCluster{rigs: map[string]*rig{}, nodes: []nodelease.Node{
+		{ID: "c2", Name: "c", Started: time.Unix(4, 0)}, {ID: "b1", Name: "b", Version: "v2", Started: time.Unix(5, 0)}, {ID: "a1", Name: "a", Started: time.Unix(6, 0)}, {ID: "c1", Name: "c", Started: time.Unix(7, 0)},
+	}}
 	for _, id := range []string{"a1", "b1"} {
 		f.rigs[id] = newRig(t, func(c *Config) { c.Cluster = member{f, id} })
 	}
@@ -71,7 +75,7 @@ func TestNodes(t *testing.T) {
 		t.Errorf("without a cluster: %+v", got)
 	}
 	f := newCluster(t)
-	want := []adminapi.Node{{ID: "a1", Name: "a", This: true}, {ID: "b1", Name: "b", Version: "v2", Started: 5}, {ID: "c1", Name: "c"}, {ID: "c2", Name: "c"}}
+	want := []adminapi.Node{{ID: "a1", Name: "a", Started: 6, This: true}, {ID: "b1", Name: "b", Version: "v2", Started: 5}, {ID: "c1", Name: "c", Started: 7}, {ID: "c2", Name: "c", Started: 4}}
 	if got := get[adminapi.Nodes](f.rigs["a1"], "/v1/nodes").Nodes; !slices.Equal(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
