@@ -32,13 +32,13 @@ func TestHandshake(t *testing.T) {
 	tok := access(t)
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0)})
 	const (
-		versionLine = "Sec-WebSocket-Version: 13\r\n"
-		keyLine     = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-		upgradeLine = "Upgrade: websocket\r\n"
-		conn        = "Connection: Upgrade\r\n"
-		hostLine    = "Host: app.example\r\n"
-		target      = "GET /access HTTP/1.1\r\n"
-		good        = wsauth.Reason("")
+		versionLine    = "Sec-WebSocket-Version: 13\r\n"
+		keyLine        = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+		upgradeLine    = "Upgrade: websocket\r\n"
+		connectionLine = "Connection: Upgrade\r\n"
+		hostLine       = "Host: app.example\r\n"
+		requestLine    = "GET /access HTTP/1.1\r\n"
+		good           = wsauth.Reason("")
 	)
 	for _, c := range []struct {
 		name, old, new string
@@ -66,7 +66,7 @@ func TestHandshake(t *testing.T) {
 		{"H3/options", "GET", "OPTIONS", wsauth.MethodNotAllowed},
 		{"H3/trace", "GET", "TRACE", wsauth.MethodNotAllowed},
 		{"H3/lower_case", "GET", "get", wsauth.MethodNotAllowed},
-		{"H3/connect_without_upgrade", target + hostLine + upgradeLine, "CONNECT /access HTTP/1.1\r\n" + hostLine, wsauth.MethodNotAllowed},
+		{"H3/connect_without_upgrade", requestLine + hostLine + upgradeLine, "CONNECT /access HTTP/1.1\r\n" + hostLine, wsauth.MethodNotAllowed},
 		{"H4/http_1.0", "HTTP/1.1", "HTTP/1.0", wsauth.InvalidHandshake},
 		{"H5/upper_case", "websocket", "WebSocket", good},
 		{"H5/websocketx", "websocket", "websocketx", wsauth.InvalidHandshake},
@@ -75,19 +75,19 @@ func TestHandshake(t *testing.T) {
 		{"H5/two_lines", upgradeLine, upgradeLine + "Upgrade: h2c\r\n", wsauth.InvalidHandshake},
 		{"H5/with_version", "websocket", "websocket/13", wsauth.InvalidHandshake},
 		{"H5/empty", upgradeLine, "Upgrade:\r\n", wsauth.InvalidHandshake},
-		{"H6/list", conn, "Connection: keep-alive, Upgrade\r\n", good},
-		{"H6/two_lines", conn, "Connection: keep-alive\r\nConnection: upgrade\r\n", good},
-		{"H6/other", conn, "Connection: keep-alive\r\n", wsauth.InvalidHandshake},
-		{"H6/missing", conn, "", wsauth.InvalidHandshake},
-		{"H6/prefix", conn, "Connection: upgrades\r\n", wsauth.InvalidHandshake},
+		{"H6/list", connectionLine, "Connection: keep-alive, Upgrade\r\n", good},
+		{"H6/two_lines", connectionLine, "Connection: keep-alive\r\nConnection: upgrade\r\n", good},
+		{"H6/other", connectionLine, "Connection: keep-alive\r\n", wsauth.InvalidHandshake},
+		{"H6/missing", connectionLine, "", wsauth.InvalidHandshake},
+		{"H6/prefix", connectionLine, "Connection: upgrades\r\n", wsauth.InvalidHandshake},
 		{"H7/content_length", upgradeLine, upgradeLine + "Content-Length: 5\r\n", wsauth.InvalidHandshake},
 		{"H7/content_length_0", upgradeLine, upgradeLine + "Content-Length: 0\r\n", good},
 		{"H7/chunked", upgradeLine, upgradeLine + "Transfer-Encoding: chunked\r\n", wsauth.InvalidHandshake},
 		{"H8/both_lengths", upgradeLine, upgradeLine + "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n", wsauth.InvalidHandshake},
-		{"H12/absolute_form", target, "GET http://app.example/access HTTP/1.1\r\n", wsauth.InvalidHandshake},
-		{"H12/absolute_form_of_another_host", target, "GET http://evil.example/access HTTP/1.1\r\n", wsauth.InvalidHandshake},
-		{"H12/asterisk", target, "GET * HTTP/1.1\r\n", "net/http"},
-		{"H12/url_in_the_query", target, "GET /access?next=http://app.example/ HTTP/1.1\r\n", good},
+		{"H12/absolute_form", requestLine, "GET http://app.example/access HTTP/1.1\r\n", wsauth.InvalidHandshake},
+		{"H12/absolute_form_of_another_host", requestLine, "GET http://evil.example/access HTTP/1.1\r\n", wsauth.InvalidHandshake},
+		{"H12/asterisk", requestLine, "GET * HTTP/1.1\r\n", "net/http"},
+		{"H12/url_in_the_query", requestLine, "GET /access?next=http://app.example/ HTTP/1.1\r\n", good},
 		{"H12/host_empty", hostLine, "Host:\r\n", wsauth.InvalidHandshake},
 		{"H13/bogus_extension", upgradeLine, upgradeLine + "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=99; x=\"\x01\", ;;\r\n", wsauth.Reason("net/http")},
 		{"H13/bogus_parameters", upgradeLine, upgradeLine + "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=99; x=y, ;;, bogus\r\n", good},
