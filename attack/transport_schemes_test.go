@@ -209,7 +209,7 @@ func TestForeignSchemesOverHTTP2(t *testing.T) {
 		}
 		_ = resp.Body.Close()
 		if resp.ProtoMajor != 2 {
-			t.Fatalf("got %s, want %v", resp.Proto, 2)
+			t.Fatalf("got %s, want HTTP/2", resp.Proto)
 		}
 		return resp
 	}

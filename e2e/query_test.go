@@ -46,12 +46,12 @@ const listedMessages = `[...document.querySelectorAll("#messages li")].map((li) 
 // the second with the claims, and closed normally.
 func wantLogin(t *testing.T, e end, claims map[string]any) {
 	t.Helper()
-	const told = "Here your decoded token: "
-	if e.Code != 1000 || len(e.Messages) != 2 || e.Messages[0] != "Successfully Login!" || len(e.Messages[1]) < len(told) {
+	const prefix = "Here your decoded token: "
+	if e.Code != 1000 || len(e.Messages) != 2 || e.Messages[0] != "Successfully Login!" || len(e.Messages[1]) < len(prefix) {
 		t.Fatalf("the page got %+v, want a login", e)
 	}
 	var got map[string]any
-	if err := json.Unmarshal([]byte(e.Messages[1][len(told):]), &got); err != nil {
+	if err := json.Unmarshal([]byte(e.Messages[1][len(prefix):]), &got); err != nil {
 		t.Fatalf("%q: %v", e.Messages[1], err)
 	}
 	if claims == nil && got != nil {

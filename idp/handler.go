@@ -199,7 +199,7 @@ func (h *Handler) checkNames(p *Provider, e Ending) error {
 	}
 	for _, other := range h.providers {
 		if other != p && slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, other.namespace+"|") }) {
-			return fmt.Errorf("%w of its own", ErrSubject)
+			return fmt.Errorf("%w of its own: a name is in the namespace of another provider", ErrSubject)
 		}
 	}
 	return nil
@@ -223,11 +223,11 @@ func (h *Handler) end(ctx context.Context, e Ending) error {
 	id := "statement:" + hex.EncodeToString(sum[:])
 	// IssuedAt is later than the Before of any revocation of everything, so
 	// only a revocation of this ID matches.
-	before, err := h.guard.Revoked(ctx, &token.Claims{ID: id, IssuedAt: time.Now().Add(time.Hour)})
+	isProcessed, err := h.guard.Revoked(ctx, &token.Claims{ID: id, IssuedAt: time.Now().Add(time.Hour)})
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: %w", errStore, err)
-	case before:
+	case isProcessed:
 		return errReplay
 	}
 	applied := store.Revocation{Target: store.TargetToken, ID: id, Expires: time.Now().Add(2 * maxStatementAge)}
@@ -239,7 +239,7 @@ func (h *Handler) end(ctx context.Context, e Ending) error {
 		return fmt.Errorf("%w: %w", errStore, err)
 	}
 	if e.doubtful && sockets == 0 {
-		return fmt.Errorf("%w that access tokens name: it names a session alone, and no access token was seen that has one", ErrSubject)
+		return fmt.Errorf("%w that access tokens name: it names only a session, and no access token with a session was seen", ErrSubject)
 	}
 	for _, r := range e.Revocations {
 		h.log.Info("ended by its provider", "target", r.Target.String(), "id", r.ID, "sockets", sockets)

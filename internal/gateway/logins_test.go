@@ -9,7 +9,7 @@ import (
 	"wsauth/internal/idptest"
 )
 
-func idempotent(key string) string { return "Idempotency-Key: " + key }
+func idempotencyKey(key string) string { return "Idempotency-Key: " + key }
 
 // TestDeviceCookieStaysHere checks that upstreams can neither see nor set the
 // cookie of a device.

@@ -82,7 +82,7 @@ func (r *rig) rotations(n int) (access string, refresh []string) {
 	access, raw := r.Login()
 	refresh = []string{raw}
 	for range n {
-		access, raw = r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(raw), idempotent("key")))
+		access, raw = r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(raw), idempotencyKey("key")))
 		refresh = append(refresh, raw)
 	}
 	return access, refresh
@@ -92,7 +92,7 @@ func (r *rig) rotations(n int) (access string, refresh []string) {
 func (r *rig) wantSession(lives bool, access, refresh string) {
 	r.T.Helper()
 	session := r.Call("GET", "/auth/session", "", bearer(access))
-	renewal := r.Call("POST", "/auth/refresh", "", bearer(refresh), idempotent("next"))
+	renewal := r.Call("POST", "/auth/refresh", "", bearer(refresh), idempotencyKey("next"))
 	if !lives {
 		session.WantEnded(r.T)
 		renewal.WantEnded(r.T)
@@ -172,7 +172,7 @@ func TestL7_PresentedSuccessorEndsTheRetry(t *testing.T) {
 			if status := at.show(r, refresh[2]); status != at.good {
 				t.Errorf("%d, want %d", status, at.good)
 			}
-			r.Call("POST", "/auth/refresh", "", bearer(refresh[1]), idempotent("key")).WantProblem(t, 401, "session_ended", "")
+			r.Call("POST", "/auth/refresh", "", bearer(refresh[1]), idempotencyKey("key")).WantProblem(t, 401, "session_ended", "")
 			r.wantSession(false, access, refresh[2])
 		})
 	}

@@ -76,7 +76,7 @@ func TestSocketLinesNameTheRoute(t *testing.T) {
 					r.log.Wait(t, text, func(string) bool { return len(r.linesWith(text)) > 0 })
 					all := r.linesWith(text)
 					if len(all) != 1 {
-						t.Errorf("%s: got %q, want %d of them", path, all, 1)
+						t.Errorf("%s: got %q, want one line", path, all)
 					}
 					for _, part := range append(identity, " route="+route+" ") {
 						if !strings.Contains(strings.ReplaceAll(all[0], "\n", " "), part) {

@@ -9,7 +9,9 @@ import (
 	"wsauth/internal/gateway/proxy"
 )
 
-func TestTicketOpensOneSocket(t *testing.T) { // L9
+// TestTicketOpensOneSocket checks that a ticket opens one socket, which belongs
+// to the session (L9).
+func TestTicketOpensOneSocket(t *testing.T) {
 	r := start(t)
 	access, _ := r.Login()
 	e := r.Call("POST", "/auth/ticket", `{"path":"/ws"}`, jsonType, bearer(access), "Origin: "+r.URL)
@@ -52,6 +54,8 @@ func TestTicketDescribesItsSocket(t *testing.T) {
 	}
 }
 
+// TestTicketRefusesBadBodies checks that invalid requests for a ticket are
+// refused, and the detail of the refusal.
 func TestTicketRefusesBadBodies(t *testing.T) {
 	r := start(t)
 	access, refresh := r.Login()

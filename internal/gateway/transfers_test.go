@@ -108,7 +108,7 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 							t.Fatalf("the transfer has ended: %+v %v", x, x.err)
 						}
 						if counts := r.g.guard.Stats(); counts.Requests != 1 {
-							t.Errorf("got %+v, want %v", counts, 1)
+							t.Errorf("%d requests are followed, want 1", counts.Requests)
 						}
 						switch {
 						case strings.HasPrefix(end, "logout"):
@@ -151,11 +151,11 @@ func TestL4_TransfersOutliveTheirToken(t *testing.T) {
 func TestL4_OverdueUploadIsNoLongPoll(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		t.Cleanup(func() { time.Sleep(time.Minute) })
-		gone := make(chan struct{})
+		ended := make(chan struct{})
 		conn := r.serveRoute(proxy.Route{Path: "/"}, func(w http.ResponseWriter, req *http.Request) {
 			_, _ = io.Copy(io.Discard, req.Body)
 			streamOf("application/x-ndjson", "")(w, req)
-			close(gone)
+			close(ended)
 		})
 		access, _ := r.Login()
 		body, upload := io.Pipe()
@@ -174,6 +174,6 @@ func TestL4_OverdueUploadIsNoLongPoll(t *testing.T) {
 		if err == nil && resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("got %v", resp)
 		}
-		<-gone
+		<-ended
 	}, func(c *Config) { c.Login.AccessTTL = 20 * time.Minute })
 }

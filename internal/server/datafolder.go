@@ -124,7 +124,7 @@ func openKeys(ctx context.Context, named, data string, log *slog.Logger) (*keyri
 			return nil, err
 		}
 	}
-	made, err := keyring.First(ctx, dir, token.ES256)
+	generated, err := keyring.First(ctx, dir, token.ES256)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +135,7 @@ func openKeys(ctx context.Context, named, data string, log *slog.Logger) (*keyri
 	if _, err := ring.SigningKey(); err != nil {
 		return nil, err
 	}
-	if made {
+	if generated {
 		log.Info("the first key was generated", "folder", dir)
 	}
 	return ring, nil

@@ -66,7 +66,7 @@ func TestChoiceWhileEnding(t *testing.T) {
 	c.ChooseSubprotocol("bearer")
 	const head = switching + "Switching Protocols\r\nA: b"
 	if n, err := c.Write([]byte(head[:20])); n != 20 || err != nil {
-		t.Fatalf("got %d, %v, want %v", n, err, 20)
+		t.Fatalf("got %d, %v, want 20", n, err)
 	}
 	told := make(chan struct{})
 	c.End(errors.New("over"), []byte("\x88\x00"), func() { close(told) })

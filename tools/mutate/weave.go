@@ -128,8 +128,8 @@ func (p *pkg) weave(all []change) map[string][]byte {
 	for i, c := range all {
 		byNode[c.node] = append(byNode[c.node], numbered{c, i + 1})
 	}
-	for _, of := range byNode { // an operator's replacement is next to the node
-		slices.SortStableFunc(of, func(a, b numbered) int { return len(a.operator) - len(b.operator) })
+	for _, atNode := range byNode { // changes without an operator come first: they enclose the others
+		slices.SortStableFunc(atNode, func(a, b numbered) int { return len(a.operator) - len(b.operator) })
 	}
 	for _, s := range p.files {
 		if !slices.ContainsFunc(all, func(c change) bool { return c.file == s }) {
@@ -141,8 +141,8 @@ func (p *pkg) weave(all []change) map[string][]byte {
 		}
 		var edits []edit // in the order of their positions
 		add := func(begin, end token.Pos, text string, c numbered) {
-			on := fmt.Sprintf("(mutantOn == %d)", c.number)
-			edits = append(edits, edit{p.set.Position(begin).Offset, p.set.Position(end).Offset, strings.ReplaceAll(text, "$", on)})
+			isOn := fmt.Sprintf("(mutantOn == %d)", c.number)
+			edits = append(edits, edit{p.set.Position(begin).Offset, p.set.Position(end).Offset, strings.ReplaceAll(text, "$", isOn)})
 		}
 		var stack []ast.Node
 		ast.Inspect(s.parsed, func(n ast.Node) bool {

@@ -193,9 +193,9 @@ button("everywhere-button", "Log out everywhere", endAll);
 button("session-button", "Who am I?", async () => {
   const claims = await whoAmI();
   showSession(claims);
-  const way = session.cookies ? "in a cookie" : "in the Authorization header";
-  note(`The server knows you as ${claims.sub}. The token was sent ${way}.`);
-  timeline.add("Asked who I am", "good", `GET /auth/session · token ${way}`);
+  const transport = session.cookies ? "in a cookie" : "in the Authorization header";
+  note(`The server knows you as ${claims.sub}. The token was sent ${transport}.`);
+  timeline.add("Asked who I am", "good", `GET /auth/session · token ${transport}`);
 });
 $("stepup-button").addEventListener("click", () => askPassword("This makes your access token fresh, which some actions require."));
 $("attempt").addEventListener("change", updateStay);
