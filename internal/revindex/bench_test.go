@@ -1,6 +1,7 @@
 package revindex
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"strings"
@@ -17,7 +18,7 @@ import (
 // including its names. The claims are close together in memory, as if just
 // verified, and the entries are not.
 func BenchmarkRevoked(b *testing.B) {
-	const n = 1_000_000
+	const n = million
 	moment := time.UnixMilli(1_700_000_000_000)
 	claims := make([]token.Claims, 1<<16)
 	for i := range claims {
@@ -61,4 +62,59 @@ func heapInUse() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// BenchmarkResync reads a log of a million revocations into an empty index, as
+// a node does when it starts.
+func BenchmarkResync(b *testing.B) {
+	log := fullLog(b)
+	for b.Loop() {
+		resync(b, log)
+	}
+}
+
+// BenchmarkRestore adds a million revocations to a log that has lost them.
+func BenchmarkRestore(b *testing.B) {
+	x := resync(b, fullLog(b))
+	for b.Loop() {
+		x.config.Log, x.restoring = memory.New(store.Limits{}), newRestoration()
+		if err := x.restore(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+const million = 1_000_000
+
+// fullLog returns a log of a million revocations.
+func fullLog(b *testing.B) *memory.Store {
+	log := memory.New(store.Limits{})
+	for n := 0; n < million; n += store.MaxPage {
+		page := make([]store.Revocation, store.MaxPage)
+		for i := range page {
+			page[i] = store.Revocation{Target: store.TargetSession, ID: store.NewSessionID(time.Now()), Expires: time.Now().Add(time.Hour)}
+		}
+		if err := log.Revoke(b.Context(), page...); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return log
+}
+
+// resync returns an index that has read a log to its end.
+func resync(b *testing.B, log store.Revocations) *Index {
+	x, err := New(Config{Log: log})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = x.Run(ctx) }()
+	<-x.Ready()
+	cancel()
+	<-done
+	if x.Len() != million {
+		b.Fatalf("%d revocations", x.Len())
+	}
+	return x
 }

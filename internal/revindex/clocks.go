@@ -28,7 +28,6 @@ type clocks struct {
 // clocks may agree. So a slow read never reveals a difference that there is
 // not.
 func (c *clocks) add(started, stored, ended time.Time) {
-	started, stored, ended = started.Round(0), stored.Round(0), ended.Round(0)
 	var offset time.Duration
 	switch {
 	case started.After(stored):

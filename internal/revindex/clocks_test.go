@@ -52,6 +52,18 @@ func TestClockOffsetIsKnownAtOnce(t *testing.T) {
 	})
 }
 
+// TestClockOffsetIsTheLeast checks that the offset is the least that one of the
+// recent reads has found, and that older reads are forgotten.
+func TestClockOffsetIsTheLeast(t *testing.T) {
+	var c clocks
+	now := time.Now()
+	for _, step := range []struct{ ahead, want time.Duration }{{5, 5}, {-3, -3}, {7, -3}, {4, -3}, {4, -3}, {8, 4}, {8, 4}, {8, 4}, {8, 8}, {0, 0}} {
+		if c.add(now.Add(step.ahead), now, now.Add(step.ahead)); c.offset() != step.want {
+			t.Errorf("%d ahead: the offset is %d, want %d", step.ahead, c.offset(), step.want)
+		}
+	}
+}
+
 // TestClockOffsetOfSlowReads checks that slow reads alone are no difference of
 // the clocks, and that a real one is not overstated.
 func TestClockOffsetOfSlowReads(t *testing.T) {
@@ -63,10 +75,12 @@ func TestClockOffsetOfSlowReads(t *testing.T) {
 		if got := x.ClockOffset(); got != 0 || lines.String() != "" {
 			t.Errorf("%v ahead: %s", got, lines.String())
 		}
-		log.change(func(f *faulty) { f.ahead = -3 * time.Second })
-		time.Sleep(time.Minute)
-		if got, want := x.ClockOffset(), -3*time.Second+log.slow/2; got != want {
-			t.Errorf("%v ahead, want %v", got, want)
+		for _, sign := range []time.Duration{-1, 1} {
+			log.change(func(f *faulty) { f.ahead = sign * 3 * time.Second })
+			time.Sleep(time.Minute)
+			if got, want := x.ClockOffset(), sign*(3*time.Second-log.slow/2); got != want {
+				t.Errorf("%v ahead, want %v", got, want)
+			}
 		}
 		log.change(func(f *faulty) { f.ahead = -500 * time.Millisecond })
 		time.Sleep(time.Minute)

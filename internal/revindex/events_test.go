@@ -34,7 +34,7 @@ func TestOnEvent(t *testing.T) {
 		mustRevoke(t, log, inAMinute("r"))
 		mustPublish(t, log, eventFor("b", time.Minute))
 		time.Sleep(time.Second)
-		startIndex(t, Config{
+		x := startIndex(t, Config{
 			Log:      log,
 			OnEvent:  func(e store.Event) { got = append(got, e.ID) },
 			OnRevoke: func(r store.Revocation) { got = append(got, "revoked "+r.ID) },
@@ -59,6 +59,15 @@ func TestOnEvent(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		check()
+		time.Sleep(time.Minute)
+		for n := range 3 * store.MaxPage {
+			mustPublish(t, log, eventFor(fmt.Sprint("later-", n), time.Minute))
+			want = append(want, fmt.Sprint("later-", n))
+		}
+		check()
+		if n := len(x.delivered.expires); n > 3*store.MaxPage {
+			t.Errorf("%d deliveries are kept", n)
+		}
 	})
 }
 

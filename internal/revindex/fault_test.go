@@ -96,6 +96,13 @@ func TestContactIsJudgedByProgress(t *testing.T) {
 				t.Fatalf("contact %v after the store stopped", contact.Sub(stopped))
 			}
 		}
+		// A replica that knows less does not undo what the index has read.
+		before := x.Contact()
+		log.change(func(f *faulty) { f.known = stopped.Add(-time.Minute) })
+		time.Sleep(contactEvery)
+		if contact := x.Contact(); !contact.Equal(before) {
+			t.Errorf("contact at %v, then at %v", before, contact)
+		}
 		log.change(func(f *faulty) { f.known = time.Time{} })
 		time.Sleep(contactEvery)
 		synctest.Wait()

@@ -109,7 +109,7 @@ func TestIndexRestoresFirst(t *testing.T) {
 		x := startIndex(t, Config{Log: log})
 		flushed := time.Now()
 		log.change(func(f *faulty) { f.refuse = errDisk })
-		log.replace(t, store.Limits{})
+		log.replace(t, store.Limits{}, forAWhile("a", time.Hour))
 		time.Sleep(time.Minute)
 		if contact := x.Contact(); contact.After(flushed) {
 			t.Errorf("contact %v after the log was flushed", contact.Sub(flushed))
@@ -152,6 +152,11 @@ func TestIndexRestoresWhatMatters(t *testing.T) {
 		if got, want := log.held(t), []store.Revocation{all, token}; !slices.Equal(got, want) || log.writes.Load() != 2 {
 			t.Errorf("the log has %v, want %v; %d were written", got, want, log.writes.Load())
 		}
+		log.replace(t, store.Limits{}, all, token)
+		time.Sleep(contactEvery + maxBackoff)
+		if n := log.writes.Load(); n != 0 {
+			t.Errorf("%d were written to a log that lacks nothing", n)
+		}
 	})
 }
 
@@ -173,7 +178,7 @@ func TestIndexHoldsWhatANewLogRefuses(t *testing.T) {
 		if age := time.Since(x.Contact()); age > contactEvery || x.Held() != 3 || len(log.held(t)) != 4 {
 			t.Errorf("contact %v ago, %d held, the log has %v", age, x.Held(), log.held(t))
 		}
-		if lines.count("the log has lost revocations and refuses them") != 1 {
+		if lines.count("the log has lost revocations and refuses them") != 1 || lines.count("the store fails") != 0 {
 			t.Errorf("log: %s", lines.String())
 		}
 		time.Sleep(time.Minute + store.ClockSlack)
