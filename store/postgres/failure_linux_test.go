@@ -64,11 +64,26 @@ func wantCalls(t *testing.T, s *Store) {
 	}
 }
 
-// TestD3SuspendedServer checks that calls fail within about a second while the
-// server does not answer, and succeed afterwards.
+// TestD3SuspendedServer runs testSuspendedServer with and without PgBouncer.
 func TestD3SuspendedServer(t *testing.T) {
-	t.Parallel()
-	server, c := failing(t)
+	t.Run("direct", func(t *testing.T) {
+		t.Parallel()
+		server, c := failing(t)
+		testSuspendedServer(t, server, c)
+	})
+	t.Run("pgbouncer", func(t *testing.T) {
+		t.Parallel()
+		server, c := failing(t)
+		dsn, stop := server.bounce(t)
+		t.Cleanup(stop)
+		c.URL = dsn
+		testSuspendedServer(t, server, c)
+	})
+}
+
+// testSuspendedServer checks that calls fail within about a second while the
+// server does not answer, and succeed afterwards.
+func testSuspendedServer(t *testing.T, server *server, c Config) {
 	s := open(t, c)
 	wantCalls(t, s)
 	page, err := s.Read(t.Context(), store.Cursor{})

@@ -105,6 +105,10 @@ func (p *position) wake() {
 	p.moved = make(chan struct{})
 }
 
+// recordSlack exceeds the length of any usual record in the log of a server, in
+// bytes.
+const recordSlack = 64 << 10
+
 // observe calls read, which reads a head, and looks for signs that entries may
 // have been lost:
 //
@@ -112,9 +116,10 @@ func (p *position) wake() {
 //     restored. The timeline is part of the epoch, so nothing else is needed.
 //     An earlier timeline than before means that this is the former primary.
 //   - Within a timeline, the position up to which the server has flushed its
-//     own log never decreases, except if the server has lost what it had
+//     own log does not decrease, except if the server has lost what it had
 //     flushed, for example because an older copy of its disk was restored. Then
-//     observe changes the epoch.
+//     observe changes the epoch. After a crash, the position can be lower by
+//     a part of one record, which was no commit.
 //
 // Both can be read without special rights.
 func (s *Store) observe(ctx context.Context, h *head, read func() error) error {
@@ -128,7 +133,7 @@ func (s *Store) observe(ctx context.Context, h *head, read func() error) error {
 	case id == beforeID && timeline < beforeTimeline:
 		s.pool.Reset() // another server may be the primary now
 		return fmt.Errorf("%w: it has timeline %s, and the primary has %s", ErrStandby, timeline, beforeTimeline)
-	case h.epoch == before.epoch && (h.flush < before.flush || h.last < before.last):
+	case h.epoch == before.epoch && (h.flush < before.flush-recordSlack || h.last < before.last):
 		if err := s.replaced(ctx, h.epoch); err != nil {
 			return err
 		}

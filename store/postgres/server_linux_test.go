@@ -271,36 +271,49 @@ var sharedServer struct {
 	server *server
 }
 
-// bouncer returns the DSN of a PgBouncer in transaction mode in front of the
-// shared server, which all tests share, too.
+// bouncer returns the DSN of a PgBouncer in front of the shared server, which
+// all tests share, too.
 func bouncer(t testing.TB) string {
 	t.Helper()
-	path := "/usr/sbin/pgbouncer"
-	if _, err := os.Stat(path); err != nil {
-		path = testenv.NeedProgram(t, "pgbouncer")
-	}
 	s := shared(t)
+	bouncerProgram(t) // skips each test without it
 	sharedBouncer.once.Do(func() {
-		dir, remove := newDir(t)
-		config := filepath.Join(dir, "pgbouncer.ini")
-		text := fmt.Sprintf("[databases]\npostgres = host=%s port=5432 user=app\n[pgbouncer]\nlisten_addr =\n"+
-			"unix_socket_dir = %s\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 5\nmax_client_conn = 500\n", s.dir, dir)
-		if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		dsn := fmt.Sprintf("host=%s port=6432 user=app dbname=postgres", dir)
-		p := &server{dir: dir}
-		p.spawn(t, dsn, path, config)
-		sharedBouncer.dsn = dsn
-		sharedStops = append(sharedStops, func() {
-			p.process.stop(syscall.SIGQUIT)
-			remove()
-		})
+		dsn, stop := s.bounce(t)
+		sharedBouncer.dsn, sharedStops = dsn, append(sharedStops, stop)
 	})
 	if sharedBouncer.dsn == "" {
 		t.Fatal("PgBouncer does not start")
 	}
 	return sharedBouncer.dsn
+}
+
+// bouncerProgram returns the path of PgBouncer.
+func bouncerProgram(t testing.TB) string {
+	t.Helper()
+	const path = "/usr/sbin/pgbouncer"
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	return testenv.NeedProgram(t, "pgbouncer")
+}
+
+// bounce starts a PgBouncer in transaction mode in front of a server.
+func (s *server) bounce(t testing.TB) (dsn string, stop func()) {
+	t.Helper()
+	dir, remove := newDir(t)
+	config := filepath.Join(dir, "pgbouncer.ini")
+	text := fmt.Sprintf("[databases]\npostgres = host=%s port=5432 user=app\n[pgbouncer]\nlisten_addr =\n"+
+		"unix_socket_dir = %s\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 5\nmax_client_conn = 500\n", s.dir, dir)
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	dsn = fmt.Sprintf("host=%s port=6432 user=app dbname=postgres", dir)
+	p := &server{dir: dir}
+	p.spawn(t, dsn, bouncerProgram(t), config)
+	return dsn, func() {
+		p.process.stop(syscall.SIGQUIT)
+		remove()
+	}
 }
 
 var sharedBouncer struct {

@@ -67,12 +67,27 @@ func wantSeen(t *testing.T, s *Store, ids ...string) {
 	}
 }
 
-// TestStoppedStandby checks that while a synchronous standby does not answer,
+// TestStoppedStandby runs testStoppedStandby with and without PgBouncer.
+func TestStoppedStandby(t *testing.T) {
+	t.Run("direct", func(t *testing.T) {
+		t.Parallel()
+		primary, c := failing(t)
+		testStoppedStandby(t, primary, c)
+	})
+	t.Run("pgbouncer", func(t *testing.T) {
+		t.Parallel()
+		primary, c := failing(t)
+		dsn, stop := primary.bounce(t)
+		t.Cleanup(stop)
+		c.URL = dsn
+		testStoppedStandby(t, primary, c)
+	})
+}
+
+// testStoppedStandby checks that while a synchronous standby does not answer,
 // changes are accepted but not confirmed, in about a second and however many
 // there are, that they are in effect at once, and that Page.Known stands still.
-func TestStoppedStandby(t *testing.T) {
-	t.Parallel()
-	primary, c := failing(t)
+func testStoppedStandby(t *testing.T, primary *server, c Config) {
 	standby := newStandby(t, primary)
 	primary.synchronize(t)
 	one, other := open(t, c), open(t, c)
