@@ -10,6 +10,7 @@ import (
 	"wsauth/internal/gateway"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/server"
+	"wsauth/internal/sharedstore"
 )
 
 // A configCmd works on the file of "wsauth serve --config".
@@ -69,6 +70,12 @@ func summarize(d *config.Document, described gateway.Config) {
 		fmt.Println("  users      test, the user of the demonstration")
 	default:
 		fmt.Println("  users      none: no logins")
+	}
+	switch {
+	case s.Store.URLFile != "":
+		fmt.Printf("  store      as %s says, shared by several nodes\n", s.Store.URLFile)
+	case s.Store.URL != "":
+		fmt.Printf("  store      %s, shared by several nodes\n", sharedstore.Display(s.Store.URL))
 	}
 	for _, p := range s.Providers {
 		fmt.Printf("  provider   %s %s\n", p.Preset, p.Issuer)

@@ -28,6 +28,8 @@ type serveCmd struct {
 	Data             string         `placeholder:"DIR" env:"WSAUTH_DATA" help:"Folder for keys, sessions and revocations, created on the first start (default: wsauth in $$XDG_DATA_HOME or ~/.local/share)."`
 	Keys             string         `placeholder:"DIR" env:"WSAUTH_KEYS" help:"Folder of the keys that sign and verify tokens; \"wsauth keys\" manages it, and changes are applied within seconds. If it is empty, a key is generated (default: keys in the folder of --data)."`
 	Issuer           string         `placeholder:"URL" env:"WSAUTH_ISSUER" help:"Public URL of this server, such as https://login.example: the iss of its tokens, and where others find its public keys. Changing it ends all sessions (default: none)."`
+	Store            string         `placeholder:"URL" env:"WSAUTH_STORE" help:"Store that several nodes share, such as redis://host:6379 or postgres://host/database. A URL with a password is accepted only from the environment, and in the file of the key store.url_file (default: a file in the folder of --data)."`
+	ClusterSecret    string         `name:"cluster-secret-file" placeholder:"FILE" env:"WSAUTH_CLUSTER_SECRET_FILE" help:"File with a secret that all nodes have, at least 32 random bytes, accessible only to its owner: with it, the nodes share their keys through the store (default: the nodes share the folder of --keys)."`
 	Users            string         `placeholder:"FILE" env:"WSAUTH_USERS" help:"User file, one name:hash per line, with argon2id or bcrypt hashes; \"wsauth user\" and \"htpasswd -B\" write it. It is read again when it is replaced by renaming (unless --no-watch), at SIGHUP, and by \"wsauth reload\"; changed users are logged out. Without it there are no logins, except for the demonstration's user test if there are no routes."`
 	AccessTTL        time.Duration  `name:"access-ttl" default:"15m" placeholder:"DURATION" env:"WSAUTH_ACCESS_TTL" help:"Lifetime of an access token, and of a socket whose session is not refreshed, in whole seconds, such as 20s or 1h (default: ${default}). If it is 1m or more, each session gets up to a tenth less, at random."`
 	RefreshTTL       time.Duration  `name:"refresh-ttl" default:"720h" placeholder:"DURATION" env:"WSAUTH_REFRESH_TTL" help:"Lifetime of a refresh token, and so of a session that is not used: at most 8784h (default: ${default}, 30 days)."`
@@ -143,13 +145,15 @@ var overrides = map[string]override{
 	"forwarded-source": {"forwarded_source", func(c *serveCmd, s *config.Settings) { s.ForwardedSource = c.ForwardedSource }},
 	"forwarded-scheme": {"forwarded_scheme", func(c *serveCmd, s *config.Settings) { s.ForwardedScheme = c.ForwardedScheme }},
 	// The providers are built from the flags themselves.
-	"provider":     {"providers", func(_ *serveCmd, s *config.Settings) { s.Providers = nil }},
-	"drain":        {"drain", func(c *serveCmd, s *config.Settings) { s.Drain = c.Drain }},
-	"log":          {"log.format", func(c *serveCmd, s *config.Settings) { s.Log.Format = c.Log }},
-	"access-log":   {"log.access", func(c *serveCmd, s *config.Settings) { s.Log.Access = c.AccessLog }},
-	"metrics":      {"metrics.listen", func(c *serveCmd, s *config.Settings) { s.Metrics.Listen = c.Metrics }},
-	"admin-socket": {"admin.socket", func(c *serveCmd, s *config.Settings) { s.Admin.Socket = c.AdminSocket }},
-	"watch":        {"watch", func(c *serveCmd, s *config.Settings) { s.Watch = c.Watch }},
+	"provider":            {"providers", func(_ *serveCmd, s *config.Settings) { s.Providers = nil }},
+	"drain":               {"drain", func(c *serveCmd, s *config.Settings) { s.Drain = c.Drain }},
+	"log":                 {"log.format", func(c *serveCmd, s *config.Settings) { s.Log.Format = c.Log }},
+	"access-log":          {"log.access", func(c *serveCmd, s *config.Settings) { s.Log.Access = c.AccessLog }},
+	"metrics":             {"metrics.listen", func(c *serveCmd, s *config.Settings) { s.Metrics.Listen = c.Metrics }},
+	"admin-socket":        {"admin.socket", func(c *serveCmd, s *config.Settings) { s.Admin.Socket = c.AdminSocket }},
+	"store":               {"store.url", func(c *serveCmd, s *config.Settings) { s.Store.URL, s.Store.URLFile = c.Store, "" }},
+	"cluster-secret-file": {"cluster_secret_file", func(c *serveCmd, s *config.Settings) { s.ClusterSecretFile = c.ClusterSecret }},
+	"watch":               {"watch", func(c *serveCmd, s *config.Settings) { s.Watch = c.Watch }},
 	"insecure-accept-lost-revocations": {"insecure_accept_lost_revocations", func(c *serveCmd, s *config.Settings) {
 		s.InsecureAcceptLostRevocations = c.InsecureAcceptLostRevocations
 	}},

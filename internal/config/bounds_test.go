@@ -41,7 +41,7 @@ func boundsOf(t *testing.T) (all []bound) {
 			b.low, b.top = found[1], found[2]
 		}
 		switch {
-		case b.key == "admin.token_file": // the bound is for the content's length
+		case b.key == "admin.token_file", b.key == "cluster_secret_file": // the bound is for the content's length
 		case b.key == "store":
 			for _, key := range []string{"max_revocations", "max_sessions", "max_tickets"} {
 				all = append(all, bound{"store." + key, b.low, b.top})

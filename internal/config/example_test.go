@@ -55,7 +55,7 @@ var settingOff = regexp.MustCompile(`(?m)^#( *(?:- )?[a-z_]+:| +- | +#)`)
 func wholeExample(t *testing.T) string {
 	t.Helper()
 	text := settingOff.ReplaceAllString(Example(), "$1")
-	for _, name := range []string{"server.crt", "server.key", "users.txt", "upstream-ca.pem", "admin.token"} {
+	for _, name := range []string{"server.crt", "server.key", "users.txt", "upstream-ca.pem", "admin.token", "cluster.secret", "store.url"} {
 		if !strings.Contains(text, ": "+name) {
 			t.Fatalf("the example names no %s", name)
 		}

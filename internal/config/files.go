@@ -26,6 +26,7 @@ func (b *build) checkFiles() {
 			b.report("tls", "%v", err)
 		}
 	}
+	b.checkStoreFiles()
 	if s.Admin.TokenFile != "" {
 		if _, err := adminapi.ReadToken(s.Admin.TokenFile); err != nil {
 			b.report("admin.token_file", "%v", err)

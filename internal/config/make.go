@@ -90,6 +90,7 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 		c.Login.TicketBurst = s.TicketBurst
 	}
 	b.checkServer()
+	b.checkStore()
 	if slices.Contains(s.Origins, anyOrigin) {
 		b.report("origins", "any is valid only for a route: logins use cookies, which any web site could use through its visitors")
 		c.Origins = nil

@@ -57,6 +57,7 @@ type Settings struct {
 	Drain                         time.Duration `yaml:"drain" positive:""`
 	Watch                         bool          `yaml:"watch"`
 	Store                         Store         `yaml:"store"`
+	ClusterSecretFile             string        `yaml:"cluster_secret_file" file:""`
 	Routes                        []Route       `yaml:"routes"`
 }
 
@@ -127,13 +128,6 @@ type Admin struct {
 	Listen    string `yaml:"listen"`
 	TokenFile string `yaml:"token_file" file:""`
 	Host      string `yaml:"host"`
-}
-
-// Store configures the limits of the store.
-type Store struct {
-	MaxRevocations int `yaml:"max_revocations" positive:""`
-	MaxSessions    int `yaml:"max_sessions" positive:""`
-	MaxTickets     int `yaml:"max_tickets" positive:""`
 }
 
 // A Route configures a proxy.Route.

@@ -91,6 +91,21 @@ func (s *Server) openData(ctx context.Context) (err error) {
 	if err := makeFolder(s.dir); err != nil {
 		return err
 	}
+	url, err := s.settings.Store.ReadURL()
+	switch {
+	case err != nil:
+		err = fmt.Errorf("store.url_file: %w", err)
+	case url != "":
+		err = s.openCluster(ctx, url)
+	default:
+		err = s.openLocal(ctx)
+	}
+	s.assembly.Tokens.Keys = s.keys
+	return err
+}
+
+// openLocal opens the key folder, and the store in the data folder.
+func (s *Server) openLocal(ctx context.Context) (err error) {
 	if s.keys, err = openKeys(ctx, s.settings.Keys, s.dir, s.log); err != nil {
 		return err
 	}
@@ -99,7 +114,7 @@ func (s *Server) openData(ctx context.Context) (err error) {
 		return err
 	}
 	s.closers = append(s.closers, state.Close)
-	s.assembly.Tokens.Keys, s.assembly.Store = s.keys, state
+	s.assembly.Store = state
 	return nil
 }
 

@@ -109,8 +109,8 @@ type recorder struct {
 // startRecorder revokes everything that started before now if revocations were
 // lost, unless acceptLost is set. It then records the position of the log
 // until stop is called.
-func startRecorder(ctx context.Context, g *gateway.Gateway, revocations store.Revocations, files recordFiles, acceptLost bool, log *slog.Logger) (stop func(), err error) {
-	r := &recorder{files: files, revocations: revocations, log: log}
+func startRecorder(ctx context.Context, g *gateway.Gateway, st store.Store, files recordFiles, acceptLost bool, log *slog.Logger) (stop func(), err error) {
+	r := &recorder{files: files, revocations: st, log: log}
 	lost, err := r.checkLost(ctx)
 	switch {
 	case err != nil:
@@ -119,7 +119,7 @@ func startRecorder(ctx context.Context, g *gateway.Gateway, revocations store.Re
 		log.Warn("insecure: the store has lost revocations, and revoked tokens may be valid again")
 	case lost:
 		log.Warn("the store is not the one that the key folder records, and has lost revocations: everything that started before now is revoked, and all users must log in again", "keys", filepath.Dir(files.inKeys))
-		if _, err := g.Login().EndAllBefore(ctx, time.Now()); errors.Is(err, store.ErrNotDurable) {
+		if err := endEverything(ctx, g, st); errors.Is(err, store.ErrNotDurable) {
 			log.Error("the store could not record this; the next start revokes everything again", "error", err)
 			return func() {}, nil
 		} else if err != nil {
@@ -127,6 +127,17 @@ func startRecorder(ctx context.Context, g *gateway.Gateway, revocations store.Re
 		}
 	}
 	return r.run(ctx), nil
+}
+
+// endEverything revokes everything that started before now, by the clock of the
+// store.
+func endEverything(ctx context.Context, g *gateway.Gateway, clock store.Clock) error {
+	now, err := clock.Now(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = g.Login().EndAllBefore(ctx, now)
+	return err
 }
 
 // checkLost compares the log with the record. It reports whether entries were

@@ -7,6 +7,7 @@
 //	listen.go      the listener for clients, and the TLS certificate
 //	systemd.go     sockets and notifications of the service manager
 //	datafolder.go  the data folder with the keys and the store
+//	cluster.go     the store and the keys that several nodes share
 //	users.go       the user file
 //	record.go      detects a store that has lost revocations
 //	operators.go   metrics, health checks and the API for operators
@@ -20,7 +21,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
@@ -28,7 +28,8 @@ import (
 	"wsauth/internal/config"
 	"wsauth/internal/gateway"
 	"wsauth/internal/gateway/demo"
-	"wsauth/token/keyring"
+	"wsauth/internal/gateway/tokens"
+	"wsauth/internal/nodelease"
 )
 
 // Config configures a [Server].
@@ -62,13 +63,20 @@ type Server struct {
 	listener net.Listener // for clients
 	metrics  net.Listener // nil unless the service manager passed it
 	dir      string       // the data folder
-	keys     *keyring.Ring
-	users    *userFile // nil without a file
+	keys     watchedKeys
+	lease    *nodelease.Lease // nil unless several nodes share the store
+	users    *userFile        // nil without a file
 	gateway  *gateway.Gateway
 	served   bool // the gateway shuts itself down
 
 	// closers undo what was opened, in the order of opening.
 	closers []func() error
+}
+
+// watchedKeys are keys that are replaced while the server runs.
+type watchedKeys interface {
+	tokens.Keys
+	Watch(context.Context)
 }
 
 // New reads and validates the configuration. The error is a [config.Faults] if
@@ -175,7 +183,7 @@ func (s *Server) openGateway(ctx context.Context) (err error) {
 		}
 		return s.gateway.Shutdown(ctx)
 	})
-	if err := endOutdated(ctx, s.gateway, s.users, filepath.Join(s.dir, seenName), s.log); err != nil {
+	if err := endOutdated(ctx, s.gateway, s.assembly.Store, s.users, filepath.Join(s.dir, seenName), s.lease != nil, s.log); err != nil {
 		return err
 	}
 	files := newRecordFiles(KeyFolder(s.settings.Keys, s.dir), s.dir)
@@ -195,17 +203,6 @@ func (s *Server) openGateway(ctx context.Context) (err error) {
 	}
 	s.watchKeys(ctx)
 	return nil
-}
-
-// watchKeys reads the key folder periodically.
-func (s *Server) watchKeys(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	var watching sync.WaitGroup
-	watching.Go(func() { s.keys.Watch(ctx) })
-	s.onClose(func() {
-		cancel()
-		watching.Wait()
-	})
 }
 
 // logListening logs that the server is ready, with its main settings.

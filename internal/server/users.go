@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"wsauth/internal/adminapi"
 	"wsauth/internal/config"
@@ -53,11 +52,13 @@ func (s *Server) openUsers(context.Context) error {
 
 // endOutdated ends the sessions of users who have changed since the last run,
 // before the server accepts requests. If the last run had another kind of
-// users, it ends all sessions. users is nil for the demonstration.
+// users, it ends all sessions. users is nil for the demonstration. shared
+// reports whether other nodes use the store: then a missing file means a new
+// node, and the sessions are those of the other nodes.
 //
 // If the store or the disk is full, the server still starts: the gateway holds
 // the revocations, and the next run repeats them.
-func endOutdated(ctx context.Context, g *gateway.Gateway, users *userFile, seen string, log *slog.Logger) error {
+func endOutdated(ctx context.Context, g *gateway.Gateway, clock store.Clock, users *userFile, seen string, shared bool, log *slog.Logger) error {
 	var changed []string
 	everyone := false
 	if users == nil {
@@ -68,11 +69,13 @@ func endOutdated(ctx context.Context, g *gateway.Gateway, users *userFile, seen 
 	} else {
 		var err error
 		changed, err = users.OutdatedSince(seen)
-		if everyone = errors.Is(err, fs.ErrNotExist); err != nil && !everyone {
+		missing := errors.Is(err, fs.ErrNotExist)
+		if err != nil && !missing {
 			return fmt.Errorf("%w; remove the file, which ends all sessions", err)
 		}
+		everyone = missing && !shared
 	}
-	durable, err := endSessions(ctx, g, users, changed, everyone)
+	durable, err := endSessions(ctx, g, clock, users, changed, everyone)
 	switch {
 	case err != nil:
 		return err
@@ -95,10 +98,10 @@ func endOutdated(ctx context.Context, g *gateway.Gateway, users *userFile, seen 
 
 // endSessions ends the sessions of users, or of everyone. durable is false if
 // they have ended but the store could not record this.
-func endSessions(ctx context.Context, g *gateway.Gateway, users *userFile, changed []string, everyone bool) (durable bool, err error) {
+func endSessions(ctx context.Context, g *gateway.Gateway, clock store.Clock, users *userFile, changed []string, everyone bool) (durable bool, err error) {
 	durable = true
 	if everyone {
-		_, err = g.Login().EndAllBefore(ctx, time.Now())
+		err = endEverything(ctx, g, clock)
 	}
 	for _, name := range changed {
 		if err == nil || errors.Is(err, store.ErrNotDurable) {

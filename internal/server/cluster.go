@@ -1,0 +1,82 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"wsauth/internal/clusterkeys"
+	"wsauth/internal/nodelease"
+	"wsauth/internal/sharedstore"
+	"wsauth/store"
+)
+
+// openTimeout limits how long the server waits for the store that it shares
+// with other nodes.
+const openTimeout = 30 * time.Second
+
+// openCluster connects to a store that several nodes share, and joins them. The
+// other nodes see this one until the server has stopped.
+func (s *Server) openCluster(ctx context.Context, url string) error {
+	limits := s.settings.Store
+	shared, err := sharedstore.Open(ctx, url, store.Limits{
+		Revocations: limits.MaxRevocations,
+		Sessions:    limits.MaxSessions,
+		Tickets:     limits.MaxTickets,
+	}, s.log)
+	if err != nil {
+		return fmt.Errorf("the store at %s: %w", sharedstore.Display(url), err)
+	}
+	s.closers = append(s.closers, shared.Close)
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	s.lease, err = nodelease.Start(ctx, nodelease.Config{Nodes: shared, Version: s.version, Logger: s.log})
+	if err != nil {
+		return fmt.Errorf("the store at %s: %w", sharedstore.Display(url), err)
+	}
+	s.onClose(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := s.lease.Stop(ctx); err != nil {
+			s.log.Warn("the other nodes will see this node until its lease ends", "node", s.lease.ID(), "error", err)
+		}
+	})
+	keys, err := s.openClusterKeys(ctx, shared)
+	if err != nil {
+		return err
+	}
+	s.log.Info("joined the nodes that share the store", "store", sharedstore.Display(url), "node", s.lease.ID())
+	s.keys, s.assembly.Store = keys, shared
+	return nil
+}
+
+// openClusterKeys opens the keys that the nodes share, through the store or as
+// a folder.
+func (s *Server) openClusterKeys(ctx context.Context, records store.Records) (*clusterkeys.Keys, error) {
+	c := clusterkeys.Config{Dir: KeyFolder(s.settings.Keys, s.dir), Records: records, Nodes: s.lease, Logger: s.log}
+	if s.settings.Keys == "" {
+		if err := adoptKey(s.dir, c.Dir); err != nil {
+			return nil, err
+		}
+	}
+	if file := s.settings.ClusterSecretFile; file != "" {
+		secret, err := clusterkeys.ReadSecret(file)
+		if err != nil {
+			return nil, fmt.Errorf("cluster_secret_file: %w", err)
+		}
+		c.Secret = secret
+	}
+	return clusterkeys.Open(ctx, c)
+}
+
+// watchKeys follows changes of the keys until the server stops.
+func (s *Server) watchKeys(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { s.keys.Watch(ctx) })
+	s.onClose(func() {
+		cancel()
+		watching.Wait()
+	})
+}
