@@ -55,7 +55,7 @@ func FuzzEntry(f *testing.F) {
 
 // TestSplitEpoch checks that timelines can be compared as text.
 func TestSplitEpoch(t *testing.T) {
-	id, timeline := splitEpoch("abc-123-0000000A")
+	id, timeline := splitEpoch("abc-123.0000000A")
 	if id != "abc-123" || timeline != "0000000A" {
 		t.Errorf("%q, %q", id, timeline)
 	}

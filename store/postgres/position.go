@@ -146,7 +146,7 @@ func (s *Store) observe(ctx context.Context, h *head, read func() error) error {
 // splitEpoch splits an epoch into an ID and the timeline, whose digits are
 // hexadecimal and of fixed number.
 func splitEpoch(epoch string) (id, timeline string) {
-	at := strings.LastIndexByte(epoch, '-')
+	at := strings.LastIndexByte(epoch, '.')
 	return epoch[:max(at, 0)], epoch[at+1:]
 }
 

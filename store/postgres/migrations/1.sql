@@ -99,4 +99,4 @@ create view everything as select since, until from log where kind = '' and targe
 -- The epoch of the log. It ends with the timeline, which a promotion changes.
 -- Reading it fails on a standby.
 create view epoch as
-	select id || '-' || xmin::text || '-' || left(pg_walfile_name(pg_current_wal_lsn()), 8) as epoch from identity;
+	select id || '-' || xmin::text || '.' || left(pg_walfile_name(pg_current_wal_lsn()), 8) as epoch from identity;

@@ -14,4 +14,4 @@ if age < 0 or age >= tonumber(ARGV[2]) then
   redis.call('HSET', meta, 'last', text(wrote), 'beat', text(at), 'beatseq', text(wrote))
 end
 local more = sweep(at, 1000)
-return {text(at), replid .. '-' .. id, text(wrote), more and '1' or '0', redis.call('HGET', meta, 'replicas') or '0'}
+return {text(at), id .. '.' .. replid, text(wrote), more and '1' or '0', redis.call('HGET', meta, 'replicas') or '0'}

@@ -5,4 +5,4 @@ if not replid then return replica() end
 local id, last = begin(ARGV[1])
 if not id then return damaged() end
 local count = redis.call('HLEN', index) - (redis.call('HGET', meta, 'events') or 0) - redis.call('HEXISTS', index, 'r\4')
-return {text(now()), replid .. '-' .. id, text(last), text(count)}
+return {text(now()), id .. '.' .. replid, text(last), text(count)}

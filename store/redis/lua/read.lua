@@ -8,7 +8,7 @@ local replid = replication()
 if not replid then return replica() end
 local id, last = begin(ARGV[1])
 if not id then return damaged() end
-local epoch = replid .. '-' .. id
+local epoch = id .. '.' .. replid
 if ARGV[3] ~= '' and (ARGV[3] ~= epoch or tonumber(ARGV[2]) > last) then return {'CURSOR'} end
 local beats = redis.call('HMGET', meta, 'beat', 'beatseq', 'known', 'knownseq', 'replicas')
 local page = {'OK', text(now()), epoch, text(last)}
