@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -128,6 +129,18 @@ func testMovingSlots(t *testing.T, nodes []*server, c Config) {
 		}
 	})
 	load.Go(func() {
+		for running() {
+			_, err := within(t.Context(), s, func(ctx context.Context) (struct{}, error) {
+				_, unconfirmed, err := s.evalConfirmed(ctx, 0, positionScript, s.keys.log(), "fresh")
+				return struct{}{}, errors.Join(unconfirmed, err)
+			})
+			if err != nil {
+				t.Errorf("evalConfirmed: %v", err)
+				return
+			}
+		}
+	})
+	load.Go(func() {
 		for ; running(); rotated++ {
 			n, step := rotated%subjects, rotated/subjects
 			r := store.Rotation{Subject: fmt.Sprint("s-", n), ID: fmt.Sprint("id-", n), From: fmt.Sprint(step), To: fmt.Sprint(step + 1), Expires: expires}
@@ -166,7 +179,7 @@ func testMovingSlots(t *testing.T, nodes []*server, c Config) {
 	for n := range testenv.Size(5, subjects) {
 		slots[nodes[0].do(t, "CLUSTER", "KEYSLOT", s.keys.sessions(fmt.Sprint("s-", n))[0])] = true
 	}
-	for range testenv.Size(1, 3) {
+	for range testenv.Size(1, 2) {
 		for slot := range slots {
 			moveSlot(t, nodes, slot)
 		}

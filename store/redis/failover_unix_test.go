@@ -240,6 +240,7 @@ func TestFailover(t *testing.T) {
 // TestStoppedServer checks D3 and D7: a server that does not answer, and does
 // not close its connections, gives errors in time, and works when it goes on.
 func TestStoppedServer(t *testing.T) {
+	t.Parallel()
 	server := startServer(t)
 	s := mustOpen(t, server.config())
 	if err := s.Revoke(t.Context(), inAnHour("before")); err != nil {

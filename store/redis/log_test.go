@@ -145,6 +145,7 @@ func TestEverythingMakesRoom(t *testing.T) {
 // TestFlushed checks D11: readers learn that the log was deleted, as a whole or
 // in part.
 func TestFlushed(t *testing.T) {
+	t.Parallel()
 	server := startServer(t)
 	s := mustOpen(t, server.config())
 	for _, lost := range []int{-1, 1, 2, 3} {

@@ -112,25 +112,45 @@ func (s *Store) eval(ctx context.Context, sc *script, keys []string, args ...str
 // evalConfirmed is like eval, and then waits until n replicas have confirmed
 // everything that was written before. If they have not, unconfirmed says why.
 // Both commands use the same connection, because WAIT waits for the writes that
-// its connection has seen.
+// its connection has seen. The client does not follow a slot that moves for
+// such a connection.
 func (s *Store) evalConfirmed(ctx context.Context, n int, sc *script, keys []string, args ...string) (answer []string, unconfirmed, err error) {
+	server, asks := s.client, false
 	for attempt := 1; ; attempt++ {
-		client, release := s.client.Dedicate()
+		client, release := server.Dedicate()
+		if asks {
+			_ = client.Do(ctx, client.B().Asking().Build()).Error()
+		}
 		answer, err = client.Do(ctx, s.command(sc, keys, args)).AsStrSlice()
 		if err == nil {
 			unconfirmed = s.wait(ctx, client, n)
 		}
 		release()
-		if refusal, ok := rueidis.IsRedisErr(err); ok {
-			if _, moving := refusal.IsAsk(); moving {
-				answer, err = s.eval(ctx, sc, keys, args...)
-				return answer, errors.New("the slot of the log is being moved"), err
-			}
+		if server, asks = s.redirect(err); server != nil {
+			continue
 		}
 		if again, err := s.retry(ctx, sc, err, attempt); !again {
 			return answer, unconfirmed, err
 		}
+		server = s.client
 	}
+}
+
+// redirect returns the server that a server of a Cluster has named in its
+// stead, and whether it must be asked for a slot that it does not have yet, or
+// nil if err is something else.
+func (s *Store) redirect(err error) (server rueidis.Client, asks bool) {
+	refusal, ok := rueidis.IsRedisErr(err)
+	if !ok {
+		return nil, false
+	}
+	if address, ok := refusal.IsMoved(); ok {
+		return s.client.Nodes()[address], false
+	}
+	if address, ok := refusal.IsAsk(); ok {
+		return s.client.Nodes()[address], true
+	}
+	return nil, false
 }
 
 // wait waits until n replicas have confirmed what a connection has seen, within

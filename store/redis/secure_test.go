@@ -195,6 +195,7 @@ func copyData(to, from net.Conn, filter func(data string) bool) {
 // TestBlackHole checks D3: a network that swallows answers gives errors in
 // time, and the store works when it is repaired.
 func TestBlackHole(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, sharedServer(t).address)
 	s := mustOpen(t, Config{Addresses: []string{p.listener.Addr().String()}, Prefix: newPrefix()})
 	p.swallow.Store("")
@@ -208,6 +209,7 @@ func TestBlackHole(t *testing.T) {
 // TestReaderHangs checks D12: readers see new entries even if the connection
 // that waits for them is dead while all others work.
 func TestReaderHangs(t *testing.T) {
+	t.Parallel()
 	server := sharedServer(t)
 	p := startProxy(t, server.address)
 	c := Config{Addresses: []string{p.listener.Addr().String()}, Prefix: newPrefix()}
