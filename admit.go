@@ -54,11 +54,20 @@ func (g *Guard) Admit(r *http.Request, q Requirement, claims *token.Claims, ende
 
 // admit registers a socket, so that it can be found and ended. It then checks
 // revocations again: a revocation since the first check has either found the
-// registered socket, or is found here.
+// registered socket, or is found here. It may wait for Config.Counters.
 func (g *Guard) admit(s *Socket) error {
+	var places *reservation
+	if g.open.sockets.shared != nil {
+		var err error
+		if places, err = g.open.sockets.reserve(s.context.request, s, s.Claims()); err != nil {
+			return err
+		}
+		defer places.release()
+	}
 	s.startTimer()
 	evicted, err := g.open.sockets.admit(s)
 	if err == nil {
+		places.commit()
 		if s.Claims() != nil {
 			g.pulse.start()
 		}

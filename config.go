@@ -170,6 +170,19 @@ type Config struct {
 	// Limits bound the resources that clients use. Default: see [Limits].
 	Limits Limits
 
+	// Counters count the sockets of all nodes, so that Limits.PerSubject,
+	// PerSession and PerAddress hold on all of them together. Each such limit
+	// costs a socket one call before it is admitted. If Counters do not answer
+	// within a second, sockets are refused with StoreUnavailable. Revocations
+	// must be a [store.Log] if Limits.WhenFull is [EndOldest]. Default: each
+	// node has its own limits.
+	Counters store.Counters
+
+	// Node returns the ID of this node in Counters, whose lease the application
+	// must keep; see [store.Nodes] and [Guard.Recount]. Node must not block.
+	// Required by Counters.
+	Node func() string
+
 	// Authorize is an access check of the application, called last. claims is
 	// nil if the requirement is [Optional] and there is no credential. An
 	// [*Error] refuses the request with its reason, and any other error with
@@ -313,12 +326,23 @@ func (c Config) maxTokenLife() (time.Duration, error) {
 	return c.MaxTokenLife, nil
 }
 
-// checkStores reports stores that are nil pointers, extractors without the
-// store that they require, and a second FirstMessage.
+// checkStores reports stores that are nil pointers or lack what they require,
+// extractors without the store that they require, and a second FirstMessage.
 func (c Config) checkStores() []error {
 	var faults []error
 	if c.Revocations != nil && isNil(c.Revocations) {
 		faults = append(faults, errors.New("wsauth: Config.Revocations: a nil pointer"))
+	}
+	if c.Counters != nil {
+		_, hasEvents := c.Revocations.(store.Log)
+		switch {
+		case isNil(c.Counters):
+			faults = append(faults, errors.New("wsauth: Config.Counters: a nil pointer"))
+		case c.Node == nil:
+			faults = append(faults, errors.New("wsauth: Config.Node: required by Counters"))
+		case c.Limits.WhenFull == EndOldest && !hasEvents:
+			faults = append(faults, errors.New("wsauth: Config.Revocations: must be a store.Log, by which nodes ask each other to end the oldest socket"))
+		}
 	}
 	first := 0
 	for i, l := range c.Extractors {

@@ -25,7 +25,10 @@
 //	                subprotocol.go, ticket.go, firstmessage.go)
 //	authorize.go    ask the application, also when a socket is renewed
 //	admit.go        Admit: register the socket, check revocations again
-//	                (registry.go, rings.go, anonymous.go, order.go, limits.go)
+//	                (registry.go, rings.go, anonymous.go, order.go, limits.go);
+//	                with limits over all nodes, count the socket in a store
+//	                first (registryshared.go, sharedcounts.go, tally.go,
+//	                countflush.go)
 //	refusal.go      answer a refused request (refuseclose.go)
 //
 // The other files:

@@ -43,6 +43,7 @@ func newGuard(c Config, now func() time.Time) (*Guard, error) {
 		return nil, err
 	}
 	open := newRegistries(c.Limits)
+	open.sockets.shared = newSharedCounts(c, open.sockets)
 	pulse := &pulse{now: now, open: open}
 	g := &Guard{
 		open:     open,
@@ -76,8 +77,8 @@ func (g *Guard) configure(c Config) {
 // With returns a guard with another policy for the same sockets, limits and
 // revocations, for a server whose routes differ in their extractors, in the
 // clients that they admit, or in the way they refuse. change receives a copy
-// of the configuration of g and modifies it. Revocations, Staleness, WhenStale
-// and the limits of open sockets are shared and cannot differ;
+// of the configuration of g and modifies it. Revocations, Staleness, WhenStale,
+// Counters, Node and the limits of open sockets are shared and cannot differ;
 // HandshakesPerMinute is counted separately. A revocation by either is kept for
 // the longer MaxTokenLife of the two.
 //
@@ -94,7 +95,7 @@ func (g *Guard) With(change func(*Config)) (*Guard, error) {
 	if shared != g.config.Limits || c.Staleness != g.config.Staleness || c.WhenStale != g.config.WhenStale {
 		return nil, errors.New("wsauth: With: Limits, Staleness and WhenStale are shared by the guards of a server; only HandshakesPerMinute may differ")
 	}
-	c.Revocations = g.config.Revocations
+	c.Revocations, c.Counters, c.Node = g.config.Revocations, g.config.Counters, g.config.Node
 	c, err := c.withDefaults()
 	if err != nil {
 		return nil, fmt.Errorf("wsauth: With: %w", err)

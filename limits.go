@@ -14,8 +14,10 @@ import (
 // address of the proxy, unless the proxy is one of [Config.TrustedProxies].
 type Limits struct {
 	// PerSubject, PerSession and PerAddress are the maximum numbers of open
-	// sockets of one user (sub), one session (sid) and one address. 0: no
-	// limit.
+	// sockets of one user (sub), one session (sid) and one address. With
+	// Config.Counters, they are the maximum numbers on all nodes together; then
+	// sockets of clients that have not authenticated count only on their own
+	// node. 0: no limit.
 	PerSubject int
 	PerSession int
 	PerAddress int
@@ -63,6 +65,10 @@ const (
 	// if its client has not authenticated, or if twice as many connections as
 	// allowed are open, including closing ones. If several limits are reached,
 	// no socket ends unless all limits can make room.
+	//
+	// With Config.Counters, the oldest socket may be on another node. That node
+	// ends it soon after the new one is admitted, and each node slows clients
+	// down by itself.
 	EndOldest
 )
 

@@ -106,13 +106,16 @@ func (o registries) all() []*Socket {
 // hasClaims reports whether any of them has claims.
 func (o registries) hasClaims() bool { return o.sockets.hasClaims() || o.requests.hasClaims() }
 
-// rename records new claims of s, and ends sockets to make room for its client
-// if it had none. s.mu must be held.
-func (o registries) rename(s *Socket, claims *token.Claims) error {
+// rename records new claims of s. If it had none, rename uses the reservation,
+// and ends sockets to make room for its client. s.mu must be held.
+func (o registries) rename(s *Socket, claims *token.Claims, places *reservation) error {
 	if s.Claims() != nil {
 		return o.of(s).rename(s, claims)
 	}
 	evicted, err := o.sockets.authenticate(s, claims)
+	if err == nil {
+		places.commit()
+	}
 	endEvicted(evicted)
 	return err
 }

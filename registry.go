@@ -19,6 +19,7 @@ type entry struct {
 	admitted  bool   // the socket is registered, and its connection is not closed
 	leaving   bool   // it has been ended, or is about to be
 	anonymous bool   // counted in registry.anonymous
+	shared    bool   // counted in registry.shared
 }
 
 // A quota is the maximum number of open sockets of a name; 0 means no limit.
@@ -38,6 +39,7 @@ type eviction struct {
 // them by their claims. Socket.entry is its record of a socket.
 type registry struct {
 	limits   Limits
+	shared   *sharedCounts // nil if the limits are those of this node
 	created  time.Time
 	draining context.Context // done once no more sockets are admitted
 	drain    context.CancelFunc
@@ -130,6 +132,7 @@ func (r *registry) ended(s *Socket) {
 func (r *registry) forget(s *Socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.unshare(s)
 	for kind := range nameKinds {
 		r.rings.remove(kind, s)
 	}
@@ -274,6 +277,11 @@ func (r *registry) enter(s *Socket, claims *token.Claims) ([]*Socket, error) {
 	for _, q := range quotas {
 		r.rings.add(q.kind, q.name, s)
 	}
+	if r.shared != nil && claims != nil {
+		if s.entry.shared = true; s.entry.leaving {
+			r.unshare(s)
+		}
+	}
 	return evicted, nil
 }
 
@@ -313,6 +321,9 @@ func (r *registry) makeRoom(quotas []quota, authenticated bool) (evictions []evi
 		// Ended sockets are included here until their connections are closed.
 		if of.all-q.most >= q.most { // all >= 2*most, which may overflow
 			return nil, errFull()
+		}
+		if r.shared != nil && r.limits.WhenFull == EndOldest && authenticated {
+			continue // the socket has a place, and its oldest one ends on any node
 		}
 		staying := of.staying()
 		for _, e := range evictions {
@@ -362,6 +373,7 @@ func (r *registry) leave(s *Socket) {
 		return
 	}
 	s.entry.leaving = true
+	r.unshare(s)
 	if s.entry.anonymous {
 		r.anonymous.change(s.entry.network, func(a *anonymous) { a.waiting--; a.leaving++ })
 	}

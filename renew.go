@@ -138,7 +138,15 @@ func (s *Socket) replace(claims *token.Claims) error {
 	if err := s.authorize(claims); err != nil { // may block, so s.mu is not held
 		return err
 	}
-	first, err := s.storeClaims(claims)
+	var places *reservation
+	if s.guard.open.sockets.shared != nil && s.Claims() == nil {
+		var err error
+		if places, err = s.guard.open.sockets.reserve(s.Context(), s, claims); err != nil {
+			return err
+		}
+		defer places.release()
+	}
+	first, err := s.storeClaims(claims, places)
 	if err != nil {
 		return err
 	}
@@ -151,16 +159,16 @@ func (s *Socket) replace(claims *token.Claims) error {
 }
 
 // storeClaims stores new claims if they may follow the current ones, and
-// reports whether the socket had none before. As in admit, a revocation in the
-// meantime either finds the socket or is found here.
-func (s *Socket) storeClaims(claims *token.Claims) (first bool, err error) {
+// reports whether the socket had none before, and uses the places. As in admit,
+// a revocation in the meantime either finds the socket or is found here.
+func (s *Socket) storeClaims(claims *token.Claims, places *reservation) (first bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	first = s.Claims() == nil
 	if err := checkSuccessor(s.Claims(), claims); err != nil {
 		return first, err
 	}
-	if err := s.guard.open.rename(s, claims); err != nil {
+	if err := s.guard.open.rename(s, claims, places); err != nil {
 		return first, err
 	}
 	now := s.guard.now()

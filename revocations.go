@@ -78,6 +78,8 @@ func (l *revocationLog) handle(e store.Event) {
 	switch {
 	case e.Kind == eventRenewed:
 		l.renewals.add(e)
+	case e.Kind == eventEvict:
+		l.open.sockets.shared.requested(e)
 	case l.others != nil:
 		l.others(e)
 	}

@@ -37,6 +37,7 @@ func (g *Guard) Drain(ctx context.Context) error {
 // if some are lost.
 func (g *Guard) Shutdown(ctx context.Context) error {
 	err := g.Drain(ctx)
+	g.open.sockets.shared.close(ctx)
 	if g.revocations == nil {
 		return err
 	}

@@ -163,7 +163,7 @@ func TestSuspendedAfterTheFirstMessage(t *testing.T) {
 			t.Error("the guard reads the clock for a socket without a token")
 		}
 		claims := &token.Claims{Subject: "ada", ExpiresAt: x.guard.now().Round(0).Add(30 * time.Minute)}
-		if _, err := s.storeClaims(claims); err != nil {
+		if _, err := s.storeClaims(claims, nil); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Second)

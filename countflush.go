@@ -1,0 +1,125 @@
+package wsauth
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Recount stores the counts of all open sockets in Config.Counters again. Call
+// it when the lease of the node had ended, after the node has a new lease and
+// Config.Node returns its ID: the store has dropped the counts. There may be
+// more sockets than a limit allows then; if Limits.WhenFull is EndOldest, the
+// oldest ones end.
+//
+// Recount returns when all counts are stored, or ctx is done, with its error.
+// The guard keeps trying then. Without Config.Counters, Recount does nothing.
+func (g *Guard) Recount(ctx context.Context) error {
+	c := g.open.sockets.shared
+	if c == nil {
+		return nil
+	}
+	node := c.node()
+	c.mu.Lock()
+	for _, t := range c.tallies {
+		t.known = false
+		c.changes(t)
+	}
+	c.mu.Unlock()
+	c.flush()
+	return c.await(ctx, func() bool {
+		for _, t := range c.tallies {
+			if !t.known || t.node != node {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// close sends the last counts to the store, if it answers soon, and stops.
+func (c *sharedCounts) close(ctx context.Context) {
+	if c == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, countPatience)
+	defer cancel()
+	c.flush()
+	_ = c.await(ctx, func() bool { return len(c.tallies) == 0 || c.failed })
+	c.stop()
+}
+
+// await waits until a condition holds, for which c.mu is held.
+func (c *sharedCounts) await(ctx context.Context, holds func() bool) error {
+	isDone := func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return holds()
+	}
+	for !isDone() {
+		wait(ctx, flushEvery/10)
+		if err := errors.Join(ctx.Err(), c.ctx.Err()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changes makes the next flush send a tally, if it has changed. c.mu must be
+// held.
+func (c *sharedCounts) changes(t *tally) {
+	if t.changed || c.tallies[t.key] != t || c.ctx.Err() != nil {
+		return
+	}
+	t.changed = true
+	c.changed = append(c.changed, t)
+	if c.timed {
+		return
+	}
+	c.timed = true
+	every := flushEvery
+	if c.failed {
+		every = flushFailed
+	}
+	time.AfterFunc(every, c.flush)
+}
+
+// flush sends the changed tallies to the store, in the background.
+func (c *sharedCounts) flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timed, c.failed = false, false
+	c.due = append(c.due, c.changed...)
+	c.changed = nil
+	for range min(maxFlushers-c.flushers, len(c.due)) {
+		c.flushers++
+		go c.sendDue()
+	}
+}
+
+// sendDue sends tallies until none is due.
+func (c *sharedCounts) sendDue() {
+	for t := c.nextDue(); t != nil; t = c.nextDue() {
+		c.run(t)
+	}
+}
+
+// nextDue returns a tally that is due and for which nothing runs yet. If there
+// is none, it returns nil, and the caller must return.
+func (c *sharedCounts) nextDue() *tally {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.due) > 0 && c.ctx.Err() == nil {
+		t := c.due[0]
+		c.due = c.due[1:]
+		t.changed = false
+		t.send = t.send || t.held != t.stored || t.over
+		if !t.running {
+			t.running = true
+			return t
+		}
+	}
+	c.due = nil // release its memory
+	c.flushers--
+	return nil
+}

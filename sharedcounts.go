@@ -1,0 +1,295 @@
+package wsauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"wsauth/internal/ratelimit"
+	"wsauth/store"
+	"wsauth/token"
+)
+
+const (
+	// countPatience is how long the guard waits for Config.Counters.
+	countPatience = time.Second
+
+	// flushEvery is how often lower counts are sent to the store, and
+	// flushFailed the same after an error.
+	flushEvery  = 200 * time.Millisecond
+	flushFailed = time.Second
+
+	// maxFlushers is the maximum number of counts that are sent to the store at
+	// the same time in the background.
+	maxFlushers = 16
+
+	// resendAfter is how long after an error a count is sent again, in case the
+	// failed call has taken effect late.
+	resendAfter = 5 * time.Second
+
+	// measureEvery is how often the clock of the store is compared with ours.
+	measureEvery = time.Minute
+
+	// eventEvict is the kind of the event that a node must end its oldest
+	// socket of a key. Its ID is the key, and its data is the ID of the node.
+	eventEvict = "wsauth.evict"
+
+	evictKept  = time.Minute
+	evictEvery = time.Second // at most, for one key
+)
+
+// sharedCounts counts the sockets of this node in a store, so that limits hold
+// over all nodes. It counts only sockets whose clients have authenticated, so
+// that nobody else can make it call the store.
+//
+// The store has at least as many sockets for this node as are open: a count is
+// raised before a socket is admitted, and lowered after one has ended.
+type sharedCounts struct {
+	store     store.Counters
+	events    store.Log // nil unless sockets may be evicted
+	node      func() string
+	sockets   *registry
+	evictions [nameKinds]*ratelimit.Limiter // nil unless sockets may be evicted
+	clock     store.Clock                   // nil if the store has none
+	ahead     atomic.Int64                  // of our clock, as a time.Duration
+
+	ctx  context.Context
+	stop context.CancelFunc
+
+	mu       sync.Mutex // guards the following fields, and all tallies; locked after registry.mu
+	tallies  map[string]*tally
+	changed  []*tally // to be sent by the next flush
+	due      []*tally // being sent
+	flushers int      // goroutines that execute sendDue
+	timed    bool     // a flush is scheduled
+	failed   bool     // a call has failed since the last flush
+	measured time.Time
+}
+
+// newSharedCounts returns the counts of a registry, or nil if no limit needs
+// them.
+func newSharedCounts(c Config, sockets *registry) *sharedCounts {
+	l := c.Limits
+	if c.Counters == nil || l.PerSubject+l.PerSession+l.PerAddress == 0 {
+		return nil
+	}
+	s := &sharedCounts{store: c.Counters, node: c.Node, sockets: sockets, tallies: map[string]*tally{}}
+	s.clock, _ = c.Counters.(store.Clock)
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	if l.WhenFull == EndOldest {
+		s.events = c.Revocations.(store.Log)
+		for kind := range nameKinds {
+			if most := l.most(kind); most > 0 {
+				burst := max(most, minEvictions)
+				s.evictions[kind] = ratelimit.New(burst, evictionPeriod/time.Duration(burst), maxAddresses)
+			}
+		}
+	}
+	return s
+}
+
+// most returns the limit of the sockets of one name, or 0 if there is none.
+func (l Limits) most(kind nameKind) int {
+	switch kind {
+	case bySession:
+		return l.PerSession
+	case bySubject:
+		return l.PerSubject
+	case byAddress:
+		return l.PerAddress
+	}
+	return 0
+}
+
+// sharedKinds are the kinds of names that have limits, in the order in which
+// all nodes reserve places. Narrower limits come first; see appendQuotas.
+var sharedKinds = [...]nameKind{bySession, bySubject, byAddress}
+
+// maxCountKey is the maximum length of a key in bytes, so that it can be the ID
+// of an event.
+const maxCountKey = 256
+
+// countKey returns the key of a name in the store.
+func countKey(kind nameKind, name string) string {
+	key := [nameKinds]string{bySession: "sid:", bySubject: "sub:", byAddress: "net:"}[kind] + name
+	if len(key) > maxCountKey {
+		sum := sha256.Sum256([]byte(key))
+		return key[:len("sid")] + "#" + hex.EncodeToString(sum[:])
+	}
+	return key
+}
+
+// A reservation is a place for one socket under each limit. A nil reservation
+// is one without limits.
+type reservation struct {
+	counts  *sharedCounts
+	tallies []*tally // nil once released or committed
+}
+
+// A place is a place under one limit that a socket waits for.
+type place struct {
+	decided   chan error // nil if the socket has the place
+	abandoned bool       // the socket no longer waits
+}
+
+// reserve reserves places for a socket with these claims. It waits for the
+// store, for countPatience at most. It fails with RateLimited if a limit is
+// reached, and with StoreUnavailable if the store does not answer.
+func (c *sharedCounts) reserve(ctx context.Context, network string, claims *token.Claims) (*reservation, error) {
+	ctx, cancel := context.WithTimeout(ctx, countPatience)
+	defer cancel()
+	names := [nameKinds]string{bySession: claims.SessionID, bySubject: claims.Subject, byAddress: network}
+	r := &reservation{counts: c}
+	for _, kind := range sharedKinds {
+		if c.sockets.limits.most(kind) == 0 || names[kind] == "" && kind != byAddress {
+			continue
+		}
+		t, err := c.take(ctx, kind, names[kind], claims.Subject)
+		if err != nil {
+			r.release()
+			return nil, err
+		}
+		r.tallies = append(r.tallies, t)
+	}
+	return r, nil
+}
+
+// take waits for a place under one limit.
+func (c *sharedCounts) take(ctx context.Context, kind nameKind, name, subject string) (*tally, error) {
+	p := &place{decided: make(chan error, 1)}
+	c.mu.Lock()
+	t := c.tally(kind, name, subject)
+	t.waiting = append(t.waiting, p)
+	c.start(t)
+	c.mu.Unlock()
+	select {
+	case err := <-p.decided:
+		return t, err
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case err := <-p.decided: // in the meantime
+		return t, err
+	default:
+	}
+	p.abandoned = true
+	t.waiting = slices.DeleteFunc(t.waiting, func(other *place) bool { return other == p })
+	return nil, refuse(StoreUnavailable, ctx.Err())
+}
+
+// tally returns the tally of a name. c.mu must be held.
+func (c *sharedCounts) tally(kind nameKind, name, subject string) *tally {
+	key := countKey(kind, name)
+	t, ok := c.tallies[key]
+	if !ok {
+		if kind == byAddress || len(subject) > maxCountKey {
+			subject = ""
+		}
+		t = &tally{kind: kind, name: name, key: key, subject: subject, most: c.sockets.limits.most(kind), known: true}
+		c.tallies[key] = t
+	}
+	return t
+}
+
+// commit keeps the places for a socket that has been registered. If there are
+// too many sockets now, the oldest ones end. A socket that ends for one limit
+// often makes room under the others, so these are looked at later.
+func (r *reservation) commit() {
+	if r == nil {
+		return
+	}
+	c := r.counts
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first := true
+	for _, t := range r.tallies {
+		switch {
+		case !t.over:
+		case first:
+			first, t.send = false, true
+			c.start(t)
+		default:
+			c.changes(t)
+		}
+	}
+	r.tallies = nil
+}
+
+// release gives the places back, unless they have been committed.
+func (r *reservation) release() {
+	if r == nil {
+		return
+	}
+	r.counts.mu.Lock()
+	defer r.counts.mu.Unlock()
+	for _, t := range r.tallies {
+		r.counts.lower(t)
+	}
+	r.tallies = nil
+}
+
+// ended gives the place of a registered socket back. It does not block.
+func (c *sharedCounts) ended(kind nameKind, name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lower(c.tallies[countKey(kind, name)])
+}
+
+// lower lowers a tally by one. c.mu must be held.
+func (c *sharedCounts) lower(t *tally) {
+	t.held--
+	if !t.running { // else the goroutine notices it
+		c.changes(t)
+	}
+}
+
+// requested handles the event that a node must end its oldest socket of a key.
+func (c *sharedCounts) requested(e store.Event) {
+	if c == nil || string(e.Data) != c.node() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t, ok := c.tallies[e.ID]; ok {
+		t.send = true
+		c.start(t)
+	}
+}
+
+// offset returns how far the clock of the store is ahead of ours.
+func (c *sharedCounts) offset() time.Duration {
+	if c.clock == nil {
+		return 0
+	}
+	c.mu.Lock()
+	first := c.measured.IsZero()
+	measure := first || time.Since(c.measured) > measureEvery
+	if measure {
+		c.measured = time.Now()
+	}
+	c.mu.Unlock()
+	switch {
+	case first:
+		c.measure()
+	case measure:
+		go c.measure()
+	}
+	return time.Duration(c.ahead.Load())
+}
+
+// measure compares the clock of the store with ours. If the store does not
+// answer, the last result remains.
+func (c *sharedCounts) measure() {
+	ctx, cancel := context.WithTimeout(c.ctx, countPatience)
+	defer cancel()
+	before := time.Now()
+	if now, err := c.clock.Now(ctx); err == nil {
+		c.ahead.Store(int64(now.Round(0).Sub(before.Add(time.Since(before) / 2).Round(0))))
+	}
+}
