@@ -314,3 +314,29 @@ func TestRenewalThatCannotBePublished(t *testing.T) {
 		}
 	})
 }
+
+// An unconfirmedStore has replicas that do not confirm revocations.
+type unconfirmedStore struct{ *memory.Store }
+
+func (s unconfirmedStore) Revoke(ctx context.Context, r ...store.Revocation) error {
+	return errors.Join(s.Store.Revoke(ctx, r...), store.ErrUnconfirmed)
+}
+
+// TestRevokeUnconfirmed checks that a revocation that no replica has confirmed
+// is in effect on all nodes, and is not held to be written again.
+func TestRevokeUnconfirmed(t *testing.T) {
+	unconfirmed := func(_ int, c *Config) { c.Revocations = unconfirmedStore{c.Revocations.(*memory.Store)} }
+	inCluster(t, unconfirmed, func(t *testing.T, n *cluster) {
+		raw := issue(t, n.issuer, token.Options{SessionID: "s1"})
+		here, _ := n.open(t, 0, raw)
+		there, _ := n.open(t, 1, raw)
+		count, err := n.nodes[0].RevokeSession(t.Context(), "s1")
+		if count != 1 || !errors.Is(err, store.ErrUnconfirmed) || errors.Is(err, store.ErrNotDurable) {
+			t.Errorf("ended %d sockets, %v, want one and %v", count, err, store.ErrUnconfirmed)
+		}
+		synctest.Wait()
+		if !errors.Is(here.Err(), SessionEnded) || !errors.Is(there.Err(), SessionEnded) || n.nodes[0].Stats().Held != 0 {
+			t.Errorf("ended by %v and %v, %d are held", here.Err(), there.Err(), n.nodes[0].Stats().Held)
+		}
+	})
+}

@@ -59,7 +59,9 @@ func (g *Guard) RevokeAll(ctx context.Context) (sockets int, err error) {
 // revocations because it is full or fails. They apply to this node only, where
 // the sockets have ended. They are written as soon as the store accepts them,
 // at the latest by [Guard.Shutdown], but are lost if the process is killed
-// before. After any other error, the tokens may still be valid.
+// before. If the error is [store.ErrUnconfirmed], they apply to all nodes, but
+// are lost if the store fails over to a replica that lacks them. After any
+// other error, the tokens may still be valid.
 func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (sockets int, err error) {
 	if g.revocations == nil {
 		return 0, errors.New("wsauth: Revoke: the guard has no Config.Revocations")
@@ -75,7 +77,7 @@ func (g *Guard) Revoke(ctx context.Context, revocations ...store.Revocation) (so
 	g.open.addConcerned(concerned, revocations)
 	if err = g.revocations.index.Revoke(ctx, revocations...); err != nil {
 		err = fmt.Errorf("wsauth: Revoke: %w", err)
-		if !errors.Is(err, store.ErrNotDurable) {
+		if !store.InEffect(err) {
 			return 0, err
 		}
 	}

@@ -232,10 +232,10 @@ func (h *Handler) end(ctx context.Context, e Ending) error {
 	}
 	applied := store.Revocation{Target: store.TargetToken, ID: id, Expires: time.Now().Add(2 * maxStatementAge)}
 	sockets, err := h.guard.Revoke(ctx, e.Revocations...)
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrUnconfirmed) {
 		return fmt.Errorf("%w: %w", errStore, err)
 	}
-	if _, err := h.guard.Revoke(ctx, applied); err != nil && !errors.Is(err, store.ErrNotDurable) {
+	if _, err := h.guard.Revoke(ctx, applied); !store.InEffect(err) {
 		return fmt.Errorf("%w: %w", errStore, err)
 	}
 	if e.doubtful && sockets == 0 {

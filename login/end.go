@@ -11,10 +11,6 @@ import (
 	"wsauth/token"
 )
 
-// hasEnded reports whether a revocation that returned err has taken effect, at
-// least on this node.
-func hasEnded(err error) bool { return err == nil || errors.Is(err, store.ErrNotDurable) }
-
 // A revoker ends sessions: it revokes their tokens.
 type revoker struct {
 	guard *wsauth.Guard
@@ -89,7 +85,7 @@ func revocationOfAny(sid string) store.Revocation {
 // if the deletion fails, the session has ended and is only still listed.
 func (v *revoker) end(ctx context.Context, subject string, r store.Revocation) (sockets int, err error) {
 	sockets, err = v.guard.Revoke(ctx, r)
-	if hasEnded(err) && r.Target == store.TargetSession {
+	if store.InEffect(err) && r.Target == store.TargetSession {
 		v.unlist(ctx, subject, r.ID)
 	}
 	return sockets, err
@@ -119,7 +115,7 @@ func (v *revoker) endUser(ctx context.Context, subject string, before time.Time)
 		}
 	}
 	sockets, err = v.guard.Revoke(ctx, revocations...)
-	if !hasEnded(err) {
+	if !store.InEffect(err) {
 		return 0, 0, err
 	}
 	if listed == nil {
@@ -149,7 +145,7 @@ func (v *revoker) isRevoked(ctx context.Context, session store.Session) (bool, e
 func (v *revoker) endUserOf(ctx context.Context, claims *token.Claims) (sessions, sockets int, err error) {
 	ahead := 0
 	if claims.IssuedFrom().After(time.Now()) {
-		if ahead, err = v.guard.Revoke(ctx, v.revocationOf(ctx, claims)); !hasEnded(err) {
+		if ahead, err = v.guard.Revoke(ctx, v.revocationOf(ctx, claims)); !store.InEffect(err) {
 			return 0, 0, err
 		}
 	}
@@ -160,7 +156,7 @@ func (v *revoker) endUserOf(ctx context.Context, claims *token.Claims) (sessions
 // endAll ends the sessions of all users that started until a time.
 func (v *revoker) endAll(ctx context.Context, before time.Time) (sockets int, err error) {
 	sockets, err = v.guard.Revoke(ctx, store.Revocation{Target: store.TargetAll, Before: before})
-	if !hasEnded(err) {
+	if !store.InEffect(err) {
 		return 0, err
 	}
 	return sockets, errors.Join(err, v.nextMillisecond(ctx, before))

@@ -7,6 +7,7 @@ import (
 	"wsauth"
 	"wsauth/internal/logtext"
 	"wsauth/internal/problem"
+	"wsauth/store"
 	"wsauth/token"
 )
 
@@ -22,11 +23,11 @@ func (h *handlers) logout(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := problem.Storing(r)
 	defer cancel()
 	sockets, err := h.revoker.end(ctx, claims.Subject, h.revoker.revocationOf(ctx, claims))
-	if hasEnded(err) {
+	if store.InEffect(err) {
 		h.cookies.clear(w, r)
 	}
 	attrs := []any{"user", logtext.Short(claims.Subject), "session", logtext.Short(claims.SessionID), "sockets", sockets}
-	if err != nil {
+	if err = problem.Accepted(h.log, err, attrs...); err != nil {
 		h.respond.storeFailed(w, r, "logout failed", err, attrs...)
 		return
 	}
@@ -52,11 +53,11 @@ func (h *handlers) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := problem.Storing(r)
 	defer cancel()
 	sessions, sockets, err := h.revoker.endUserOf(ctx, claims)
-	if hasEnded(err) {
+	if store.InEffect(err) {
 		h.cookies.clear(w, r)
 	}
 	attrs := []any{"user", logtext.Short(claims.Subject), "sessions", sessions, "sockets", sockets}
-	if err != nil {
+	if err = problem.Accepted(h.log, err, attrs...); err != nil {
 		h.respond.storeFailed(w, r, "logout failed", err, attrs...)
 		return
 	}

@@ -113,7 +113,7 @@ func (t *refreshTokens) endReused(ctx context.Context, claims *token.Claims, ses
 	sockets, err := t.guard.Revoke(ctx, revocation)
 	if errors.Is(err, store.ErrNotDurable) {
 		t.log.Error("a session has ended on this node only", "session", logtext.Short(claims.SessionID), "error", err)
-	} else if err != nil {
+	} else if !store.InEffect(err) {
 		t.log.Error("cannot end a session", "reason", "store_unavailable", "error", err)
 		return errUnavailable(err)
 	}

@@ -216,8 +216,8 @@ func (s *Service) Sessions(ctx context.Context, subject string) ([]store.Session
 
 // End ends a session, with its tokens and sockets, and returns how many sockets
 // it had. The session may belong to another issuer. If the error is
-// [store.ErrNotDurable], the session has ended on this node; see
-// [wsauth.Guard.Revoke].
+// [store.ErrNotDurable], the session has ended on this node, and with
+// [store.ErrUnconfirmed] on all; see [wsauth.Guard.Revoke].
 func (s *Service) End(ctx context.Context, sid string) (sockets int, err error) {
 	return s.sessions.revoker.guard.Revoke(ctx, revocationOfAny(sid))
 }
@@ -227,7 +227,8 @@ func (s *Service) End(ctx context.Context, sid string) (sockets int, err error) 
 // user was removed or changed the password. Sessions that start after EndUser
 // has returned are not affected. If EndUser cannot list the sessions, it
 // returns an error, but they have ended. If the error is [store.ErrNotDurable],
-// they have ended on this node; see [wsauth.Guard.Revoke].
+// they have ended on this node, and with [store.ErrUnconfirmed] on all; see
+// [wsauth.Guard.Revoke].
 func (s *Service) EndUser(ctx context.Context, subject string) (sessions, sockets int, err error) {
 	return s.EndUserBefore(ctx, subject, s.Now(ctx))
 }

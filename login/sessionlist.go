@@ -115,11 +115,11 @@ func (h *handlers) endSession(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	sockets, err := h.revoker.end(ctx, sessions[at].Subject, h.revoker.revocation(sessions[at]))
-	if sid == claims.SessionID && hasEnded(err) {
+	if sid == claims.SessionID && store.InEffect(err) {
 		h.cookies.clear(w, r)
 	}
 	attrs := []any{"user", logtext.Short(claims.Subject), "session", logtext.Short(sid), "sockets", sockets}
-	if err != nil {
+	if err = problem.Accepted(h.log, err, attrs...); err != nil {
 		h.respond.storeFailed(w, r, "cannot end a session", err, attrs...)
 		return
 	}

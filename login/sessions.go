@@ -96,7 +96,7 @@ func (s *sessions) makeRoom(ctx context.Context, subject string) error {
 		return cmp.Or(a.Rotated.Compare(b.Rotated), a.Started.Compare(b.Started))
 	})
 	for _, session := range all[:len(all)-maxSessions+1] {
-		if _, err := s.revoker.end(ctx, subject, s.revoker.revocation(session)); !hasEnded(err) {
+		if _, err := s.revoker.end(ctx, subject, s.revoker.revocation(session)); !store.InEffect(err) {
 			return err
 		}
 		s.log.Info("session ended", "reason", "too_many", "user", logtext.Short(subject), "session", session.ID)

@@ -279,3 +279,36 @@ func TestSessionReturnsTheClaims(t *testing.T) {
 	r.Call("GET", "/auth/session", "", bearer(refresh)).WantProblem(t, 403, "wrong_token_type", "Only access tokens")
 	r.Call("GET", "/auth/session", "").WantProblem(t, 401, "token_missing", "Missing")
 }
+
+// An unconfirmedStore has replicas that do not confirm revocations.
+type unconfirmedStore struct{ *memory.Store }
+
+func (s unconfirmedStore) Revoke(ctx context.Context, r ...store.Revocation) error {
+	return errors.Join(s.Store.Revoke(ctx, r...), store.ErrUnconfirmed)
+}
+
+// TestUnconfirmedLogouts checks that a logout that no replica has confirmed is
+// a success for the user, and is logged.
+func TestUnconfirmedLogouts(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		for i, request := range []struct {
+			method, path string
+			status       int
+		}{{"POST", "/auth/logout", 204}, {"POST", "/auth/logout-everywhere", 200}, {"DELETE", "/auth/sessions/", 200}} {
+			access, _ := r.Login()
+			if request.method == "DELETE" {
+				request.path += r.Claims(access)["sid"].(string)
+			}
+			if e := r.Call(request.method, request.path, "", bearer(access)); e.StatusCode != request.status {
+				t.Errorf("%s: %d %s, want %d", request.path, e.StatusCode, e.Text, request.status)
+			}
+			r.Call("GET", "/auth/session", "", bearer(access)).WantEnded(t)
+			if got := strings.Count(r.log.String(), "no replica of the store has confirmed it"); got != i+1 {
+				t.Errorf("%s: %d lines in the log %s", request.path, got, r.log)
+			}
+		}
+		if left, err := r.s.Sessions(t.Context(), "test"); len(left) != 0 || err != nil {
+			t.Errorf("%d sessions are left, %v", len(left), err)
+		}
+	}, func(c *setup) { c.Store = unconfirmedStore{memory.New(store.Limits{})} })
+}

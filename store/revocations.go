@@ -27,6 +27,12 @@ var ErrNotDurable = errors.New("store: revoked on this node only, and not yet st
 // replicated return it.
 var ErrUnconfirmed = errors.New("store: accepted, but not confirmed by a replica")
 
+// InEffect reports whether a revocation that returned err is in effect, at
+// least on this node: err is nil, [ErrUnconfirmed] or [ErrNotDurable].
+func InEffect(err error) bool {
+	return err == nil || errors.Is(err, ErrUnconfirmed) || errors.Is(err, ErrNotDurable)
+}
+
 // Revocations is a log of revocations with any number of readers.
 // Implementations must be safe for concurrent use. Methods return soon after
 // ctx is done, with its error.

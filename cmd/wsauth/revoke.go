@@ -29,7 +29,7 @@ type revokeCmd struct {
 
 // Help returns the text of "wsauth revoke --help".
 func (revokeCmd) Help() string {
-	return `The running server closes the sockets immediately with code 3000, and stores the revocation before it answers. A revocation cannot be undone. Users can log in again: to lock a user out, first remove the name from the user file.`
+	return `The running server closes the sockets immediately with code 3000, and stores the revocation before it answers. The other nodes of its cluster follow at once, but the number of sockets is that of the server that is asked. A revocation cannot be undone. Users can log in again: to lock a user out, first remove the name from the user file.`
 }
 
 // Validate checks --before.
@@ -69,6 +69,9 @@ func (c *revokeCmd) Run(ctx context.Context) error {
 		return printJSON(os.Stdout, done)
 	}
 	fmt.Println(inWords(done))
+	if !done.Confirmed {
+		fmt.Println("It is accepted, but no replica of the store has confirmed it: if the store fails over to one that lacks it, it is lost.")
+	}
 	return nil
 }
 
@@ -91,6 +94,9 @@ func (c *revokeCmd) order() adminapi.Revoke {
 func inWords(done adminapi.Revoked) string {
 	name := inspect.Printable(done.ID)
 	sockets := errtext.Count(done.Sockets, "open socket") + " ended"
+	if done.Node != "" {
+		sockets += " on this node, and the other nodes end theirs"
+	}
 	switch done.Target {
 	case "token":
 		return fmt.Sprintf("The token %s is revoked; %s.", name, sockets)

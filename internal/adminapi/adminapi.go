@@ -146,13 +146,20 @@ type Revoke struct {
 	Before *string `json:"before,omitzero"`
 }
 
-// Revoked is the answer to Revoke. The revocation is as durable as the store.
+// Revoked is the answer to Revoke. The revocation is as durable as the store,
+// unless Confirmed is false.
 type Revoked struct {
 	Target   string `json:"target"`            // token, session, user or everything
 	ID       string `json:"id,omitzero"`       // absent for everything
 	Before   string `json:"before,omitzero"`   // only for user and everything
 	Sessions *int   `json:"sessions,omitzero"` // only for user: how many ended
-	Sockets  int    `json:"sockets"`           // how many ended
+	Sockets  int    `json:"sockets"`           // how many ended on the node that answers
+	Node     string `json:"node,omitzero"`     // the ID of that node; absent if it is the only one
+
+	// Confirmed reports whether the store has confirmed the revocation. If not,
+	// it is in effect on all nodes, but is lost if the store fails over to a
+	// replica that lacks it.
+	Confirmed bool `json:"confirmed"`
 }
 
 // Drain is the body of POST /v1/drain, which ends all sockets. Afterwards the

@@ -137,7 +137,7 @@ func TestAdminRevokes(t *testing.T) {
 					r.Claims(tokens[i])
 				}
 			}
-			if e.StatusCode != 200 || !strings.Contains(e.Text, tt.answer) || !strings.Contains(e.Text, fmt.Sprintf(`"sockets":%d}`, ended)) {
+			if e.StatusCode != 200 || !strings.Contains(e.Text, tt.answer) || !strings.Contains(e.Text, fmt.Sprintf(`"sockets":%d,"confirmed":true}`, ended)) {
 				t.Errorf("%d %s, want %s and %d sockets", e.StatusCode, e.Text, tt.answer, ended)
 			}
 			if e := r.Call("POST", "/auth/refresh", "", bearer(refresh)); (e.StatusCode == 200) != (tt.name == "token") {

@@ -119,6 +119,20 @@ func TestCheckHead(t *testing.T) {
 	}
 }
 
+// TestAccepted checks that only what is in effect on all nodes is accepted.
+func TestAccepted(t *testing.T) {
+	for err, accepted := range map[error]bool{
+		nil: true, fmt.Errorf("%w: no replica", store.ErrUnconfirmed): true,
+		store.ErrNotDurable: false, errors.New("no disk"): false, errors.Join(store.ErrUnconfirmed, store.ErrNotDurable): false,
+	} {
+		var log strings.Builder
+		got := Accepted(slog.New(slog.NewTextHandler(&log, nil)), err, "user", "ada")
+		if (got == nil) != accepted || got != nil && !errors.Is(got, err) || strings.Contains(log.String(), "level=WARN") != (accepted && err != nil) {
+			t.Errorf("%v: %v, with the log %q", err, got, log.String())
+		}
+	}
+}
+
 // TestStoreFailure checks that the answer to a failure of a store does not
 // contain its cause, which is logged.
 func TestStoreFailure(t *testing.T) {

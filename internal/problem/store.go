@@ -44,6 +44,16 @@ var notDurable = Document{
 	Ended: new(true), Durable: new(false),
 }
 
+// Accepted returns nil if err is [store.ErrUnconfirmed], because what was done
+// is in effect on all nodes, and logs it with attrs. It returns any other err.
+func Accepted(log *slog.Logger, err error, attrs ...any) error {
+	if !errors.Is(err, store.ErrUnconfirmed) || errors.Is(err, store.ErrNotDurable) {
+		return err
+	}
+	log.Warn("accepted, but no replica of the store has confirmed it", append(attrs, "error", err)...)
+	return nil
+}
+
 // StoreFailure logs that an operation on a store failed with err, and returns
 // the document to answer with. what names the operation in the log, which also
 // gets attrs.

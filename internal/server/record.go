@@ -122,7 +122,7 @@ func startRecorder(ctx context.Context, g *gateway.Gateway, st store.Store, file
 		if err := endEverything(ctx, g, st); errors.Is(err, store.ErrNotDurable) {
 			log.Error("the store could not record this; the next start revokes everything again", "error", err)
 			return func() {}, nil
-		} else if err != nil {
+		} else if !store.InEffect(err) {
 			return nil, err
 		}
 	}

@@ -104,13 +104,13 @@ func endSessions(ctx context.Context, g *gateway.Gateway, clock store.Clock, use
 		err = endEverything(ctx, g, clock)
 	}
 	for _, name := range changed {
-		if err == nil || errors.Is(err, store.ErrNotDurable) {
-			durable = durable && err == nil
+		if store.InEffect(err) {
+			durable = durable && !errors.Is(err, store.ErrNotDurable)
 			err = users.endUser(ctx, g, name)
 		}
 	}
-	if errors.Is(err, store.ErrNotDurable) {
-		return false, nil
+	if store.InEffect(err) {
+		return durable && !errors.Is(err, store.ErrNotDurable), nil
 	}
 	return durable, err
 }
@@ -169,7 +169,7 @@ func (u *userFile) finish(ctx context.Context, g *gateway.Gateway) (again bool) 
 			u.notDurable = true
 			return true
 		}
-		return err == nil
+		return store.InEffect(err)
 	})
 	if len(u.outdated) > 0 {
 		return true

@@ -29,7 +29,8 @@ func (a *API) revoke(w http.ResponseWriter, r *http.Request) {
 		line = append(line, "before", answer.Before)
 	}
 	line = append(append(line, "sockets", answer.Sockets), origin(r)...)
-	if err != nil {
+	answer.Confirmed = err == nil
+	if err = problem.Accepted(a.log, err, line...); err != nil {
 		telemetry.AnswerProblem(w, r, problem.StoreFailure(a.log, "admin: cannot revoke", err, line...))
 		return
 	}
@@ -39,7 +40,7 @@ func (a *API) revoke(w http.ResponseWriter, r *http.Request) {
 
 // carryOut applies order and returns the result.
 func (a *API) carryOut(ctx context.Context, order store.Revocation) (answer adminapi.Revoked, err error) {
-	answer = adminapi.Revoked{Target: order.Target.String(), ID: order.ID}
+	answer = adminapi.Revoked{Target: order.Target.String(), ID: order.ID, Node: a.nodeID()}
 	if !order.Before.IsZero() {
 		// A store keeps times in milliseconds.
 		answer.Before = order.Before.UTC().Format("2006-01-02T15:04:05.000Z07:00")

@@ -62,6 +62,28 @@ func TestStoreThatFails(t *testing.T) {
 	}
 }
 
+// TestUnconfirmed checks that a revocation that no replica has confirmed is a
+// success, about which the answer and the log say so.
+func TestUnconfirmed(t *testing.T) {
+	r := newRig(t)
+	open := r.open(r.start("test", "Phone"))
+	if answer := r.revoke(`{"token":"x"}`); !answer.Confirmed {
+		t.Errorf("%+v, want it confirmed", answer)
+	}
+	r.store.unconfirmed.Store(true)
+	for _, body := range []string{`{"token":"x"}`, `{"session":"x"}`, `{"user":"test"}`, `{"everything":true}`} {
+		if answer := r.revoke(body); answer.Confirmed {
+			t.Errorf("%+v, want it unconfirmed", answer)
+		}
+	}
+	if log := r.log.String(); strings.Count(log, `no replica of the store has confirmed it" target=`) != 4 || strings.Count(log, "admin: revoked") != 5 {
+		t.Errorf("the log has %s", log)
+	}
+	if open.reason() != wsauth.SessionEnded {
+		t.Errorf("the socket has ended with %q", open.reason())
+	}
+}
+
 // TestR5_AdminNamesCannotForgeLines checks that names in revocations are
 // escaped in the log.
 func TestR5_AdminNamesCannotForgeLines(t *testing.T) {

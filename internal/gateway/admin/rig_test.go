@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -162,10 +163,12 @@ func decode(t *testing.T, w *httptest.ResponseRecorder, v any) {
 	}
 }
 
-// A failingStore is a store that can be made to fail.
+// A failingStore is a store that can be made to fail, or to lack replicas that
+// confirm revocations.
 type failingStore struct {
 	*memory.Store
-	failing atomic.Bool
+	failing     atomic.Bool
+	unconfirmed atomic.Bool
 }
 
 func (s *failingStore) failure() error {
@@ -178,6 +181,9 @@ func (s *failingStore) failure() error {
 func (s *failingStore) Revoke(ctx context.Context, r ...store.Revocation) error {
 	if err := s.failure(); err != nil {
 		return err
+	}
+	if s.unconfirmed.Load() {
+		return errors.Join(s.Store.Revoke(ctx, r...), store.ErrUnconfirmed)
 	}
 	return s.Store.Revoke(ctx, r...)
 }
