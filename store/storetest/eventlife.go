@@ -141,7 +141,7 @@ func testEventFull(t *testing.T, log store.Log) {
 	revoke(t, log, tokens("t", 3)...)
 
 	short := newEvent("a", "7")
-	short.Expires = now(t, log).Add(50 * time.Millisecond)
+	short.Expires = now(t, log).Add(300 * time.Millisecond)
 	publish(t, log, short)
 	passed(t, log, short.Expires)
 	publish(t, log, newEvent("d", "8"))
