@@ -52,10 +52,11 @@ type Config struct {
 	// Timeout is how long a call may take. Default: [DefaultTimeout].
 	Timeout time.Duration
 
-	// Replicas is how many replicas must confirm an entry of the log. A
-	// negative number means none. 0 means one, unless the log has never had a
-	// replica. With three or more replicas, set half of them, rounded up. So of
-	// two parts of a network, only one can confirm.
+	// Replicas is how many replicas must confirm an entry of the log. A negative
+	// number means none. 0 means one, unless the log has never had a replica: a
+	// primary that has lost its replicas must not look like one that never had any.
+	// To go on without them for good, set -1. With three or more replicas, set half
+	// of them, rounded up. So of two parts of a network, only one can confirm.
 	Replicas int
 
 	// ReplicaTimeout is how long to wait for their confirmation. It must be

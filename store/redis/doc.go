@@ -68,7 +68,7 @@
 // a count in a Cluster, unless the node must read again which nodes are alive.
 // Waiting for replicas adds one round trip and theirs.
 //
-// Each node calls the engine about six times a second while it follows the log,
+// Each node calls the engine about ten times a second while it follows the log,
 // and uses up to four connections, and two more while it follows the log and
 // waits for replicas.
 package redis

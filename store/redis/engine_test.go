@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"wsauth/internal/testenv"
 	"wsauth/store"
 )
 
@@ -27,6 +28,7 @@ func TestOpenRefuses(t *testing.T) {
 		"WRONGPASS":               {Addresses: []string{primary.address}, Password: "wrong-secret"},
 		"cannot connect":          {Addresses: []string{net.JoinHostPort("127.0.0.1", freePort(t))}, Timeout: 100 * time.Millisecond},
 		"no address":              {},
+		"but the configuration":   {Addresses: []string{sharedServer(t).address}, Cluster: true},
 	} {
 		s, err := Open(t.Context(), c)
 		if err == nil {
@@ -44,7 +46,7 @@ func TestOpenRefuses(t *testing.T) {
 // TestJudge checks servers by what they say of themselves.
 func TestJudge(t *testing.T) {
 	s := &Store{config: Config{}.defaults()}
-	good := "# Server\r\nredis_version:6.2.0\r\nmaxmemory_policy:noeviction\r\ncluster_enabled:0\r\nrole:master\r\nconnected_slaves:1\r\n"
+	good := "# Server\r\nredis_version:6.2.0\r\nmaxmemory_policy:noeviction\r\ncluster_enabled:0\r\nrole:master\r\nconnected_slaves:1\r\nmaster_replid:0123456789abcdef0123456789abcdef01234567\r\n"
 	for change, want := range map[string]bool{
 		"":                              true,
 		"redis_version:6.0.20":          false,
@@ -57,6 +59,7 @@ func TestJudge(t *testing.T) {
 		"maxmemory_policy:":             false,
 		"cluster_enabled:1":             false,
 		"role:slave":                    false,
+		"master_replid:":                false,
 		"min_slaves_good_slaves:1":      true,
 		"redis_version:7.2.4\r\nvalkey_version:8.0.1": true,
 	} {
@@ -216,5 +219,54 @@ func TestOutOfMemory(t *testing.T) {
 	server.do(t, "CONFIG", "SET", "maxmemory", "0")
 	if err := s.Revoke(t.Context(), inAnHour("b")); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestReadersAreKilled checks D5: a reader sees every revocation once and in
+// order, although all connections are killed again and again.
+func TestReadersAreKilled(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	c := server.config()
+	writer, reader := mustOpen(t, c), mustOpen(t, c)
+	total := testenv.Size(1000, 5000)
+	read := make(chan int)
+	go func() {
+		defer close(read)
+		var cursor store.Cursor
+		for n := 0; n < total; {
+			page, err := reader.Read(t.Context(), cursor)
+			if err != nil {
+				if errors.Is(err, store.ErrCursor) || t.Context().Err() != nil {
+					t.Errorf("Read: %v", err)
+					return
+				}
+				continue
+			}
+			cursor = page.Next
+			for _, r := range page.Revocations {
+				if r.ID != fmt.Sprint(n) {
+					t.Errorf("read %s, want %d", r.ID, n)
+				}
+				n++
+			}
+			if n%100 == 0 {
+				read <- n
+			}
+			_ = reader.Wait(t.Context(), cursor) // it may have been killed
+		}
+	}()
+	go func() {
+		for n := range total {
+			for writer.Revoke(t.Context(), inAnHour(fmt.Sprint(n))) != nil && t.Context().Err() == nil {
+			}
+			if n%(total/10) == total/20 {
+				if _, err := server.try("CLIENT", "KILL", "TYPE", "normal"); err != nil {
+					t.Errorf("CLIENT KILL: %v", err)
+				}
+			}
+		}
+	}()
+	for range read {
 	}
 }

@@ -176,10 +176,21 @@ func wantKnown(t testing.TB, s *Store, page store.Page) {
 }
 
 // TestFailover checks D6: a replica that misses acknowledged writes replaces
-// the primary. Readers learn it, no ticket is taken twice, and a rotation that
-// is lost does not look like theft.
+// the primary, which has been killed or does not answer. Readers learn it, no
+// ticket is taken twice, and a rotation that is lost does not look like theft.
 func TestFailover(t *testing.T) {
-	t.Parallel()
+	for name, fail := range map[string]func(t *testing.T, primary *server){
+		"killed":  func(_ *testing.T, primary *server) { primary.kill() },
+		"stopped": func(t *testing.T, primary *server) { primary.signal(t, syscall.SIGSTOP) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testFailover(t, fail)
+		})
+	}
+}
+
+func testFailover(t *testing.T, fail func(t *testing.T, primary *server)) {
 	primary := startPrimary(t)
 	replica := startReplica(t, primary)
 	sentinel := startSentinel(t, primary)
@@ -213,14 +224,15 @@ func TestFailover(t *testing.T) {
 	if page = pageAfter(t, s, page.Next); len(page.Revocations) != 1 {
 		t.Errorf("%v", page.Revocations)
 	}
-	primary.kill()
+	fail(t, primary)
+	failed := time.Now()
 	eventually(t, func() error {
 		if _, err := s.Read(t.Context(), page.Next); !errors.Is(err, store.ErrCursor) {
 			return fmt.Errorf("Read after the failover: %w", err)
 		}
 		return nil
 	})
-	t.Logf("failover after %v", time.Since(now))
+	t.Logf("failover after %v", time.Since(failed))
 	all, _, _ := readAll(t, s)
 	if len(all) != 1 || all[0].ID != "kept" {
 		t.Errorf("%v", all)

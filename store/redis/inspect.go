@@ -70,6 +70,9 @@ func (s *Store) judge(address string, info map[string]string) error {
 	if clustered != s.config.Cluster {
 		return fmt.Errorf("store/redis: the server %s is part of a Redis Cluster: %v, but the configuration says %v", address, clustered, s.config.Cluster)
 	}
+	if len(info["master_replid"]) < 16 {
+		return fmt.Errorf("store/redis: the server %s does not say its replication ID, so a failover could not be noticed", address)
+	}
 	if info["role"] != "master" {
 		if !s.config.Cluster {
 			return fmt.Errorf("store/redis: the server %s is a replica", address)
