@@ -208,7 +208,7 @@ func (s *Store) retry(ctx context.Context, sc *script, err error, attempt int) (
 // transient reports whether the engine refuses to run any command for now, and
 // has not run this one.
 func transient(refusal string) bool {
-	return slices.ContainsFunc([]string{"READONLY ", "TRYAGAIN ", "CLUSTERDOWN ", "LOADING ", "MASTERDOWN ", "MOVED "}, func(code string) bool {
+	return slices.ContainsFunc([]string{"READONLY ", "TRYAGAIN ", "CLUSTERDOWN ", "LOADING ", "MASTERDOWN ", "MOVED ", "ASK "}, func(code string) bool {
 		return strings.HasPrefix(refusal, code) || strings.Contains(refusal, " -"+code) // a script's error, before version 7
 	})
 }
