@@ -2,6 +2,7 @@ package wsauth
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -34,7 +35,11 @@ func (l *revocationLog) publishRenewal(ctx context.Context, claims *token.Claims
 	if err != nil {
 		return err
 	}
-	return l.events.Publish(ctx, store.Event{Kind: eventRenewed, ID: claims.SessionID, Data: data, Expires: time.Now().Add(renewalKept)})
+	err = l.events.Publish(ctx, store.Event{Kind: eventRenewed, ID: claims.SessionID, Data: data, Expires: time.Now().Add(renewalKept)})
+	if errors.Is(err, store.ErrUnconfirmed) { // the other nodes see it
+		return nil
+	}
+	return err
 }
 
 // remoteRenewals renews sockets of sessions that were renewed on other nodes.

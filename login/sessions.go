@@ -30,6 +30,7 @@ type sessions struct {
 }
 
 func newSessions(c Config, issuer *issuer) *sessions {
+	c.Store = acceptedSessions{c.Store, c.Logger}
 	revoker := &revoker{guard: c.Guard, store: c.Store, log: c.Logger, accessTTL: c.AccessTTL, refreshTTL: c.RefreshTTL}
 	return &sessions{
 		store: c.Store, guard: c.Guard, issuer: issuer, revoker: revoker, log: c.Logger, refreshTTL: c.RefreshTTL, sessionTTL: c.SessionTTL,

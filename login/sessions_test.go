@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -280,18 +281,49 @@ func TestSessionReturnsTheClaims(t *testing.T) {
 	r.Call("GET", "/auth/session", "").WantProblem(t, 401, "token_missing", "Missing")
 }
 
-// An unconfirmedStore has replicas that do not confirm revocations.
+// An unconfirmedStore has replicas that do not confirm changes.
 type unconfirmedStore struct{ *memory.Store }
 
 func (s unconfirmedStore) Revoke(ctx context.Context, r ...store.Revocation) error {
 	return errors.Join(s.Store.Revoke(ctx, r...), store.ErrUnconfirmed)
 }
 
-// TestUnconfirmedLogouts checks that a logout that no replica has confirmed is
-// a success for the user, and is logged.
-func TestUnconfirmedLogouts(t *testing.T) {
+func (s unconfirmedStore) BeginSession(ctx context.Context, session store.Session) error {
+	return errors.Join(s.Store.BeginSession(ctx, session), store.ErrUnconfirmed)
+}
+
+func (s unconfirmedStore) RotateSession(ctx context.Context, r store.Rotation) (store.Session, error) {
+	session, err := s.Store.RotateSession(ctx, r)
+	return session, cmp.Or(err, store.ErrUnconfirmed)
+}
+
+func (s unconfirmedStore) PresentSession(ctx context.Context, p store.Presentation) (store.Session, error) {
+	session, err := s.Store.PresentSession(ctx, p)
+	return session, cmp.Or(err, store.ErrUnconfirmed)
+}
+
+func (s unconfirmedStore) EndSession(ctx context.Context, subject, id string) error {
+	return errors.Join(s.Store.EndSession(ctx, subject, id), store.ErrUnconfirmed)
+}
+
+func (s unconfirmedStore) Publish(ctx context.Context, e ...store.Event) error {
+	return errors.Join(s.Store.Publish(ctx, e...), store.ErrUnconfirmed)
+}
+
+// TestUnconfirmed checks that logins, refreshes and logouts that no replica has
+// confirmed are successes for the user, and are logged, and that a stolen
+// refresh token is still noticed.
+func TestUnconfirmed(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		for i, request := range []struct {
+		_, refresh := r.Login()
+		_, next := r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(refresh)))
+		r.Renewed(r.Call("POST", "/auth/refresh", "", bearer(next)))
+		time.Sleep(time.Minute)
+		if e := r.Call("POST", "/auth/refresh", "", bearer(refresh)); e.StatusCode != 401 {
+			t.Errorf("a token that was used: %d %s", e.StatusCode, e.Text)
+		}
+		r.log.WaitFor(t, "refresh_token_reused")
+		for _, request := range []struct {
 			method, path string
 			status       int
 		}{{"POST", "/auth/logout", 204}, {"POST", "/auth/logout-everywhere", 200}, {"DELETE", "/auth/sessions/", 200}} {
@@ -303,8 +335,8 @@ func TestUnconfirmedLogouts(t *testing.T) {
 				t.Errorf("%s: %d %s, want %d", request.path, e.StatusCode, e.Text, request.status)
 			}
 			r.Call("GET", "/auth/session", "", bearer(access)).WantEnded(t)
-			if got := strings.Count(r.log.String(), "no replica of the store has confirmed it"); got != i+1 {
-				t.Errorf("%s: %d lines in the log %s", request.path, got, r.log)
+			if log := r.log.Take(); !strings.Contains(log, `no replica of the store has confirmed it" user=test`) || strings.Contains(log, "level=ERROR") {
+				t.Errorf("%s: the log has %s", request.path, log)
 			}
 		}
 		if left, err := r.s.Sessions(t.Context(), "test"); len(left) != 0 || err != nil {

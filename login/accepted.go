@@ -1,0 +1,39 @@
+package login
+
+import (
+	"context"
+	"log/slog"
+
+	"wsauth/internal/problem"
+	"wsauth/store"
+)
+
+// acceptedSessions is a store whose changes are successes if no replica has
+// confirmed them; see [problem.Accepted]. All nodes see such a change. If it
+// were a failure, a client that repeats a refresh would seem to be a thief.
+type acceptedSessions struct {
+	store.Sessions
+	log *slog.Logger
+}
+
+// BeginSession implements [store.Sessions].
+func (a acceptedSessions) BeginSession(ctx context.Context, s store.Session) error {
+	return problem.Accepted(a.log, a.Sessions.BeginSession(ctx, s), "session", s.ID)
+}
+
+// RotateSession implements [store.Sessions].
+func (a acceptedSessions) RotateSession(ctx context.Context, r store.Rotation) (store.Session, error) {
+	s, err := a.Sessions.RotateSession(ctx, r)
+	return s, problem.Accepted(a.log, err, "session", r.ID)
+}
+
+// PresentSession implements [store.Sessions].
+func (a acceptedSessions) PresentSession(ctx context.Context, p store.Presentation) (store.Session, error) {
+	s, err := a.Sessions.PresentSession(ctx, p)
+	return s, problem.Accepted(a.log, err, "session", p.ID)
+}
+
+// EndSession implements [store.Sessions].
+func (a acceptedSessions) EndSession(ctx context.Context, subject, id string) error {
+	return problem.Accepted(a.log, a.Sessions.EndSession(ctx, subject, id), "session", id)
+}
