@@ -60,7 +60,7 @@ type Config struct {
 	Timeout time.Duration
 
 	// MaxConns is the maximum number of connections for calls. The store
-	// uses up to four more, and that of ListenURL. Default: 10.
+	// uses up to five more, and that of ListenURL. Default: 10.
 	MaxConns int
 
 	// Logger logs when the store fails, recovers, or is replaced. It never

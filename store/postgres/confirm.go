@@ -60,7 +60,7 @@ func (s *Store) confirmAll() {
 		if len(calls) == 0 {
 			return
 		}
-		err := s.connected(s.stop, s.config.Timeout, func(t *transaction) error {
+		err := s.connected(context.WithoutCancel(s.stop), s.config.Timeout, func(t *transaction) error {
 			_, err := s.standbys(t, "select pg_logical_emit_message(true, 'wsauth', '')")
 			return err
 		})

@@ -35,6 +35,27 @@ func encodeRevocation(r store.Revocation) (target int16, id []byte, since, until
 	return int16(r.Target), []byte(r.ID), since, r.Expires.Add(store.ClockSlack).UnixMilli(), started
 }
 
+// revocationColumns returns the arguments of addRevocations, except the last.
+func revocationColumns(all []store.Revocation) []any {
+	n := len(all)
+	targets, ids := make([]int16, n), make([][]byte, n)
+	since, until, started := make([]int64, n), make([]int64, n), make([]*int64, n)
+	for i, r := range all {
+		targets[i], ids[i], since[i], until[i], started[i] = encodeRevocation(r)
+	}
+	return []any{targets, ids, since, until, started}
+}
+
+// eventColumns returns the arguments of addEvents, except the last.
+func eventColumns(all []store.Event) []any {
+	n := len(all)
+	kinds, ids, until, data := make([][]byte, n), make([][]byte, n), make([]int64, n), make([][]byte, n)
+	for i, e := range all {
+		kinds[i], ids[i], until[i], data[i] = []byte(e.Kind), []byte(e.ID), e.Expires.UnixMilli(), append([]byte{}, e.Data...)
+	}
+	return []any{kinds, ids, until, data}
+}
+
 // addTo decodes e and adds it to a page.
 func (e entry) addTo(page *store.Page) error {
 	if len(e.kind) > 0 {

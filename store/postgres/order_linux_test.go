@@ -24,11 +24,10 @@ func hold(t *testing.T, s *Store, id string) held {
 	h := held{make(chan struct{}), make(chan struct{}), make(chan error, 1)}
 	go func() {
 		h.result <- s.connected(context.Background(), s.config.Timeout, func(tx *transaction) error {
-			target, name, since, until, started := encodeRevocation(revocation(id))
 			var entries, moved int
 			s.begin(tx, local)
 			tx.queue("select pg_advisory_xact_lock($1, $2)", s.locks, lockLog)
-			tx.one(addRevocations, []any{[]int16{target}, [][]byte{name}, []int64{since}, []int64{until}, []*int64{started}, 1000}, &entries, &moved)
+			tx.one(addRevocations, append(revocationColumns([]store.Revocation{revocation(id)}), 1000), &entries, &moved)
 			if err := tx.send(); err != nil || moved != 1 {
 				return fmt.Errorf("%d entries moved: %w", moved, err)
 			}
@@ -59,7 +58,7 @@ func TestD13OrderOfCommits(t *testing.T) {
 	next := hold(t, other, "next")
 	fast := make(chan error, 1)
 	go func() { fast <- other.Revoke(t.Context(), revocation("fast")) }()
-	shared(t).until(t, "select count(*) = 2 from pg_locks where locktype = 'advisory' and not granted")
+	shared(t).until(t, fmt.Sprintf("select count(*) = 2 from pg_locks where locktype = 'advisory' and not granted and classid = %d", uint32(one.locks)))
 
 	ctx, cancel := context.WithTimeout(t.Context(), 2*pollEvery)
 	defer cancel()

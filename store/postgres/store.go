@@ -25,6 +25,7 @@ type Store struct {
 	slots chan struct{} // holds a value for each call in progress
 
 	position  position
+	appender  appender
 	confirmer confirmer
 	sweeper   sweeper
 

@@ -84,14 +84,24 @@ func (t *transaction) send() error {
 // transact runs a transaction. do queues its statements; all that it has not
 // sent itself is sent with the commit. If do returns an error, the transaction
 // is rolled back, and transact returns that error.
-//
-// When ctx is done, transact waits a little longer for the result, and then
-// returns, but the transaction goes on, for at most Config.Timeout. To abort
-// it, the driver would have to close the connection, so that clients that hang
-// up could keep the store connecting. Its requests to cancel a statement would
-// not help: through PgBouncer, they can hit the statement of another client.
-// After an error, callers must not access what do may still be changing.
 func (s *Store) transact(ctx context.Context, m mode, do func(*transaction) error) error {
+	return s.detach(ctx, func(within context.Context) error {
+		waiting, err := s.runLimited(within, m, do)
+		if err == nil && waiting && m == confirmed {
+			return s.confirm(within)
+		}
+		return err
+	})
+}
+
+// detach calls do with a context that ends after Config.Timeout. When ctx is
+// done before, detach waits a little longer for the result, and then returns,
+// but do goes on. To abort it, the driver would have to close the connection,
+// so that clients that hang up could keep the store connecting. Its requests to
+// cancel a statement would not help: through PgBouncer, they can hit the
+// statement of another client, and version 1.18 can crash. After an error,
+// callers must not access what do may still be changing.
+func (s *Store) detach(ctx context.Context, do func(within context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -99,11 +109,7 @@ func (s *Store) transact(ctx context.Context, m mode, do func(*transaction) erro
 	go func() {
 		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Timeout)
 		defer cancel()
-		waiting, err := s.runLimited(within, m, do)
-		if err == nil && waiting && m == confirmed {
-			err = s.confirm(within)
-		}
-		result <- err
+		result <- do(within)
 	}()
 	select {
 	case err := <-result:
