@@ -45,8 +45,8 @@
 // sessionlist.go; answer.go and cookies.go write answers; origins.go checks
 // origins. Below them, without HTTP: sessions.go starts and refreshes sessions;
 // issue.go issues their tokens; present.go detects stolen refresh tokens;
-// end.go ends sessions; errors.go has the errors for which answer.go writes
-// answers; password.go checks passwords, and hashqueue.go limits how many are
-// hashed at a time; attempts.go limits failed logins, with device.go and
-// seennetworks.go.
+// end.go ends sessions; accepted.go tolerates replicas that do not confirm;
+// errors.go has the errors for which answer.go writes answers; password.go
+// checks passwords, and hashqueue.go limits how many are hashed at a time;
+// attempts.go limits failed logins, with device.go and seennetworks.go.
 package login

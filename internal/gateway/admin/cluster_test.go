@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"net"
 	"net/http"
@@ -152,6 +153,12 @@ func TestForwardRefusals(t *testing.T) {
 	}
 	if got, err := (member{f, "b1"}).Send(t.Context(), "a1", http.MethodGet, "/v1/status?node=b1", "", nil); err != nil || got.Status != 400 || !strings.Contains(string(got.Body), "is not forwarded") {
 		t.Errorf("a request that was forwarded before: %d %s, %v", got.Status, got.Body, err)
+	}
+	port := newRig(t, withToken(t, rand.Text()+rand.Text()), func(c *Config) { c.Cluster = member{f, "d1"} }).api.port
+	for _, header := range []string{"X: y", "Authorization: Bearer x", "Origin: http://localhost"} {
+		if w := call(port, http.MethodPost, "/v1/drain?node=b", `{}`, jsonType, header); w.Code != 401 && w.Code != 403 || strings.Contains(f.rigs["b1"].log.String(), "draining") {
+			t.Errorf("on the port, with %s: %d %s", header, w.Code, w.Body)
+		}
 	}
 	f.err = errors.New("no disk")
 	for _, target := range []string{"/v1/nodes", "/v1/status?node=b"} {
