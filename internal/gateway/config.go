@@ -33,6 +33,10 @@ type Config struct {
 	// operators for each other. Default: it is the only node.
 	Cluster Cluster
 
+	// TicketKey recognizes tickets of the nodes that share Store; see
+	// [wsauth.Config.TicketKey]. Default: a key of this process.
+	TicketKey []byte
+
 	// Limits apply to all sockets together. HandshakesPerMinute must be unset,
 	// since each route has its own. A negative PerSubject means no limit.
 	// Default: 100 sockets per user, [wsauth.EndOldest], and the defaults of

@@ -42,8 +42,17 @@ func (s *Server) openCluster(ctx context.Context, url string) error {
 			s.log.Warn("the other nodes will see this node until its lease ends", "node", s.lease.ID(), "error", err)
 		}
 	})
-	keys, err := s.openClusterKeys(ctx, shared)
+	var secret *clusterkeys.Secret
+	if file := s.settings.ClusterSecretFile; file != "" {
+		if secret, err = clusterkeys.ReadSecret(file); err != nil {
+			return fmt.Errorf("cluster_secret_file: %w", err)
+		}
+	}
+	keys, err := s.openClusterKeys(ctx, secret, shared)
 	if err != nil {
+		return err
+	}
+	if s.assembly.TicketKey, err = ticketKey(ctx, secret, shared); err != nil {
 		return err
 	}
 	s.log.Info("joined the nodes that share the store", "store", sharedstore.Display(url), "node", s.lease.ID())
@@ -51,21 +60,14 @@ func (s *Server) openCluster(ctx context.Context, url string) error {
 	return nil
 }
 
-// openClusterKeys opens the keys that the nodes share, through the store or as
-// a folder.
-func (s *Server) openClusterKeys(ctx context.Context, records store.Records) (*clusterkeys.Keys, error) {
-	c := clusterkeys.Config{Dir: KeyFolder(s.settings.Keys, s.dir), Records: records, Nodes: s.lease, Logger: s.log}
+// openClusterKeys opens the keys that the nodes share: through the store if
+// there is a secret, and otherwise as a folder.
+func (s *Server) openClusterKeys(ctx context.Context, secret *clusterkeys.Secret, records store.Records) (*clusterkeys.Keys, error) {
+	c := clusterkeys.Config{Dir: KeyFolder(s.settings.Keys, s.dir), Records: records, Secret: secret, Nodes: s.lease, Logger: s.log}
 	if s.settings.Keys == "" {
 		if err := adoptKey(s.dir, c.Dir); err != nil {
 			return nil, err
 		}
-	}
-	if file := s.settings.ClusterSecretFile; file != "" {
-		secret, err := clusterkeys.ReadSecret(file)
-		if err != nil {
-			return nil, fmt.Errorf("cluster_secret_file: %w", err)
-		}
-		c.Secret = secret
 	}
 	return clusterkeys.Open(ctx, c)
 }
