@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 //
 //	start ARGS…        run "wsauth ARGS…" until it listens, and set $URL and $ADDR.
 //	                   The variables named in $EMPTY are set, but empty
+//	server NAME        run the following commands with the server NAME, which is
+//	                   another one than those with other names and the first one
+//	redis              start a server of the store that nodes share, at $WSAUTH_STORE
 //	signal NAME        send the server TERM, INT, HUP or KILL
 //	saw TEXT           wait until the log of the server contains TEXT
 //	ended CODE         wait until the server has ended, and check its exit code, which is -1 after a signal. The file "log" then has its log
@@ -63,15 +66,18 @@ func TestMain(m *testing.M) {
 //	exits CODE ARGS…   run "wsauth ARGS…", and check its exit code
 //	jsonlines FILE E…  check that the file has the events E as JSON, one per line; the file stdout is the last output
 //	secretless         check that the last output contains no token and no ticket
-func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+func TestScripts(t *testing.T) { testscript.Run(t, scripts("testdata/script")) }
+
+// scripts returns what runs the scripts in a folder.
+func scripts(dir string) testscript.Params {
+	return testscript.Params{
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			home := filepath.Join(e.WorkDir, "home")
 			e.Vars = append(e.Vars, "HOME="+home, "XDG_DATA_HOME=", goRace)
-			e.Values[serverKey{}] = &process{clients: map[string]*client{}, roots: x509.NewCertPool()}
+			e.Values[serverKey{}] = &servers{current: newProcess(map[string]*client{}, x509.NewCertPool()), named: map[string]*process{}}
 			return os.Mkdir(home, 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -103,12 +109,14 @@ func TestScripts(t *testing.T) {
 
 			"certificate": makeCertificate,
 			"shows":       shows,
+			"server":      useServer,
+			"redis":       startRedis,
 			"everywhere":  clientCmd((*client).logOutEverywhere),
 			"exits":       exits,
 			"jsonlines":   jsonLines,
 			"secretless":  secretless,
 		},
-	})
+	}
 }
 
 // goRace configures the race detector in the commands of scripts, each of which
@@ -152,6 +160,12 @@ const fullEnv = "WSAUTH_TEST_FULL"
 
 type serverKey struct{}
 
+// The servers of a script.
+type servers struct {
+	current *process
+	named   map[string]*process // by "node"
+}
+
 // A process is the running "wsauth serve" of a script.
 type process struct {
 	cmd   *exec.Cmd
@@ -164,7 +178,11 @@ type process struct {
 	nodes   map[string]node
 }
 
-func theServer(ts *testscript.TestScript) *process { return ts.Value(serverKey{}).(*process) }
+func newProcess(clients map[string]*client, roots *x509.CertPool) *process {
+	return &process{clients: clients, roots: roots}
+}
+
+func theServer(ts *testscript.TestScript) *process { return ts.Value(serverKey{}).(*servers).current }
 
 var urlOf = regexp.MustCompile(`url"?[=:]"?(https?://[^/]+)/`)
 
@@ -173,7 +191,7 @@ func (s *process) start(ts *testscript.TestScript, args []string) {
 	ts.Check(err)
 	s.cmd = exec.Command(path, args...)
 	s.cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "XDG_DATA_HOME", "GORACE", "GOCOVERDIR", "TMPDIR", "WSAUTH_CONFIG", "WSAUTH_LISTEN", "WSAUTH_ACCESS_TTL", "WSAUTH_REFRESH_TTL", "WSAUTH_ACCESS_LOG", "WSAUTH_LOG", fullEnv} {
+	for _, name := range []string{"PATH", "HOME", "XDG_DATA_HOME", "GORACE", "GOCOVERDIR", "TMPDIR", "WSAUTH_CONFIG", "WSAUTH_LISTEN", "WSAUTH_ACCESS_TTL", "WSAUTH_REFRESH_TTL", "WSAUTH_ACCESS_LOG", "WSAUTH_LOG", "WSAUTH_STORE", fullEnv} {
 		if value := ts.Getenv(name); value != "" {
 			s.cmd.Env = append(s.cmd.Env, name+"="+value)
 		}
@@ -203,6 +221,11 @@ func (s *process) start(ts *testscript.TestScript, args []string) {
 		ts.Fatalf("no address in the log: %s", &s.log)
 	}
 	s.url = found[1]
+	s.setenv(ts)
+}
+
+// setenv sets the variables with the address of the server.
+func (s *process) setenv(ts *testscript.TestScript) {
 	ts.Setenv("URL", s.url)
 	ts.Setenv("ADDR", s.url[strings.Index(s.url, "//")+2:])
 }

@@ -56,7 +56,7 @@ func (s *Server) openCluster(ctx context.Context, url string) error {
 		return err
 	}
 	s.log.Info("joined the nodes that share the store", "store", sharedstore.Display(url), "node", s.lease.ID())
-	s.keys, s.assembly.Store = keys, shared
+	s.keys, s.assembly.Store, s.assembly.Cluster = keys, shared, s.lease
 	return nil
 }
 
