@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -41,8 +42,16 @@ func (l lease) ID() string { return l.id }
 
 func (l lease) List(context.Context) ([]nodelease.Node, error) { return slices.Clone(*l.all), nil }
 
+// An unconfirmedStore has replicas that do not confirm revocations.
+type unconfirmedStore struct{ *memory.Store }
+
+func (s unconfirmedStore) Revoke(ctx context.Context, r ...store.Revocation) error {
+	return errors.Join(s.Store.Revoke(ctx, r...), store.ErrUnconfirmed)
+}
+
 // startCluster starts three gateways on one store, with the demonstration and
-// the same keys. Each has a socket for operators.
+// the same keys. Each has a socket for operators. The store of c has lost its
+// replicas.
 func startCluster(ts *testscript.TestScript, _ bool, _ []string) {
 	key, err := token.GenerateKey(token.HS256)
 	ts.Check(err)
@@ -54,8 +63,12 @@ func startCluster(ts *testscript.TestScript, _ bool, _ []string) {
 		*all = append(*all, nodelease.Node{ID: name + "-1", Name: name, Version: "v1", Started: time.Now()})
 	}
 	for _, n := range *all {
+		var view store.Store = shared
+		if n.Name == "c" {
+			view = unconfirmedStore{shared}
+		}
 		g, err := gateway.New(gateway.Config{
-			Tokens: tokens.Config{Keys: keys}, Login: login.Config{Users: demo.Users{}}, Store: shared, Cluster: lease{all, n.ID}, Logger: slog.New(slog.DiscardHandler),
+			Tokens: tokens.Config{Keys: keys}, Login: login.Config{Users: demo.Users{}}, Store: view, Cluster: lease{all, n.ID}, Logger: slog.New(slog.DiscardHandler),
 		})
 		ts.Check(err)
 		api, err := g.Admin(admin.Config{Version: n.Version})

@@ -19,7 +19,7 @@ import (
 )
 
 // join returns a node on a store, which follows the log until the test ends.
-func join(t *testing.T, s *memory.Store, id string, h http.Handler) *Peers {
+func join(t *testing.T, s Log, id string, h http.Handler) *Peers {
 	t.Helper()
 	p := New(Config{Log: s, Node: func() string { return id }, Logger: slog.New(slog.DiscardHandler)})
 	p.Serve(h)
@@ -70,6 +70,25 @@ func TestSend(t *testing.T) {
 		}
 		if len(a.pending) != 0 {
 			t.Errorf("%d requests are still pending", len(a.pending))
+		}
+	})
+}
+
+// An unconfirmedLog has replicas that do not confirm events.
+type unconfirmedLog struct{ *memory.Store }
+
+func (l unconfirmedLog) Publish(ctx context.Context, e ...store.Event) error {
+	return errors.Join(l.Store.Publish(ctx, e...), store.ErrUnconfirmed)
+}
+
+// TestSendUnconfirmed checks that requests and responses need no replicas.
+func TestSendUnconfirmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := unconfirmedLog{memory.New(store.Limits{})}
+		a := join(t, s, "a", http.NotFoundHandler())
+		join(t, s, "b", http.HandlerFunc(echo))
+		if got, err := a.Send(t.Context(), "b", http.MethodGet, "/", "", nil); err != nil || got.Status != http.StatusAccepted {
+			t.Errorf("%+v, %v", got, err)
 		}
 	})
 }
