@@ -23,16 +23,18 @@ func startReplica(t testing.TB, primary *server) *server {
 	host, port, _ := net.SplitHostPort(primary.address)
 	replica := startServer(t, "--requirepass", "p", "--masterauth", "p", "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
 	replica.password = "p"
-	wantLinked(t, replica)
+	wantLinked(t, primary, replica)
 	return replica
 }
 
-// wantLinked waits until a replica follows its primary.
-func wantLinked(t testing.TB, replica *server) {
+// wantLinked waits until a replica follows its primary and has confirmed
+// something: until then, its primary sends it nothing new.
+func wantLinked(t testing.TB, primary, replica *server) {
 	t.Helper()
 	eventually(t, func() error {
-		if status := replica.info(t, "master_link_status"); status != "up" {
-			return fmt.Errorf("the link is %s", status)
+		link, state := replica.info(t, "master_link_status"), primary.info(t, "slave0")
+		if link != "up" || !strings.Contains(state, "state=online") || strings.Contains(state, "offset=0,") {
+			return fmt.Errorf("the link is %s, and the replica is %s", link, state)
 		}
 		return nil
 	})
@@ -156,7 +158,7 @@ func TestReplicaConfirms(t *testing.T) {
 		}
 	}
 	replica.do(t, "CONFIG", "SET", "masterauth", "p")
-	wantLinked(t, replica)
+	wantLinked(t, primary, replica)
 	if err := s.Revoke(t.Context(), inAnHour("lost")); err != nil {
 		t.Errorf("with the replica again: %v", err)
 	}
