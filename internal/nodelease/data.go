@@ -15,6 +15,7 @@ type Node struct {
 	Name    string
 	Version string
 	Keys    []string // IDs of the keys whose tokens it accepts; nil if it has published none
+	Users   []string // hashes of the user files that it has read; nil if it has none
 	Started time.Time
 	Until   time.Time // when its lease ends, by the clock of the store
 }
@@ -25,6 +26,7 @@ type data struct {
 	Name    string   `json:"name,omitzero"`
 	Version string   `json:"version,omitzero"`
 	Keys    []string `json:"keys,omitzero"` // null and [] differ
+	Users   []string `json:"users,omitzero"`
 }
 
 // maxData is the limit of [store.Node].
@@ -48,5 +50,5 @@ func parse(n store.Node) Node {
 	if err := json.Unmarshal(n.Data, &d); err != nil {
 		d = data{}
 	}
-	return Node{ID: n.ID, Name: d.Name, Version: d.Version, Keys: d.Keys, Started: n.Started, Until: n.Until}
+	return Node{ID: n.ID, Name: d.Name, Version: d.Version, Keys: d.Keys, Users: d.Users, Started: n.Started, Until: n.Until}
 }

@@ -112,9 +112,22 @@ func (l *Lease) ID() string {
 // PublishKeys stores the IDs of the keys whose tokens this node accepts. When
 // it returns nil, all nodes can see them. It fails if there are too many.
 func (l *Lease) PublishKeys(ctx context.Context, ids []string) error {
+	return l.publish(ctx, func(d *data) { d.Keys = append([]string{}, ids...) })
+}
+
+// PublishUsers stores the hashes of the user files that this node has read: the
+// one in effect, and one that waits for the other nodes. When it returns nil,
+// all nodes can see them.
+func (l *Lease) PublishUsers(ctx context.Context, hashes []string) error {
+	return l.publish(ctx, func(d *data) { d.Users = slices.Clone(hashes) })
+}
+
+// publish changes the data and stores it. If it becomes too long, it stays as
+// it was.
+func (l *Lease) publish(ctx context.Context, change func(*data)) error {
 	l.mu.Lock()
 	next := l.data
-	next.Keys = append([]string{}, ids...)
+	change(&next)
 	_, err := next.encode()
 	if err == nil {
 		l.data = next
@@ -225,5 +238,13 @@ func (l *Lease) store(ctx context.Context) error {
 func LacksKey(nodes []Node, id string) []Node {
 	return slices.DeleteFunc(slices.Clone(nodes), func(n Node) bool {
 		return n.Keys == nil || slices.Contains(n.Keys, id)
+	})
+}
+
+// LacksUsers returns the nodes that have user files, but not the one with the
+// given hash.
+func LacksUsers(nodes []Node, hash string) []Node {
+	return slices.DeleteFunc(slices.Clone(nodes), func(n Node) bool {
+		return n.Users == nil || slices.Contains(n.Users, hash)
 	})
 }

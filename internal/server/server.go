@@ -9,6 +9,7 @@
 //	datafolder.go  the data folder with the keys and the store
 //	cluster.go     the store and the keys that several nodes share
 //	users.go       the user file
+//	sharedusers.go the user file if several nodes have it
 //	record.go      detects a store that has lost revocations
 //	operators.go   metrics, health checks and the API for operators
 //	reload.go      reads the files again while the server runs

@@ -27,6 +27,8 @@ type userFile struct {
 	seen    string // the file with the users of the last run
 	log     *slog.Logger
 
+	shared *sharedUsers // nil unless several nodes share the store
+
 	outdated []string // users whose sessions have not ended yet
 	unsaved  bool     // seen does not have the current users
 
@@ -36,7 +38,7 @@ type userFile struct {
 }
 
 // openUsers opens the user file, if there is one.
-func (s *Server) openUsers(context.Context) error {
+func (s *Server) openUsers(ctx context.Context) error {
 	path := s.settings.Users
 	if path == "" {
 		return nil
@@ -47,7 +49,10 @@ func (s *Server) openUsers(context.Context) error {
 		return fmt.Errorf("--users: %w", err)
 	}
 	s.users = &userFile{Users: users, file: path, watcher: watcher, seen: filepath.Join(s.dir, seenName), log: s.log}
-	return nil
+	if s.lease != nil {
+		s.users.shared, err = newSharedUsers(ctx, path, s.lease, s.log)
+	}
+	return err
 }
 
 // endOutdated ends the sessions of users who have changed since the last run,
@@ -130,6 +135,13 @@ func (u *userFile) part(g *gateway.Gateway, watch bool) *part {
 // users who have changed.
 func (u *userFile) reload(ctx context.Context, g *gateway.Gateway, r reloadRequest) (done adminapi.Reloaded) {
 	const unchanged = "the users are unchanged"
+	if u.shared != nil && !r.confirmed {
+		if why := u.shared.refusal(ctx); why != "" {
+			u.log.Warn(unchanged+"; "+needsConfirmation, "error", why)
+			done.Unconfirmed = append(done.Unconfirmed, why)
+			return done
+		}
+	}
 	changes, err := u.Reload(r.confirmed)
 	switch {
 	case errors.Is(err, login.ErrUnconfirmed):
@@ -140,6 +152,9 @@ func (u *userFile) reload(ctx context.Context, g *gateway.Gateway, r reloadReque
 		u.log.Error(unchanged, "error", err)
 		done.Errors = append(done.Errors, errtext.Of(err))
 		return done
+	}
+	if u.shared != nil {
+		u.shared.applied(ctx)
 	}
 	u.log.Info("users read", "users", u.Len(), "added", len(changes.Added), "changed", len(changes.Changed), "removed", len(changes.Removed))
 	for _, name := range changes.Outdated() {
@@ -157,11 +172,15 @@ func (u *userFile) reload(ctx context.Context, g *gateway.Gateway, r reloadReque
 	return done
 }
 
-// finish ends the sessions of outdated users. When all have ended, it saves the
+// finish reads the file again if the other nodes have read it in the meantime.
+// It ends the sessions of outdated users. When all have ended, it saves the
 // current users. Until then the saved users are the old ones, so that the next
 // run of the server finds those who are outdated. finish reports whether it
 // must be called again.
 func (u *userFile) finish(ctx context.Context, g *gateway.Gateway) (again bool) {
+	if u.shared != nil && u.shared.waiting && u.shared.refusal(ctx) == "" {
+		u.reload(ctx, g, reloadRequest{})
+	}
 	u.outdated = slices.DeleteFunc(u.outdated, func(name string) bool {
 		err := u.endUser(ctx, g, name)
 		// The gateway holds the revocation, and writes it later.
@@ -180,7 +199,7 @@ func (u *userFile) finish(ctx context.Context, g *gateway.Gateway) (again bool) 
 			u.log.Error("the next start will treat these users as changed", "error", err)
 		}
 	}
-	return false
+	return u.shared != nil && u.shared.waiting
 }
 
 // endUser ends all sessions of a user.
