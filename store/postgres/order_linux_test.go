@@ -138,6 +138,10 @@ func TestNotifications(t *testing.T) {
 	server.exec(t, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'listener'")
 	arrives("after")
 	server.until(t, listeners)
+
+	c.ListenURL = "host=/nonexistent"
+	reader = open(t, c)
+	arrives("without")
 }
 
 // TestNothingOutlastsATransaction checks that a store leaves nothing behind in
