@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -337,6 +338,53 @@ func TestRevokeUnconfirmed(t *testing.T) {
 		synctest.Wait()
 		if !errors.Is(here.Err(), SessionEnded) || !errors.Is(there.Err(), SessionEnded) || n.nodes[0].Stats().Held != 0 {
 			t.Errorf("ended by %v and %v, %d are held", here.Err(), there.Err(), n.nodes[0].Stats().Held)
+		}
+	})
+}
+
+// A shiftedLog is a log on a machine whose clock is ahead.
+type shiftedLog struct {
+	*memory.Store
+	ahead atomic.Int64 // nanoseconds
+}
+
+func (l *shiftedLog) Read(ctx context.Context, after store.Cursor) (store.Page, error) {
+	page, err := l.Store.Read(ctx, after)
+	ahead := time.Duration(l.ahead.Load())
+	page.Now, page.Known = page.Now.Add(ahead), page.Known.Add(ahead)
+	return page, err
+}
+
+// TestD10_ClockOfANode checks that a node whose clock differs from that of the
+// store by half a minute, in either direction, refuses all tokens, and accepts
+// them again when the clocks agree.
+func TestD10_ClockOfANode(t *testing.T) {
+	log := &shiftedLog{}
+	inCluster(t, func(node int, c *Config) {
+		if node == 0 {
+			log.Store = c.Revocations.(*memory.Store)
+			c.Revocations = log
+		}
+	}, func(t *testing.T, n *cluster) {
+		raw := issue(t, n.issuer, token.Options{SessionID: "s1"})
+		for _, tt := range []struct {
+			ahead   time.Duration
+			refuses bool
+		}{
+			{0, false}, {29 * time.Second, false}, {-29 * time.Second, false}, {31 * time.Second, true}, {0, false}, {-31 * time.Second, true}, {0, false},
+		} {
+			log.ahead.Store(int64(tt.ahead))
+			time.Sleep(15 * time.Second)
+			_, err := n.nodes[0].Check(handshake(raw), Access)
+			if errors.Is(err, StoreUnavailable) != tt.refuses || (err != nil) != tt.refuses {
+				t.Errorf("store ahead by %v: %v, want it refused: %t", tt.ahead, err, tt.refuses)
+			}
+			if ready := n.nodes[0].Ready(); (ready != nil) != tt.refuses {
+				t.Errorf("store ahead by %v: ready: %v", tt.ahead, ready)
+			}
+			if _, err := n.nodes[1].Check(handshake(raw), Access); err != nil {
+				t.Errorf("another node: %v", err)
+			}
 		}
 	})
 }

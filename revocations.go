@@ -128,14 +128,18 @@ func (l *revocationLog) waitForContact(ctx context.Context) error {
 	return l.checkContact()
 }
 
-// checkContact fails if the guard has been shut down, or its last contact with
-// the store is longer ago than Config.Staleness.
+// checkContact fails if the guard has been shut down, if its last contact with
+// the store is longer ago than Config.Staleness, or if its clock differs so much
+// from that of the store that it misjudges the lifetimes of tokens.
 func (l *revocationLog) checkContact() error {
 	if l.pulse.isStopped() {
 		return refuse(Restarting, errors.New("the guard was shut down"))
 	}
 	if silence := l.silence(); silence > l.staleness {
 		return refuse(StoreUnavailable, fmt.Errorf("no contact with the revocations for %v", silence))
+	}
+	if offset := l.index.ClockOffset(); offset.Abs() >= revindex.MaxClockOffset {
+		return refuse(StoreUnavailable, fmt.Errorf("the clock of this server differs from that of the store by %v", offset))
 	}
 	return nil
 }
