@@ -129,8 +129,8 @@ func (l *revocationLog) waitForContact(ctx context.Context) error {
 }
 
 // checkContact fails if the guard has been shut down, if its last contact with
-// the store is longer ago than Config.Staleness, or if its clock differs so much
-// from that of the store that it misjudges the lifetimes of tokens.
+// the store is longer ago than Config.Staleness, or if its clock differs so
+// much from that of the store that it misjudges the lifetimes of tokens.
 func (l *revocationLog) checkContact() error {
 	if l.pulse.isStopped() {
 		return refuse(Restarting, errors.New("the guard was shut down"))
