@@ -47,7 +47,7 @@ func startCluster(t testing.TB) []*server {
 func TestCluster(t *testing.T) {
 	nodes := startCluster(t)
 	config := func() Config {
-		return Config{Addresses: []string{nodes[0].address, nodes[1].address}, Cluster: true, Prefix: newPrefix(), Logger: logTo(t)}
+		return Config{Addresses: []string{nodes[0].address, nodes[1].address}, Cluster: true, Prefix: newPrefix(), Timeout: patience, Logger: logTo(t)}
 	}
 	t.Run("suites", func(t *testing.T) { storetest.Cluster(t, suites(config)) })
 	t.Run("single", func(t *testing.T) {

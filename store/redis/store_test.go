@@ -10,7 +10,11 @@ import (
 // TestRedisKeepsTheContract runs the suites of storetest on one server.
 func TestRedisKeepsTheContract(t *testing.T) {
 	server := sharedServer(t)
-	storetest.Cluster(t, suites(server.config))
+	storetest.Cluster(t, suites(func() Config {
+		c := server.config()
+		c.Timeout = patience // for a busy machine
+		return c
+	}))
 }
 
 // suites returns the configuration of the suites for stores with the
