@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// Recount stores the counts of all open sockets in Config.Counters again. Call
-// it when the lease of the node had ended, after the node has a new lease and
-// Config.Node returns its ID: the store has dropped the counts. There may be
-// more sockets than a limit allows then; if Limits.WhenFull is EndOldest, the
-// oldest ones end.
+// Recount stores the counts of all open sockets in Config.Counters again, after
+// the node has got a new lease because the previous one had ended: the store
+// has dropped its counts. There may be more sockets than a limit allows then;
+// if Limits.WhenFull is EndOldest, the oldest ones end. If Config.Revocations
+// is set, the guard itself notices soon that Config.Node returns a new ID, and
+// recounts.
 //
 // Recount returns when all counts are stored, or ctx is done, with its error.
 // The guard keeps trying then. Without Config.Counters, Recount does nothing.
@@ -20,13 +21,7 @@ func (g *Guard) Recount(ctx context.Context) error {
 		return nil
 	}
 	node := c.node()
-	c.mu.Lock()
-	for _, t := range c.tallies {
-		t.known = false
-		c.changes(t)
-	}
-	c.mu.Unlock()
-	c.flush()
+	c.recount(node)
 	return c.await(ctx, func() bool {
 		for _, t := range c.tallies {
 			if !t.known || t.node != node {
@@ -35,6 +30,32 @@ func (g *Guard) Recount(ctx context.Context) error {
 		}
 		return true
 	})
+}
+
+// recount makes the guard store all counts again, under the ID of the node.
+func (c *sharedCounts) recount(node string) {
+	c.mu.Lock()
+	c.counted = node
+	for _, t := range c.tallies {
+		t.known = false
+		c.changes(t)
+	}
+	c.mu.Unlock()
+	c.flush()
+}
+
+// followNode calls recount if the node has another ID than before.
+func (c *sharedCounts) followNode() {
+	if c == nil {
+		return
+	}
+	node := c.node()
+	c.mu.Lock()
+	isNew := node != c.counted
+	c.mu.Unlock()
+	if isNew {
+		c.recount(node)
+	}
 }
 
 // close sends the last counts to the store, if it answers soon, and stops.
@@ -91,6 +112,11 @@ func (c *sharedCounts) flush() {
 	c.timed, c.failed = false, false
 	c.due = append(c.due, c.changed...)
 	c.changed = nil
+	c.startFlushers()
+}
+
+// startFlushers starts the goroutines that send what is due. c.mu must be held.
+func (c *sharedCounts) startFlushers() {
 	for range min(maxFlushers-c.flushers, len(c.due)) {
 		c.flushers++
 		go c.sendDue()

@@ -164,6 +164,7 @@ func (l *revocationLog) watch(ctx context.Context) {
 			l.open.endOverdue(l.pulse.now())
 		}
 		l.endStale(ctx)
+		l.open.sockets.shared.followNode()
 		l.pulse.beat()
 	}
 }

@@ -18,10 +18,15 @@ const (
 	// countPatience is how long the guard waits for Config.Counters.
 	countPatience = time.Second
 
-	// flushEvery is how often lower counts are sent to the store, and
-	// flushFailed the same after an error.
+	// flushEvery is how often a lower count of one key is sent to the store at
+	// most, and flushFailed the same after an error.
 	flushEvery  = 200 * time.Millisecond
 	flushFailed = time.Second
+
+	// evictAfter is the time from the admission of a socket that exceeds a limit
+	// until the oldest one ends. Until then, all nodes have sent the counts of
+	// sockets that have closed in the meantime, perhaps to be opened again here.
+	evictAfter = 300 * time.Millisecond
 
 	// maxFlushers is the maximum number of counts that are sent to the store at
 	// the same time in the background.
@@ -68,6 +73,7 @@ type sharedCounts struct {
 	timed    bool     // a flush is scheduled
 	failed   bool     // a call has failed since the last flush
 	measured time.Time
+	counted  string // the ID of the node when everything was last recounted
 }
 
 // newSharedCounts returns the counts of a registry, or nil if no limit needs
@@ -77,7 +83,7 @@ func newSharedCounts(c Config, sockets *registry) *sharedCounts {
 	if c.Counters == nil || l.PerSubject+l.PerSession+l.PerAddress == 0 {
 		return nil
 	}
-	s := &sharedCounts{store: c.Counters, node: c.Node, sockets: sockets, tallies: map[string]*tally{}}
+	s := &sharedCounts{store: c.Counters, node: c.Node, sockets: sockets, tallies: map[string]*tally{}, counted: c.Node()}
 	s.clock, _ = c.Counters.(store.Clock)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	if l.WhenFull == EndOldest {
@@ -192,33 +198,25 @@ func (c *sharedCounts) tally(kind nameKind, name, subject string) *tally {
 			subject = ""
 		}
 		t = &tally{kind: kind, name: name, key: key, subject: subject, most: c.sockets.limits.most(kind), known: true}
+		// A socket that ends for one limit often makes room under the others.
+		for _, narrower := range sharedKinds {
+			if c.sockets.limits.most(narrower) > 0 {
+				t.evictAfter += evictAfter
+			}
+			if narrower == kind {
+				break
+			}
+		}
 		c.tallies[key] = t
 	}
 	return t
 }
 
-// commit keeps the places for a socket that has been registered. If there are
-// too many sockets now, the oldest ones end. A socket that ends for one limit
-// often makes room under the others, so these are looked at later.
+// commit keeps the places for a socket that has been registered.
 func (r *reservation) commit() {
-	if r == nil {
-		return
+	if r != nil {
+		r.tallies = nil
 	}
-	c := r.counts
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	first := true
-	for _, t := range r.tallies {
-		switch {
-		case !t.over:
-		case first:
-			first, t.send = false, true
-			c.start(t)
-		default:
-			c.changes(t)
-		}
-	}
-	r.tallies = nil
 }
 
 // release gives the places back, unless they have been committed.
@@ -244,8 +242,14 @@ func (c *sharedCounts) ended(kind nameKind, name string) {
 // lower lowers a tally by one. c.mu must be held.
 func (c *sharedCounts) lower(t *tally) {
 	t.held--
-	if !t.running { // else the goroutine notices it
+	switch {
+	case t.running: // the goroutine notices it
+	case time.Since(t.called) < flushEvery:
 		c.changes(t)
+	case !t.changed:
+		t.changed = true
+		c.due = append(c.due, t)
+		c.startFlushers()
 	}
 }
 
@@ -257,7 +261,7 @@ func (c *sharedCounts) requested(e store.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if t, ok := c.tallies[e.ID]; ok {
-		t.send = true
+		t.over, t.evictFrom, t.send = true, time.Now(), true
 		c.start(t)
 	}
 }

@@ -24,11 +24,15 @@ type tally struct {
 	stored    int       // the count in the store, if known
 	known     bool      // whether stored is right
 	node      string    // the ID for which it is stored
-	over      bool      // there were more than most sockets, and one must be evicted
+	over      bool      // there were more than most sockets, and one may have to end
 	send      bool      // the count must be sent, even if it has not changed
 	changed   bool      // in sharedCounts.changed or due
 	running   bool      // a goroutine executes run
 	requested time.Time // when another node was last asked to evict a socket
+	called    time.Time // when the store was last called
+
+	evictAfter time.Duration // see the constant
+	evictFrom  time.Time     // if over, when sockets may be evicted
 }
 
 // A countCall is one call of the store.
@@ -98,7 +102,7 @@ func (c *sharedCounts) next(t *tally) (countCall, bool) {
 		c.rest(t)
 		return countCall{}, false
 	}
-	t.send = false
+	t.send, t.called = false, time.Now()
 	return call, true
 }
 
@@ -127,8 +131,7 @@ func (c *sharedCounts) rest(t *tally) {
 }
 
 // settle records the answer to a call. full is set if it was [store.ErrFull].
-// settle reports whether a socket must be evicted now. If the call was for
-// sockets that wait, that is decided when they have been registered.
+// settle reports whether a socket must be evicted now.
 func (c *sharedCounts) settle(t *tally, call countCall, counts store.Counts, full bool) (evict bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -139,7 +142,10 @@ func (c *sharedCounts) settle(t *tally, call countCall, counts store.Counts, ful
 		t.waiting = append(call.places[:granted:granted], t.waiting...)
 	} else {
 		t.stored, t.known = call.count.N, true
-		t.over = c.events != nil && counts.Sum > t.most
+		wasOver := t.over
+		if t.over = c.events != nil && counts.Sum > t.most; t.over && !wasOver {
+			t.evictFrom = time.Now().Add(t.evictAfter)
+		}
 		if granted > 0 {
 			// As on one node, the sockets that are being evicted are limited, too.
 			granted = max(0, granted-max(0, counts.Sum-t.most-t.most))
@@ -158,7 +164,7 @@ func (c *sharedCounts) settle(t *tally, call countCall, counts store.Counts, ful
 			h.GiveBack()
 		}
 	}
-	return t.over && len(call.places) == 0
+	return t.over && len(call.places) == 0 && !time.Now().Before(t.evictFrom)
 }
 
 // grant gives sockets their places, and returns how many still wait for them.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 
+	"wsauth"
 	"wsauth/internal/gateway/peers"
 	"wsauth/internal/nodelease"
 	"wsauth/store"
@@ -22,6 +23,19 @@ type Cluster interface {
 type peerNodes struct {
 	Cluster
 	*peers.Peers
+}
+
+// A sharedStore is a store that several nodes can share.
+type sharedStore interface {
+	peers.Log
+	store.Counters
+}
+
+// shareLimits makes the limits of a guard hold over all nodes.
+func (c *Config) shareLimits(guard *wsauth.Config) {
+	if c.Cluster != nil {
+		guard.Counters, guard.Node = c.Store.(sharedStore), c.Cluster.ID
+	}
 }
 
 // newPeers returns what sends requests to the other nodes, or nil if there are

@@ -55,9 +55,13 @@ func inCluster(t *testing.T, f func(t *testing.T, nodes [3]*rig, call func(metho
 		var nodes [3]*rig
 		for i, name := range []string{"a", "b", "c"} {
 			all.nodes = append(all.nodes, nodelease.Node{ID: name + "-1", Name: name, Version: "v1", Started: time.Now()})
+			if _, err := shared.KeepNode(t.Context(), store.Node{ID: name + "-1"}, time.Hour); err != nil {
+				t.Fatal(err)
+			}
 			l := wstest.NewPipes()
 			nodes[i] = serve(t, l, "http://localhost", &http.Transport{DialContext: l.DialContext, IdleConnTimeout: 20 * time.Second}, []func(*Config){func(c *Config) {
 				c.Store, c.Tokens.Keys, c.Cluster = shared, keys, lease{all, name + "-1"}
+				c.Limits.PerSubject = 3
 			}})
 			nodes[i].awaitReady()
 		}
@@ -126,6 +130,26 @@ func TestClusterNodeStops(t *testing.T) {
 			if after := time.Since(started); status != want.status || !strings.Contains(answer, want.reason) || after != want.after {
 				t.Errorf("%s: %d %s after %v, want %+v", node, status, answer, after, want)
 			}
+		}
+	})
+}
+
+// TestClusterLimits checks that a new socket ends the oldest one of its user on
+// another node, and that no event loop waits for the store of the counts.
+func TestClusterLimits(t *testing.T) {
+	inCluster(t, func(t *testing.T, nodes [3]*rig, _ func(method, target, body string) (int, string)) {
+		access, _ := nodes[0].Login()
+		var conns []*websocket.Conn
+		for _, node := range []int{1, 0, 2, 2} {
+			conns = append(conns, nodes[node].openEcho(access))
+			time.Sleep(time.Second)
+		}
+		nodes[1].WantClose(conns[0], 3003, "connection_limit")
+		for i, node := range []int{0, 2, 2} {
+			nodes[node].WantEcho(conns[i+1], "I live on")
+		}
+		if isQuick(nodes[0].g, must(http.NewRequest(http.MethodGet, "http://localhost/ws", nil))) {
+			t.Error("an event loop serves a handshake that waits for the store")
 		}
 	})
 }

@@ -9,7 +9,6 @@ import (
 	"wsauth/internal/gateway/discovery"
 	"wsauth/internal/gateway/fault"
 	"wsauth/internal/gateway/front"
-	"wsauth/internal/gateway/peers"
 	"wsauth/internal/gateway/proxy"
 	"wsauth/internal/gateway/telemetry"
 	"wsauth/internal/gateway/tokens"
@@ -29,8 +28,9 @@ type Config struct {
 	Store store.Store
 
 	// Cluster makes this gateway a node of the cluster whose nodes share Store,
-	// which must be a [store.Log] and a [store.Clock]. The nodes then answer
-	// operators for each other. Default: it is the only node.
+	// which must be a [store.Log], a [store.Clock] and a [store.Counters]. The
+	// nodes then answer operators for each other, and Limits apply to the
+	// sockets of all nodes together. Default: it is the only node.
 	Cluster Cluster
 
 	// TicketKey recognizes tickets of the nodes that share Store; see
@@ -108,7 +108,7 @@ func (c Config) Check() (Config, error) {
 	wrong.AddBelow("Limits", found)
 	c.Front, found = c.Front.Check()
 	wrong.AddBelow("Front", found)
-	if _, ok := c.Store.(peers.Log); c.Cluster != nil && !ok {
+	if _, ok := c.Store.(sharedStore); c.Cluster != nil && !ok {
 		wrong.Add("Cluster", "Store cannot be shared")
 	}
 	c.checkLogin(&wrong)

@@ -71,11 +71,12 @@ func New(c Config) (*Gateway, error) {
 	}
 	g.peers = c.newPeers()
 	// From here on, errors must shut down the guard, which follows the store.
-	g.guard, err = proxy.NewGuard(wsauth.Config{
+	guard := wsauth.Config{
 		Verifier: verifiers.All, Origins: c.Origins, Revocations: c.Store, OnEvent: g.onEvent(), Tickets: c.Store, TicketKey: c.TicketKey, Limits: c.Limits,
 		Observer: observer{telemetry.Observer{Recorder: g.recorder}, g}, Logger: g.log,
-	})
-	if err != nil {
+	}
+	c.shareLimits(&guard)
+	if g.guard, err = proxy.NewGuard(guard); err != nil {
 		return nil, err
 	}
 	if g.login, err = g.newLogin(verifiers.Ending); err == nil {

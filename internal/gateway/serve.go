@@ -49,15 +49,15 @@ func (g *Gateway) serveHandshake(h *front.Handshake, r *http.Request) {
 }
 
 // quickMatch returns the match of a handshake if no step of serving it can
-// block: keys, tickets and revocations need no other server, and the upstream
-// is on this machine. This holds only for the routes of the match, so these
-// must serve the handshake.
+// block: keys, tickets, revocations and limits need no other server, and the
+// upstream is on this machine. This holds only for the routes of the match, so
+// these must serve the handshake.
 //
 // quickMatch returns false if it panics, so that the event loop continues. The
 // goroutine that then serves the handshake panics in the same place, and
 // [front.Handshake.Finish] logs it.
 func (g *Gateway) quickMatch(r *http.Request) (m proxy.Match, ok bool) {
-	if len(g.config.Tokens.Providers) > 0 || g.guard.Ready() != nil {
+	if len(g.config.Tokens.Providers) > 0 || g.config.Cluster != nil || g.guard.Ready() != nil {
 		return m, false
 	}
 	defer func() {
