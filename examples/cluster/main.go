@@ -75,7 +75,7 @@ type cluster struct {
 // files.
 func startCluster(ctx context.Context, dir string) (*cluster, error) {
 	c := &cluster{dir: dir, wsauth: filepath.Join(dir, "wsauth")}
-	if output, err := exec.CommandContext(ctx, "go", "build", "-o", c.wsauth, "wsauth/cmd/wsauth").CombinedOutput(); err != nil {
+	if output, err := exec.CommandContext(ctx, "go", "build", "-o", c.wsauth, "wsauth/cmd/wsauth").CombinedOutput(); err != nil { //nolint:gosec // a path of ours
 		return nil, fmt.Errorf("build the wsauth command: %w\n%s", err, output)
 	}
 	// The nodes have only the store and this secret in common. The secret
@@ -110,7 +110,7 @@ func (c *cluster) startEngine(ctx context.Context) error {
 		return err
 	}
 	_, port, _ := net.SplitHostPort(address)
-	c.engine = exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", c.dir)
+	c.engine = exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", c.dir) //nolint:gosec // arguments of ours
 	if err := c.engine.Start(); err != nil {
 		return fmt.Errorf("start redis-server, which must be installed: %w", err)
 	}
@@ -120,7 +120,7 @@ func (c *cluster) startEngine(ctx context.Context) error {
 
 // startNode starts a gateway, and waits until it is ready.
 func (c *cluster) startNode(ctx context.Context, n *node) error {
-	process := exec.Command(c.wsauth, "serve", "--addr="+n.address, "--data="+n.data, "--store="+c.store, "--cluster-secret-file="+c.secret())
+	process := exec.Command(c.wsauth, "serve", "--addr="+n.address, "--data="+n.data, "--store="+c.store, "--cluster-secret-file="+c.secret()) //nolint:gosec // arguments of ours
 	process.Env = append(os.Environ(), "NO_COLOR=1")
 	log, err := os.OpenFile(n.data+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

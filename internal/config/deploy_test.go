@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"testing"
@@ -61,9 +62,11 @@ func decodeFirst(t *testing.T, path string, v any) {
 	}
 	documents := yaml.NewDecoder(bytes.NewReader(text))
 	for into := v; ; into = new(any) {
-		if err := documents.Decode(into); err == io.EOF {
+		err := documents.Decode(into)
+		if errors.Is(err, io.EOF) {
 			return
-		} else if err != nil {
+		}
+		if err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
 	}
