@@ -110,6 +110,7 @@ func TestLeaseLost(t *testing.T) {
 				t.Errorf("nodes %+v after %v", got, d)
 			}
 		}
+		synctest.Wait()
 		if !slices.Equal(lost, []string{n.ID()}) {
 			t.Errorf("Lost was called with %q, want %q", lost, n.ID())
 		}
