@@ -116,6 +116,16 @@ func TestChanges(t *testing.T) {
 		}
 		settle()
 		same("a lost folder", fourth, fifth)
+		if err := os.RemoveAll(b.dir); err != nil {
+			t.Fatal(err)
+		}
+		sixth := b.generate(t)
+		settle()
+		same("another folder in its place", fourth, fifth, sixth)
+		if err := os.Remove(filepath.Join(a.dir, sixth+".jwk")); err != nil {
+			t.Fatal(err)
+		}
+		settle()
 		for _, id := range []string{fourth, fifth} {
 			if err := os.Remove(filepath.Join(b.dir, id+".jwk")); err != nil {
 				t.Fatal(err)

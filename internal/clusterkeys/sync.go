@@ -118,6 +118,10 @@ func (k *Keys) merged(from base, files map[string][]byte, record state, version 
 	}
 	switch {
 	case isMember:
+	case k.synced != nil:
+		// The folder was removed while this node runs. What it has now was
+		// added since.
+		record = record.merge(k.synced)
 	case version == 0 && len(files) == 0:
 		// The first node of a new cluster. If there are several, only one of
 		// them can write the record.
