@@ -63,6 +63,8 @@ func startCluster(ts *testscript.TestScript, _ bool, _ []string) {
 		*all = append(*all, nodelease.Node{ID: name + "-1", Name: name, Version: "v1", Started: time.Now()})
 	}
 	for _, n := range *all {
+		_, err := shared.KeepNode(context.Background(), store.Node{ID: n.ID}, time.Hour) // its sockets are counted
+		ts.Check(err)
 		var view store.Store = shared
 		if n.Name == "c" {
 			view = unconfirmedStore{shared}
