@@ -29,6 +29,8 @@ var fieldKeys = map[string]string{
 
 	"PerSubject":                "max_sockets",
 	"WhenFull":                  "when_full",
+	"Staleness":                 "store.staleness",
+	"WhenStale":                 "store.on_stale",
 	"Unauthenticated":           "max_unauthenticated",
 	"UnauthenticatedPerAddress": "max_unauthenticated_per_address",
 

@@ -81,6 +81,8 @@ func (m *Maker) Make(d *Document) (gateway.Config, error) {
 			ForwardedPort:            s.ForwardedPort,
 			Drain:                    s.Drain,
 		},
+		Staleness: s.Store.Staleness,
+		WhenStale: whenStale[s.Store.OnStale],
 		Origins:   s.Origins,
 		NoAuth:    !s.Auth.Enabled,
 		AccessLog: s.Log.Access,

@@ -209,7 +209,7 @@ func Default() Settings {
 		Auth:  Auth{Prefix: "/auth", Enabled: true, CORS: AuthCORS{MaxAge: defaultCORSMaxAge}},
 		Drain: 10 * time.Second,
 		Watch: true,
-		Store: Store{MaxRevocations: store.DefaultRevocationLimit, MaxSessions: store.DefaultSessionLimit, MaxTickets: store.DefaultTicketLimit},
+		Store: Store{MaxRevocations: store.DefaultRevocationLimit, MaxSessions: store.DefaultSessionLimit, MaxTickets: store.DefaultTicketLimit, Staleness: 10 * time.Second, OnStale: "close"},
 	}
 }
 

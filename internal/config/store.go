@@ -4,21 +4,33 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
+	"wsauth"
 	"wsauth/internal/clusterkeys"
 	"wsauth/internal/keyfile"
 	"wsauth/internal/sharedstore"
 )
 
-// Store configures the store: its URL if several nodes share it, and its
-// limits. In a file, a URL may replace the mapping.
+// Store configures the store: its URL if several nodes share it, its limits,
+// and what happens when it does not answer. In a file, a URL may replace the
+// mapping.
 type Store struct {
 	URL            string `yaml:"url"`
 	URLFile        string `yaml:"url_file" file:""`
 	MaxRevocations int    `yaml:"max_revocations" positive:""`
 	MaxSessions    int    `yaml:"max_sessions" positive:""`
 	MaxTickets     int    `yaml:"max_tickets" positive:""`
+
+	Staleness time.Duration `yaml:"staleness"`
+	OnStale   string        `yaml:"on_stale" enum:"close,keep"`
 }
+
+// whenStale are the values of on_stale.
+var whenStale = map[string]wsauth.WhenStale{"close": wsauth.EndSockets, "keep": wsauth.KeepSockets}
+
+// minStaleness is the minimum of staleness.
+const minStaleness = 3 * time.Second
 
 func (s *Store) read(d *decoder, key string, n *node) {
 	if n.kind == text {
@@ -53,6 +65,9 @@ const storeEnvironment = "WSAUTH_STORE"
 // checkStore checks how nodes share the store and their keys.
 func (b *build) checkStore() {
 	s := &b.Settings
+	if s.Store.Staleness < minStaleness {
+		b.report("store.staleness", "%s is less than %s: the store is asked once a second", s.Store.Staleness, minStaleness)
+	}
 	if s.Store.URL != "" {
 		if s.Store.URLFile != "" {
 			b.report("store.url_file", "must not be set together with url: remove one of the two")

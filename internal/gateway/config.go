@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"log/slog"
 	"slices"
+	"time"
 
 	"wsauth"
 	"wsauth/internal/gateway/discovery"
@@ -36,6 +37,12 @@ type Config struct {
 	// TicketKey recognizes tickets of the nodes that share Store; see
 	// [wsauth.Config.TicketKey]. Default: a key of this process.
 	TicketKey []byte
+
+	// Staleness and WhenStale say when the gateway no longer relies on what it
+	// knows of a Store that does not answer, and what happens to open sockets
+	// then; see [wsauth.Config].
+	Staleness time.Duration
+	WhenStale wsauth.WhenStale
 
 	// Limits apply to all sockets together. HandshakesPerMinute must be unset,
 	// since each route has its own. A negative PerSubject means no limit.

@@ -72,7 +72,7 @@ func New(c Config) (*Gateway, error) {
 	g.peers = c.newPeers()
 	// From here on, errors must shut down the guard, which follows the store.
 	guard := wsauth.Config{
-		Verifier: verifiers.All, Origins: c.Origins, Revocations: c.Store, OnEvent: g.onEvent(), Tickets: c.Store, TicketKey: c.TicketKey, Limits: c.Limits,
+		Verifier: verifiers.All, Origins: c.Origins, Revocations: c.Store, OnEvent: g.onEvent(), Tickets: c.Store, TicketKey: c.TicketKey, Staleness: c.Staleness, WhenStale: c.WhenStale, Limits: c.Limits,
 		Observer: observer{telemetry.Observer{Recorder: g.recorder}, g}, Logger: g.log,
 	}
 	c.shareLimits(&guard)
