@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -342,24 +341,11 @@ func TestRevokeUnconfirmed(t *testing.T) {
 	})
 }
 
-// A shiftedLog is a log on a machine whose clock is ahead.
-type shiftedLog struct {
-	*memory.Store
-	ahead atomic.Int64 // nanoseconds
-}
-
-func (l *shiftedLog) Read(ctx context.Context, after store.Cursor) (store.Page, error) {
-	page, err := l.Store.Read(ctx, after)
-	ahead := time.Duration(l.ahead.Load())
-	page.Now, page.Known = page.Now.Add(ahead), page.Known.Add(ahead)
-	return page, err
-}
-
 // TestD10_ClockOfANode checks that a node whose clock differs from that of the
 // store by half a minute, in either direction, refuses all tokens, and accepts
 // them again when the clocks agree.
 func TestD10_ClockOfANode(t *testing.T) {
-	log := &shiftedLog{}
+	log := &failingLog{}
 	inCluster(t, func(node int, c *Config) {
 		if node == 0 {
 			log.Store = c.Revocations.(*memory.Store)

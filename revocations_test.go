@@ -14,10 +14,12 @@ import (
 	"wsauth/token"
 )
 
-// A failingLog is a log of revocations whose store can fail.
+// A failingLog is a log of revocations whose store can fail, and has a clock of
+// its own.
 type failingLog struct {
 	*memory.Store
 	fails atomic.Bool
+	ahead atomic.Int64 // nanoseconds
 }
 
 var errStoreDown = errors.New("the store is down")
@@ -26,7 +28,10 @@ func (f *failingLog) Read(ctx context.Context, after store.Cursor) (store.Page, 
 	if f.fails.Load() {
 		return store.Page{}, errStoreDown
 	}
-	return f.Store.Read(ctx, after)
+	page, err := f.Store.Read(ctx, after)
+	ahead := time.Duration(f.ahead.Load())
+	page.Now, page.Known = page.Now.Add(ahead), page.Known.Add(ahead)
+	return page, err
 }
 
 func (f *failingLog) Wait(ctx context.Context, after store.Cursor) error {

@@ -45,8 +45,13 @@ type suspension struct {
 	skew atomic.Int64
 }
 
-// setClock moves the wall clock.
-func (x *suspension) setClock(by time.Duration) { x.skew.Add(int64(by)) }
+// setClock moves the wall clock. The store is on the same machine.
+func (x *suspension) setClock(by time.Duration) {
+	x.skew.Add(int64(by))
+	if x.log != nil {
+		x.log.ahead.Add(int64(by))
+	}
+}
 
 func inSuspension(t *testing.T, revocations bool, f func(t *testing.T, x *suspension)) {
 	t.Helper()
