@@ -57,8 +57,9 @@ type Config struct {
 	Verifier Verifier
 
 	// Extractors read the credential from a request. A request with more than
-	// one credential is refused (RFC 6750 section 2), unless it is a ticket
-	// sent along with cookies. Default: the Authorization header, [Header].
+	// one credential is refused (RFC 6750 section 2). Only a ticket may be
+	// accompanied by credentials in cookies, which are then ignored. Default:
+	// the Authorization header, [Header].
 	Extractors []Extractor
 
 	// AppParameters are query parameters that belong to the application, such
@@ -72,11 +73,11 @@ type Config struct {
 
 	// Origins are the origins whose pages may open sockets. Each is exactly a
 	// scheme, a host, and a port unless it is the default port of the scheme,
-	// such as "https://app.example" (RFC 6454 section 6.2). Default: the
-	// origin to which the request is sent. Behind a proxy that terminates TLS,
-	// the guard sees http where the page has https, so the default refuses its
-	// pages: add the proxy to TrustedProxies, or the origin here. Cookies that
-	// a browser sends from another site are refused even from these origins.
+	// such as "https://app.example" (RFC 6454 section 6.2). Default: the origin
+	// to which the request is sent. Behind a proxy that terminates TLS, the
+	// guard sees http where the page has https, so the default refuses its
+	// pages: add the proxy to TrustedProxies, or the origin here. If a listed
+	// origin is another site, its pages may open sockets, but not with cookies.
 	Origins []string
 
 	// AnyOrigin lets pages of every origin open sockets, for an API whose
@@ -161,17 +162,17 @@ type Config struct {
 	// extractor [Ticket].
 	Tickets store.Tickets
 
-	// TicketKey is a secret of at least 32 bytes with which the guard recognizes
-	// the tickets of [Guard.IssueTicket], so that forged ones cost Tickets no
-	// call. All nodes with the same Tickets require the same key. Default: a
-	// random key of this process.
+	// TicketKey is a secret of at least 32 bytes with which the guard
+	// recognizes the tickets of [Guard.IssueTicket], so that forged ones cost
+	// Tickets no call. All nodes with the same Tickets require the same key.
+	// Default: a random key of this process.
 	TicketKey []byte
 
 	// Limits bound the resources that clients use. Default: see [Limits].
 	Limits Limits
 
 	// Counters count the sockets of all nodes, so that Limits.PerSubject,
-	// PerSession and PerAddress hold on all of them together. Each such limit
+	// PerSession and PerAddress apply to all nodes together. Each such limit
 	// costs a socket one call before it is admitted. If Counters do not answer
 	// within a second, sockets are refused with StoreUnavailable. Revocations
 	// must be a [store.Log] if Limits.WhenFull is [EndOldest]. Default: each
@@ -281,26 +282,26 @@ func (c Config) plainExtractors() ([]Extractor, []error) {
 		faults = append(faults, fmt.Errorf("wsauth: Config."+format, args...))
 	}
 	plain := slices.Clone(c.Extractors)
-	for i, l := range plain {
-		if isNil(l) {
+	for i, e := range plain {
+		if isNil(e) {
 			fault("Extractors[%d]: nil", i)
 			continue
 		}
-		switch p := l.(type) {
+		switch p := e.(type) {
 		case *Cookies:
-			l = *p
+			e = *p
 		case *Ticket:
-			l = *p
+			e = *p
 		case *FirstMessage:
-			l = *p
+			e = *p
 		}
-		plain[i] = l
+		plain[i] = e
 		for j, other := range plain[:i] {
-			if reflect.DeepEqual(l, other) {
+			if reflect.DeepEqual(e, other) {
 				fault("Extractors[%d]: the same as Extractors[%d]; every credential would be found twice", i, j)
 			}
 		}
-		if v, ok := l.(interface{ validate() error }); ok {
+		if v, ok := e.(interface{ validate() error }); ok {
 			if err := v.validate(); err != nil {
 				fault("Extractors[%d]: %w", i, err)
 			}
@@ -345,8 +346,8 @@ func (c Config) checkStores() []error {
 		}
 	}
 	first := 0
-	for i, l := range c.Extractors {
-		switch l.(type) {
+	for i, e := range c.Extractors {
+		switch e.(type) {
 		case Ticket:
 			if c.Tickets == nil || isNil(c.Tickets) {
 				faults = append(faults, fmt.Errorf("wsauth: Config.Tickets: required by Extractors[%d]; memory.New makes one", i))

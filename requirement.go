@@ -20,8 +20,8 @@ const (
 	// token has been exchanged for another one; the application does, in
 	// Config.Authorize with PresentSession of [wsauth/store.Sessions].
 	Refresh
-	// Fresh requires an access token that was just issued for a password, not
-	// for a refresh token.
+	// Fresh requires an access token that was just issued in exchange for a
+	// password, not for a refresh token.
 	Fresh
 )
 

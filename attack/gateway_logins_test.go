@@ -181,7 +181,7 @@ func TestR5_NamesCannotForgeLines(t *testing.T) {
 }
 
 // endpoints returns the login endpoints in openapi.json that change something,
-// as "POST /auth/login".
+// each in the form "POST /auth/login".
 func endpoints(t *testing.T) (all []string) {
 	t.Helper()
 	text, err := os.ReadFile("../internal/gateway/demo/web/openapi.json")
@@ -200,7 +200,7 @@ func endpoints(t *testing.T) (all []string) {
 		}
 	}
 	if len(all) == 0 {
-		t.Fatal("openapi.json lists no endpoints of logins")
+		t.Fatal("openapi.json lists no login endpoints")
 	}
 	return all
 }

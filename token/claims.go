@@ -39,7 +39,7 @@ type Claims struct {
 	NotBefore time.Time // nbf, zero when absent
 	IssuedAt  time.Time // iat, zero when absent
 	Type      Type      // type
-	Fresh     bool      // fresh: issued for a password, not for a refresh token
+	Fresh     bool      // fresh: issued in exchange for a password, not for a refresh token
 	CSRF      string    // csrf: the value that a request must repeat
 	SessionID string    // sid: the session that this token belongs to
 	// sid_gen: the number of refreshes of the session before this token, 0 when

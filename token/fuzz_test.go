@@ -18,7 +18,7 @@ import (
 	jwxjws "github.com/lestrrat-go/jwx/v3/jws"
 )
 
-// seeds adds a list to a fuzz target, which must not be empty.
+// seeds calls add for each seed in list. The list must not be empty.
 func seeds[T any](f *testing.F, list []T, add func(T)) {
 	f.Helper()
 	if len(list) == 0 {
@@ -29,9 +29,9 @@ func seeds[T any](f *testing.F, list []T, add func(T)) {
 	}
 }
 
-// FuzzVerify signs any header and payload, to reach the checks after the
-// signature, and also reads them unsigned. What we accept, golang-jwt, go-jose
-// and jwx accept, too, with the same payload.
+// FuzzVerify checks that golang-jwt, go-jose and jwx accept every token that we
+// accept, with the same payload. It signs the header and the payload, to reach
+// the checks after the signature, and also verifies them without a signature.
 func FuzzVerify(f *testing.F) {
 	type pair struct{ header, payload string }
 	seeds(f, []pair{
@@ -48,9 +48,8 @@ func FuzzVerify(f *testing.F) {
 	key := testKey(HS256)
 	secret := key.material.(*hmacSecret).secret
 	v := newVerifier(f, VerifierConfig{}, key)
-	signer := func(t *testing.T) func(string) { return func(raw string) { checkAgainstPeers(t, v, secret, raw) } }
 	f.Fuzz(func(t *testing.T, header, payload string) {
-		check := signer(t)
+		check := func(raw string) { checkAgainstPeers(t, v, secret, raw) }
 		check(mint(t, key, header, payload))
 		check(mintSegments(t, key, header, payload))
 		check(header + "." + payload)
@@ -108,8 +107,8 @@ func checkAgainstPeers(t *testing.T, v *Verifier, secret []byte, raw string) {
 	}
 }
 
-// FuzzVerifyMemory checks that reading any text as a token allocates at most a
-// small multiple of the length that is read.
+// FuzzVerifyMemory checks that verifying a text of any length allocates at most
+// a small multiple of the maximum length of a token.
 func FuzzVerifyMemory(f *testing.F) {
 	seeds(f, []string{
 		"", "...", strings.Repeat(".", 9000), strings.Repeat("a", 9000), "e30.e30.e30",
@@ -124,8 +123,8 @@ func FuzzVerifyMemory(f *testing.F) {
 	})
 }
 
-// roundTrip checks that an accepted key is the same after it was written and
-// parsed.
+// roundTrip checks that an accepted key is unchanged after it is written and
+// parsed again.
 func roundTrip(t *testing.T, key *Key) {
 	again, err := ParseJWK(key.JWK(), KeyOptions{InsecureWeakSecret: true})
 	if err != nil {
@@ -176,7 +175,7 @@ func FuzzParseKeySet(f *testing.F) {
 			roundTrip(t, key)
 		}
 		public, faults, err := ParseKeySet(set.PublicJWKS())
-		if set.Keys()[0].public() == nil { // all keys of a set are secrets, or none
+		if set.Keys()[0].public() == nil { // a set of secrets: it contains no other keys
 			return
 		}
 		if err != nil || len(faults) > 0 || len(public.Keys()) != len(set.Keys()) {
@@ -228,7 +227,7 @@ func FuzzIssue(f *testing.F) {
 			return
 		}
 		claims, err := verify(newVerifier(t, c, key), tok.Raw)
-		if errors.Is(err, ErrExpired) && !time.Now().Before(tok.Claims.ExpiresAt) { // it was valid for a second
+		if errors.Is(err, ErrExpired) && !time.Now().Before(tok.Claims.ExpiresAt) { // it has expired since
 			return
 		}
 		if err != nil {

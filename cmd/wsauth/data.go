@@ -22,7 +22,7 @@ type dataCheckCmd struct {
 
 // Help returns the text of "wsauth data check --help".
 func (dataCheckCmd) Help() string {
-	return `Reads all of store.db without changing it, and verifies the checksum of each record and of all records together. A running server did this when it started, and locks the file: stop it first, or check a copy of the folder that was made while it was stopped. Exit status: 0 if no error was found, 1 if the store is damaged or cannot be read, 2 if a running server uses it.`
+	return `Reads all of store.db without changing it, and verifies the checksum of each record and of all records together. A server does this when it starts, and locks the file while it runs: stop it first, or check a copy of the folder that was made while it was stopped. Exit status: 0 if no error was found, 1 if the store is damaged or cannot be read, 2 if a running server uses it.`
 }
 
 // statusInUse is the exit status if a server has locked the store. It tells
@@ -35,10 +35,11 @@ type checkedStore struct {
 	State  string `json:"state"`
 	Error  string `json:"error,omitempty"`
 	Format int    `json:"format,omitzero"`
-	Log    string `json:"log,omitempty"` // its epoch
+	Log    string `json:"log,omitempty"` // epoch of the log
 	// Sequence number of the last revocation.
 	Last uint64 `json:"last,omitzero"`
-	// The record in the key folder is newer.
+	// The key folder records a later or a different store, so revocations are
+	// lost.
 	Lost        bool  `json:"lost,omitzero"`
 	Bytes       int64 `json:"bytes,omitzero"` // size of the file
 	Records     int   `json:"records,omitzero"`
@@ -83,11 +84,11 @@ func (s *checkedStore) print() {
 	}
 	fmt.Printf("  format       %d\n", s.Format)
 	fmt.Printf("  records      %d, %s\n", s.Records, checksums)
-	fmt.Printf("  log          %s, up to %d\n", inspect.Printable(s.Log), s.Last)
+	fmt.Printf("  log          %s, up to entry %d\n", inspect.Printable(s.Log), s.Last)
 	fmt.Printf("  revocations  %d\n", s.Revocations)
 	fmt.Printf("  sessions     %d\n", s.Sessions)
 	fmt.Printf("  tickets      %d\n", s.Tickets)
 	if s.Lost {
-		fmt.Println("  warning      the key folder records a later or a different store: the next start of the server revokes everything that started before it")
+		fmt.Println("  warning      the key folder records a later or a different store: at its next start, the server revokes all tokens and sessions that exist by then")
 	}
 }

@@ -28,7 +28,7 @@ type keysCmd struct {
 
 // Help returns the text of "wsauth keys --help".
 func (keysCmd) Help() string {
-	return `Each key is a file in a folder. A running server reads the folder every two seconds. To invalidate everything that a key has signed, for example because it was stolen, add another key with --lead=0s and remove its file.`
+	return `Each key is a file in a folder. A running server reads the folder every two seconds. To invalidate everything that a key has signed, for example because the key was stolen, generate another one with --lead=0s, and then remove the file of the stolen key.`
 }
 
 // keysIn are the flags that locate the keys.
@@ -49,14 +49,15 @@ func (k keysIn) folder() (string, error) {
 	return server.KeyFolder(k.Keys, data), nil
 }
 
-// newKey are the flags of commands that generate a key.
+// newKey are the flags of the commands that generate a key.
 type newKey struct {
 	keysIn
 	Alg  string        `enum:"ES256,ES384,ES512,EdDSA,RS256,RS384,RS512,PS256,PS384,PS512,HS256,HS384,HS512" default:"ES256" placeholder:"ALG" help:"Algorithm of the key (default: ${default}): ES256, ES384, ES512, EdDSA, RS256, RS384, RS512, PS256, PS384, PS512, or, with a secret that is never published, HS256, HS384 or HS512."`
 	Lead time.Duration `default:"1h" placeholder:"DURATION" help:"How long the key waits before it signs, so that all verifiers can fetch it first (default: ${default}). It does not wait if no other key can sign."`
 }
 
-// leadTime returns the lead for keyring, where 0 would mean the default.
+// leadTime returns the lead in the form of package keyring, in which 0 means
+// the default, and a negative value no lead.
 func (k newKey) leadTime() time.Duration {
 	if k.Lead == 0 {
 		return -1

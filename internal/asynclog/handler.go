@@ -77,10 +77,10 @@ func New(c Config) *Handler {
 	}
 	h := &Handler{queue: newQueue(c.Writer, c.Quota), classify: c.Classify}
 	for class := range h.by {
-		h.by[class] = c.Format(&entry{queue: h.queue, class: Class(class)})
+		h.by[class] = c.Format(&lineWriter{queue: h.queue, class: Class(class)})
 	}
-	h.own = c.Format(&entry{queue: h.queue, class: Audit, own: true})
-	h.queue.lost = h.reportLost
+	h.own = c.Format(&lineWriter{queue: h.queue, class: Audit, own: true})
+	h.queue.reportLost = h.reportLost
 	h.refusals = &refusals{perSecond: c.RefusalsPerSecond, report: h.reportRefusals}
 	go h.queue.run()
 	return h

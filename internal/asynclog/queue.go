@@ -9,12 +9,14 @@ import (
 
 // A queue holds lines until its goroutine has written them.
 type queue struct {
-	to      io.Writer
-	quota   int
-	lost    func([classes]uint64) // called when lines can be written again
-	dropped [classes]atomic.Uint64
-	wake    chan struct{} // contains a token while there may be work
-	ended   chan struct{} // closed when run has returned
+	to    io.Writer
+	quota int
+	// Called when lines can be written again, with the numbers of lines that
+	// were dropped since the last call.
+	reportLost func([classes]uint64)
+	dropped    [classes]atomic.Uint64
+	wake       chan struct{} // contains a token while there may be work
+	ended      chan struct{} // closed when run has returned
 
 	mu     sync.Mutex
 	batch  batch
@@ -38,8 +40,8 @@ func newQueue(to io.Writer, quota int) *queue {
 	return &queue{to: to, quota: quota, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
-// An entry is an io.Writer for the lines of one class.
-type entry struct {
+// A lineWriter is an io.Writer that queues the lines of one class.
+type lineWriter struct {
 	queue *queue
 	class Class
 	// Whether the lines are about the log itself. They are accepted while the
@@ -48,18 +50,18 @@ type entry struct {
 }
 
 // Write queues a line, or drops and counts it. It never returns an error.
-func (e *entry) Write(line []byte) (int, error) {
-	q := e.queue
+func (w *lineWriter) Write(line []byte) (int, error) {
+	q := w.queue
 	q.mu.Lock()
-	fits := (e.own || !q.closed) && q.held[e.class]+len(line) <= q.quota
+	fits := (w.own || !q.closed) && q.held[w.class]+len(line) <= q.quota
 	if fits {
-		q.held[e.class] += len(line)
+		q.held[w.class] += len(line)
 		q.batch.text = append(q.batch.text, line...)
-		q.batch.lines = append(q.batch.lines, lineEnd{e.class, len(q.batch.text)})
+		q.batch.lines = append(q.batch.lines, lineEnd{w.class, len(q.batch.text)})
 	}
 	q.mu.Unlock()
 	if !fits {
-		q.dropped[e.class].Add(1)
+		q.dropped[w.class].Add(1)
 		return len(line), nil
 	}
 	q.wakeWriter()
@@ -111,7 +113,7 @@ func (q *queue) run() {
 				since[class] = now[class] - reported[class]
 			}
 			reported = now
-			q.lost(since)
+			q.reportLost(since)
 		}
 	}
 }
@@ -138,7 +140,8 @@ func (q *queue) counts() (n [classes]uint64) {
 	return n
 }
 
-// close refuses further lines and waits for run to return.
+// close refuses further lines and waits for run to return. It reports whether
+// run returned in time.
 func (q *queue) close(within time.Duration) bool {
 	q.mu.Lock()
 	q.closed = true

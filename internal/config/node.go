@@ -56,8 +56,8 @@ type pair struct {
 	value *node
 }
 
-// A reading is the state of converting a file to nodes.
-type reading struct {
+// A yamlReader converts a file to nodes, and collects the faults.
+type yamlReader struct {
 	lines  int // number of lines in the file
 	faults Faults
 }
@@ -67,7 +67,7 @@ type reading struct {
 func readNodes(source []byte) (root *node, faults Faults) {
 	// Byte order mark of some editors (YAML 1.2 section 5.2).
 	source = bytes.TrimPrefix(source, []byte("\ufeff"))
-	r := &reading{lines: 1 + strings.Count(strings.TrimSuffix(string(source), "\n"), "\n")}
+	r := &yamlReader{lines: 1 + strings.Count(strings.TrimSuffix(string(source), "\n"), "\n")}
 	defer func() {
 		// A bug of the parser must not crash a running server.
 		if p := recover(); p != nil {
@@ -137,7 +137,7 @@ func unreadable(source []byte) (line int, reason string) {
 var quoted = regexp.MustCompile(`"[^"]{2,}"`)
 
 // syntax reports a syntax error.
-func (r *reading) syntax(err error) {
+func (r *yamlReader) syntax(err error) {
 	line, what := 1, "invalid YAML"
 	if syntax, ok := errors.AsType[*yaml.SyntaxError](err); ok {
 		what = "invalid YAML: " + quoted.ReplaceAllString(syntax.GetMessage(), `"…"`)
@@ -148,12 +148,12 @@ func (r *reading) syntax(err error) {
 	r.fault(line, "%s", what)
 }
 
-func (r *reading) fault(line int, format string, args ...any) {
+func (r *yamlReader) fault(line int, format string, args ...any) {
 	r.faults = append(r.faults, Fault{Line: r.clampLine(line), Text: fmt.Sprintf(format, args...)})
 }
 
 // clampLine returns line, or the nearest line that exists in the file.
-func (r *reading) clampLine(line int) int { return min(max(line, 1), r.lines) }
+func (r *yamlReader) clampLine(line int) int { return min(max(line, 1), r.lines) }
 
 func lineOf(n ast.Node) int {
 	if t := n.GetToken(); t != nil && t.Position != nil {
@@ -164,7 +164,7 @@ func lineOf(n ast.Node) int {
 
 // node converts a node of the parser. Features that configurations do not need
 // are refused, so that a file means what it appears to mean.
-func (r *reading) node(n ast.Node) *node {
+func (r *yamlReader) node(n ast.Node) *node {
 	made := &node{line: r.clampLine(lineOf(n))}
 	refuse := func(reason string) {
 		r.fault(made.line, "%s", reason)
@@ -200,7 +200,7 @@ func (r *reading) node(n ast.Node) *node {
 	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode:
 		refuse("anchors and aliases (& * <<) are not supported: write out the value")
 	case *ast.TagNode:
-		refuse("tags (!) are not supported: write text that looks like a number or a boolean in quotes")
+		refuse("tags (!) are not supported: if a text looks like a number or a boolean, put it in quotes")
 	default:
 		refuse("this kind of YAML is not supported")
 	}
@@ -209,7 +209,7 @@ func (r *reading) node(n ast.Node) *node {
 
 // convertPair converts a key and its value. It returns nil if the key is
 // invalid.
-func (r *reading) convertPair(v *ast.MappingValueNode) []pair {
+func (r *yamlReader) convertPair(v *ast.MappingValueNode) []pair {
 	line := r.clampLine(lineOf(v.Key))
 	switch key := v.Key.(type) {
 	case *ast.StringNode:

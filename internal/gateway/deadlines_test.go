@@ -13,9 +13,9 @@ import (
 	"wsauth/internal/gateway/proxy"
 )
 
-// TestBodyOutlivesItsAnswer checks a body that the transport still reads after
-// the request is over, because the upstream answered early. Over HTTP/2, no
-// deadlines can be set any more.
+// TestBodyOutlivesItsAnswer checks that the gateway survives a body that the
+// transport still reads after the handler has returned, because the upstream
+// answered early. Setting a deadline for it then panics over HTTP/2.
 func TestBodyOutlivesItsAnswer(t *testing.T) {
 	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 	t.Cleanup(b.Close)
@@ -44,13 +44,13 @@ func TestBodyOutlivesItsAnswer(t *testing.T) {
 		t.Error("no request was answered")
 	}
 	if e := r.Call("GET", "/livez", ""); e.StatusCode != http.StatusOK || e.ProtoMajor != 2 {
-		t.Errorf("%d by %s", e.StatusCode, e.Proto)
+		t.Errorf("got %d over %s", e.StatusCode, e.Proto)
 	}
 }
 
-// TestClientsLeaveBeforeTheyAreAnswered checks that the end of a request's
-// context, which may come while its handler returns, sets no deadline after
-// the request is over.
+// TestClientsLeaveBeforeTheyAreAnswered checks that no deadline is set after
+// the handler of a request has returned, even if the client leaves at that
+// moment.
 func TestClientsLeaveBeforeTheyAreAnswered(t *testing.T) {
 	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
 	t.Cleanup(b.Close)

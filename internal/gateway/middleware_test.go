@@ -13,8 +13,8 @@ import (
 )
 
 // TestMiddlewareAroundTheGateway checks that handshakes open sockets through a
-// middleware whose ResponseWriter can be unwrapped, and get an answer through
-// one that hides the Hijacker.
+// middleware whose ResponseWriter can be unwrapped, and are answered with 500
+// through one that hides the Hijacker.
 func TestMiddlewareAroundTheGateway(t *testing.T) {
 	b := newBackend(t)
 	r := serveBehind(t, b, func(c *Config) {

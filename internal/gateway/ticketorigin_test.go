@@ -8,10 +8,11 @@ import (
 	"wsauth/internal/gateway/proxy"
 )
 
-// TestTicketsWithoutOrigin checks tickets that are requested with a token in a
-// header and without an Origin. Such a client is not a browser: it may open its
-// socket with any origin of the route, as React Native does, or without one. A
-// ticket requested with a cookie opens only sockets without an Origin.
+// TestTicketsWithoutOrigin checks which origins a ticket is valid for. A client
+// that requests a ticket without an Origin and with a token in a header is not
+// a browser: it may open its socket with any origin of the route, as React
+// Native does, or without one. Every other ticket opens only sockets with the
+// Origin of its request; if that had none, only sockets without an Origin.
 func TestTicketsWithoutOrigin(t *testing.T) {
 	b := newBackend(t)
 	const ours, partner, evil = "http://localhost:5173", "https://partner.example", "https://evil.example"
@@ -45,7 +46,7 @@ func TestTicketsWithoutOrigin(t *testing.T) {
 				e := r.Call("POST", "/auth/ticket", `{"path":"`+path+`"}`, append(by.lines, jsonType)...)
 				r.HTTP.Jar = jar
 				if e.StatusCode != 200 {
-					t.Fatalf("%s: got %d %s, want %v", by.name, e.StatusCode, e.Text, 200)
+					t.Fatalf("%s: got %d %s, want 200", by.name, e.StatusCode, e.Text)
 				}
 				lines := slices.Clone(upgradeLines)
 				if from != "" {

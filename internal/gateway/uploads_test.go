@@ -22,8 +22,8 @@ import (
 
 var uploads = flag.Int("uploads", 12, "how often TestUploadsAreAnswered sends each kind of upload")
 
-// uploadServers lists upstreams that answer POST /late after the whole body,
-// /early before they read it, and /never without reading it.
+// uploadServers lists upstreams that answer POST /late after they have read the
+// whole body, /early before they read it, and /never without reading it.
 var uploadServers = []struct {
 	name  string
 	start func(t *testing.T) string

@@ -23,11 +23,11 @@ var dates = map[string]string{"exp": "expires", "nbf": "not valid before", "iat"
 // used as a token, because it omits the signature.
 func (t Token) Write(w io.Writer, now time.Time) error {
 	var b strings.Builder
-	kind := t.Kind()
-	if kind == "" {
-		kind = "no kind of token that this program knows"
+	kind := "the kind of token is unknown"
+	if known := t.Kind(); known != "" {
+		kind = "it looks like " + known
 	}
-	fmt.Fprintf(&b, "%d bytes; it looks like %s.\n", len(t.Raw), kind)
+	fmt.Fprintf(&b, "%d bytes; %s.\n", len(t.Raw), kind)
 	section(&b, "Header", t.Header, now)
 	section(&b, "Claims", t.Claims, now)
 	for _, w := range t.Warnings() {

@@ -6,27 +6,27 @@ import (
 )
 
 const (
-	// clockWarning is the difference between the clocks of the node and the
-	// store from which the operator is warned.
+	// clockWarning is the smallest difference between the node's clock and the
+	// store's that is logged as a warning.
 	clockWarning = time.Second
 
-	// MaxClockOffset is the difference of the clocks from which a node should
-	// refuse all tokens, because it misjudges their lifetimes.
+	// MaxClockOffset is the smallest difference at which a node should refuse
+	// all tokens, because it misjudges their lifetimes.
 	MaxClockOffset = 30 * time.Second
 )
 
 // clocks compares the clocks of the node and the store.
 type clocks struct {
-	recent [4]time.Duration // least offsets of recent reads
+	recent [4]time.Duration // offsets that recent reads prove
 	reads  int
-	warned bool // in this episode of a difference
+	warned bool // the current difference has been logged
 }
 
-// add adds a read of the log, which started and ended at times of the node's
-// clock, and during which the store's clock had the time stored. At that time,
-// the node's clock had a time between the other two. If stored is one too, the
-// clocks may agree. So a slow read never reveals a difference that there is
-// not.
+// add adds a read of the log. started and ended are times of the node's clock;
+// stored is the time that the store's clock showed in between. If stored lies
+// between started and ended, the clocks may agree, and the offset is 0.
+// Otherwise it is the distance to the nearer of the two, so that a slow read
+// never exaggerates the difference.
 func (c *clocks) add(started, stored, ended time.Time) {
 	var offset time.Duration
 	switch {
@@ -75,7 +75,7 @@ func (x *Index) compareClocks(ctx context.Context, started, stored, ended time.T
 // ClockOffset returns how far the node's clock is ahead of that of the store,
 // or behind if it is negative. The true difference is at least that large. The
 // result is the smallest difference of the last few reads of the log; it is 0
-// if they do not prove any.
+// if one of them proves none.
 func (x *Index) ClockOffset() time.Duration {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

@@ -20,9 +20,9 @@ import (
 	"time"
 )
 
-// Grace is the maximum duration of an end: half of it is for the handler to
-// finish its current frame and for a slow peer to receive it, and the whole of
-// it for the peer to close the connection.
+// Grace is how long after End the connection is closed at the latest. Within
+// half of it, the handler must finish its current frame, and a slow peer
+// receive it; within all of it, the peer must close the connection.
 const Grace = 5 * time.Second
 
 // A Conn is the net.Conn that a guarded handler gets from Hijack. It is safe
@@ -116,9 +116,9 @@ func (c *Conn) await() {
 // after Grace at the latest, and then onClosed is called. If the connection
 // has already ended, End does nothing.
 //
-// If the handler has not started its response, it is notified immediately. It
-// may still send a response: a 101, followed by frame, or a complete plain
-// response.
+// If the handler has not started its response, End calls cancel immediately.
+// The handler may still send a response: a 101, followed by frame, or a
+// complete plain response.
 func (c *Conn) End(cause error, frame []byte, cancel func()) {
 	f := newEnding(cause, frame, cancel)
 
@@ -141,9 +141,9 @@ func (c *Conn) End(cause error, frame []byte, cancel func()) {
 	go c.finish(f)
 }
 
-// Read reads from the client, or fails with the cause of the end. It does not
-// fail before the handler is notified, because handlers whose reads fail do
-// not finish the frame that they are writing.
+// Read reads from the client. After End, it waits until End has called cancel,
+// and then fails with the cause. It does not fail earlier, because handlers
+// whose reads fail do not finish the frame that they are writing.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.read(p)
 	c.await()
@@ -188,6 +188,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if n == len(out) {
 		return len(p), err
 	}
+	// Earlier writes are part of out, so n may exceed len(p); a failed Write
+	// must return less.
 	return min(n, max(len(p)-1, 0)), err
 }
 
@@ -277,8 +279,8 @@ func (c *Conn) Cut() {
 // send a TLS close notification. If the connection does not support resets,
 // Reset does nothing and returns false.
 func Reset(conn net.Conn) bool {
-	if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = over.NetConn()
+	if outer, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
+		conn = outer.NetConn()
 	}
 	tcp, ok := conn.(interface{ SetLinger(seconds int) error })
 	if ok {
@@ -288,9 +290,9 @@ func Reset(conn net.Conn) bool {
 	return ok
 }
 
-// CloseWrite closes the writing side, as for TCP and TLS. It does not hold a
-// lock meanwhile, because with TLS it waits for a write that a slow peer
-// blocks.
+// CloseWrite closes the writing side, like the method of a net.TCPConn or a
+// tls.Conn. It holds no lock, because over TLS it waits for a write that a slow
+// peer blocks.
 func (c *Conn) CloseWrite() error {
 	if c.ending.Load() != nil || c.lingers.Load() {
 		return nil

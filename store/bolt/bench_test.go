@@ -32,8 +32,8 @@ func BenchmarkSync(b *testing.B) {
 	}
 }
 
-// BenchmarkRevoke measures a revocation. It also reports its time as a multiple
-// of that of a bare sync.
+// BenchmarkRevoke measures a revocation. It also reports the time as a multiple
+// of the time of a bare sync.
 func BenchmarkRevoke(b *testing.B) {
 	loneAndConcurrent(b, func(ctx context.Context, s *Store) error {
 		return s.Revoke(ctx, inAMinute(store.NewSessionID(time.Now())))
@@ -64,7 +64,7 @@ func BenchmarkRotate(b *testing.B) {
 		id, end := fmt.Sprint("session-", n), time.Now().Add(time.Hour)
 		from := tokens[n].Load()
 		r := store.Rotation{Subject: id, ID: id, From: fmt.Sprint(from), To: fmt.Sprint(from + 1), Grace: time.Hour, Expires: end}
-		f, err := s.RotateSession(ctx, r)
+		session, err := s.RotateSession(ctx, r)
 		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrReused) { // the session does not exist, or other calls have rotated it twice
 			tokens[n].Store(0)
 			err = s.BeginSession(ctx, store.Session{ID: id, Subject: id, Current: "0", Started: time.Now(), Expires: end, Ends: end})
@@ -73,7 +73,7 @@ func BenchmarkRotate(b *testing.B) {
 			}
 			return err
 		}
-		if err == nil && f.Current == r.To {
+		if err == nil && session.Current == r.To {
 			tokens[n].Store(from + 1)
 		}
 		return err
@@ -138,16 +138,16 @@ func BenchmarkRead(b *testing.B) {
 	end := time.Now().Add(time.Hour)
 	var all []store.Session
 	for n := range 10_000 {
-		f, err := store.Session{ID: fmt.Sprint("session-", n), Subject: fmt.Sprint("user-", n), Current: "0", Started: time.Now(), Expires: end, Ends: end}.Canonical()
+		session, err := store.Session{ID: fmt.Sprint("session-", n), Subject: fmt.Sprint("user-", n), Current: "0", Started: time.Now(), Expires: end, Ends: end}.Canonical()
 		if err != nil {
 			b.Fatal(err)
 		}
-		all = append(all, f)
+		all = append(all, session)
 	}
 	err := s.writer.update(func(t *transaction) error {
 		var err error
-		for _, f := range all {
-			err = errors.Join(err, t.sessions.begin(f, time.Now(), len(all)))
+		for _, session := range all {
+			err = errors.Join(err, t.sessions.begin(session, time.Now(), len(all)))
 		}
 		return err
 	})

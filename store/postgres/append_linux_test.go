@@ -56,7 +56,7 @@ func TestFullForSome(t *testing.T) {
 // node, once.
 func TestD5KilledConnections(t *testing.T) {
 	t.Parallel()
-	server, c := failing(t)
+	server, c := newServerConfig(t)
 	c.ListenURL = c.URL
 	writer, reader := open(t, c), open(t, c)
 	many := testenv.Size(500, 5000)

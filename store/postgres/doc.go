@@ -14,29 +14,31 @@
 // The store works through a connection pool such as PgBouncer in transaction
 // mode: it uses no prepared statements, no settings and no locks that outlast a
 // transaction. Only notifications (LISTEN) need a connection to the server
-// itself, see Config.ListenURL; without them, nodes ask for changes every 250
+// itself, see Config.ListenURL; without them, nodes poll for changes every 250
 // ms. A pool of PgBouncer should have a few connections for each node. Servers
 // without access to the position in their own log, such as Amazon Aurora, are
 // not supported.
 //
-// All times are those of the server. The tables contain only hashes of tickets,
-// and of refresh tokens only their IDs, so their contents cannot be used to
-// authenticate. But whoever can change them can undo revocations.
+// All times are from the server's clock. Tickets are stored as hashes, and
+// refresh tokens as their IDs, so the contents of the tables cannot be used to
+// authenticate. But anyone who can change the tables can undo revocations.
 //
-// The tables are log (revocations and events), head and identity (its end and
-// its epoch), heartbeat, sessions, tickets, totals (how many of these there
-// are), nodes, counts, buckets, records and migrations. What has expired is
-// deleted in steps of 1,000 rows by nodes that write, every few seconds.
+// The tables are log (revocations and events), head (the end of the log),
+// identity (the epoch of the log), heartbeat, sessions, tickets, totals (the
+// numbers of sessions and tickets), nodes, counts, buckets, records and
+// migrations. Every few seconds, nodes that write delete expired rows, up to
+// 1,000 at a time.
 //
 // # Failures
 //
-// Each call fails after Config.Timeout, if not before. A context that is done
-// ends the call, but not its transaction.
+// A call fails if it takes longer than Config.Timeout. When its context is
+// done, the call returns, but its transaction goes on and may still be
+// committed.
 //
 // If the server has synchronous standbys (synchronous_standby_names), changes
 // of revocations, events, sessions and records wait for them. The change itself
 // is committed without waiting, so that it is in effect on all nodes at once,
-// and then the standbys confirm it. If they do not in time, the error is
+// and then the standbys confirm it. If they do not do so in time, the error is
 // [store.ErrUnconfirmed], and methods that return a session return it together
 // with the error. Tickets and counts do not wait, because a failover voids
 // tickets, and nodes then set their counts again.
@@ -47,8 +49,8 @@
 // primary is recognized by its older timeline; the error is [ErrStandby].
 //
 // Page.Known advances about once a second, when the synchronous standbys have
-// confirmed a heartbeat. It does not advance while the primary has lost them,
-// perhaps because one of them has replaced it, nor on a server that is
-// read-only. Without synchronous standbys, a former primary that is still
-// reachable cannot be recognized before a node has seen the new one.
+// confirmed a heartbeat. It does not advance on a read-only server, or while
+// the primary has no connection to its standbys, perhaps because one of them
+// has been promoted. Without synchronous standbys, a former primary that is
+// still reachable cannot be recognized before a node has seen the new one.
 package postgres

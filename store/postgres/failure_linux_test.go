@@ -10,9 +10,9 @@ import (
 	"wsauth/store"
 )
 
-// failing returns a configuration with the timeout of production for a server
-// of its own.
-func failing(t *testing.T, options ...string) (*server, Config) {
+// newServerConfig starts a server for this test only, which the test may stop
+// or kill. It returns the server and a configuration with the default timeout.
+func newServerConfig(t *testing.T, options ...string) (*server, Config) {
 	t.Helper()
 	s, stop := newServer(t, options...)
 	t.Cleanup(stop)
@@ -22,7 +22,8 @@ func failing(t *testing.T, options ...string) (*server, Config) {
 	return s, c
 }
 
-// everyCall calls each kind of method, and returns the errors by name.
+// everyCall returns functions that call one method of each kind, by the name of
+// the method.
 func everyCall(ctx context.Context, s *Store) map[string]func() error {
 	expires := time.Now().Add(time.Hour)
 	return map[string]func() error{
@@ -34,7 +35,7 @@ func everyCall(ctx context.Context, s *Store) map[string]func() error {
 		"Take": func() error { _, err := s.Take(ctx, "key", time.Second, 10); return err },
 		"PutTicket": func() error {
 			err := s.PutTicket(ctx, store.TicketKey{1}, nil, expires)
-			if errors.Is(err, store.ErrInvalid) { // from before
+			if errors.Is(err, store.ErrInvalid) { // an earlier call has put the ticket
 				return nil
 			}
 			return err
@@ -50,7 +51,7 @@ func everyCall(ctx context.Context, s *Store) map[string]func() error {
 	}
 }
 
-// wantCalls asserts that all calls succeed within 20 seconds.
+// wantCalls repeats each call until it succeeds, for at most 20 seconds.
 func wantCalls(t *testing.T, s *Store) {
 	t.Helper()
 	for name, call := range everyCall(t.Context(), s) {
@@ -68,12 +69,12 @@ func wantCalls(t *testing.T, s *Store) {
 func TestD3SuspendedServer(t *testing.T) {
 	t.Run("direct", func(t *testing.T) {
 		t.Parallel()
-		server, c := failing(t)
+		server, c := newServerConfig(t)
 		testSuspendedServer(t, server, c)
 	})
 	t.Run("pgbouncer", func(t *testing.T) {
 		t.Parallel()
-		server, c := failing(t)
+		server, c := newServerConfig(t)
 		dsn, stop := server.bounce(t)
 		t.Cleanup(stop)
 		c.URL = dsn
@@ -90,9 +91,9 @@ func testSuspendedServer(t *testing.T, server *server, c Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Its parent and its children: a stopped parent is not sufficient.
+	// Stop the children too: they answer while only their parent is stopped.
 	server.signalAll(t, syscall.SIGSTOP)
-	for range 2 { // with connections, and while connecting
+	for range 2 { // first on open connections, then while connecting
 		results := map[string]chan error{}
 		started := time.Now()
 		for name, call := range everyCall(t.Context(), s) {
@@ -102,7 +103,7 @@ func testSuspendedServer(t *testing.T, server *server, c Config) {
 		}
 		for name, result := range results {
 			err := <-result
-			if took := time.Since(started); err == nil || took > 3*time.Second { // 1 s, on a machine that is not busy
+			if took := time.Since(started); err == nil || took > 3*time.Second { // about 1 s on an idle machine
 				t.Errorf("%s: %v after %v", name, err, took)
 			}
 		}
@@ -127,7 +128,7 @@ func testSuspendedServer(t *testing.T, server *server, c Config) {
 // with what was confirmed, and tickets that were taken cannot be taken again.
 func TestD2KilledServer(t *testing.T) {
 	t.Parallel()
-	server, c := failing(t)
+	server, c := newServerConfig(t)
 	s := open(t, c)
 	wantCalls(t, s)
 	page, err := s.Read(t.Context(), store.Cursor{})
@@ -151,7 +152,7 @@ func TestD2KilledServer(t *testing.T) {
 		t.Error("Wait returns no error")
 	}
 	if err := s.Revoke(t.Context(), store.Revocation{Target: store.TargetToken, ID: "lost", Expires: time.Now().Add(time.Hour)}); err == nil {
-		t.Error("Revoke without a server")
+		t.Error("Revoke returns no error while the server is down")
 	}
 	server.start(t)
 	wantCalls(t, s)

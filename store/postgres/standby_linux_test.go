@@ -71,12 +71,12 @@ func wantSeen(t *testing.T, s *Store, ids ...string) {
 func TestStoppedStandby(t *testing.T) {
 	t.Run("direct", func(t *testing.T) {
 		t.Parallel()
-		primary, c := failing(t)
+		primary, c := newServerConfig(t)
 		testStoppedStandby(t, primary, c)
 	})
 	t.Run("pgbouncer", func(t *testing.T) {
 		t.Parallel()
-		primary, c := failing(t)
+		primary, c := newServerConfig(t)
 		dsn, stop := primary.bounce(t)
 		t.Cleanup(stop)
 		c.URL = dsn
@@ -149,7 +149,7 @@ func testStoppedStandby(t *testing.T, primary *server, c Config) {
 // recognized when a node meets it again.
 func TestD6Failover(t *testing.T) {
 	t.Parallel()
-	primary, c := failing(t)
+	primary, c := newServerConfig(t)
 	standby := newStandby(t, primary)
 	address := filepath.Join(t.TempDir(), "current")
 	point := func(to *server) {
@@ -228,7 +228,7 @@ func TestD6Failover(t *testing.T) {
 // finds the primary among several hosts.
 func TestStandbyIsRefused(t *testing.T) {
 	t.Parallel()
-	primary, c := failing(t)
+	primary, c := newServerConfig(t)
 	standby := newStandby(t, primary)
 	open(t, c)
 	primary.until(t, "select coalesce(bool_and(replay_lsn >= pg_current_wal_lsn()), false) from pg_stat_replication")
@@ -245,7 +245,7 @@ func TestStandbyIsRefused(t *testing.T) {
 // can be read, but does not vouch for what it has.
 func TestReadOnlyServer(t *testing.T) {
 	t.Parallel()
-	server, c := failing(t)
+	server, c := newServerConfig(t)
 	s := open(t, c)
 	wantCalls(t, s)
 	server.exec(t, "alter system set default_transaction_read_only = on")
@@ -279,7 +279,7 @@ func TestReadOnlyServer(t *testing.T) {
 // older copy, its log has another epoch, even though its timeline is the same.
 func TestD11RestoredDisk(t *testing.T) {
 	t.Parallel()
-	server, c := failing(t)
+	server, c := newServerConfig(t)
 	s := open(t, c)
 	if err := s.Revoke(t.Context(), revocation("kept")); err != nil {
 		t.Fatal(err)

@@ -22,7 +22,7 @@ func testSessionSubject(t *testing.T, s store.Sessions) {
 				t.Errorf("RotateSession of %q: %+v, %v, want ErrNotFound", subject, got, err)
 			}
 			p := store.Presentation{Subject: subject, ID: "a", Token: token, Generation: 7}
-			wantNoPresentation(t, s, p)
+			wantPresentNotFound(t, s, p)
 		}
 		wantNotFound(t, s, subject, "a")
 		if err := s.EndSession(t.Context(), subject, "a"); err != nil {
@@ -32,7 +32,7 @@ func testSessionSubject(t *testing.T, s store.Sessions) {
 	if got, err := s.RotateSession(t.Context(), ofSubject("", rotation("a", "0", "1"))); !errors.Is(err, store.ErrInvalid) || got != (store.Session{}) {
 		t.Errorf("RotateSession without a subject: %+v, %v, want ErrInvalid", got, err)
 	}
-	wantNoPresentation(t, s, store.Presentation{ID: "a", Token: "0"})
+	wantPresentNotFound(t, s, store.Presentation{ID: "a", Token: "0"})
 	wantFound(t, s, session)
 	wantListed(t, s, "ann", session)
 }

@@ -94,9 +94,9 @@ func withoutRetry(r store.Rotation) store.Rotation {
 	return r
 }
 
-// testSessionRetryIsUp tests that the key is valid until Retry after the
+// testSessionRetryHasEnded tests that the key is valid until Retry after the
 // rotation.
-func testSessionRetryIsUp(t *testing.T, s store.Sessions) {
+func testSessionRetryHasEnded(t *testing.T, s store.Sessions) {
 	begin(t, s, newSession("a", "ann"))
 	was := wantRotated(t, s, keyed("a", "0", "1", "key"), "1")
 	for range 2 {
@@ -141,12 +141,12 @@ func testSessionPresent(t *testing.T, s store.Sessions) {
 	p.Grace = time.Hour
 	wantPresentReused(t, s, p, newSession("a", "ann"))
 	for _, id := range []string{"", "never", string(make([]byte, 10_000))} {
-		wantNoPresentation(t, s, presentation(id, "0"))
+		wantPresentNotFound(t, s, presentation(id, "0"))
 	}
 	expired := newSession("expired", "ann")
 	expired.Expires = time.Now().Add(-time.Second)
 	begin(t, s, expired)
-	wantNoPresentation(t, s, presentation("expired", "0"))
+	wantPresentNotFound(t, s, presentation("expired", "0"))
 }
 
 // testSessionPresentGrace tests that within the grace period, the previous
@@ -164,9 +164,9 @@ func testSessionPresentGrace(t *testing.T, s store.Sessions) {
 	wantRotated(t, s, keyed("a", "0", "x", "key"), "1")
 }
 
-// testSessionPresentGraceIsUp tests that the grace period starts at the
+// testSessionPresentGraceHasEnded tests that the grace period starts at the
 // rotation.
-func testSessionPresentGraceIsUp(t *testing.T, s store.Sessions) {
+func testSessionPresentGraceHasEnded(t *testing.T, s store.Sessions) {
 	begin(t, s, newSession("a", "ann"))
 	was := wantRotated(t, s, rotation("a", "0", "1"), "1")
 	p := presentation("a", "0")

@@ -85,9 +85,9 @@ func testSessionNoGrace(t *testing.T, s store.Sessions) {
 	}
 }
 
-// testSessionGraceIsUp tests that the grace period starts at the rotation, and
-// is not extended by presenting the token again.
-func testSessionGraceIsUp(t *testing.T, s store.Sessions) {
+// testSessionGraceHasEnded tests that the grace period starts at the rotation,
+// and is not extended by presenting the token again.
+func testSessionGraceHasEnded(t *testing.T, s store.Sessions) {
 	begin(t, s, newSession("a", "ann"), newSession("b", "ann"))
 	again := rotation("a", "0", "2")
 	again.Grace = 10 * time.Second

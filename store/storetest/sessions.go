@@ -10,6 +10,8 @@ import (
 
 // Sessions tests an implementation of [store.Sessions].
 func Sessions[S store.Sessions](t *testing.T, c Config[S]) {
+	// on runs a test whose calls are spread over the nodes; onNodes runs a test
+	// that chooses the node of each call.
 	on := func(body func(*testing.T, store.Sessions)) func(*testing.T, S) {
 		return func(t *testing.T, s S) { body(t, onAllSessions(c.nodes(t, s))) }
 	}
@@ -50,11 +52,11 @@ func Sessions[S store.Sessions](t *testing.T, c Config[S]) {
 	})
 	if c.Run != nil {
 		c.each(t, map[string]func(*testing.T, S){
-			"expiry":               on(testSessionExpiry),
-			"expiry is seen":       on(testSessionExpiryIsSeen),
-			"L7 grace is up":       on(testSessionGraceIsUp),
-			"L7 retry is up":       on(testSessionRetryIsUp),
-			"present, grace is up": on(testSessionPresentGraceIsUp),
+			"expiry":                   on(testSessionExpiry),
+			"expiry is seen":           on(testSessionExpiryIsSeen),
+			"L7 grace has ended":       on(testSessionGraceHasEnded),
+			"L7 retry has ended":       on(testSessionRetryHasEnded),
+			"present, grace has ended": on(testSessionPresentGraceHasEnded),
 		})
 	}
 	if c.Reopen != nil {
@@ -77,7 +79,7 @@ func Sessions[S store.Sessions](t *testing.T, c Config[S]) {
 	}
 }
 
-// started is the start of most sessions of the suite.
+// started is the time at which most sessions of the suite started.
 var started = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // newSession returns a session that never expires, with the refresh token "0".
@@ -117,7 +119,8 @@ func wantRotated(t *testing.T, s store.Sessions, r store.Rotation, current strin
 	return session
 }
 
-// wantReused asserts that a rotation is a reuse, which ends the session.
+// wantReused asserts that a rotation fails with ErrReused, returns the session
+// as it was, and ends it.
 func wantReused(t *testing.T, s store.Sessions, r store.Rotation, was store.Session) {
 	t.Helper()
 	if session, err := s.RotateSession(t.Context(), r); !errors.Is(err, store.ErrReused) || session != was {
@@ -136,7 +139,8 @@ func wantPresented(t *testing.T, s store.Sessions, p store.Presentation) store.S
 	return session
 }
 
-// wantPresentReused asserts that a token is a reuse, which ends the session.
+// wantPresentReused asserts that presenting a token fails with ErrReused,
+// returns the session as it was, and ends it.
 func wantPresentReused(t *testing.T, s store.Sessions, p store.Presentation, was store.Session) {
 	t.Helper()
 	if session, err := s.PresentSession(t.Context(), p); !errors.Is(err, store.ErrReused) || session != was {
@@ -145,20 +149,20 @@ func wantPresentReused(t *testing.T, s store.Sessions, p store.Presentation, was
 	wantNoSession(t, s, was)
 }
 
-// wantNoPresentation asserts that the session of a token does not exist.
-func wantNoPresentation(t *testing.T, s store.Sessions, p store.Presentation) {
+// wantPresentNotFound asserts that presenting a token fails with ErrNotFound.
+func wantPresentNotFound(t *testing.T, s store.Sessions, p store.Presentation) {
 	t.Helper()
 	if session, err := s.PresentSession(t.Context(), p); !errors.Is(err, store.ErrNotFound) || session != (store.Session{}) {
 		t.Errorf("PresentSession %.10q with %s: %+v, %v, want ErrNotFound", p.ID, p.Token, session, err)
 	}
 }
 
-// wantNoSession asserts that a session does not exist, not even for its last
-// token.
+// wantNoSession asserts that a session does not exist: no token can be
+// presented or rotated, not even its last one, and the session is not listed.
 func wantNoSession(t *testing.T, s store.Sessions, was store.Session) {
 	t.Helper()
 	for _, from := range []string{was.Current, "other"} {
-		wantNoPresentation(t, s, presentation(was.ID, from))
+		wantPresentNotFound(t, s, presentation(was.ID, from))
 		if session, err := s.RotateSession(t.Context(), rotation(was.ID, from, "next")); !errors.Is(err, store.ErrNotFound) || session != (store.Session{}) {
 			t.Errorf("RotateSession %s from %s: %+v, %v, want ErrNotFound", was.ID, from, session, err)
 		}

@@ -12,8 +12,8 @@ import (
 )
 
 // FuzzParse checks that a parsed key and its dates are unchanged when they are
-// written and parsed again, also with another expiry. No error contains a part
-// of the key in the file.
+// written and parsed again, with the same expiry and with another one. No error
+// contains a part of the key in the file.
 func FuzzParse(f *testing.F) {
 	jwk := jwkOf(token.ES256, time.Unix(1, 0), time.Unix(2, 0))
 	seeds := []struct{ name, before, key, after string }{
@@ -67,8 +67,8 @@ func wantSame(t *testing.T, want, got Entry) {
 	}
 }
 
-// wantNoKeyIn checks that err contains no 24 bytes of key. Names of algorithms,
-// kinds of keys and kinds of blocks are allowed.
+// wantNoKeyIn checks that err contains no 24 consecutive bytes of key. Shorter
+// parts may be the names of algorithms, key types or PEM blocks.
 func wantNoKeyIn(t *testing.T, err error, key string) {
 	t.Helper()
 	const long = 24
@@ -77,7 +77,7 @@ func wantNoKeyIn(t *testing.T, err error, key string) {
 	}
 	for i := 0; i+long <= len(key); i++ {
 		if part := key[i : i+long]; strings.Contains(err.Error(), part) {
-			t.Fatalf("%q tells %q", err, part)
+			t.Fatalf("error %q reveals %q", err, part)
 		}
 	}
 }

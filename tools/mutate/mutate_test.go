@@ -79,7 +79,7 @@ func TestForce(t *testing.T) {
 	all := p.changes(regexp.MustCompile(`^a`))
 	chosen := p.choose(all, 100, 1)
 	if again := p.choose(p.changes(regexp.MustCompile(`^a`)), 100, 1); !slices.EqualFunc(chosen, again, func(a, b change) bool { return a.String() == b.String() }) {
-		t.Error("one seed chooses different changes")
+		t.Error("the same seed chose different changes")
 	}
 	j := judge{pkg: p, dir: t.TempDir(), blocks: map[block]bool{}}
 	if err := j.prepare([]string{"."}, regexp.MustCompile(""), chosen); err != nil {

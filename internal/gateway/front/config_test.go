@@ -14,19 +14,19 @@ func TestProxySettings(t *testing.T) {
 		c                Config
 		faults, warnings []string
 	}{
-		"nothing":           {Config{}, nil, nil},
-		"good":              {Config{TrustedProxies: []string{"10.0.0.0/8", "private", "unix", "2001:db8::1"}, ForwardedHost: true, ForwardedPort: true}, nil, nil},
-		"everybody":         {Config{TrustedProxies: []string{"0.0.0.0/0", "::/0"}}, nil, []string{"TrustedProxies[0]: 0.0.0.0/0 contains more", "TrustedProxies[1]: ::/0 contains"}},
-		"half of everybody": {Config{TrustedProxies: []string{"128.0.0.0/1"}}, nil, []string{"TrustedProxies[0]"}},
-		"no networks":       {Config{TrustedProxies: []string{"10.0.0.1/8", "proxy.example", ""}}, []string{"TrustedProxies[0]", "TrustedProxies[1]", "TrustedProxies[2]"}, nil},
-		"another source":    {Config{ForwardedSource: "x-real-ip"}, []string{"ForwardedSource"}, nil},
-		"PROXY of nobody":   {Config{ForwardedSource: forwarded.ProxyProtocol}, nil, []string{"ForwardedSource: without trusted proxies every connection is closed"}},
-		"PROXY and host":    {Config{TrustedProxies: []string{"10.0.0.1"}, ForwardedSource: forwarded.ProxyProtocol, ForwardedHost: true, ForwardedPort: true}, []string{"ForwardedHost", "ForwardedPort"}, nil},
-		"Forwarded, port":   {Config{TrustedProxies: []string{"10.0.0.1"}, ForwardedSource: forwarded.Forwarded, ForwardedPort: true}, []string{"ForwardedPort"}, nil},
-		"another scheme":    {Config{TrustedProxies: []string{"10.0.0.1"}, ForwardedScheme: "wss"}, []string{"ForwardedScheme"}, nil},
-		"scheme of nobody":  {Config{ForwardedScheme: "https"}, nil, []string{"ForwardedScheme"}},
-		"of nobody":         {Config{ForwardedSource: forwarded.Forwarded, ForwardedHost: true}, nil, []string{"ForwardedSource", "ForwardedHost"}},
-		"port of nobody":    {Config{ForwardedPort: true}, nil, []string{"ForwardedPort"}},
+		"nothing":               {Config{}, nil, nil},
+		"good":                  {Config{TrustedProxies: []string{"10.0.0.0/8", "private", "unix", "2001:db8::1"}, ForwardedHost: true, ForwardedPort: true}, nil, nil},
+		"all addresses":         {Config{TrustedProxies: []string{"0.0.0.0/0", "::/0"}}, nil, []string{"TrustedProxies[0]: 0.0.0.0/0 contains more", "TrustedProxies[1]: ::/0 contains"}},
+		"half of all addresses": {Config{TrustedProxies: []string{"128.0.0.0/1"}}, nil, []string{"TrustedProxies[0]"}},
+		"invalid networks":      {Config{TrustedProxies: []string{"10.0.0.1/8", "proxy.example", ""}}, []string{"TrustedProxies[0]", "TrustedProxies[1]", "TrustedProxies[2]"}, nil},
+		"unknown source":        {Config{ForwardedSource: "x-real-ip"}, []string{"ForwardedSource"}, nil},
+		"PROXY, no proxies":     {Config{ForwardedSource: forwarded.ProxyProtocol}, nil, []string{"ForwardedSource: without trusted proxies every connection is closed"}},
+		"PROXY and host":        {Config{TrustedProxies: []string{"10.0.0.1"}, ForwardedSource: forwarded.ProxyProtocol, ForwardedHost: true, ForwardedPort: true}, []string{"ForwardedHost", "ForwardedPort"}, nil},
+		"Forwarded, port":       {Config{TrustedProxies: []string{"10.0.0.1"}, ForwardedSource: forwarded.Forwarded, ForwardedPort: true}, []string{"ForwardedPort"}, nil},
+		"unknown scheme":        {Config{TrustedProxies: []string{"10.0.0.1"}, ForwardedScheme: "wss"}, []string{"ForwardedScheme"}, nil},
+		"scheme, no proxies":    {Config{ForwardedScheme: "https"}, nil, []string{"ForwardedScheme"}},
+		"host, no proxies":      {Config{ForwardedSource: forwarded.Forwarded, ForwardedHost: true}, nil, []string{"ForwardedSource", "ForwardedHost"}},
+		"port, no proxies":      {Config{ForwardedPort: true}, nil, []string{"ForwardedPort"}},
 	} {
 		c, wrong := tt.c.Check()
 		for _, x := range []struct {

@@ -29,7 +29,7 @@ func CheckRoutes(routes []Route, own OwnPaths, keys Keys) ([]Route, fault.List) 
 		r.Extractors = byValue(r.Extractors)
 		filled, of := r.clone().check()
 		wrong.AddBelow(field, of)
-		if own.contain(r.Path, asserts) {
+		if own.contains(r.Path, asserts) {
 			wrong.Add(field+".Path", "%q is one of the gateway's own paths, for logins and published keys: no request would reach the route", r.Path)
 		}
 		loose := r.Host + loosen(r.Path)

@@ -15,16 +15,16 @@ func TestIsPreflight(t *testing.T) {
 		body   bool
 		want   bool
 	}{
-		"whole":               {"OPTIONS", whole, false, true},
+		"complete":            {"OPTIONS", whole, false, true},
 		"with headers":        {"OPTIONS", append(slices.Clone(whole), "Access-Control-Request-Headers: a"), false, true},
 		"GET":                 {"GET", whole, false, false},
 		"POST":                {"POST", whole, false, false},
-		"small letters":       {"options", whole, false, false},
+		"lower case":          {"options", whole, false, false},
 		"no Origin":           {"OPTIONS", whole[1:], false, false},
 		"no method":           {"OPTIONS", whole[:1], false, false},
 		"an empty method":     {"OPTIONS", []string{whole[0], "Access-Control-Request-Method: "}, false, false},
 		"two methods":         {"OPTIONS", append(slices.Clone(whole), whole[1]), false, false},
-		"a method of two":     {"OPTIONS", []string{whole[0], "Access-Control-Request-Method: GET, PUT"}, false, false},
+		"two methods, joined": {"OPTIONS", []string{whole[0], "Access-Control-Request-Method: GET, PUT"}, false, false},
 		"two origins":         {"OPTIONS", append(slices.Clone(whole), whole[0]), false, false},
 		"Authorization":       {"OPTIONS", append(slices.Clone(whole), "Authorization: Bearer x"), false, false},
 		"Proxy-Authorization": {"OPTIONS", append(slices.Clone(whole), "Proxy-Authorization: Basic x"), false, false},
@@ -49,7 +49,7 @@ func TestIsPreflight(t *testing.T) {
 		if c.body {
 			r.ContentLength, r.TransferEncoding = 0, []string{"chunked"}
 			if isPreflight(r) {
-				t.Error("a body in chunks")
+				t.Errorf("%s: isPreflight = true for a chunked body", name)
 			}
 		}
 	}

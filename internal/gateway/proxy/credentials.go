@@ -38,10 +38,10 @@ func (p *proxy) stripLogin(h http.Header) {
 	}
 }
 
-// keepLogin removes from an upstream's answer what would change the gateway's
-// own login: cookies with its names, which would replace or end the session,
-// and directives to clear all cookies.
-func (p *proxy) keepLogin(answer http.Header) {
+// protectLogin removes from an upstream's answer what would change the
+// gateway's own login: cookies with its names, which would replace or end the
+// session, and directives to clear all cookies.
+func (p *proxy) protectLogin(answer http.Header) {
 	if p.route.KeepCredential || p.routes.config.StripLogin == nil {
 		return
 	}
@@ -55,7 +55,7 @@ func (p *proxy) keepLogin(answer http.Header) {
 			return len(sent) == 0
 		})
 	}
-	keepCookies(answer)
+	protectCookies(answer)
 }
 
 // clearable are the directives of Clear-Site-Data that do not affect cookies.
@@ -63,9 +63,9 @@ var clearable = map[string]bool{
 	`"cache"`: true, `"clientHints"`: true, `"executionContexts"`: true, `"prefetchCache"`: true, `"prerenderCache"`: true, `"storage"`: true,
 }
 
-// keepCookies removes all directives from Clear-Site-Data that are not in
+// protectCookies removes all directives from Clear-Site-Data that are not in
 // clearable.
-func keepCookies(answer http.Header) {
+func protectCookies(answer http.Header) {
 	lines := answer["Clear-Site-Data"]
 	if len(lines) == 0 {
 		return

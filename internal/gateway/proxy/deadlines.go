@@ -8,15 +8,15 @@ import (
 )
 
 // deadlines sets the read and write deadlines of a request while its handler
-// runs. After that, setting them does nothing: a transport whose upstream has
-// answered early still reads the body, which over HTTP/1.1 would set the
-// deadline of the next request. Over HTTP/2, net/http would panic, since the
-// stream is gone.
+// runs. After the handler has returned, it sets none: a transport whose
+// upstream has answered early still reads the body. A deadline set then would
+// apply to the next request over HTTP/1.1. Over HTTP/2, net/http would panic,
+// since the stream is gone.
 type deadlines struct {
 	control *http.ResponseController
 	mu      sync.Mutex
 	over    bool
-	cut     bool // by wake or refuse
+	cut     bool // by wake or allowRefusal
 
 	silent atomic.Bool // the read deadline has passed
 }
@@ -25,7 +25,7 @@ type deadlines struct {
 // nothing if the server does not support deadlines.
 func (d *deadlines) read(t time.Time) { d.set(d.control.SetReadDeadline, t) }
 
-// write sets the deadline for writing the answer, like read.
+// write is like read, for writing the answer.
 func (d *deadlines) write(t time.Time) { d.set(d.control.SetWriteDeadline, t) }
 
 func (d *deadlines) set(deadline func(time.Time) error, t time.Time) {
@@ -52,8 +52,8 @@ func (d *deadlines) wake(answered bool) {
 	}
 }
 
-// refuse allows one more answer to be written, even after wake.
-func (d *deadlines) refuse() {
+// allowRefusal gives the handler Patience to write a refusal, even after wake.
+func (d *deadlines) allowRefusal() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.over {

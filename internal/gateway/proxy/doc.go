@@ -1,7 +1,7 @@
 // Package proxy serves the routes of the gateway: it chooses the route of a
 // request, guards it, and passes requests and sockets on to its upstreams. It
-// knows nothing about listeners, logins and the other endpoints of the gateway.
-// It calls them only through the functions in [Config].
+// knows nothing about listeners, logins or the other endpoints of the gateway,
+// and calls them only through the functions in [Config].
 //
 // A request passes these steps, in the files that implement them:
 //
@@ -14,9 +14,9 @@
 //	credentials.go  removes the gateway's own credentials (owntokens.go)
 //	identity.go     writes the headers that name the user
 //	socket.go       admits a WebSocket, and connects client and upstream
-//	opening.go      sends the upstream its handshake while the client waits
-//	                (hangup.go)
-//	introduce.go    sends it later if the token comes in the first message
+//	opening.go      makes the handshake with the upstream, and ends it if the
+//	                client disconnects (hangup.go)
+//	introduce.go    makes it later if the token comes in the first message
 //	plain.go        passes on all other requests
 //
 // route.go, cors.go and checkroutes.go contain the configuration.

@@ -190,7 +190,7 @@ func (o *opening) passOn(backend *upstream.Socket) {
 // the gateway controls.
 func (o *opening) answered(backend *upstream.Socket) {
 	o.proxy.label.UpstreamAnswered("websocket", time.Since(o.started))
-	o.proxy.keepLogin(backend.Response.Header)
+	o.proxy.protectLogin(backend.Response.Header)
 	if cors := o.proxy.cors; cors != nil {
 		cors.write(backend.Response.Header, o.r.Header["Origin"])
 	}

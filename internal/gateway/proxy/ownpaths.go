@@ -11,26 +11,26 @@ import (
 // OwnPaths are the paths that the gateway answers itself, whatever the routes
 // are.
 type OwnPaths struct {
-	// Prefix is the path at and below which the endpoints for logins are.
-	// Default: none.
+	// Prefix is the path prefix of the login endpoints: the gateway answers it
+	// and all paths below it. Default: none.
 	Prefix string
 
 	// Published are the paths of documents that pages of every origin may
 	// read.
 	Published []string
 
-	// Keys is the path of the keys by which upstreams verify assertions. It is
-	// one of the own paths if a route has an assertion, even if Published does
-	// not name it.
+	// Keys is the path of the keys with which upstreams verify assertions. If a
+	// route has an assertion, the gateway answers this path even if Published
+	// does not contain it.
 	Keys string
 
 	// CORS is the policy for the paths below Prefix. Default: none.
 	CORS *CORS
 }
 
-// contain reports whether path is one of the own paths. asserts reports
+// contains reports whether the gateway answers path itself. asserts reports
 // whether a route has an assertion.
-func (o *OwnPaths) contain(path string, asserts bool) bool {
+func (o *OwnPaths) contains(path string, asserts bool) bool {
 	if asserts && path == o.Keys || slices.Contains(o.Published, path) {
 		return true
 	}

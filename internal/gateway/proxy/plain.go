@@ -136,7 +136,7 @@ func rewrite(r *httputil.ProxyRequest) {
 // answer checks and changes the head of an upstream's answer before it is
 // passed on.
 func (p *proxy) answer(response *http.Response) error {
-	p.keepLogin(response.Header)
+	p.protectLogin(response.Header)
 	pass := response.Request.Context().Value(passageKey{}).(*passage)
 	if pass.preflight {
 		bareAnswer(response)
@@ -160,7 +160,7 @@ func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	end, ended := errors.AsType[*wsauth.EndError](context.Cause(r.Context()))
 	switch {
 	case ended:
-		answer.limits.refuse()
+		answer.limits.allowRefusal()
 		answer.Header().Set("Connection", "close")
 		p.guard.Refuse(answer.ResponseWriter, r, end)
 	case errors.As(err, &refusal):
@@ -168,7 +168,7 @@ func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &tooBig):
 		p.refuseBody(w, r, tooBig.Limit)
 	case answer.limits.silent.Load():
-		answer.limits.refuse()
+		answer.limits.allowRefusal()
 		answer.failBody(r, http.StatusRequestTimeout, "idle_timeout", "The body of the request did not come in time")
 	case r.Context().Err() != nil:
 		panic(http.ErrAbortHandler) // the client is gone
@@ -236,7 +236,7 @@ func (w *patientWriter) WriteHeader(status int) {
 		if w.informs {
 			dropConnectionFields(h)
 			h.Del("Upgrade")
-			w.proxy.keepLogin(h)
+			w.proxy.protectLogin(h)
 			w.ResponseWriter.WriteHeader(status)
 		}
 		return

@@ -278,7 +278,7 @@ func (t *routeTable) unchanged(r Route) *proxy {
 }
 
 // isOwn reports whether the gateway answers a path itself.
-func (t *routeTable) isOwn(path string) bool { return t.own.contain(path, t.asserts) }
+func (t *routeTable) isOwn(path string) bool { return t.own.contains(path, t.asserts) }
 
 // stripIdentity removes the identity headers from h, in every spelling that
 // some server treats as equal. It removes those of all routes, since an

@@ -66,7 +66,7 @@ const reasons = {
   },
   fresh_token_required: {
     title: "A fresh token is required",
-    meaning: "This socket requires a token that was issued for a password, not for a refresh token.",
+    meaning: "This socket requires a token that was issued in exchange for a password, not for a refresh token.",
     advice: doNotReconnect + " Log in with the password.",
     actions: ["login"],
   },
