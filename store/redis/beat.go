@@ -19,8 +19,9 @@ var (
 
 // beats is the state of the goroutine that writes beats.
 type beats struct {
-	every  time.Duration
-	failed bool // whether the last attempt failed
+	every       time.Duration
+	failed      bool // whether the last attempt failed
+	unconfirmed bool // whether replicas did not confirm the last one
 }
 
 // keepBeating writes beats, and stores how many sessions and tickets this node
@@ -74,10 +75,25 @@ func (s *Store) beatOnce(ctx context.Context, every time.Duration) (more bool, e
 		return false, errAnswer
 	}
 	s.learn(answer[4])
+	s.logReplicas(unconfirmed)
 	if n > 0 && unconfirmed == nil && answer[2] != "0" {
 		_, err = s.eval(ctx, confirmScript, s.keys.log(), rand.Text(), answer[1], answer[0], answer[2])
 	}
 	return answer[3] == "1", err
+}
+
+// logReplicas logs that replicas have ceased to confirm beats, or do so again.
+// Readers fail while they do not, although the engine answers.
+func (s *Store) logReplicas(unconfirmed error) {
+	switch missing := unconfirmed != nil; {
+	case missing == s.beats.unconfirmed:
+	case missing:
+		s.config.Logger.Error("store/redis: replicas do not confirm the log: unless they do so soon, the nodes refuse all clients", "error", unconfirmed)
+		s.beats.unconfirmed = true
+	default:
+		s.config.Logger.Info("store/redis: replicas confirm the log again")
+		s.beats.unconfirmed = false
+	}
 }
 
 // confirm waits until replicas have confirmed what was written before. It

@@ -5,10 +5,12 @@ package redis
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -101,6 +103,8 @@ func TestReplicaConfirms(t *testing.T) {
 	primary := startPrimary(t)
 	c := primary.config()
 	c.Password = "p"
+	var log logBuffer
+	c.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	s := mustOpen(t, c)
 	if err := s.Revoke(t.Context(), inAnHour("alone")); err != nil || s.required() != 0 {
 		t.Errorf("without a replica: %v, %d", err, s.required())
@@ -157,12 +161,39 @@ func TestReplicaConfirms(t *testing.T) {
 			t.Errorf("Known moves from %v to %v without a replica", known, page.Known)
 		}
 	}
+	wantLogged(t, &log, "replicas do not confirm the log")
 	replica.do(t, "CONFIG", "SET", "masterauth", "p")
 	wantLinked(t, primary, replica)
+	wantLogged(t, &log, "replicas confirm the log again")
 	if err := s.Revoke(t.Context(), inAnHour("lost")); err != nil {
 		t.Errorf("with the replica again: %v", err)
 	}
 	wantKnown(t, s, page)
+}
+
+// A logBuffer collects a log.
+type logBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+// wantLogged waits until a log has a message.
+func wantLogged(t testing.TB, b *logBuffer, message string) {
+	t.Helper()
+	eventually(t, func() error {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if !strings.Contains(b.text.String(), message) {
+			return fmt.Errorf("the log lacks %q:\n%s", message, b.text.String())
+		}
+		return nil
+	})
 }
 
 // wantKnown waits until Known is later than that of a page.
