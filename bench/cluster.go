@@ -74,7 +74,10 @@ func clusterWith(delay time.Duration) error {
 	if err := c.revokeUsers(delay); err != nil {
 		return err
 	}
-	return c.revokeInTrouble(e, delay)
+	if err := c.revokeInTrouble(e, delay); err != nil {
+		return err
+	}
+	return c.restartEngine(e, delay)
 }
 
 // An engine is a redis-server without persistence.
@@ -90,19 +93,25 @@ func startEngine() (*engine, error) {
 	}
 	address := l.Addr().String()
 	_ = l.Close()
-	_, port, _ := net.SplitHostPort(address)
-	e := &engine{address, exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", os.TempDir())}
+	e := &engine{address: address}
+	return e, e.start()
+}
+
+// start starts the process, which has no entries, and waits until it listens.
+func (e *engine) start() error {
+	_, port, _ := net.SplitHostPort(e.address)
+	e.process = exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", os.TempDir())
 	if err := e.process.Start(); err != nil {
-		return nil, fmt.Errorf("redis-server must be installed: %w", err)
+		return fmt.Errorf("redis-server must be installed: %w", err)
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		conn, err := net.Dial("tcp", address)
+		conn, err := net.Dial("tcp", e.address)
 		if err == nil {
-			return e, conn.Close()
+			return conn.Close()
 		}
 		if time.Now().After(deadline) {
 			e.stop()
-			return nil, fmt.Errorf("redis-server does not listen on %s: %w", address, err)
+			return fmt.Errorf("redis-server does not listen on %s: %w", e.address, err)
 		}
 	}
 }
@@ -425,6 +434,45 @@ func (c *clusterCrowd) revokeInTrouble(e *engine, delay time.Duration) error {
 	fmt.Printf("cluster: %v to the engine: %d logouts on one node while all connections to the engine are closed %d times: all arrive, once (%d connections; %d logouts were written later; %.1f s in all)\n",
 		delay, logouts, kills, killed, late, time.Since(started).Seconds())
 	return nil
+}
+
+// restartEngine prints whether sockets stay open while the engine restarts
+// without what it had, and how soon a logout reaches another node afterwards.
+func (c *clusterCrowd) restartEngine(e *engine, delay time.Duration) error {
+	const down, target = 5 * time.Second, 5.0 // seconds
+	if err := c.fill(); err != nil {
+		return err
+	}
+	revoked := c.shuffled()[:2]
+	var sockets int
+	if err := c.nodes[(c.open[revoked[0]].node+1)%clusterNodes].tell("logout "+revoked[0], &sockets); err != nil {
+		return err
+	}
+	if _, err := c.next(); err != nil {
+		return err
+	}
+	e.stop()
+	time.Sleep(down)
+	back := time.Now()
+	if err := e.start(); err != nil {
+		return err
+	}
+	elsewhere := c.nodes[(c.open[revoked[1]].node+1)%clusterNodes]
+	if err := elsewhere.tell("logout "+revoked[1], &sockets); err != nil {
+		return err
+	}
+	ended, err := c.next()
+	if err != nil {
+		return err
+	}
+	took := ended.at.Sub(back).Seconds()
+	time.Sleep(down)
+	if ended.sid != revoked[1] || len(c.ends) > 0 {
+		return fmt.Errorf("%d sockets ended because the engine restarted", len(c.ends))
+	}
+	fmt.Printf("cluster: %v to the engine: it restarts empty after %v, %d sockets stay open; a logout then reaches another node %.2f s after its return, at most %.0f s\n",
+		delay, down, len(c.open), took, target)
+	return checkTarget("cluster restart", took, target)
 }
 
 // leave closes the remaining sockets and stops the nodes.
