@@ -174,14 +174,15 @@ type Config struct {
 	// Counters count the sockets of all nodes, so that Limits.PerSubject,
 	// PerSession and PerAddress apply to all nodes together. Each such limit
 	// costs a socket one call before it is admitted. If Counters do not answer
-	// within a second, sockets are refused with StoreUnavailable. Revocations
-	// must be a [store.Log] if Limits.WhenFull is [EndOldest]. Default: each
-	// node has its own limits.
+	// within a second, sockets are refused with StoreUnavailable. Counters
+	// require Revocations, which must be a [store.Log] if Limits.WhenFull is
+	// [EndOldest]. Default: each node has its own limits.
 	Counters store.Counters
 
 	// Node returns the ID of this node in Counters, whose lease the application
-	// must keep; see [store.Nodes] and [Guard.Recount]. Node must not block.
-	// Required by Counters.
+	// must keep; see [store.Nodes]. If it changes, because the lease had ended,
+	// the guard soon counts its sockets again. Node must not block. Required by
+	// Counters.
 	Node func() string
 
 	// Authorize is an access check of the application, called last. claims is
@@ -341,6 +342,8 @@ func (c Config) checkStores() []error {
 			faults = append(faults, errors.New("wsauth: Config.Counters: a nil pointer"))
 		case c.Node == nil:
 			faults = append(faults, errors.New("wsauth: Config.Node: required by Counters"))
+		case c.Revocations == nil:
+			faults = append(faults, errors.New("wsauth: Config.Revocations: required by Counters"))
 		case c.Limits.WhenFull == EndOldest && !hasEvents:
 			faults = append(faults, errors.New("wsauth: Config.Revocations: must be a store.Log, by which nodes ask each other to end the oldest socket"))
 		}

@@ -6,33 +6,10 @@ import (
 	"time"
 )
 
-// Recount stores the counts of all open sockets in Config.Counters again, after
-// the node has got a new lease because the previous one had ended: the store
-// has dropped its counts. There may be more sockets than a limit allows then;
-// if Limits.WhenFull is EndOldest, the oldest ones end. If Config.Revocations
-// is set, the guard itself notices soon that Config.Node returns a new ID, and
-// recounts.
-//
-// Recount returns when all counts are stored, or ctx is done, with its error.
-// The guard keeps trying then. Without Config.Counters, Recount does nothing.
-func (g *Guard) Recount(ctx context.Context) error {
-	c := g.open.sockets.shared
-	if c == nil {
-		return nil
-	}
-	node := c.node()
-	c.recount(node)
-	return c.await(ctx, func() bool {
-		for _, t := range c.tallies {
-			if !t.known || t.node != node {
-				return false
-			}
-		}
-		return true
-	})
-}
-
-// recount makes the guard store all counts again, under the ID of the node.
+// recount makes the guard store all counts again, under the ID of the node,
+// after the lease of the previous ID has ended: the store has dropped its
+// counts. There may be more sockets than a limit allows then; if
+// Limits.WhenFull is EndOldest, the oldest ones end.
 func (c *sharedCounts) recount(node string) {
 	c.mu.Lock()
 	c.counted = node

@@ -45,6 +45,21 @@ func TestD14_LimitsAfterANodeDies(t *testing.T) {
 	}
 }
 
+// recount makes a guard store all counts again, and waits until it has.
+func recount(ctx context.Context, g *Guard) error {
+	c := g.open.sockets.shared
+	node := c.node()
+	c.recount(node)
+	return c.await(ctx, func() bool {
+		for _, t := range c.tallies {
+			if !t.known || t.node != node {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 // TestRecount checks that a node whose lease had ended registers its sockets
 // again under its new ID.
 func TestRecount(t *testing.T) {
@@ -63,12 +78,12 @@ func TestRecount(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
-			if err := n.nodes[0].Recount(ctx); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("Recount without a lease: %v, want %v", err, context.DeadlineExceeded)
+			if err := recount(ctx, n.nodes[0]); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("recount without a lease: %v, want %v", err, context.DeadlineExceeded)
 			}
 			n.ids[0].Store(new("node0 again"))
 			n.lease(t, 0, time.Hour)
-			if err := n.nodes[0].Recount(t.Context()); err != nil {
+			if err := recount(t.Context(), n.nodes[0]); err != nil {
 				t.Fatal(err)
 			}
 			settled()
