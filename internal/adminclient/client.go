@@ -33,6 +33,10 @@ const (
 	// sessions of changed users.
 	reloadTimeout = 20 * time.Second
 
+	// revokeTimeout is longer, because a server waits up to 5 s for its store
+	// before it answers that the revocation has not been stored.
+	revokeTimeout = 10 * time.Second
+
 	// statusInterval is the time between requests of AwaitDrained.
 	statusInterval = 200 * time.Millisecond
 
@@ -139,8 +143,10 @@ func (c *Client) StoredSessions(ctx context.Context, user string) ([]adminapi.St
 
 // Revoke sends a request to revoke, and returns what has ended.
 func (c *Client) Revoke(ctx context.Context, order adminapi.Revoke) (adminapi.Revoked, error) {
+	slow := *c
+	slow.timeout = revokeTimeout
 	var done adminapi.Revoked
-	err := c.post(ctx, "/v1/revoke", order, &done)
+	err := slow.post(ctx, "/v1/revoke", order, &done)
 	return done, err
 }
 

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"wsauth/internal/adminapi"
+	"wsauth/internal/problem"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -106,19 +107,27 @@ func TestUnexpectedAnswers(t *testing.T) {
 }
 
 // TestTimeout checks that a request to a server that hangs fails after a time
-// limit.
+// limit, and that the limit of a revocation is later than that of the server.
 func TestTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		near, far := net.Pipe()
-		defer far.Close()
-		defer near.Close()
-		transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return near, nil }}
-		started := time.Now()
-		_, err := newClient("http://localhost", "HERE", "", transport).Status(t.Context())
-		if err == nil || err.Error() != "the server at HERE did not answer within 5s" || time.Since(started) != requestTimeout {
-			t.Errorf("%v after %v", err, time.Since(started))
-		}
-	})
+	for timeout, request := range map[time.Duration]func(context.Context, *Client) error{
+		requestTimeout: func(ctx context.Context, c *Client) error { _, err := c.Status(ctx); return err },
+		revokeTimeout:  func(ctx context.Context, c *Client) error { _, err := c.Revoke(ctx, adminapi.Revoke{}); return err },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			near, far := net.Pipe()
+			defer far.Close()
+			defer near.Close()
+			transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return near, nil }}
+			started := time.Now()
+			err := request(t.Context(), newClient("http://localhost", "HERE", "", transport))
+			if want := fmt.Sprintf("the server at HERE did not answer within %v", timeout); err == nil || err.Error() != want || time.Since(started) != timeout {
+				t.Errorf("%v after %v", err, time.Since(started))
+			}
+		})
+	}
+	if revokeTimeout <= problem.StoreTimeout {
+		t.Errorf("a revocation waits for %v, and its server for %v", revokeTimeout, problem.StoreTimeout)
+	}
 }
 
 // TestAwaitDrained checks that AwaitDrained returns when no socket is open, or

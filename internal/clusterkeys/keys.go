@@ -220,7 +220,7 @@ func (k *Keys) update(ctx context.Context) {
 	k.updating.Lock()
 	defer k.updating.Unlock()
 	if k.secret != nil {
-		k.report(ctx, "the keys of the key folder and of the other nodes are not the same", k.sync(ctx))
+		k.report(ctx, "cannot synchronize the key folder with the other nodes", k.sync(ctx))
 	}
 	k.ring.Reload()
 	if ids := k.ids(); !slices.Equal(ids, k.published) {
