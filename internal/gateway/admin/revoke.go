@@ -16,7 +16,7 @@ import (
 func (a *API) revoke(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := problem.Storing(r)
 	defer cancel()
-	order, ok := readRevoke(w, r, a.config.Sessions.Now(ctx))
+	order, ok := readRevoke(w, r, func() time.Time { return a.config.Sessions.Now(ctx) })
 	if !ok {
 		return
 	}
@@ -62,7 +62,7 @@ func (a *API) carryOut(ctx context.Context, order store.Revocation) (answer admi
 
 // readRevoke reads the revocation that r asks for, without its Expires. If the
 // body is invalid, readRevoke answers r and returns false.
-func readRevoke(w http.ResponseWriter, r *http.Request, now time.Time) (store.Revocation, bool) {
+func readRevoke(w http.ResponseWriter, r *http.Request, now func() time.Time) (store.Revocation, bool) {
 	var order adminapi.Revoke
 	if !readJSON(w, r, &order) {
 		return store.Revocation{}, false
@@ -76,8 +76,9 @@ func readRevoke(w http.ResponseWriter, r *http.Request, now time.Time) (store.Re
 }
 
 // revocationOf returns the revocation that o asks for. If o is invalid, fault
-// says why.
-func revocationOf(o adminapi.Revoke, now time.Time) (r store.Revocation, fault string) {
+// says why. revocationOf calls now only if a time matters: it asks the store,
+// and a token or a session is to be revoked at once even if that hangs.
+func revocationOf(o adminapi.Revoke, now func() time.Time) (r store.Revocation, fault string) {
 	targets := 0
 	for _, named := range []struct {
 		target store.Target
@@ -103,7 +104,7 @@ func revocationOf(o adminapi.Revoke, now time.Time) (r store.Revocation, fault s
 	dated := r.Target == store.TargetSubject || r.Target == store.TargetAll
 	switch {
 	case o.Before == nil && dated:
-		r.Before = now
+		r.Before = now()
 	case o.Before != nil && !dated:
 		return store.Revocation{}, "before goes with user and everything only: a token and a session are revoked altogether"
 	case o.Before != nil:
@@ -111,7 +112,7 @@ func revocationOf(o adminapi.Revoke, now time.Time) (r store.Revocation, fault s
 		if err != nil || before.UnixMilli() <= 0 {
 			return store.Revocation{}, "before must be a time of RFC 3339, such as 2026-01-31T12:00:00Z"
 		}
-		if before.After(now) {
+		if before.After(now()) {
 			return store.Revocation{}, "before is in the future: no user could log in until then"
 		}
 		r.Before = before

@@ -120,7 +120,7 @@ func FuzzRevoke(f *testing.F) {
 	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 	read := 0
 	for _, s := range seeds {
-		if _, ok := readRevoke(httptest.NewRecorder(), jsonRequest(s), now); ok {
+		if _, ok := readRevoke(httptest.NewRecorder(), jsonRequest(s), func() time.Time { return now }); ok {
 			read++
 		}
 	}
@@ -129,7 +129,7 @@ func FuzzRevoke(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		w := httptest.NewRecorder()
-		order, ok := readRevoke(w, jsonRequest(body), now)
+		order, ok := readRevoke(w, jsonRequest(body), func() time.Time { return now })
 		if !ok {
 			if w.Code < 400 || w.Code >= 500 || w.Header().Get("Content-Type") != "application/problem+json" {
 				t.Fatalf("got %d %v", w.Code, w.Header())
