@@ -18,7 +18,7 @@ import (
 // signs with a key that a live node lacks. Keys that were deleted on purpose do
 // not count. At the end, all nodes have the same keys and sign with the same.
 func TestNoNodeLacksTheSigningKey(t *testing.T) {
-	for seed := range uint64(testenv.Size(4, 100)) {
+	for seed := range uint64(testenv.Size(4, 30)) {
 		synctest.Test(t, func(t *testing.T) {
 			x := &chaos{t: t, cluster: newCluster(t), rand: rand.New(rand.NewPCG(seed, 1)), deleted: map[string]bool{}} //nolint:gosec // reproducible
 			for range 4 {

@@ -280,7 +280,7 @@ func settings(typ reflect.Type, part string) iter.Seq[string] {
 			case kind == reflect.Struct:
 				settings(f.Type, f.Name+".")(yield)
 			case kind == reflect.Func || kind == reflect.Interface:
-			case slices.Contains([]string{"Logger", "ErrorLog", "Guard", "Events", "MaxHead", "PerSession", "PerAddress", "HandshakesPerMinute"}, f.Name):
+			case slices.Contains([]string{"Logger", "ErrorLog", "Guard", "Events", "MaxHead", "TicketKey", "PerSession", "PerAddress", "HandshakesPerMinute"}, f.Name):
 			default:
 				yield(part + f.Name)
 			}

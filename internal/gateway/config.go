@@ -40,7 +40,7 @@ type Config struct {
 
 	// Staleness and WhenStale say when the gateway no longer relies on what it
 	// knows of a Store that does not answer, and what happens to open sockets
-	// then; see [wsauth.Config].
+	// then; see [wsauth.Config]. Defaults: 10 s and [wsauth.EndSockets].
 	Staleness time.Duration
 	WhenStale wsauth.WhenStale
 
@@ -109,6 +109,7 @@ func (c Config) Check() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.Staleness, c.WhenStale = cmp.Or(c.Staleness, 10*time.Second), cmp.Or(c.WhenStale, wsauth.EndSockets)
 	c.Tokens, found = c.Tokens.Check()
 	wrong.AddBelow("Tokens", found)
 	c.Limits, found = proxy.CheckLimits(c.Limits)
