@@ -41,7 +41,8 @@ func (g *Group) Accept(l net.Listener, a Acceptor) (stop func(), ok bool) {
 	}
 	h := &listener{Acceptor: a, loop: g.loops[0], fd: fd, local: l.Addr()}
 	h.timer.Handler = h
-	// Accepted sockets inherit TCP_NODELAY. Without it they are only slower.
+	// Accepted sockets inherit TCP_NODELAY. If it cannot be set, they are only
+	// slower.
 	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	if !h.loop.Post(h.open) {
 		_ = unix.Close(int(fd))
@@ -60,7 +61,7 @@ func (l *listener) open() {
 }
 
 // watch registers the listening socket with epoll, level-triggered: epoll
-// reports it as long as clients wait.
+// reports it while clients wait.
 func (l *listener) watch() {
 	err := unix.EpollCtl(l.loop.poll.epoll, unix.EPOLL_CTL_ADD, int(l.fd), &unix.EpollEvent{Events: unix.EPOLLIN, Fd: l.fd})
 	if err != nil {

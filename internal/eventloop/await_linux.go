@@ -30,9 +30,9 @@ type wait struct {
 }
 
 // Await makes a loop wait for the first bytes of conn, which must be a [Conn].
-// It prefers the loop that watches near, such as the other connection of a
-// tunnel. Await reports false, and does nothing, if no loop can wait.
-// Otherwise w.Receiver is called.
+// If a loop already watches near, for example the other connection of a tunnel,
+// Await uses that loop. It reports false, and does nothing, if no loop can
+// wait. Otherwise the loop calls w.Receiver.
 func (g *Group) Await(conn, near net.Conn, w Wait) bool {
 	c, l := connOf(conn), g.For(near)
 	if c == nil || l == nil {

@@ -125,8 +125,8 @@ func (c *Conn) tryWrite(p []byte) (int, *os.File, error) {
 }
 
 // checkUsable returns an error if the connection is closed or the deadline of
-// the direction has passed. If c.file is set, usable returns nil, because the
-// file reports these errors. c.mu must be held.
+// the direction has passed. If c.file is set, checkUsable returns nil, because
+// the file reports these errors. c.mu must be held.
 func (c *Conn) checkUsable(direction int) error {
 	switch at := c.deadlines[direction]; {
 	case c.file != nil:
@@ -210,7 +210,7 @@ func (c *Conn) hasNoUnread() bool {
 }
 
 // watch records that l watches the connection, and returns the descriptor. It
-// reports false if another loop or the runtime's poller does, or if the
+// reports false if a loop or the runtime's poller already watches it, or if the
 // connection is closed or has unread bytes.
 func (c *Conn) watch(l *Loop) (fd int32, ok bool) {
 	c.mu.Lock()

@@ -14,9 +14,9 @@ import (
 // Dial opens a TCP connection to a server on this machine or nearby. Such a
 // connection is usually established at once. A net.Dialer would still start
 // goroutines and timers to wait for it, and ask the kernel for both addresses.
-// This is most of the cost of its dial. If timeout is 0, Dial does not wait: it
-// fails with os.ErrDeadlineExceeded unless the connection is established at
-// once.
+// Most of the cost of its dial is this work. If timeout is 0, Dial does not
+// wait: it fails with os.ErrDeadlineExceeded unless the connection is
+// established at once.
 func Dial(ctx context.Context, server netip.AddrPort, timeout time.Duration) (*Conn, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -57,7 +57,8 @@ func socketAddress(a netip.AddrPort) (family int, to unix.Sockaddr) {
 
 var errConnecting = errors.New("the connection is not established")
 
-// connect starts to connect, or returns the result if it was called before.
+// connect starts to connect. It returns errConnecting until the connection is
+// established or has failed; call it again for the result.
 func connect(fd int, to unix.Sockaddr) error {
 	switch err := unix.Connect(fd, to); {
 	case errors.Is(err, unix.EISCONN):

@@ -1,18 +1,18 @@
 // Package eventloop runs event loops over epoll, which handle stream sockets
 // more cheaply than the net package.
 //
-// A [Group] is a fixed set of loops. Each [Loop] is one goroutine, which waits
-// for events, calls the [Handler] of each socket that has one, and runs the
+// A [Group] is a fixed set of loops. Each [Loop] is one goroutine. It waits for
+// events, calls the [Handler] of each socket that has an event, and runs the
 // functions that other goroutines post to it. A Group also accepts clients
 // ([Group.Accept]) and waits for the first bytes of a connection
 // ([Group.Await]).
 //
 // A [Conn] is a TCP connection that a Group has accepted or [Dial] has opened.
-// The net package registers every connection with the runtime's poller, whose
-// events wake a goroutine, and removes it when it is closed. For a connection
-// that a loop takes over after its handshake, this would be most of its cost. A
-// Conn is registered only when a read or a write has to wait for the first
-// time.
+// The net package registers every new connection with the runtime's poller,
+// which wakes a goroutine for its events, and removes it again on close. For a
+// connection that a loop takes over after its handshake, most of the cost would
+// be this work. A Conn is registered only when a read or a write has to wait
+// for the first time.
 //
 // A [Socket] is a socket that a loop has taken over from a connection.
 //

@@ -103,8 +103,8 @@ func (p *poller) release() {
 	}
 }
 
-// watch makes epoll report, once per change, that a descriptor is readable or
-// has ended, and the events in also.
+// watch makes epoll report when a descriptor becomes readable or ends, and the
+// events in also. Epoll reports each change once.
 func (p *poller) watch(fd int32, op int, also uint32) error {
 	err := unix.EpollCtl(p.epoll, op, int(fd), &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET | also, Fd: fd})
 	return os.NewSyscallError("epoll_ctl", err)
@@ -115,8 +115,8 @@ func (p *poller) unwatch(fd int32) error {
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, int(fd), nil))
 }
 
-// setTimer makes the next wait end at due or before, possibly with no event but
-// the timer's.
+// setTimer makes the next wait end no later than due. The timer's own event may
+// be the only one.
 func (p *poller) setTimer(due time.Duration) {
 	if due >= p.timerDue {
 		return

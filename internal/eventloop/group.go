@@ -13,13 +13,13 @@ type Options struct {
 	// system call.
 	Loops int
 
-	// Portable makes the Group have no loops, as on systems without epoll.
+	// Portable creates the Group without loops, as on systems without epoll.
 	Portable bool
 
-	// Paused reports whether no bytes may pass for the moment, because the
-	// process was stopped and may have missed revocations. A loop calls it before
-	// it handles events, and handles none while it returns true. Paused must not
-	// block. Nil means never.
+	// Paused reports whether no bytes may pass now, because the process was stopped
+	// and may have missed revocations. A loop calls it before it handles events,
+	// and handles none while it returns true. Paused must not block. Nil means
+	// never paused.
 	Paused func() bool
 }
 
@@ -79,7 +79,7 @@ type Wait struct {
 
 	// Canceled reports whether the bytes are no longer needed. The loop calls it
 	// ten times a second, and ends the wait with ErrCanceled if it returns true.
-	// Nil means never.
+	// Nil means never canceled.
 	Canceled func() bool
 }
 

@@ -11,11 +11,12 @@ import (
 )
 
 // ReadSize bounds the bytes of one read. A loop needs only one buffer of this
-// size, as long as it writes at once what it reads.
+// size while it can write what it reads at once.
 const ReadSize = 64 << 10
 
-// Headroom is the free space at the start of [Loop.Buffer], for bytes of
-// earlier reads that precede those of the next.
+// Headroom is the size of the free space at the start of [Loop.Buffer]. A
+// handler can put bytes left over from earlier reads there, in front of the
+// next ones.
 const Headroom = 16
 
 // Turn is how many times a handler reads from one socket before it calls

@@ -7,7 +7,7 @@ import "net"
 // A Loop exists on Linux only.
 type Loop struct{}
 
-// A Conn exists on Linux only, as do the loops that accept one.
+// A Conn exists on Linux only.
 type Conn struct{ net.Conn }
 
 // Hold does nothing: there is no Conn.

@@ -121,10 +121,10 @@ func duplicate(conn syscall.Conn) (fd int32, ok bool) {
 
 // Watch registers s with epoll. The start function of [Loop.Adopt] may call it.
 //
-// If s is already registered, epoll may have reported bytes that arrived since
-// the first bytes of s. Add takes over this event from the handler of
-// [Group.Await]. But a sleeping loop would not wake up to call Add, so Watch
-// makes epoll report the event again.
+// If s is already registered, epoll may already have reported bytes that
+// arrived after the first bytes of s. Add takes over this event from the
+// handler of [Group.Await]. But a sleeping loop would not wake up to call Add,
+// so Watch makes epoll report the event again.
 func (l *Loop) Watch(s *Socket) error {
 	op := unix.EPOLL_CTL_ADD
 	if s.stage == watched {

@@ -65,7 +65,7 @@ func (c *core) begin(p Pair, grace, now time.Duration) {
 
 // received handles n bytes from s, which begin at buf[headroom]. While bytes
 // are pending in the lane, the driver must not reuse buf, unless it has
-// replaced pending by a copy.
+// replaced pending with a copy.
 func (c *core) received(s side, buf []byte, n int, now time.Duration) {
 	l := &c.lanes[s]
 	if s == client {

@@ -36,15 +36,15 @@ type Pair struct {
 	// upstream sends.
 	Ping time.Duration
 
-	// Stall is how long a side may take no bytes while data waits for it. Then
-	// it is cut. 0: 30 s.
+	// Stall is how long a side may take no bytes while data waits for it. After
+	// that, the relay cuts it. 0: 30 s.
 	Stall time.Duration
 
-	// Fault is called once when the client breaks a rule or exceeds a time
-	// limit. From then on nothing of the client reaches the upstream, and the
-	// owner must call Tunnel.End with a close frame within Grace, from any
-	// goroutine. limit is the key of the route's limit that was exceeded, or "".
-	// If Fault is nil, the relay ends the tunnel with that code and reason.
+	// Fault is called once when the client breaks a rule or exceeds a time limit.
+	// From then on nothing from the client reaches the upstream, and the owner must
+	// call Tunnel.End with a close frame within Grace, from any goroutine. limit is
+	// the key of the route's limit that was exceeded, or "". If Fault is nil, the
+	// relay ends the tunnel with that code and reason.
 	Fault func(code int, reason, limit string)
 
 	// Closed is called once, when both connections are closed.
@@ -88,10 +88,11 @@ type Tunnel struct{ core }
 
 // End closes the tunnel with frame, an unmasked close frame that must not be
 // modified afterwards. The client gets it after the upstream's current frame,
-// which has half of Grace to finish. The upstream gets it masked; if a frame of
-// the client is incomplete, it is cut off and the upstream gets only the end of
-// the stream. Nothing that the client sends from now on reaches the upstream. A
-// side that already got a close frame gets no second one.
+// which has half of Grace to finish. The upstream gets it masked. If the
+// client's current frame is incomplete, the relay cuts that frame off, and the
+// upstream gets only the end of the stream. Nothing that the client sends from
+// now on reaches the upstream. A side that already got a close frame gets no
+// second one.
 //
 // End does not block. It calls sent, which may be nil, when the client's close
 // frame was written or can no longer be. Only the first call does anything.

@@ -126,7 +126,7 @@ func (p *pumpDriver) checkProgress() {
 }
 
 // interruptWrites interrupts the writes in progress, so that they continue in
-// pieces of maxWrite. Writes over TLS are never longer.
+// pieces of maxWrite. Writes over TLS never exceed maxWrite anyway.
 func (p *pumpDriver) interruptWrites() {
 	for s := range p.pumps {
 		if to := p.conns[side(s).other()]; p.pumps[s].writing && to == netConn(to) {
@@ -152,8 +152,8 @@ func (p *pumpDriver) finish() {
 	}
 }
 
-// read reads from s, until its deadline at most. p.mu must be held; read
-// unlocks it while it waits.
+// read reads from s, and waits until its deadline at most. p.mu must be held;
+// read unlocks it while it waits.
 func (p *pumpDriver) read(s side, b *buffer) {
 	p.ensureReadDeadline(s)
 	conn, space := p.conns[s], b.next()

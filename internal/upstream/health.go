@@ -24,8 +24,8 @@ type Checks struct {
 	running map[checkKey]*check
 }
 
-// A checkKey identifies a check: the server, how to reach it, and what to
-// request how often.
+// A checkKey identifies a check: the server, how to reach it, what to request,
+// and how often.
 type checkKey struct {
 	scheme, network, dialed string
 	// Compared by identity; nil without TLS.
@@ -48,7 +48,7 @@ type check struct {
 // check share it: if one cannot connect, the others avoid the server, too.
 type condition struct {
 	failedCheck atomic.Bool // the last check failed
-	// After a failed connection; nanoseconds since 1970.
+	// When to try again after a failed connection, in nanoseconds since 1970.
 	avoidUntil atomic.Int64
 }
 

@@ -26,8 +26,8 @@ type Config struct {
 	Checks *Checks
 	Logger *slog.Logger
 
-	// Reserve, if set, is called before a connection for plain requests is
-	// opened, and may refuse it. If it returned true, Release is called when
+	// Reserve, if set, is called before a connection for plain requests is opened.
+	// It returns false to refuse the connection. Otherwise Release is called when
 	// the connection is closed.
 	Reserve func() bool
 	Release func()

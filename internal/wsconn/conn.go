@@ -20,9 +20,9 @@ import (
 	"time"
 )
 
-// Grace is how long after End the connection is closed at the latest. Within
-// half of it, the handler must finish its current frame, and a slow peer
-// receive it; within all of it, the peer must close the connection.
+// Grace is the maximum time from End until the connection is closed. Within
+// half of it, the handler must finish its current frame, and a slow peer must
+// receive it. Within all of it, the peer must close the connection.
 const Grace = 5 * time.Second
 
 // A Conn is the net.Conn that a guarded handler gets from Hijack. It is safe
@@ -113,8 +113,8 @@ func (c *Conn) await() {
 // End ends the connection. It sends frame between two frames of the handler,
 // calls cancel, makes later Reads and Writes of the handler fail with cause,
 // and closes the connection. It returns immediately; the connection is closed
-// after Grace at the latest, and then onClosed is called. If the connection
-// has already ended, End does nothing.
+// within Grace, and then onClosed is called. If the connection has already
+// ended, End does nothing.
 //
 // If the handler has not started its response, End calls cancel immediately.
 // The handler may still send a response: a 101, followed by frame, or a

@@ -286,8 +286,8 @@ func Refuse(w http.ResponseWriter) {
 	}
 }
 
-// Unanswered sets a function that is called if the response is finished
-// without an answer. It may send one.
+// Unanswered sets a function that is called if the handler has returned without
+// sending a response. The function may send one.
 func (r *Response) Unanswered(f func()) { r.unanswered = f }
 
 // Finish ends the response after the handler has returned. If the connection

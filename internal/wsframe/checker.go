@@ -105,11 +105,11 @@ type Checker struct {
 
 // Check consumes the next bytes of the stream. It returns how many of them may
 // be forwarded: up to the last byte of payload, or up to the header of a frame
-// that violates a rule. In that case it also returns the fault, and the
-// Checker must not be used again. If a close frame arrives in parts, all but
-// the last are forwarded before it is checked. The remaining bytes, at most
-// MaxHead-1, are the beginning of a header; the caller passes them again in
-// front of the next bytes.
+// that violates a rule. In that case it also returns the fault, and the Checker
+// must not be used again. Without a fault, the bytes that may not be forwarded
+// are the beginning of a header, at most MaxHead-1 bytes; the caller passes
+// them again in front of the next bytes. If a close frame arrives in parts, all
+// but the last are forwarded before it is checked.
 //
 // After a close frame, nothing is forwarded and nothing is a fault. now must
 // be monotonic.
