@@ -33,7 +33,7 @@ type Limiter struct {
 	sockets   int // included in places
 	upstreams int // without those of sockets
 	// Connections in excess of the limit: those that only get an error response,
-	// and evicted ones that are not closed yet.
+	// and evicted ones that are still open.
 	excess     int
 	waiting    line
 	refused    int       // since the last report
@@ -91,7 +91,8 @@ func (l *Limiter) Enter(remote net.Addr) (p *Place, ok bool) {
 	case l.places >= l.limits.Connections:
 		limit = ByConnections
 	}
-	// Whether another connection that will soon be closed fits.
+	// hasRoom reports whether one more connection may exceed the limit for a short
+	// time, until it or an evicted one is closed.
 	hasRoom := l.excess < l.limits.Excess
 	ok = limit == "" || hasRoom
 	switch {

@@ -14,16 +14,17 @@ type Limits struct {
 	Excess int
 }
 
-// The number of descriptors that are reserved.
+// Bounds of the number of descriptors that are reserved.
 const (
 	leastReserve = 48
 	mostReserve  = 1024
 )
 
 // Within returns the limits for a process with the given number of descriptors.
-// One eighth is reserved. Clients get half of the rest, and upstreams the
-// remainder. connections, if not 0, lowers the limit for clients. perAddress is
-// the limit for one address; 0 means half of the limit for clients.
+// One eighth is reserved, within leastReserve and mostReserve. Clients get half
+// of the rest, and upstreams the remainder. connections, if not 0, lowers the
+// limit for clients. perAddress is the limit for one address; 0 means half of
+// the limit for clients.
 func Within(descriptors, connections, perAddress int) Limits {
 	reserve := reserveOf(descriptors)
 	rest := max(descriptors-reserve, 4)

@@ -28,7 +28,7 @@ type state uint8
 const (
 	counted  state = iota // counts towards the limits
 	inExcess              // beyond the limits
-	leaving               // evicted, but not closed yet
+	leaving               // evicted, but still open
 	released
 )
 

@@ -11,7 +11,7 @@ import (
 // maxShort is the length to which Short truncates, in bytes.
 const maxShort = 64
 
-// Short returns s truncated to 64 bytes, without unprintable characters.
+// Short returns s, truncated to 64 bytes and made visible.
 func Short(s string) string { return Visible(Cut(s, maxShort)) }
 
 // Cut returns s truncated to at most n bytes at a character boundary. If s is
@@ -29,8 +29,8 @@ func Cut(s string, n int) string {
 	return s[:n] + "…"
 }
 
-// Visible replaces characters that are not printable, that change the
-// direction of text, or that are not UTF-8 by U+FFFD.
+// Visible replaces characters with U+FFFD if they are not printable, change the
+// direction of text, or are not UTF-8.
 func Visible(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

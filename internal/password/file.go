@@ -104,8 +104,8 @@ func target(path string) string {
 }
 
 // WriteFile atomically replaces a user file: the new content is on disk before
-// it gets the name. A new file has mode 0600; an existing file keeps its mode,
-// owner and group. If path is a symbolic link, its target is replaced.
+// it is renamed to path. A new file has mode 0600; an existing file keeps its
+// mode, owner and group. If path is a symbolic link, its target is replaced.
 // Comments are lost.
 func WriteFile(path string, l *List) error {
 	path = target(path)

@@ -44,8 +44,8 @@ var notDurable = Document{
 	Ended: new(true), Durable: new(false),
 }
 
-// Accepted returns nil if err is [store.ErrUnconfirmed], because what was done
-// is in effect on all nodes, and logs it with attrs. It returns any other err.
+// Accepted logs err with attrs and returns nil if it is [store.ErrUnconfirmed],
+// because the operation is in effect on all nodes. It returns any other err.
 func Accepted(log *slog.Logger, err error, attrs ...any) error {
 	if !errors.Is(err, store.ErrUnconfirmed) || errors.Is(err, store.ErrNotDurable) {
 		return err
@@ -66,7 +66,7 @@ func StoreFailure(log *slog.Logger, what string, err error, attrs ...any) Docume
 	case errors.Is(err, store.ErrNotDurable):
 		log.Error("ended on this node only, and not yet written", append(attrs, "reason", notDurable.Reason, "error", err)...)
 		return notDurable
-	case errors.Is(err, store.ErrInvalid): // and will be later
+	case errors.Is(err, store.ErrInvalid): // repeating the request does not help
 		log.Warn(what, append(attrs, "reason", unstorable.Reason, "error", err)...)
 		return unstorable
 	}

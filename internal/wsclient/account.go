@@ -53,7 +53,7 @@ const refreshTries = 4
 
 // Refresh exchanges the refresh token, which extends the sockets of the
 // session. If the answer is lost, it retries with the same idempotency key,
-// immediately and then after growing random pauses. Further calls use the same
+// after random pauses that grow with each attempt. Further calls use the same
 // key until an answer has been received.
 func (a *Account) Refresh(ctx context.Context) error {
 	if a.key == "" {

@@ -124,7 +124,7 @@ func (c *Client) converse(ctx context.Context) error {
 	return c.reportEnd(newConversation(c, s).run(ctx, first))
 }
 
-// reportEnd reports the end of the socket if err is one.
+// reportEnd reports the end of the socket if err is an [*End].
 func (c *Client) reportEnd(err error) error {
 	end, ok := errors.AsType[*End](err)
 	if !ok {

@@ -63,9 +63,9 @@ type rewordedError struct {
 func (w rewordedError) Error() string { return w.text }
 func (w rewordedError) Unwrap() error { return w.error }
 
-// The start of the error of net/http for a response that is not HTTP, and the
-// start of the response that it quotes if the server expects TLS, which is an
-// alert (RFC 8446 section 5.1).
+// malformed begins the error of net/http for a response that is not HTTP. The
+// error quotes the response. If the server expects TLS, the response is an
+// alert, and the quotation begins with tlsAlert (RFC 8446 section 5.1).
 const (
 	malformed = "malformed HTTP "
 	tlsAlert  = `"\x15\x03`
@@ -157,7 +157,7 @@ func isForTLS(status int, body []byte) bool {
 }
 
 // hint returns a hint for a refusal whose text does not say what to do.
-// credential reports whether the request had one.
+// credential reports whether the request carried a credential.
 func (r *Refusal) hint(resp *http.Response, body []byte, credential bool) string {
 	var path string
 	var from *url.URL

@@ -75,7 +75,7 @@ func explanation(b *strings.Builder, means string, advice wsauth.Advice) {
 const maxAnswer = 64 << 10
 
 // readRefusal returns the Refusal for a response. Its texts are safe for a
-// terminal. credential reports whether the request had one.
+// terminal. credential reports whether the request carried a credential.
 func readRefusal(step Step, resp *http.Response, credential bool) *Refusal {
 	r := &Refusal{Step: step, Status: resp.StatusCode}
 	if seconds, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 31); err == nil {

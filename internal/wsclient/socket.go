@@ -27,7 +27,7 @@ type handshake struct {
 // A socket is an open WebSocket.
 type socket struct {
 	conn *websocket.Conn
-	// The subprotocol chosen by the server. It is "" if that may be a token.
+	// The subprotocol chosen by the server, or "" if it may contain a token.
 	protocol string
 }
 
