@@ -84,8 +84,9 @@ func newClient(address, where, token string, transport http.RoundTripper) *Clien
 	}}
 }
 
-// At returns a client for a node, with its name or ID, of the cluster of the
-// server, which forwards the requests. If node is "", they are not forwarded.
+// At returns a client for a node of the server's cluster, given its name or ID.
+// The server forwards the requests to that node. If node is "", the server
+// answers them itself.
 func (c *Client) At(node string) *Client {
 	there := *c
 	there.node = node
@@ -166,8 +167,9 @@ func (c *Client) Drain(ctx context.Context, order adminapi.Drain) (adminapi.Drai
 	return draining, err
 }
 
-// AwaitDrained waits for at most limit until no socket is open. It returns the
-// last status of the server. In the meantime, a node may fail to respond.
+// AwaitDrained waits until no socket is open, but at most for limit. It returns
+// the last status of the server. A node that does not respond for a while is
+// not an error.
 func (c *Client) AwaitDrained(ctx context.Context, limit time.Duration) (adminapi.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

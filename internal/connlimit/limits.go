@@ -21,10 +21,10 @@ const (
 )
 
 // Within returns the limits for a process with the given number of descriptors.
-// One eighth is reserved, within leastReserve and mostReserve. Clients get half
-// of the rest, and upstreams the remainder. connections, if not 0, lowers the
-// limit for clients. perAddress is the limit for one address; 0 means half of
-// the limit for clients.
+// One eighth is reserved, but at least leastReserve and at most mostReserve.
+// Clients get half of the rest, and upstreams the remainder. connections, if
+// not 0, lowers the limit for clients. perAddress is the limit for one address;
+// 0 means half of the limit for clients.
 func Within(descriptors, connections, perAddress int) Limits {
 	reserve := reserveOf(descriptors)
 	rest := max(descriptors-reserve, 4)

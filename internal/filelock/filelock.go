@@ -1,8 +1,8 @@
 // Package filelock serializes changes of files by several programs.
 //
-// Without a lock, a change of a file that is read, modified in memory and
-// written again is lost if another program does the same at the same time,
-// even if each write is atomic.
+// A program that changes a file reads it, modifies the content in memory, and
+// writes it again. If two programs do this at the same time without a lock, one
+// of the changes is lost, even if each write is atomic.
 package filelock
 
 import (
@@ -31,8 +31,9 @@ var ErrHeld = errors.New("filelock: in use")
 // returns [ErrHeld]. If ctx is done earlier, it returns the error of ctx.
 //
 // If a program is killed, its lock is released, and the next call reuses the
-// file. On systems without flock, such as Windows, the existence of the file
-// is the lock, so the file must then be removed by hand; the error says so.
+// file. On systems without flock, such as Windows, the existence of the file is
+// the lock. There the file of a killed program must be removed by hand; the
+// error says so.
 //
 // A file that is not empty, or a symbolic link, is refused, so that Lock never
 // removes a file that is not a lock.

@@ -15,9 +15,9 @@ const advice = "try again when it has ended"
 
 // try takes the lock, or returns ErrHeld.
 //
-// flock locks a file, not a name, and unlock removes the name. So the opened
-// file may have lost its name before it was locked, and another file of that
-// name may be the lock.
+// flock locks a file, not a name, and unlock removes the name. Another program
+// may unlock after try has opened the file and before it locks it. The file is
+// then no longer at path, and locking it has no effect, so take checks this.
 func try(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600) //nolint:gosec // the path that our caller has chosen
 	if errors.Is(err, syscall.ELOOP) {

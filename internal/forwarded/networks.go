@@ -133,14 +133,15 @@ func (n Networks) containsPeer(r *http.Request) bool {
 	return n.unix && isUnix(r.Context())
 }
 
-// isUnix reports whether a request arrived on a Unix socket. The peer
-// addresses of these contain no information.
+// isUnix reports whether a request arrived on a Unix socket. The address of its
+// peer does not show this.
 func isUnix(ctx context.Context) bool {
 	_, ok := ctx.Value(http.LocalAddrContextKey).(*net.UnixAddr)
 	return ok
 }
 
-// IsPrivate reports whether addr is private in the sense of "private".
+// IsPrivate reports whether addr is in one of the networks that the name
+// "private" includes.
 func IsPrivate(addr netip.Addr) bool {
 	return Networks{prefixes: private}.Contains(addr)
 }

@@ -23,8 +23,8 @@ import (
 )
 
 // Server returns the canonical form of an upstream's address. Hosts that always
-// mean this machine become localhost, since its servers mostly listen on
-// several of its addresses.
+// mean this machine become localhost, because a server usually listens on more
+// than one of its machine's addresses.
 func Server(address string) string {
 	if socket, ok := strings.CutPrefix(address, "unix:"); ok {
 		return "unix:" + socketFile(socket)
@@ -101,7 +101,7 @@ func addressesOf(name string) []netip.Addr {
 	return all
 }
 
-// hostsFile resolves names by the hosts file alone.
+// hostsFile resolves names with the hosts file only.
 var hostsFile = net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.ErrUnsupported }}
 
 func ownAddresses() []netip.Addr {

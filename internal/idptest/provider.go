@@ -79,8 +79,8 @@ func (p *Provider) KeysURL() string { return p.issuer + JWKS }
 // Transport returns a transport that reaches the provider.
 func (p *Provider) Transport() http.RoundTripper { return p.transport }
 
-// Fetches returns the number of requests for a path. Those while the provider
-// was down are not counted.
+// Fetches returns the number of requests for a path, without those made while
+// the provider was down.
 func (p *Provider) Fetches(path string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -27,8 +27,8 @@ type kind struct {
 	fits func(Token) bool
 }
 
-// kinds are tried in this order. A claim with which a product marks the kind of
-// a token takes precedence over the issuer.
+// kinds are tried in this order. If a product marks the kind of its tokens with
+// a claim, that claim takes precedence over the issuer.
 var kinds = []kind{
 	{"an access token of Keycloak (preset keycloak)", hasValue("typ", "Bearer")},
 	{"an ID token of Keycloak, which tells a client who logged in, and cannot open sockets", hasValue("typ", "ID")},

@@ -34,7 +34,7 @@ func checkFolderMode(dir string, info fs.FileInfo) error {
 	return nil
 }
 
-// noWait makes opening a named pipe not wait for a writer.
+// noWait is a flag to open a named pipe without waiting for a writer.
 const noWait = syscall.O_NONBLOCK
 
 // checkMounted is like checkFile, but a file of root may also be readable by a

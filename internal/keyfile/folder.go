@@ -20,10 +20,10 @@ type Folder struct {
 	path string
 }
 
-// OpenFolder opens the folder at path, which may be a symbolic link. It
-// refuses a folder that neither this user nor root owns, and one that others
-// can write to, unless it has the sticky bit (mode 1777, as such volumes
-// have).
+// OpenFolder opens the folder at path, which may be a symbolic link. It refuses
+// a folder that neither this user nor root owns. It also refuses one that
+// others can write to, unless it has the sticky bit, as mounted volumes do
+// (mode 1777).
 func OpenFolder(path string) (*Folder, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
@@ -99,8 +99,8 @@ func (f *Folder) Read(name string) ([]byte, error) {
 	return readAll(file, path)
 }
 
-// withPath replaces the path in an error about a file in a folder by the whole
-// path.
+// withPath replaces the path in an error about a file in a folder with the
+// whole path.
 func withPath(path string, err error) error {
 	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // as package os returns it
 		return &fs.PathError{Op: "open", Path: path, Err: e.Err}

@@ -37,8 +37,8 @@ func readAll(f io.Reader, path string) ([]byte, error) {
 // created in the meantime.
 func Create(path string, data []byte) error { return write(path, data, os.Link) }
 
-// Replace atomically replaces the file at path; the new one has mode 0600 and
-// is on disk before it gets the name.
+// Replace atomically replaces the file at path. The new file has mode 0600, and
+// is on disk before it is renamed to path.
 func Replace(path string, data []byte) error { return write(path, data, os.Rename) }
 
 // write writes data to a temporary file in the folder of path, syncs it, and

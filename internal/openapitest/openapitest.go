@@ -55,7 +55,7 @@ var anywhere = map[int]bool{
 }
 
 // Check compares the answer to r with the document: its status, its header and
-// its body. wildcards are the paths of the document that end in one.
+// its body. wildcards lists the paths of the document that end with a wildcard.
 func (d Document) Check(t testing.TB, r *http.Request, answer *http.Response, body string, wildcards ...string) {
 	t.Helper()
 	path := r.URL.Path

@@ -21,11 +21,11 @@ import (
 // ErrInUse means that another server already listens on a Unix socket.
 var ErrInUse = errors.New("another server listens there")
 
-// Listen listens on a Unix socket that only the current user can open
-// (mode 0600). The folder of path must not be writable by others.
-// Listen replaces the socket of a server that is no longer running. It fails
-// with [ErrInUse] if the server is running, and with another error if path is
-// not a socket. Close removes the socket.
+// Listen listens on a Unix socket that only the current user can open (mode
+// 0600). The folder of path must not be writable by others. Listen replaces the
+// socket of a server that is no longer running. It fails with [ErrInUse] if the
+// server is running, and with another error if path is not a socket. Close
+// removes the socket.
 func Listen(ctx context.Context, path string) (net.Listener, error) {
 	dir := filepath.Dir(path)
 	folder, err := keyfile.OpenFolder(dir)

@@ -19,8 +19,8 @@ type Group struct{ mu sync.Mutex }
 // no effect, even if other attempts came in between.
 //
 // When the table is full and no bucket can be dropped, new keys share a few
-// buckets: filling the table does not yield fresh buckets, and keys that are
-// limited stay limited. It is safe for concurrent use.
+// buckets. So filling the table does not yield fresh buckets, and keys that are
+// limited stay limited. A Limiter is safe for concurrent use.
 type Limiter struct {
 	group   *Group
 	burst   int

@@ -1,4 +1,4 @@
-// Package wstest holds what the tests of sockets share: a client that sees
+// Package wstest provides helpers for tests of sockets: a client that sees
 // every byte, a network of pipes for synctest bubbles, and a log to read.
 package wstest
 
