@@ -31,8 +31,8 @@ const (
 )
 
 // cluster prints how long a logout on one node takes to close sockets on the
-// others, with redis-server as the store, and whether logouts and tickets hold
-// while connections fail and nodes race.
+// others, with redis-server as the store. It also checks logouts while
+// connections fail, and tickets while nodes race for them.
 func cluster() error {
 	for _, delay := range []time.Duration{0, engineDelay} {
 		if err := clusterWith(delay); err != nil {
@@ -97,7 +97,7 @@ func startEngine() (*engine, error) {
 	return e, e.start()
 }
 
-// start starts the process, which has no entries, and waits until it listens.
+// start starts the process with an empty store, and waits until it listens.
 func (e *engine) start() error {
 	_, port, _ := net.SplitHostPort(e.address)
 	e.process = exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", os.TempDir())
@@ -195,8 +195,8 @@ func forwardLate(from, to net.Conn, delay time.Duration) {
 	}
 }
 
-// clusterTickets prints whether each of many tickets is taken exactly once by
-// 100 attempts at the same time on three nodes.
+// clusterTickets checks that each of many tickets is taken exactly once when
+// 100 attempts on three nodes race for it.
 func clusterTickets(address string, delay time.Duration) error {
 	const attempts = 100
 	rounds := 10_000
@@ -248,14 +248,14 @@ type clusterCrowd struct {
 	ends  chan ending
 }
 
-// A clusterSocket is one of them.
+// A clusterSocket is one socket of a clusterCrowd.
 type clusterSocket struct {
 	node int
 	user string
 	conn *net.TCPConn
 }
 
-// joinCluster starts the nodes. They have the same key.
+// joinCluster starts the nodes with the same key.
 func joinCluster(address string) (*clusterCrowd, error) {
 	c := &clusterCrowd{open: map[string]clusterSocket{}, ends: make(chan ending, clusterSockets)}
 	secret := rand.Text() + rand.Text()
@@ -309,7 +309,7 @@ func (c *clusterCrowd) next() (ending, error) {
 	}
 }
 
-// shuffled returns the sids of the open sockets.
+// shuffled returns the sids of the open sockets in random order.
 func (c *clusterCrowd) shuffled() []string {
 	sids := make([]string, 0, len(c.open))
 	for sid := range c.open {
@@ -391,8 +391,8 @@ func (c *clusterCrowd) revokeUsers(delay time.Duration) error {
 	return nil
 }
 
-// revokeInTrouble prints whether 5,000 logouts on one node reach the others
-// while the connections of all nodes to the engine are closed ten times.
+// revokeInTrouble checks that 5,000 logouts on one node reach the others while
+// the connections of all nodes to the engine are closed ten times.
 func (c *clusterCrowd) revokeInTrouble(e *engine, delay time.Duration) error {
 	const logouts, kills = 5_000, 10
 	if err := c.fill(); err != nil {
@@ -436,8 +436,8 @@ func (c *clusterCrowd) revokeInTrouble(e *engine, delay time.Duration) error {
 	return nil
 }
 
-// restartEngine prints whether sockets stay open while the engine restarts
-// without what it had, and how soon a logout reaches another node afterwards.
+// restartEngine checks that sockets stay open while the engine restarts with an
+// empty store, and prints how soon a logout reaches another node afterwards.
 func (c *clusterCrowd) restartEngine(e *engine, delay time.Duration) error {
 	const down, target = 5 * time.Second, 5.0 // seconds
 	if err := c.fill(); err != nil {

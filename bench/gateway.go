@@ -23,7 +23,7 @@ type testbed struct {
 	nginx    *nginxProcess
 }
 
-// startTestbed starts all of them.
+// startTestbed starts the processes of a testbed.
 func startTestbed() (f *testbed, err error) {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // never fails
@@ -66,8 +66,8 @@ type contender struct {
 	cpu              func() (float64, error) // so far, in nanoseconds
 }
 
-// cpu returns the CPU time according to the system, as for nginx. Asking the
-// child would add to its CPU time.
+// cpu reads the CPU time from /proc, as for nginx. Asking the child would add
+// to its CPU time.
 func (c *child) cpu() (float64, error) { return processCPU(c.pid) }
 
 func (f *testbed) contenders() []contender {
@@ -161,8 +161,9 @@ func proxyEcho() error {
 	return missed
 }
 
-// echoes returns the ratio of the gateway to nginx for each round. The rounds
-// are short, so that the load of the machine is similar in both halves.
+// echoes returns the ratios of the gateway's CPU time and latency to those of
+// nginx, for each round. The rounds are short, so that the load of the machine
+// is similar in both halves.
 func (f *testbed) echoes(size, each int) (cpus, times []float64, err error) {
 	const rounds, warm = 305, 5
 	all := f.contenders()[:2]

@@ -19,11 +19,11 @@
 //	go run ./bench all               everything, in this order
 //
 // The first two, and those that compare with nginx, are ratios of two values
-// measured alternately in one run, because machines differ and are shared. The
-// numbers in parentheses are the interquartile range of the rounds. nginx has
-// one worker, because one socket keeps one loop of the gateway busy. The
-// server is a separate process, so that the client's work is not included. All
-// traffic uses the loopback interface.
+// measured alternately in one run, because machines differ and run other
+// programs. The numbers in parentheses are the interquartile range of the
+// rounds. nginx has one worker, because one socket keeps one loop of the
+// gateway busy. The server is a separate process, so that the client's work is
+// not included. All traffic uses the loopback interface.
 //
 // The costs of individual functions are measured by Go benchmarks:
 //
@@ -91,8 +91,8 @@ func main() {
 	}
 }
 
-// beServer runs one of the servers. The first argument selects it, or is the
-// file for the revocations of the guarded handlers.
+// beServer runs one of the servers. The first argument is its name. Any other
+// first argument is the file for the revocations of the guarded handlers.
 func beServer(args []string) error {
 	switch what := append(args, "", "", ""); what[0] {
 	case "gateway":

@@ -52,8 +52,9 @@ func benchRelay() error {
 	return errors.Join(missed, idleRelayed(relay, nginx))
 }
 
-// compared returns the CPU time of a round trip through the first, as a ratio
-// to the second and as a value, and the ratio of the latencies. Each is a
+// compared measures round trips through two contenders. cpu is the ratio of the
+// first one's CPU time per round trip to the second's, own is the first one's
+// CPU time in nanoseconds, and p50 is the ratio of the latencies. Each is a
 // median over alternating rounds.
 func compared(both [2]contender, size, clients, each int) (cpu, own, p50 float64, err error) {
 	const rounds, warm = 33, 3

@@ -176,8 +176,8 @@ func (c *crowd) next() (ending, error) {
 	}
 }
 
-// endEach ends n of the sockets at random, one after the other, and returns
-// the seconds that each took, in order of length.
+// endEach ends n random sockets, one after the other, and returns how many
+// seconds each took, in ascending order.
 func (c *crowd) endEach(n int) ([]float64, error) {
 	sids := make([]string, 0, len(c.sockets))
 	for sid := range c.sockets {
@@ -204,8 +204,8 @@ func (c *crowd) endEach(n int) ([]float64, error) {
 	return waits, nil
 }
 
-// endAll ends all of the sockets by one revocation, and returns the seconds
-// until the first and until the last one has ended.
+// endAll ends all n sockets with one revocation, and returns the seconds until
+// the first and until the last one has ended.
 func (c *crowd) endAll(n int) (first, last float64, err error) {
 	started := time.Now()
 	ended := make(chan error, 1)

@@ -87,7 +87,7 @@ func serve(file string) error {
 	return serveWith(keys, issuer, revocations)
 }
 
-// serveWith is serve, with the keys and the store.
+// serveWith is like serve, but with the given keys and store.
 func serveWith(keys *token.KeySet, issuer *token.Issuer, revocations store.Revocations) error {
 	verifier, err := token.NewVerifier(token.VerifierConfig{Keys: keys})
 	if err != nil {
@@ -182,7 +182,7 @@ func idle(w http.ResponseWriter, r *http.Request) {
 	_, _, _ = conn.Read(r.Context())
 }
 
-// A child is a server that was started.
+// A child is a server in a child process.
 type child struct {
 	announcement
 	pid  int
@@ -234,8 +234,8 @@ func (c *child) ask(what string) (usage, error) {
 	return u, err
 }
 
-// settle waits until no more than the given number of goroutines run, or at
-// most ten seconds.
+// settle waits until at most the given number of goroutines run, for up to ten
+// seconds. It returns the last usage.
 func (c *child) settle(goroutines int) (usage, error) {
 	deadline := time.Now().Add(10 * time.Second)
 	for {

@@ -10,7 +10,7 @@ import (
 const (
 	partSession    = "session"    // in the handler's context
 	partRegistry   = "registry"   // its entries in the registry of sockets by token, session and user
-	partTimer      = "timer"      // its end
+	partTimer      = "timer"      // ends the socket
 	partClaims     = "claims"     // the claims of its token
 	partRequest    = "request"    // the handler's copy, without the credential
 	partConnection = "connection" // the connection between the handler and TCP

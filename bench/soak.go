@@ -98,11 +98,11 @@ type soakTest struct {
 type soakSession struct {
 	client          *http.Client
 	access, refresh string
-	loggedOut       atomic.Bool // logged out
+	loggedOut       atomic.Bool
 }
 
 // soak keeps sockets open through the gateway during logouts, refreshes and
-// changes of its routes. An unexpected end of a socket is a failure.
+// changes of its routes. It fails if a socket ends unexpectedly.
 func soak() error {
 	sockets, duration := soakSockets, 10*time.Minute
 	if brief := os.Getenv("WSAUTH_BENCH_SOAK"); brief != "" { // a shorter time, for a first look
@@ -173,7 +173,7 @@ func (s *soakTest) runSession(session *soakSession) {
 			}
 		})
 	}
-	// On average each session is ended once in four minutes.
+	// On average a session lasts four minutes.
 	end := time.Now().Add(time.Duration(rand.Int64N(int64(8 * time.Minute))))
 	for {
 		pause := soakRefresh/2 + time.Duration(rand.Int64N(int64(soakRefresh/2)))

@@ -133,8 +133,8 @@ func (n Networks) containsPeer(r *http.Request) bool {
 	return n.unix && isUnix(r.Context())
 }
 
-// isUnix reports whether a request arrived on a Unix socket. The address of its
-// peer does not show this.
+// isUnix reports whether a request arrived on a Unix socket. It checks the
+// local address, because those of peers on Unix sockets contain no information.
 func isUnix(ctx context.Context) bool {
 	_, ok := ctx.Value(http.LocalAddrContextKey).(*net.UnixAddr)
 	return ok

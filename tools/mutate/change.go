@@ -15,8 +15,8 @@ import (
 )
 
 // A change is a fault that can be switched on. It puts text around a node and,
-// if it has an operator, replaces the node's operator. "$" in these texts is
-// replaced by the condition that this change is switched on.
+// if it has an operator, replaces the node's operator. In these texts, "$"
+// represents the condition that this change is switched on.
 type change struct {
 	file          *source
 	node          ast.Node
@@ -32,7 +32,7 @@ func (c change) String() string {
 	return fmt.Sprintf("%s:%d:%d: %q becomes %q", filepath.Base(c.file.path), c.at.Line, c.at.Column, c.old, c.new)
 }
 
-// changes returns the changes of all files of the package whose name matches.
+// changes returns the changes of those files of the package whose names match.
 func (p *pkg) changes(only *regexp.Regexp) []change {
 	var all []change
 	for _, s := range p.files {
@@ -49,8 +49,8 @@ func (p *pkg) changes(only *regexp.Regexp) []change {
 	return all
 }
 
-// choose returns up to n of the changes, which the seed selects and which
-// compile together.
+// choose returns up to n of the changes that compile together. The seed selects
+// them.
 func (p *pkg) choose(all []change, n int, seed uint64) []change {
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // the same every time
 	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })

@@ -161,9 +161,10 @@ func (j *judge) cover(t *test, plain program) error {
 	return lines.Err()
 }
 
-// testsReaching returns the tests that reach a change, that is, its block. If
-// the change is in no block, as a case is, any block of its function will do.
-// All tests reach a change outside of functions.
+// testsReaching returns the tests that reach the block of a change. If the
+// change is in no block, like the expression of a case, it returns the tests
+// that reach any block of the function. For a change outside of functions, it
+// returns all tests.
 func (j *judge) testsReaching(c change) []*test {
 	if c.function == nil {
 		return j.tests

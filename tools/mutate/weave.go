@@ -92,7 +92,7 @@ func load(root, name string) (*pkg, error) {
 	return p, err
 }
 
-// check reports whether the package compiles with these changes.
+// check returns an error if the package does not compile with these changes.
 func (p *pkg) check(all []change) error {
 	set := token.NewFileSet()
 	var files []*ast.File
