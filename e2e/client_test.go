@@ -35,7 +35,8 @@ func dispatch(b *tab, expression string) {
 	b.do(chromedp.Evaluate[chromedp.Void](expression))
 }
 
-// onLine returns an expression that makes the page see a network, or none.
+// onLine returns an expression that makes the page see itself online or
+// offline.
 func onLine(is bool) string {
 	return fmt.Sprintf(`Object.defineProperty(navigator, "onLine", { value: %v, configurable: true })`, is)
 }

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// mayAnswer makes answers take effect in each page that the tab opens from now
-// on.
+// mayAnswer prepares each page that the tab opens from now on for calls of
+// answers.
 func (b *tab) mayAnswer() {
 	b.t.Helper()
 	b.prepare(`{ const real = window.fetch; window.answers = {}; window.fetch = (url, init) => window.answers[url]?.() ?? real(url, init) }`)

@@ -36,9 +36,10 @@ func TestWithin(t *testing.T) {
 	}
 }
 
-// TestEnter checks that the connection that has waited longest is evicted,
-// first one of the same address. Busy connections are not evicted, and a few
-// more are accepted to get an error response.
+// TestEnter checks that a new connection evicts the one that has waited
+// longest: of the same address if the address has reached its limit, and
+// otherwise of all. Busy connections are not evicted, and a few more are
+// accepted to get an error response.
 func TestEnter(t *testing.T) {
 	l := New(Limits{Connections: 4, PerAddress: 3, Upstreams: 10, Excess: 2}, nil)
 	enter := func(from string, want bool) *Place {

@@ -34,7 +34,8 @@ func prefix(address string) netip.Prefix {
 }
 
 // TestExempt checks that a proxy may have as many connections as the total
-// limit, and each of its clients as many sockets as the limit per address.
+// limit allows, and each of its clients as many sockets as the limit per
+// address allows.
 func TestExempt(t *testing.T) {
 	l := behindProxy(Limits{Connections: 32, PerAddress: 8, Upstreams: 32, Excess: 1})
 	var places []*Place

@@ -113,8 +113,8 @@ func TestChanged(t *testing.T) {
 	}
 }
 
-// FuzzParseList checks that a list that was parsed is written and parsed again
-// unchanged.
+// FuzzParseList checks that a parsed list stays the same when it is written and
+// parsed again.
 func FuzzParseList(f *testing.F) {
 	for _, seed := range []string{"anna:" + cheapHash(f), "# x\r\n\r\nanna:" + bcryptOf(f, "secret") + "\nbert:" + cheapHash(f) + "\n", "a:b:c", ":", "\n"} {
 		f.Add([]byte(seed))

@@ -63,9 +63,8 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// TestListenReplacesAStaleSocket checks that the socket of a killed
-// server is replaced, and that a replaced server does not remove the new
-// socket.
+// TestListenReplacesAStaleSocket checks that the socket of a killed server is
+// replaced, and that a replaced server does not remove the new socket.
 func TestListenReplacesAStaleSocket(t *testing.T) {
 	dir := shortDir(t)
 	path := filepath.Join(dir, "admin.sock")

@@ -40,7 +40,7 @@ func value(kind byte, content string) string {
 // unsummed is a placeholder for the checksum.
 var unsummed = value(kindCRC, "\x00\x00\x00\x00")
 
-// withChecksum replaces the placeholder unsummed by the checksum.
+// withChecksum replaces the placeholder unsummed with the checksum.
 func withChecksum(header string) string {
 	sum := crc32.Checksum([]byte(header), crc32.MakeTable(crc32.Castagnoli))
 	return strings.Replace(header, unsummed, value(kindCRC, string(binary.BigEndian.AppendUint32(nil, sum))), 1)

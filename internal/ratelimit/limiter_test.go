@@ -83,8 +83,7 @@ func TestFullTable(t *testing.T) {
 	}
 }
 
-// TestHeldInASweep checks that an attempt keeps its bucket as long as it is
-// held.
+// TestHeldInASweep checks that an attempt keeps its bucket while it is held.
 func TestHeldInASweep(t *testing.T) {
 	l := New(1, time.Second, 1)
 	h, _ := Hold(began, Claim{l, "a"})
@@ -98,9 +97,9 @@ func TestHeldInASweep(t *testing.T) {
 	}
 }
 
-// TestGiveBackAfterARefusal holds 20 attempts, is refused another, and gives
-// the 20 back. All must then be available again, in whatever order they were
-// given back.
+// TestGiveBackAfterARefusal checks that 20 held attempts that are given back
+// after another was refused are all available again, in whatever order they
+// were given back.
 func TestGiveBackAfterARefusal(t *testing.T) {
 	const burst = 20
 	for name, order := range map[string]func(i int) int{

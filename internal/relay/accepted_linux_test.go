@@ -96,7 +96,7 @@ func acceptClients(t *testing.T, r *Relay, l net.Listener, held eventloop.Lease)
 	return all, stop
 }
 
-// dialBack connects to l as to an upstream.
+// dialBack connects to l, which plays the part of an upstream.
 func dialBack(t *testing.T, l net.Listener) (near *eventloop.Conn, far net.Conn) {
 	t.Helper()
 	near, err := eventloop.Dial(t.Context(), netip.MustParseAddrPort(l.Addr().String()), time.Minute)
@@ -274,8 +274,8 @@ func TestConnectionsOfAnotherLoop(t *testing.T) {
 	}
 }
 
-// TestSleepingLoop checks that a tunnel that is added while the loop sleeps
-// works in time.
+// TestSleepingLoop checks that a sleeping loop wakes up in time for a tunnel
+// that is added.
 func TestSleepingLoop(t *testing.T) {
 	w := transports[3]
 	for name, does := range map[string]struct {

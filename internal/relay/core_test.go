@@ -16,8 +16,8 @@ func newCore(p Pair) *core {
 	return c
 }
 
-// take passes bytes from s to c and writes everything that is then pending for
-// the other side, which it returns.
+// take passes bytes from s to c, and writes everything that is then pending for
+// the other side. It returns what it wrote.
 func (c *core) take(s side, b []byte, now time.Duration) []byte {
 	c.received(s, append(make([]byte, headroom), b...), len(b), now)
 	passed := bytes.Clone(c.lanes[s].pending)
@@ -201,8 +201,8 @@ func TestCloseFrameIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestStallCountsFromProgress checks that only bytes that were written are
-// progress.
+// TestStallCountsFromProgress checks that the time until a stall restarts only
+// when bytes were written.
 func TestStallCountsFromProgress(t *testing.T) {
 	c := newCore(Pair{Stall: time.Minute})
 	frame := fromUpstream(0x82, 9)
@@ -218,7 +218,7 @@ func TestStallCountsFromProgress(t *testing.T) {
 }
 
 // TestNoPingWithinData checks that a ping goes between frames of the upstream,
-// and replaces none that is pending.
+// and does not replace a pending frame.
 func TestNoPingWithinData(t *testing.T) {
 	frame := fromUpstream(0x82, 9)
 	for name, tt := range map[string]struct {
@@ -278,8 +278,8 @@ func TestPartOfCloseFrame(t *testing.T) {
 	}
 }
 
-// TestNothingAfterAFault checks that nothing of the client passes once it is at
-// fault, even if it broke no rule. The upstream's frames still pass.
+// TestNothingAfterAFault checks that nothing from the client passes once it has
+// broken a rule or exceeded a time limit. The upstream's frames still pass.
 func TestNothingAfterAFault(t *testing.T) {
 	for name, fault := range map[string]func(c *core){
 		"a broken rule": func(c *core) { c.take(client, fromClient(0xF1, 5), 0) },

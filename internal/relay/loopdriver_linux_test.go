@@ -15,9 +15,9 @@ import (
 	"wsauth/internal/wsconn"
 )
 
-// TestNothingOfTheClientAfterEnd checks that once End was called, nothing of
-// the client reaches the upstream, even if the loop gets its bytes before it
-// runs End.
+// TestNothingOfTheClientAfterEnd checks that once End was called, nothing from
+// the client reaches the upstream, even if the loop gets the client's bytes
+// before it runs End.
 func TestNothingOfTheClientAfterEnd(t *testing.T) {
 	for _, w := range transports {
 		if w.portable {
@@ -364,8 +364,8 @@ func TestCarryKeepsTheLease(t *testing.T) {
 	}
 }
 
-// TestWriteThatFails checks that the destination of the write is lost at once,
-// even if epoll reports nothing.
+// TestWriteThatFails checks that the destination of a failed write is lost at
+// once, even if epoll reports nothing.
 func TestWriteThatFails(t *testing.T) {
 	g := newRig(t, transports[3], Pair{})
 	frame := fromUpstream(0x82, 5)

@@ -15,7 +15,7 @@ import (
 var errGone = errors.New("the client has left")
 
 // inPipe opens a socket over a pipe whose other end runs serve. It cancels the
-// context of Open after waits.
+// context of Open after the duration waits.
 func inPipe(t *testing.T, waits time.Duration, serve func(net.Conn)) (*Socket, context.CancelCauseFunc, error) {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())

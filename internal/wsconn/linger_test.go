@@ -128,7 +128,7 @@ func TestCloseAfterReset(t *testing.T) {
 	}
 }
 
-// A failingConn connection has reads that fail, and nothing unsent.
+// A failingConn is a connection whose reads fail and that has nothing unsent.
 type failingConn struct {
 	net.Conn
 	cause error

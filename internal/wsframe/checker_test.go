@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// head returns a frame header whose length takes extended more bytes: 0, 2 or
-// 8. It has a masking key if mask is set.
+// head returns a frame header. Its extended payload length has extended bytes:
+// 0, 2 or 8. It has a masking key if mask is set.
 func head(first byte, mask bool, size uint64, extended int) []byte {
 	b := []byte{first, 0}
 	switch extended {
