@@ -168,8 +168,8 @@ func (c *Client) Drain(ctx context.Context, order adminapi.Drain) (adminapi.Drai
 }
 
 // AwaitDrained waits until no socket is open, but at most for limit. It returns
-// the last status of the server. A node that does not respond for a while is
-// not an error.
+// the last status of the server. It tolerates a node that does not respond for
+// a while, but returns [ErrNoResponse] if that lasts until limit.
 func (c *Client) AwaitDrained(ctx context.Context, limit time.Duration) (adminapi.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -14,9 +14,9 @@ import (
 // Dial opens a TCP connection to a server on this machine or nearby. Such a
 // connection is usually established at once. A net.Dialer would still start
 // goroutines and timers to wait for it, and ask the kernel for both addresses.
-// Most of the cost of its dial is this work. If timeout is 0, Dial does not
-// wait: it fails with os.ErrDeadlineExceeded unless the connection is
-// established at once.
+// This would make up most of the cost. If timeout is 0, Dial does not wait: it
+// fails with os.ErrDeadlineExceeded unless the connection is established at
+// once.
 func Dial(ctx context.Context, server netip.AddrPort, timeout time.Duration) (*Conn, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()

@@ -8,11 +8,11 @@
 // ([Group.Await]).
 //
 // A [Conn] is a TCP connection that a Group has accepted or [Dial] has opened.
-// The net package registers every new connection with the runtime's poller,
-// which wakes a goroutine for its events, and removes it again on close. For a
-// connection that a loop takes over after its handshake, most of the cost would
-// be this work. A Conn is registered only when a read or a write has to wait
-// for the first time.
+// The net package registers every connection with the runtime's poller when it
+// is opened, and removes it when it is closed. In between, its events wake a
+// goroutine. For a connection that a loop takes over after its handshake, this
+// would make up most of the cost. A Conn is registered only when a read or a
+// write has to wait for the first time.
 //
 // A [Socket] is a socket that a loop has taken over from a connection.
 //

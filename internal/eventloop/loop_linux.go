@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReadSize bounds the bytes of one read. A loop needs only one buffer of this
-// size while it can write what it reads at once.
+// ReadSize bounds the bytes of one read. One buffer of this size is enough for
+// a loop, because handlers write what they read before the next read, or copy
+// it.
 const ReadSize = 64 << 10
 
 // Headroom is the size of the free space at the start of [Loop.Buffer]. A

@@ -74,10 +74,10 @@ func isEscaped(s string, i int) bool {
 }
 
 // single returns a member of the field lines. If lines and others have the same
-// number of members, it returns the member at index, from the right: a proxy
-// that appends to one of the fields appends to the other as well. Most proxies
-// replace the field instead. In all other cases, single returns the last
-// member, which the nearest proxy has written.
+// number of members, it returns the member at index, from the right, because a
+// proxy that appends to one of the fields also appends to the other. Most
+// proxies replace the field instead. So in all other cases, single returns the
+// last member, which the nearest proxy has written.
 func single(lines []string, index int, others []string) (value string, ok bool) {
 	members := collect(lines)
 	switch {

@@ -20,13 +20,13 @@ const (
 	MaxHead = 64 << 10
 )
 
-// CheckHead returns the document to answer r with if its target is longer than
-// [MaxTarget], its header fields are longer than maxHeaders bytes, or its
-// method is not supported; otherwise nil. The limit of net/http must be higher
-// than these, so that the client learns which part was too long.
+// CheckHead returns nil, or the document to refuse r with: its target is longer
+// than [MaxTarget], its header fields are longer than maxHeaders bytes, or its
+// method is not supported. The limit of net/http must be higher than these, so
+// that the client learns which part was too long.
 //
-// Over HTTP/2, net/http accepts any text as a method. Such a method could not
-// be sent to an upstream, which would be blamed for it.
+// Over HTTP/2, net/http accepts any text as a method. Sending such a method to
+// an upstream would fail, and the error would blame the upstream.
 func CheckHead(w http.ResponseWriter, r *http.Request, maxHeaders int) *Document {
 	switch {
 	case !httpx.IsToken(r.Method): // a method has the same syntax (RFC 9110 section 9.1)

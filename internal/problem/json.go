@@ -31,11 +31,11 @@ const MaxBody = 64 << 10
 
 // ReadJSON reads the body of r, one JSON object, into v. Names are compared
 // exactly, duplicate and unknown names are errors, and strings must be valid
-// UTF-8. If the body is invalid, ReadJSON returns the document to answer with,
-// which contains nothing of the request; otherwise nil.
+// UTF-8. ReadJSON returns nil, or the document to answer an invalid body with.
+// The document contains no text from the request.
 //
-// members maps the JSON pointer of each member of v to the detail for a body in
-// which it has a wrong type: "/username": "username must be a string".
+// members maps the JSON pointer of each member of v to the detail for a member
+// of the wrong type: "/username": "username must be a string".
 //
 // Only application/json is accepted. Another site cannot make a browser send
 // that without a preflight (the Fetch standard's "CORS-safelisted

@@ -11,7 +11,7 @@ import (
 )
 
 // A Document is the body of an error response (RFC 9457 section 3.1). Detail is
-// a fixed text for a person that contains nothing of the request.
+// a fixed text for a person, without any text from the request.
 type Document struct {
 	Title  string `json:"title"` // set by New
 	Status int    `json:"status"`

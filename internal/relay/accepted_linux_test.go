@@ -96,7 +96,7 @@ func acceptClients(t *testing.T, r *Relay, l net.Listener, held eventloop.Lease)
 	return all, stop
 }
 
-// dialBack connects to l, which plays the part of an upstream.
+// dialBack connects to l, which is the upstream of the test.
 func dialBack(t *testing.T, l net.Listener) (near *eventloop.Conn, far net.Conn) {
 	t.Helper()
 	near, err := eventloop.Dial(t.Context(), netip.MustParseAddrPort(l.Addr().String()), time.Minute)
@@ -143,8 +143,8 @@ func connectAfterFirstBytes(t *testing.T, r *Relay) (client, far, upstream, fart
 	return came.conn, far, near, farther
 }
 
-// TestNothingIsLost checks that bytes that arrive between the first ones and
-// Carry are passed on, and so is the end of a stream.
+// TestNothingIsLost checks that bytes and the end of a stream that arrive
+// between the first bytes and Carry are passed on.
 func TestNothingIsLost(t *testing.T) {
 	r := newRelay(t, shortGrace, eventloop.Options{Loops: 2})
 	t.Run("all", func(t *testing.T) { // ends before the relay is closed

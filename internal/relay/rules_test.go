@@ -10,8 +10,8 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// TestClientsFaults checks that nothing of a frame that breaks a rule reaches
-// the upstream, however it is split, and the owner sends the close frame.
+// TestClientsFaults checks that no part of a frame that breaks a rule reaches
+// the upstream, however it is split, and that the owner sends the close frame.
 func TestClientsFaults(t *testing.T) {
 	endless := []byte{0x82, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4}
 	tooLong := bytes.Clone(endless)

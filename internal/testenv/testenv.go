@@ -20,7 +20,7 @@ func Skip(t testing.TB, reason string) {
 	t.Skip(reason)
 }
 
-// NeedRoot skips the test unless it runs as root, which may give files and
+// NeedRoot skips the test unless it runs as root. Only root may give files and
 // processes to other users.
 func NeedRoot(t testing.TB) {
 	t.Helper()

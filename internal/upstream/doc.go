@@ -2,7 +2,7 @@
 // of several, dials it, sends plain requests to it and opens WebSockets to it.
 //
 // A server that cannot be reached is avoided for a while, and the request goes
-// to the next one; this is safe because nothing of the request was sent.
+// to the next one. This is safe, because no part of the request was sent.
 // Responses are limited in size and time. A response to a handshake must
 // satisfy RFC 6455, so that a client is never told that a socket is open when
 // it is not.

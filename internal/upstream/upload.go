@@ -22,7 +22,8 @@ var errStalled = errors.New("the upstream stopped reading the request's body")
 // smallUpload is the maximum length of a body after which a connection is
 // reused. If a body is longer, the server may answer before it has read
 // everything, and then close the connection. By then http.Transport may have
-// sent the next request on it, and could not repeat that request.
+// sent the next request on the same connection, and may not be able to repeat
+// it.
 const smallUpload = 64 << 10
 
 // An upload is an attempt to send a request with a body to one server.

@@ -51,10 +51,10 @@ func (a *Account) Login(ctx context.Context, user, password string) error {
 // refreshTries is the number of attempts of a refresh whose answer is lost.
 const refreshTries = 4
 
-// Refresh exchanges the refresh token, which extends the sockets of the
-// session. If the answer is lost, it retries with the same idempotency key,
-// after random pauses that grow with each attempt. Further calls use the same
-// key until an answer has been received.
+// Refresh exchanges the refresh token for new tokens. This extends the sockets
+// of the session. If the answer is lost, Refresh retries with the same
+// idempotency key, after random pauses whose limit doubles each time. Further
+// calls use the same key until an answer has been received.
 func (a *Account) Refresh(ctx context.Context) error {
 	if a.key == "" {
 		a.key = rand.Text()

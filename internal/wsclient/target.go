@@ -19,8 +19,8 @@ type Target struct {
 }
 
 // ParseTarget parses the address of a socket, with the scheme ws, wss, http or
-// https, and that of the login endpoints, which may be a path on the same
-// server. Errors contain nothing of a query.
+// https. It also parses the address of the login endpoints, which may be a path
+// on the same server. Errors contain no part of a query.
 func ParseTarget(socket, auth string) (Target, error) {
 	u, err := parseAddress("the address of the socket", socket, "ws", "wss", "http", "https")
 	if err != nil {

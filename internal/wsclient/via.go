@@ -130,12 +130,12 @@ func isWord(s string) bool {
 	return s != ""
 }
 
-// maxToken is the maximum length of a token in bytes, which is the largest
-// that a server can be configured to accept.
+// maxToken is the maximum length of a token in bytes. Servers cannot be
+// configured to accept longer ones.
 const maxToken = 32 << 10
 
 // CheckToken returns a token without surrounding white space and without a
-// preceding "Bearer". Errors contain nothing of the token.
+// preceding "Bearer". Errors contain no part of the token.
 func CheckToken(text string) (string, error) {
 	token := strings.TrimSpace(text)
 	if scheme, rest, found := strings.Cut(token, " "); found && strings.EqualFold(scheme, "Bearer") {

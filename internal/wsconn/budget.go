@@ -25,7 +25,7 @@ type limit struct {
 }
 
 // Limit limits the bytes that the client may send from now on to n, including
-// frame headers, as long as applies returns true. If the client sends more, the
+// frame headers, while applies returns true. If the client sends more, the
 // handler's Read calls exceeded, which should End the connection. The handler
 // does not get the excess bytes.
 func (c *Conn) Limit(n int64, applies func() bool, exceeded func()) {

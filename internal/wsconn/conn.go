@@ -230,8 +230,8 @@ func (c *Conn) send(p []byte) (int, error) {
 }
 
 // Close closes the connection, unless End is closing it or it was handed over.
-// It returns immediately. If the peer has not received everything, it is given
-// time: at least Grace, and more as long as it makes progress.
+// It returns immediately. A peer that has not received everything gets time to
+// do so: Grace, and more while it makes progress.
 func (c *Conn) Close() error {
 	c.endMu.Lock()
 	if c.ending.Load() != nil || c.next != nil {

@@ -54,8 +54,8 @@ func (c *Conn) finish(f *ending) {
 	c.writeMu.Unlock()
 	switch {
 	case over:
-		// If many sockets end at once, send all close frames before waking
-		// handlers and closing connections, which takes much longer.
+		// If many sockets end at once, send all close frames first. Waking handlers and
+		// closing connections takes much longer.
 		runtime.Gosched()
 		f.done()
 	case early:

@@ -7,8 +7,8 @@ import (
 )
 
 // After a normal end of a stream, a peer that still receives data gets more
-// time than Grace, up to MaxGrace, as long as it receives leastRate bytes per
-// second. Progress is checked every Grace/ChecksPerGrace.
+// time than Grace, up to MaxGrace, while it receives at least leastRate bytes
+// per second. Progress is checked every Grace/ChecksPerGrace.
 const (
 	MaxGrace       = 60 * time.Second
 	ChecksPerGrace = 5
