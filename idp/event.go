@@ -68,8 +68,8 @@ func eventsOf(c *token.Claims) (map[string]jsontext.Value, error) {
 }
 
 // Event verifies a Security Event Token (RFC 8417), whose iss must be
-// Config.EventIssuer. It is not an error if the events end nothing, such as the
-// verification of a stream. The typ may be absent, because it is only
+// Config.EventIssuer. An event that ends nothing, such as the verification of a
+// stream, is not an error. The typ may be absent, because it is only
 // recommended (RFC 8417 section 2.3). The claim events distinguishes the token
 // from others: no access token may have it. Errors are those of token.Verifier
 // and [ErrSubject].
@@ -138,8 +138,8 @@ func (e event) moment(issued time.Time) time.Time {
 	return time.Unix(int64(whole), int64(fraction*1e9))
 }
 
-// target returns the user or session that i names. If i is nil, the user is
-// named by the sub of c.
+// target returns the user or session that i names. If i is nil, the sub of c
+// names the user.
 func (p *Provider) target(i *identifier, c *token.Claims) (target, error) {
 	if i == nil {
 		return p.userOf(c).checked()

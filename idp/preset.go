@@ -18,8 +18,8 @@ type Preset string
 // The presets, each with the page that documents its tokens.
 const (
 	// Standard is for any provider whose access tokens follow RFC 9068, with
-	// typ at+jwt. The tokens possibly do not name the session, so a logout ends
-	// all sessions of the user, unless a Profile with a SessionID is set.
+	// typ at+jwt. Such tokens need not name the session, so a logout ends all
+	// sessions of the user, unless a Profile with a SessionID is set.
 	Standard Preset = "standard"
 
 	// Keycloak requires the claim typ to be Bearer. The roles are those of the
@@ -71,7 +71,7 @@ func Presets() []Preset {
 	return all
 }
 
-// presetSettings are what a preset sets.
+// presetSettings holds the settings of a preset.
 type presetSettings struct {
 	issuer      func(*url.URL) error
 	profile     token.Profile

@@ -23,7 +23,7 @@ var (
 	ErrSubject = errors.New("idp: names no user or session")
 )
 
-// An Ending describes what ends, according to the provider.
+// An Ending describes the sessions that end, according to the provider.
 type Ending struct {
 	// ID is the jti of the statement, with the provider's namespace. A
 	// statement whose ID has been seen before must be ignored.
@@ -33,7 +33,7 @@ type Ending struct {
 	// nothing.
 	Revocations []store.Revocation
 
-	doubtful bool // access tokens may use other names for what ends
+	doubtful bool // access tokens may use other names for the sessions
 }
 
 // logoutEvent is the event that a logout token must contain.
@@ -92,10 +92,10 @@ func (p *Provider) userOf(c *token.Claims) target {
 }
 
 // ending returns the revocations of a target. If access tokens name the
-// session, they are the session and those tokens of its user that name no
-// session, since these may belong to it. If the session is unknown, or access
-// tokens may use another name for it, they are all tokens that were issued to
-// the user until moment.
+// session, the revocations cover the session and those tokens of its user that
+// name no session, since these may belong to it. If the session is unknown, or
+// access tokens may use another name for it, the revocations cover all tokens
+// that were issued to the user until moment.
 func (p *Provider) ending(c *token.Claims, t target, moment time.Time) (Ending, error) {
 	expires := time.Now().Add(p.remembered)
 	e := Ending{ID: p.verifier.Qualify(c.ID)}
@@ -121,8 +121,8 @@ func (p *Provider) ending(c *token.Claims, t target, moment time.Time) (Ending, 
 	return e, nil
 }
 
-// isDoubtful reports whether, judging by the access tokens seen so far,
-// possibly no access token names the session or the user of t.
+// isDoubtful reports whether, judging by the access tokens seen so far, access
+// tokens may name neither the session nor the user of t.
 func (p *Provider) isDoubtful(t target) bool {
 	withSession, withoutSession := p.verifier.SeenSessions()
 	withSub, withoutSub := p.verifier.SeenIssuerSubjects()

@@ -8,9 +8,9 @@ import (
 	"wsauth/store"
 )
 
-// acceptedSessions is a store whose changes are successes if no replica has
-// confirmed them; see [problem.Accepted]. All nodes see such a change. If it
-// were a failure, a client that repeats a refresh would seem to be a thief.
+// acceptedSessions wraps a store. A change that no replica has confirmed is a
+// success, because all nodes see it; see [problem.Accepted]. If it were an
+// error, the client would repeat its refresh, which would look like theft.
 type acceptedSessions struct {
 	store.Sessions
 	log *slog.Logger

@@ -143,8 +143,8 @@ func (a *responder) fail(w http.ResponseWriter, r *http.Request, log *slog.Logge
 	}
 }
 
-// The documents for requests for tokens that would be revoked as soon as they
-// are issued.
+// Answers to requests for tokens that would be revoked as soon as they were
+// issued.
 var (
 	clockBehind = problem.Document{
 		Status: http.StatusServiceUnavailable,

@@ -31,13 +31,13 @@ const maxBuckets = 50_000
 // attempts limits failed logins.
 //
 // Unknown clients have budgets for each network, for each pair of network and
-// name, and for each name. All of them share the budget of a name, so they can
-// keep another unknown client from logging in under it. They cannot keep the
-// user out. A device that has logged in under the name before, as its cookie
-// proves, has its own budget, which no other client can spend. A network from
-// which someone has logged in under the name before also has its own budget.
-// Known clients are limited, too: a stolen cookie allows 10 attempts at once,
-// at one name.
+// name, and for each name. All unknown clients share the budget of a name, so
+// they can keep each other from logging in under it. They cannot lock out a
+// known client. A device that has logged in under the name before, as its
+// cookie proves, has its own budget, which no other client can spend. A network
+// from which someone has logged in under the name before also has its own
+// budget. Known clients are limited, too: a stolen cookie allows 10 attempts at
+// once, at one name.
 //
 // An attempt is reserved before the password is checked, so that concurrent
 // attempts are counted. It is returned when the login succeeds.

@@ -28,7 +28,7 @@ const (
 	deviceMAC    = 16 // bytes, of HMAC-SHA256
 )
 
-// deviceCookie strips the cookie, like those of tokens.
+// deviceCookie serves only to strip the cookie of a device from a request.
 var deviceCookie = wsauth.Cookies{Access: wsauth.CookieSpec{Name: deviceName}}
 
 var deviceText = base64.RawURLEncoding.Strict()
@@ -38,14 +38,14 @@ var deviceText = base64.RawURLEncoding.Strict()
 // other clients cannot lock the user out; see [attempts]. The value has an
 // entry for each of up to 4 names, joined by dots: expiry, a random ID, and a
 // MAC of both and the name, with a key derived from the signing key of the
-// service. Browsers send the cookie only to the login. Another host of the site
-// could set such a cookie, but only with an entry that it received for a name
-// of its own.
+// service. Browsers send the cookie only to the login. An attacker who controls
+// another host of the site can set such a cookie, but only with entries for
+// names under which the attacker has logged in.
 
 // devices identifies known devices by these cookies.
 type devices struct {
 	keys   Keys
-	tokens wsauth.Cookies // Secure where these are
+	tokens wsauth.Cookies // the device cookie is Secure if these are
 	path   string         // of the cookie
 }
 
@@ -53,7 +53,7 @@ type devices struct {
 func macOf(key *token.Key, name string, entry []byte) []byte {
 	secret := sha256.New()
 	secret.Write([]byte("wsauth login device\x00"))
-	secret.Write(key.JWK()) // with its private half, so no one else can make one
+	secret.Write(key.JWK()) // has the private half: nobody else can compute a MAC
 	mac := hmac.New(sha256.New, secret.Sum(nil))
 	mac.Write(entry)
 	mac.Write([]byte(name))

@@ -82,7 +82,7 @@ func revocationOfAny(sid string) store.Revocation {
 
 // end ends a session of a subject, or a token without one, and returns how many
 // sockets it had. It revokes the session before it deletes it from the store:
-// if the deletion fails, the session has ended and is only still listed.
+// if the deletion fails, the session has ended but is still listed.
 func (v *revoker) end(ctx context.Context, subject string, r store.Revocation) (sockets int, err error) {
 	sockets, err = v.guard.Revoke(ctx, r)
 	if store.InEffect(err) && r.Target == store.TargetSession {
@@ -98,7 +98,7 @@ func (v *revoker) unlist(ctx context.Context, subject, sid string) {
 	}
 }
 
-// endUser ends the sessions of a user that started until a time; see
+// endUser ends the sessions of a user that started at or before a time; see
 // [Service.EndUserBefore].
 func (v *revoker) endUser(ctx context.Context, subject string, before time.Time) (sessions, sockets int, err error) {
 	revocations := []store.Revocation{{Target: store.TargetSubject, ID: subject, Before: before}}
@@ -153,7 +153,7 @@ func (v *revoker) endUserOf(ctx context.Context, claims *token.Claims) (sessions
 	return sessions, sockets + ahead, errors.Join(err, failed)
 }
 
-// endAll ends the sessions of all users that started until a time.
+// endAll ends the sessions of all users that started at or before a time.
 func (v *revoker) endAll(ctx context.Context, before time.Time) (sockets int, err error) {
 	sockets, err = v.guard.Revoke(ctx, store.Revocation{Target: store.TargetAll, Before: before})
 	if !store.InEffect(err) {

@@ -48,8 +48,8 @@ type rateError struct {
 
 func (e *rateError) Error() string { return "login: " + e.detail }
 
-// A refusal refuses a token that the guard has accepted. The guard writes the
-// answer.
+// A refusal means that the service refuses a token that the guard has accepted.
+// The guard writes the answer.
 type refusal struct{ err error } // a *wsauth.Error
 
 func (e *refusal) Error() string { return e.err.Error() }
@@ -59,8 +59,8 @@ func errSessionEnded(err error) *wsauth.Error {
 	return &wsauth.Error{Reason: wsauth.SessionEnded, Message: "The session has ended; log in again", Err: err}
 }
 
-// errUnavailable returns the refusal of a credential whose validity the store
-// cannot tell at the moment.
+// errUnavailable returns the refusal of a credential whose validity is unknown
+// because the store failed.
 func errUnavailable(err error) *wsauth.Error {
 	return &wsauth.Error{Reason: wsauth.StoreUnavailable, Message: wsauth.StoreUnavailable.Outcome().Text, Err: err}
 }

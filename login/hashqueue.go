@@ -20,11 +20,11 @@ const (
 )
 
 // A hashQueue limits how many passwords are hashed at a time, since each takes
-// a processor and much memory. The others wait and are served round robin:
-// networks take turns, and the names of known devices take turns among
-// themselves, and get every other turn. So the hash of a known device starts
-// after at most two others, however many unknown clients wait. A user with many
-// devices or sessions gets no more turns than another user.
+// a processor and much memory. The others wait in two groups that take turns:
+// unknown clients, among which networks take turns, and known devices, among
+// which names take turns. So the hash of a known device starts after at most
+// two others, however many unknown clients wait. A user with many devices or
+// sessions gets no more turns than another user.
 type hashQueue struct {
 	slots int // hashes at a time
 
@@ -89,7 +89,7 @@ func (q *hashQueue) enter(ctx context.Context) (leave func(), err error) {
 	lines.add(c.key, w)
 	q.mu.Unlock()
 
-	var late <-chan time.Time // if hashes take longer than before
+	var late <-chan time.Time // fires if hashes take longer than expected
 	if named && !c.isKnown() {
 		timer := time.NewTimer(maxUnknownWait)
 		defer timer.Stop()

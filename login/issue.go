@@ -22,7 +22,7 @@ type Tokens struct {
 // spreadFrom is the minimum AccessTTL for which lifetimes are spread.
 const spreadFrom = time.Minute
 
-// An issuer issues the tokens of sessions, which the guard must accept.
+// An issuer issues the tokens of sessions. The guard must accept these tokens.
 type issuer struct {
 	tokens   *token.Issuer
 	guard    *wsauth.Guard
@@ -90,8 +90,9 @@ func (i *issuer) issueAccess(session store.Session, cookies, fresh bool) (Tokens
 }
 
 // issuedAt returns the iat of a token that is issued now for a session: the
-// time, but not before the session started. The store dates the session, and
-// its clock may be ahead of this server's, by up to [store.ClockStep].
+// current time, or the start of the session if that is later. The store dates
+// the session, and its clock may be ahead of this server's, by up to
+// [store.ClockStep].
 func issuedAt(sid string) time.Time {
 	now := time.Now()
 	started, ok := store.SessionStarted(sid)
@@ -131,8 +132,8 @@ func spreadTTL(ttl time.Duration, sid string) time.Duration {
 	return ttl - time.Duration(hash.Sum64()%(most+1))*time.Second
 }
 
-// checkAlive returns the reason if an access token that was just issued would
-// be refused.
+// checkAlive returns an error if the guard would refuse an access token that
+// was just issued.
 func (i *issuer) checkAlive(ctx context.Context, access *token.Token) error {
 	claims, err := i.verifier.Verify(ctx, access.Raw) // this verifier has the leeway of the guard
 	if refused, ok := errors.AsType[*token.Error](err); ok {
@@ -152,7 +153,7 @@ func (i *issuer) checkNext(ctx context.Context, claims *token.Claims) error {
 	return i.checkIssued(ctx, &next)
 }
 
-// checkIssued returns the reason if tokens with these claims are revoked.
+// checkIssued returns an error if tokens with these claims are revoked.
 func (i *issuer) checkIssued(ctx context.Context, claims *token.Claims) error {
 	if revoked, err := i.guard.Revoked(ctx, claims); !revoked {
 		return err

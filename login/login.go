@@ -79,7 +79,7 @@ func (h *handlers) login(w http.ResponseWriter, r *http.Request) {
 	h.respond.tokens(w, r, tokens)
 }
 
-// loginLog returns log for a login.
+// loginLog returns log with the attributes of a login.
 func loginLog(log *slog.Logger, r *http.Request, subject string) *slog.Logger {
 	return log.With("user", logtext.Short(subject), "remote", r.RemoteAddr)
 }

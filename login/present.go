@@ -25,8 +25,8 @@ type refreshTokens struct {
 	ttl, grace, retry time.Duration // of Config; 0 instead of a negative value
 }
 
-// rotate presents a refresh token to the store, to exchange it for another, and
-// returns its session. key is the hash of the Idempotency-Key, or zero.
+// rotate exchanges a refresh token for another in the store, and returns its
+// session. key is the hash of the Idempotency-Key, or zero.
 func (t *refreshTokens) rotate(ctx context.Context, claims *token.Claims, c client, key store.KeyHash) (store.Session, error) {
 	rotation := store.Rotation{
 		Subject:    claims.Subject,

@@ -20,8 +20,8 @@ import (
 // with the new access token.
 //
 // An answer may be lost. A client that repeats its request with the same
-// Idempotency-Key gets the same refresh token again, until it presents that.
-// Any other use of a token that was exchanged longer ago than
+// Idempotency-Key gets the same new refresh token again, until it uses that
+// token. Any other use of a token that was exchanged longer ago than
 // Config.RefreshGrace ends the session.
 func (h *handlers) refresh(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := problem.Storing(r)

@@ -12,8 +12,8 @@ const (
 )
 
 // seenNetworks records from which networks someone logged in under which name,
-// in memory only. Only a login adds a network. It does not evict networks of
-// another name unless there are more than 50,000 names. It is safe for
+// in memory only. Only a login adds a network. A login evicts networks of
+// another name only if there are already 50,000 names. seenNetworks is safe for
 // concurrent use.
 type seenNetworks struct {
 	mu    sync.Mutex

@@ -188,8 +188,8 @@ func (s *Service) Answer(w http.ResponseWriter, r *http.Request, t Tokens, err e
 	s.respond.tokens(w, r, t)
 }
 
-// SetCookies sets the cookies of tokens that are for cookies, for the
-// application's own response, such as a redirect.
+// SetCookies sets t as cookies of the application's own response, such as a
+// redirect. It fails if t is not for cookies; see [Service.Start].
 func (s *Service) SetCookies(w http.ResponseWriter, r *http.Request, t Tokens) error {
 	if !t.cookies {
 		return errors.New("login: SetCookies: the tokens are not for cookies")

@@ -124,8 +124,8 @@ func (s *sessions) refresh(ctx context.Context, claims *token.Claims, c client, 
 	return tokens, nil
 }
 
-// stepUp issues a fresh access token of the session of an access token, and
-// renews its open sockets.
+// stepUp issues a fresh access token for the session of claims, and renews the
+// open sockets of the session.
 func (s *sessions) stepUp(ctx context.Context, claims *token.Claims, log *slog.Logger) (Tokens, error) {
 	session, err := s.store.FindSession(ctx, claims.Subject, claims.SessionID)
 	if errors.Is(err, store.ErrNotFound) {

@@ -9,8 +9,8 @@ import (
 )
 
 // encodedClaims is the encoding of Claims in a store. It holds all fields and
-// not only the payload, because a verifier may derive fields from the payload
-// in its own way.
+// not only the payload, because the settings of the verifier decide how fields
+// are derived from the payload.
 type encodedClaims struct {
 	Subject   string    `json:"sub"`
 	Issuer    string    `json:"iss,omitzero"`

@@ -16,7 +16,7 @@ import (
 )
 
 // minDistinct is the minimum number of different bytes in a secret. A random
-// secret of 32 bytes has fewer once in 10^40; a repeated word always has
+// secret of 32 bytes has fewer once in 10^40; a repeated short word has
 // fewer.
 const minDistinct = 8
 

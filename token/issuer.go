@@ -39,7 +39,7 @@ type IssuerConfig struct {
 
 // Options are the settings of a single token.
 type Options struct {
-	Fresh      bool          // not in refresh tokens: the user has just logged in
+	Fresh      bool          // the user has just logged in; false for refresh tokens
 	TTL        time.Duration // lifetime; 0: the issuer's default
 	Audience   []string      // aud; nil: the issuer's; empty: none
 	ID         string        // jti; empty: a random one

@@ -18,7 +18,8 @@ const (
 // padding, unused bits zero.
 var base64url = base64.RawURLEncoding.Strict()
 
-// inAlphabet is checked first, because the standard decoder skips line breaks.
+// inAlphabet holds the bytes of the base64url alphabet. The reader checks them
+// itself, because the standard decoder skips line breaks.
 var inAlphabet = func() (in [256]bool) {
 	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
 		in[c] = true
@@ -123,10 +124,10 @@ func (s *scratch) decode(name string, segment []byte) ([]byte, error) {
 // refused rather than read without it.
 var refusedParameters = []string{"crit", "b64", "jwk", "zip", "cty", "enc"}
 
-// unusedParameters are hints where to find a certificate or a key (RFC 7515
-// sections 4.1.2, 4.1.5 to 4.1.8). Microsoft and others send them with every
-// token. They are neither read nor fetched, whatever their values; keys come
-// only from the configuration.
+// unusedParameters identify a certificate or a key, or say where to find one
+// (RFC 7515 sections 4.1.2, 4.1.5 to 4.1.8). Microsoft and others send them
+// with every token. They are ignored and nothing is fetched: keys come only
+// from the configuration.
 var unusedParameters = []string{"jku", "x5u", "x5c", "x5t", "x5t#S256"}
 
 // readParameters are the only parameters that we read.

@@ -97,16 +97,16 @@ func (k *Key) slot() slot { return slot{k.id, k.alg} }
 // ParseKeySet parses a JWK Set (RFC 7517 section 5) of at most 1 MiB.
 //
 // Unusable keys do not fail the set: they are skipped, and reported in the
-// second result. Identical keys count once. Different keys with the same ID
-// and algorithm are all skipped, because it is unknown which one is meant.
+// second result. Duplicates of a key are ignored. Different keys with the same
+// ID and algorithm are all skipped, because it is unknown which one is meant.
 //
 // The error is non-nil if data is not a JWK Set, has no usable key, or mixes
 // HMAC secrets with public keys.
 func ParseKeySet(data []byte) (*KeySet, []error, error) { return parseKeySet(data, false, nil) }
 
 // ParsePublicKeySet is ParseKeySet for a published set. Keys that can sign are
-// unusable, because their secret has been published. So are the keys of one
-// algorithm without an ID after the seventh.
+// unusable, because their secret has been published. Of the keys without an
+// ID, only the first seven of each algorithm are usable.
 //
 // An RSA key without "alg" is used for each RSA algorithm in algorithms, or
 // for RS256 if there is none. A JWK with an "alg" is used for that algorithm

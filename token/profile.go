@@ -16,9 +16,9 @@ import (
 // others. The claims type, fresh and csrf of such tokens are ignored, because
 // they have a meaning in our own tokens only.
 //
-// The claims that a profile names are the only source of what it reads. For
-// example, a token without the claim that Roles names has no roles, even if it
-// has a claim called roles.
+// A profile reads only the claims that it names. For example, a token without
+// the claim that Roles names has no roles, even if it has a claim called
+// roles.
 //
 // A claim is given by its name or, if it is nested or its name contains a
 // slash, by a JSON Pointer (RFC 6901), such as "/realm_access/roles" or
@@ -178,8 +178,8 @@ func verifiedName(name string) (verified string, isAddress bool) {
 	return of + "email_verified", true
 }
 
-// oneSubject returns the claim that names the user. It does what oneName does,
-// but the claim may be an integer if integers is set.
+// oneSubject returns the claim that names the user. It is like oneName, but if
+// integers is set, the claim may also be an integer.
 func oneSubject(c *Claims, all map[string]any, name string, integers bool) (string, error) {
 	v, _ := claim(all, name)
 	switch _, isNumber := v.(float64); {
@@ -206,8 +206,8 @@ func integerText(number jsontext.Value) (string, bool) {
 	return string(number), true
 }
 
-// rawClaim does what claim does, for an undecoded payload, which has been read
-// strictly before.
+// rawClaim is like claim, but returns undecoded JSON. The strict reader must
+// have accepted the payload.
 func rawClaim(payload, name string) jsontext.Value {
 	value := jsontext.Value(payload)
 	names := slices.Values([]string{name})
@@ -302,8 +302,7 @@ func oneName(all map[string]any, name string) (string, error) {
 	return text, nil
 }
 
-// optionalNames does what names does, for a claim that may also be an empty
-// string.
+// optionalNames is like names, but the claim may also be an empty string.
 func optionalNames(all map[string]any, name string, words bool) ([]string, error) {
 	if v, _ := claim(all, name); absent(v) {
 		return nil, nil

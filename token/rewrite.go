@@ -53,8 +53,8 @@ func (v *Verifier) rewrite(c *Claims) error {
 		case isTwin(replaced, name), isTwin(checkedClaims, name) && !slices.Contains(checkedClaims, name):
 		case v.namespace != "" && slices.Contains(subjectObjects, name):
 			rewritten[name] = v.qualifyObject(c.Issuer, value)
-		// dropped: differs in case only, or looks like a member of such an
-		// object
+		// Dropped: a name that differs from those in case only, or that looks
+		// like a member of such an object.
 		case v.namespace != "" && isTwin(subjectObjects, beforeDot(name)):
 		default:
 			rewritten[name] = value
@@ -93,8 +93,8 @@ func (p *Profile) dotted() []string {
 	return all
 }
 
-// describe adds to rewritten what p has read into c. The scopes keep the claim
-// scp if they came from it; all other mappedClaims get new values.
+// describe adds the fields of c that p has read to rewritten. The scopes keep
+// the claim scp if they came from it; all other mappedClaims get new values.
 func (p *Profile) describe(c *Claims, all map[string]jsontext.Value, rewritten map[string]any) {
 	rewritten["type"], rewritten["fresh"] = c.Type, c.Fresh
 	if aud := audienceValue(nil, c.Audience); aud != nil {

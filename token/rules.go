@@ -120,9 +120,9 @@ func (v *Verifier) check(rules []rule, c *Claims, now time.Time) error {
 }
 
 // Explain returns all reasons for which [Verifier.Verify] would refuse raw
-// now, while Verify returns only the first. It checks the claims even if the
-// signature is wrong. It is for diagnostics. It returns nil exactly when
-// Verify accepts raw.
+// now, while Verify returns only the first. It returns nil exactly when Verify
+// accepts raw. Because it checks the claims even if the signature is wrong,
+// use it only for diagnostics.
 func (v *Verifier) Explain(ctx context.Context, raw string) []error {
 	if err := ctx.Err(); err != nil {
 		return []error{err}

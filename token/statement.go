@@ -35,10 +35,11 @@ type StatementRules struct {
 	MaxAge time.Duration
 }
 
-// VerifyStatement returns the claims of a statement. Its names are those of its
-// issuer, without the namespace of v; [Verifier.Qualify] adds it. A statement
-// must have a jti and an iat; exp and sub are optional. Its Type is empty, so
-// it is never accepted as a token. Errors are those of Verify.
+// VerifyStatement verifies a statement and returns its claims. A statement must
+// have a jti and an iat; exp and sub are optional. Names in the claims are
+// those of the issuer, without the namespace of v; [Verifier.Qualify] adds it.
+// The Type of the claims is empty, so they are never accepted as those of a
+// token. Errors are those of Verify.
 func (v *Verifier) VerifyStatement(ctx context.Context, raw string, rules StatementRules) (*Claims, error) {
 	if len(rules.MediaTypes) == 0 || len(rules.Audience) == 0 || rules.MaxAge < 0 || rules.MaxAge > limitMaxAge {
 		return nil, errors.New("token: StatementRules: MediaTypes and Audience are required, MaxAge is at most 24 hours")

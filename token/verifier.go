@@ -21,7 +21,7 @@ type Verifier struct {
 	issuer     string
 	audience   []string
 	requesters []string // clients that may have requested a token
-	// clients whose tokens are for us unless aud contradicts
+	// clients whose tokens need not name us in aud
 	parties      []string
 	ignored      []string // values of aud that name no particular service
 	mediaType    string

@@ -23,10 +23,10 @@
 // read, an outdated one when the file is opened again.
 //
 // Damage does not crash the process. bbolt on its own would overflow its stack
-// if pages formed a cycle; therefore each page is checked just before bbolt
+// if pages formed a cycle. Therefore each page is checked just before bbolt
 // reads it in a transaction, and all pages are checked after a failed commit.
 // The remaining risk is a page that is overwritten between the check and
-// bbolt's read. This takes microseconds, or milliseconds in a large batch of
+// bbolt's read. That time is microseconds, or milliseconds in a large batch of
 // writes. On opening, it is the time between the verification and bbolt's own
 // scan.
 //
@@ -34,10 +34,10 @@
 // enough disk space. Earlier versions refuse it afterwards with [ErrFormat].
 // The oldest format has no checksums.
 //
-// The file contains only hashes of tickets, and of refresh tokens only their
-// IDs, so its contents cannot be used to authenticate. But a process that can
-// write to the file can undo revocations. Therefore only the owner of the file
-// may have access.
+// The file contains hashes of tickets and IDs of refresh tokens, but no tickets
+// or tokens, so its contents cannot be used to authenticate. But a process that
+// can write to the file can undo revocations. Therefore only the owner of the
+// file may have access.
 //
 // Cursors remain valid when the file is reopened. A file that is restored from
 // a copy continues as the same log. Restore it only while no process that holds

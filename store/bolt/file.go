@@ -116,8 +116,9 @@ func lock(path string, mode lockMode) (*database, error) {
 	return nil, fmt.Errorf("store/bolt: %w", err)
 }
 
-// diagnosed examines a file that bbolt cannot open. It returns the error in the
-// first pages, or the error otherwise if it finds none.
+// diagnosed examines a file that bbolt cannot open. It returns the error that
+// it finds in the first pages. If it finds none, it returns its argument
+// otherwise.
 func diagnosed(path string, otherwise error) error {
 	file, err := openPrivate(path, os.O_RDONLY, 0)
 	if err != nil {

@@ -96,9 +96,9 @@ func (l *log) trimmed() bool {
 	return done != nil && binary.BigEndian.Uint64(done) == sequence
 }
 
-// trim deletes up to limit entries after the sequence number after that the
-// revocation of everything covers. It returns the sequence number after which
-// to continue, or math.MaxUint64 at the end.
+// trim deletes entries that the revocation of everything covers: up to limit of
+// them, with sequence numbers greater than after. It returns the value of after
+// for the next call, or math.MaxUint64 at the end.
 func (l *log) trim(after uint64, limit int) (next uint64, err error) {
 	everything, last, err := l.everything()
 	if err != nil || last == 0 {

@@ -239,7 +239,8 @@ func (p *pageReader) load(number uint64, kinds uint16, f *frame) ([]byte, error)
 	return page, nil
 }
 
-// An element is an element of a leaf, or of a branch, which has no value.
+// An element is an element of a leaf page, with a value, or of a branch page,
+// with a child.
 type element struct {
 	bucket     bool
 	key, value []byte

@@ -42,8 +42,8 @@ var (
 	sealKey    = []byte("seal")              // see seal
 	epochKey   = []byte("revocations.epoch") // text: identifies the log
 	countKey   = []byte("revocations.count") // number of entries in the log
-	// Sequence number of the last revocation of everything whose covered
-	// entries have been deleted.
+	// Sequence number of the last revocation of everything for which trim has
+	// deleted all covered entries.
 	trimmedKey = []byte("revocations.trimmed")
 
 	// The key and the value of a record are separated by a colon. Times are

@@ -96,7 +96,7 @@ func (t *ticketTable) sweep(now time.Time, limit int) error {
 	return nil
 }
 
-// ticket is a ticket in the file. It is encoded as its expiry in milliseconds
+// A ticket is a stored ticket. It is encoded as its expiry in milliseconds
 // since 1970, followed by its value.
 type ticket struct {
 	expires time.Time
@@ -118,10 +118,10 @@ func decodeTicket(data []byte) (ticket, error) {
 	}, nil
 }
 
-// clock is the clock for the expiry of tickets. Its time is that of the system
-// clock when the store was opened, plus the time elapsed since. Setting the
-// system clock does not affect it. Otherwise expired tickets would become valid
-// again when the system clock is set back.
+// A clock decides when tickets expire. Its time is that of the system clock
+// when the store was opened, plus the time elapsed since. Setting the system
+// clock does not affect it. Otherwise expired tickets would become valid again
+// when the system clock is set back.
 type clock struct {
 	showed  time.Time // the system clock, without a monotonic reading
 	started time.Time // the same time, with a monotonic reading

@@ -49,9 +49,9 @@ func newPreparation(db *database, format int, now time.Time) (*preparation, erro
 func (p *preparation) pending() bool { return p.upgrading.Load() || p.revived.Load() }
 
 // prepare does the pending work, or returns an error. An attempt may write the
-// whole file. After a failure, the next attempt is made only after ten times as
-// long as the last one took, and at least a second; until then prepare returns
-// the last error.
+// whole file. After a failure, prepare makes no new attempt for ten times as
+// long as the last one took, and for at least a second. During that time, it
+// returns the last error.
 func (p *preparation) prepare(db *database) error {
 	if !p.pending() {
 		return nil
@@ -99,7 +99,7 @@ func (db *database) rename() error {
 func (db *database) upgrade() error {
 	return db.commit(func(tx *bbolt.Tx) error {
 		id := uint64(tx.ID())
-		// The previous attempt failed, but its result is in the file.
+		// The previous attempt returned an error, but its result is in the file.
 		if db.sealed.Load() < id {
 			checked := db.checked(tx, &sum{})
 			defer checked.trees.close()

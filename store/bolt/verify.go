@@ -14,7 +14,7 @@ import (
 
 // A Report describes the contents of a file.
 type Report struct {
-	Format      int          // 3; Open upgrades 1, without checksums, and 2
+	Format      int          // 3, or one that Open upgrades: 1 (no checksums) or 2
 	Size        int64        // in bytes
 	Records     int          // total, including index entries
 	Revocations int          // entries of the log, including expired ones

@@ -21,11 +21,11 @@ const (
 	sweepSize = 1000
 
 	// trimSize is the maximum number of log entries that one transaction
-	// examines for those that a revocation of everything covers.
+	// examines to find those that a revocation of everything covers.
 	trimSize = 10_000
 )
 
-// write is a call that waits to be written.
+// A write is a pending call of writer.write.
 type write struct {
 	ctx context.Context
 	// If do returns an error for which refused is true, it must have changed

@@ -79,8 +79,8 @@ func hostPort(u *url.URL) string {
 // checkLed checks a URL from a redirect or a discovery document. Beyond
 // checkURL, it refuses addresses that are not public, except the trusted host.
 // If the host is a name, the dialer checks the address that it resolves to. A
-// proxy resolves names itself, where this cannot be checked, so only the
-// trusted host is reached through it.
+// proxy resolves names itself, so nobody can check the address. Therefore only
+// the trusted host is reached through a proxy.
 func (of reach) checkLed(u *url.URL) error {
 	isTrusted := hostPort(u) == of.trusted
 	if err := checkURL(u, of.insecureHTTP && isTrusted); err != nil {

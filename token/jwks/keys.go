@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	forgotten   = time.Minute // how long a missing kid is not looked for again
+	forgotten   = time.Minute // until a missing kid is looked for again
 	maxUnknown  = 256
 	longestName = 256 // bytes of a kid
 
@@ -103,9 +103,10 @@ func (k *Keys) KeySetSoon(ctx context.Context, kid string) (*token.KeySet, error
 	return k.find(ctx, kid, timer.C)
 }
 
-// MayMiss implements token.AgingKeySource. If a kid was looked for and not
-// found, it returns false for all tokens issued before that, whatever the
-// leeway; otherwise a repeated token could cause fetches forever.
+// MayMiss implements token.AgingKeySource. Once a fetch has not found a kid,
+// it returns false for all tokens with that kid that were issued before the
+// fetch, whatever the leeway. Without this rule, a token that is sent again
+// and again could cause fetches forever.
 //
 // A token without a kid is tried with all keys and does not say which key it
 // needs. If it may be newer than the keys, MayMiss starts a fetch in the

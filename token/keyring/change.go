@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	// DefaultLead gives everybody who has fetched the published keys the time
-	// to fetch them again.
+	// DefaultLead is the default of GenerateOptions.Lead. It gives verifiers
+	// that cache the published keys enough time to fetch them again.
 	DefaultLead = time.Hour
 
-	// DefaultOverlap is the default lifetime of a refresh token, plus a minute
-	// for clock differences.
+	// DefaultOverlap is the default of RotateOptions.Overlap: the default
+	// lifetime of a refresh token, plus a minute for clock differences.
 	DefaultOverlap = 30*24*time.Hour + time.Minute
 )
 

@@ -37,8 +37,7 @@ func (e Entry) Signs(now time.Time) bool {
 	return e.Key.CanSign() && !now.Before(e.NotBefore) && !e.expired(now)
 }
 
-// newestFirst orders entries such that the first one that can sign is the one
-// that does.
+// newestFirst orders entries so that the first one that can sign is the signer.
 func newestFirst(a, b Entry) int {
 	return cmp.Or(b.NotBefore.Compare(a.NotBefore), strings.Compare(b.Key.ID(), a.Key.ID()))
 }

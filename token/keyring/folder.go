@@ -15,7 +15,7 @@ import (
 // maxKeys is the maximum size of a [token.KeySet].
 const maxKeys = 256
 
-// A file is a file that has been read.
+// A file is the parsed content of a key file.
 type file struct {
 	data  [sha256.Size]byte // hash of the content
 	entry Entry
@@ -100,8 +100,9 @@ func readOne(folder *keyfile.Folder, name string, before file) (file, error) {
 	return f, nil
 }
 
-// settle reports keys with the same ID. The one exception is a raw secret with
-// the same key as another file, which happens while retire converts it.
+// settle reports keys with the same ID as errors. If one of two files is a raw
+// secret and the other holds the same key, settle instead moves the secret to
+// c.replaced: both files exist while retire converts the secret.
 func (c *contents) settle(dir string) error {
 	var faults []error
 	owner := map[string]string{}
