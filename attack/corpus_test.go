@@ -108,8 +108,9 @@ func wrongAlgorithm() []wstest.Vector {
 	)
 }
 
-// headers makes tokens with forbidden header parameters. The signature is valid
-// if an attacker could have made it valid.
+// headers makes tokens with forbidden header parameters. Some have a valid
+// signature, so that only the header is wrong. Others have a signature that an
+// attacker can make.
 func headers() []wstest.Vector {
 	const evil = "https://attacker.example/keys"
 	var all []wstest.Vector
@@ -238,8 +239,8 @@ func nextChar(c byte) byte {
 }
 
 // alphabet makes tokens with bytes that a lenient reader skips or confuses with
-// others (J16). The bytes are in and around each segment, and are covered by
-// the signature or not.
+// others (J16). The bytes are in or after a segment. In some of the tokens, the
+// signature covers them.
 func alphabet() []wstest.Vector {
 	var all []wstest.Vector
 	input := b64(head("HS256", "hs", "")) + "." + b64(claims())

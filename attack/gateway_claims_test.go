@@ -244,8 +244,8 @@ func TestG5_OwnTokens(t *testing.T) {
 	wantLines(t, x.forward(t, plain("GET", "/x", bearer(raw))), "X-Roles: x,y\r\n")
 }
 
-// TestG6_Lists checks a token with a list whose entry contains a comma. A
-// backend gets such a list only in a form that it cannot misread.
+// TestG6_Lists checks that a backend gets a list whose entry contains a comma
+// only in a form that it cannot misread.
 func TestG6_Lists(t *testing.T) {
 	tok := bearer(gatewayTokenWith(t, map[string]any{"groups": []string{"staff,admin"}}))
 	route := proxy.Route{Path: "/", Headers: map[string]string{"X-Groups": "groups"}}

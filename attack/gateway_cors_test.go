@@ -35,7 +35,7 @@ func allowedOrigin(a *answer) string {
 }
 
 // TestCORSVectors checks that pages cannot read answers if their origin only
-// resembles one of a policy. Their preflights are refused.
+// resembles one of a policy, and that their preflights are refused.
 func TestCORSVectors(t *testing.T) {
 	route := proxy.Route{Path: "/", Public: true, CORS: &proxy.CORS{Origins: []string{
 		origin, "http://localhost:5173", "https://xn--mnchen-3ya.example", "https://*.shop.example", "https://*.ports.example:8443",
@@ -248,8 +248,8 @@ func TestG10_ConnectionNamesCORS(t *testing.T) {
 	}
 }
 
-// TestG10_PreflightsOfOtherRoutes checks routes whose upstreams answer
-// preflights. They forward no preflight that another route must refuse.
+// TestG10_PreflightsOfOtherRoutes checks that routes whose upstreams answer
+// preflights forward no preflight that another route must refuse.
 func TestG10_PreflightsOfOtherRoutes(t *testing.T) {
 	upstreams := &proxy.CORS{Upstream: true}
 	x := newGateway(t,

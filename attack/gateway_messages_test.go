@@ -44,8 +44,8 @@ func (b *slowBackend) await(t *testing.T) {
 	}
 }
 
-// answerLater answers the requests after 1.5 s. The gateway begins after a
-// second to check whether the client is still connected.
+// answerLater answers the requests after 1.5 s. By then, the gateway has begun
+// to check whether the client is still connected: it does so after a second.
 func (b *slowBackend) answerLater() {
 	time.AfterFunc(3*time.Second/2, func() { close(b.answer) })
 }
@@ -150,8 +150,8 @@ func TestH9_DataBehindTheHandshake(t *testing.T) {
 	x.forward(t, raw)
 }
 
-// TestH9_DataWhileDialing checks that the gateway discards a frame that the
-// client sends while the gateway waits for its upstream.
+// TestH9_DataWhileDialing checks that the gateway refuses a handshake if the
+// client sends a frame while the gateway waits for its upstream.
 func TestH9_DataWhileDialing(t *testing.T) {
 	b := newSlowBackend()
 	x := newGatewayOf(t, gateway.Config{}, b.serve)

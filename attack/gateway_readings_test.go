@@ -11,10 +11,10 @@ import (
 	"wsauth/internal/wstest"
 )
 
-// TestR13_LenientPathVectors checks paths that servers may interpret
-// differently. The gateway's routes all have the same rules, or the route
-// allows such paths. Paths of real applications arrive unchanged, and paths
-// that may lead elsewhere are refused.
+// TestR13_LenientPathVectors checks that paths of real applications arrive
+// unchanged, and that paths that may lead elsewhere are refused. Servers may
+// interpret all of these paths differently. Either all routes of the gateway
+// have the same rules, or the route allows such paths.
 func TestR13_LenientPathVectors(t *testing.T) {
 	vectors := wstest.Vectors(t, "testdata/lenientpaths")
 	for name, c := range map[string]struct {

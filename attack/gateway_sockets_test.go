@@ -48,9 +48,9 @@ func pagesAndSocket(change func(pages *proxy.Route)) []proxy.Route {
 	return []proxy.Route{pages, {Path: "/ws"}}
 }
 
-// TestG1_PublicRouteWithoutSockets checks a backend that opens sockets at every
-// path. Only its guarded path gets handshakes: none bypasses the guard through
-// the public route.
+// TestG1_PublicRouteWithoutSockets checks that handshakes reach a backend only
+// at its guarded path, so that none bypasses the guard through the public
+// route. The backend would open sockets at every path.
 func TestG1_PublicRouteWithoutSockets(t *testing.T) {
 	x := newGateway(t, pagesAndSocket(nil)...)
 	tok := gatewayToken(t)

@@ -40,9 +40,9 @@ func lookalikes(path string) []string {
 	return all
 }
 
-// TestTwins checks the twin of a guarded path, which differs from it only in a
-// final slash, and its lookalikes. The gateway redirects the twin and refuses
-// the lookalikes. Neither reaches the backend by a weaker rule.
+// TestTwins checks that the gateway redirects the twin of a guarded path, which
+// differs from it only in a final slash, and refuses its lookalikes. Neither
+// reaches the backend by a weaker rule.
 func TestTwins(t *testing.T) {
 	strict := map[string][]string{"role": {"admin"}}
 	for name, c := range map[string]struct {

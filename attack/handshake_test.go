@@ -266,9 +266,9 @@ func TestOracle(t *testing.T) {
 	}
 }
 
-// TestSlowHeads checks connections whose headers arrive byte by byte (H10).
-// With timeouts, which the server must set and a guard cannot, they are closed
-// after five seconds and delay no others.
+// TestSlowHeads checks that connections whose headers arrive byte by byte are
+// closed after five seconds and delay no others (H10). The server must set the
+// timeouts; a guard cannot.
 func TestSlowHeads(t *testing.T) {
 	const slow = 5000
 	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0)})

@@ -44,9 +44,10 @@ func sidAhead(t *testing.T, ahead time.Duration) string {
 	return hex[:8] + "-" + hex[8:] + "-7abc-8def-0123456789ab"
 }
 
-// TestCutOffWithClocksAhead checks that a cut-off ends all open sockets and all
-// tokens issued so far, even if the issuer's clock is ahead by the leeway.
-// Sockets and tokens that start later by more than the leeway are not affected.
+// TestCutOffWithClocksAhead checks that a cut-off, a revocation with a Before,
+// ends all open sockets and all tokens issued so far, even if the issuer's
+// clock is ahead by the leeway. Sockets and tokens that start later by more
+// than the leeway are not affected.
 func TestCutOffWithClocksAhead(t *testing.T) {
 	const leeway = 20 * time.Second
 	for name, verifier := range map[string]token.VerifierConfig{
