@@ -144,7 +144,8 @@ func TestCutOffAndFirstMessages(t *testing.T) {
 
 // TestRenewalAfterTheClockWasSetBack checks that a token renews a socket even
 // if, before the token was issued, the clock was set back by up to the leeway.
-// A token that starts or expires earlier does not.
+// If the clock was set back further, or the token lives for a shorter time, it
+// does not.
 func TestRenewalAfterTheClockWasSetBack(t *testing.T) {
 	const leeway = 5 * time.Second
 	for name, c := range map[string]struct {

@@ -10,9 +10,9 @@ import (
 	"wsauth"
 )
 
-// TestEndBeforeTheAnswer checks a socket that is ended before its handler has
-// answered the handshake. The handler's context ends at once, and the client
-// gets the reason in an HTTP response or in a close frame.
+// TestEndBeforeTheAnswer checks that if a socket is ended before its handler
+// has answered the handshake, the handler's context ends at once, and the
+// client gets the reason in an HTTP response or in a close frame.
 func TestEndBeforeTheAnswer(t *testing.T) {
 	for name, c := range map[string]struct {
 		policy wsauth.Refusal

@@ -15,9 +15,9 @@ import (
 	"wsauth/token"
 )
 
-// TestRenewal checks that a token renews a socket if it is of the same session,
-// is not older, and has no fewer rights. Any other token ends the socket: L2,
-// L3 and P13.
+// TestRenewal checks that a token of the same session renews a socket if the
+// token is not older and has no fewer rights. Any other token ends the socket:
+// L2, L3 and P13.
 func TestRenewal(t *testing.T) {
 	const life = 15 * time.Minute
 	type renewalCase struct {
@@ -206,8 +206,9 @@ func TestRenewalFlood(t *testing.T) {
 	})
 }
 
-// TestGuardRenew checks that a refresh over HTTP renews the sockets of its
-// session whose requirement the new token meets, and no others.
+// TestGuardRenew checks that Guard.Renew, which is for a refresh over HTTP,
+// renews the sockets of the session whose requirement the new token meets, and
+// no others.
 func TestGuardRenew(t *testing.T) {
 	inBubble(t, withLog, func(t *testing.T, x *bubble) {
 		old := login(t, "alice", "s1", token.Options{Fresh: true})

@@ -156,7 +156,7 @@ func (w pipeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 // handshake runs one handshake without a network. When the connection is
-// closed, it returns what the client has read.
+// closed, it returns the bytes that the client has read.
 func handshake(t *testing.T, h http.Handler, raw string) string {
 	t.Helper()
 	server, client := net.Pipe()
@@ -285,9 +285,9 @@ func (d *silentLog) Wait(ctx context.Context, after store.Cursor) error {
 	return d.Store.Wait(ctx, after)
 }
 
-// TestStoreLost checks a guard that loses its store. For the configured time,
-// it relies on the revocations that it has read. Then it fails closed, until
-// the store is back.
+// TestStoreLost checks that a guard that loses its store relies, for the
+// configured time, on the revocations that it has read. Then it fails closed
+// until the store is back.
 func TestStoreLost(t *testing.T) {
 	var log *silentLog
 	inBubble(t, func() wsauth.Config {

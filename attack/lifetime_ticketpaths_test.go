@@ -84,8 +84,8 @@ func TestTicketPaths(t *testing.T) {
 	}
 }
 
-// TestTicketPathLength checks the limit of the length of a ticket's path, which
-// counts escapes as the bytes that they stand for.
+// TestTicketPathLength checks the limit of the length of a ticket's path. The
+// length of an escape is one byte.
 func TestTicketPathLength(t *testing.T) {
 	g, err := wsauth.New(ticketConfig(t))
 	if err != nil {

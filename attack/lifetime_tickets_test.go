@@ -41,7 +41,7 @@ func ticket(t testing.TB, g *wsauth.Guard, c *token.Claims, path string) string 
 	return text
 }
 
-// byTicket returns a handshake of the same page with a ticket.
+// byTicket returns a handshake of a page of that origin, with a ticket.
 func byTicket(path, text string) string { return upgrade(path+"?ticket="+text, fromOurs) }
 
 // TestTicketUse checks how invalid uses of a ticket are refused, and whether
@@ -316,10 +316,10 @@ func TestTicketOfRevokedParent(t *testing.T) {
 	}
 }
 
-// TestTicketWithoutOrigin checks tickets that were issued without an Origin.
-// Such a ticket opens sockets without an Origin. If AllowedOrigins is set, it
-// also opens sockets with any allowed Origin. A ticket issued with an Origin
-// opens only sockets with the same Origin.
+// TestTicketWithoutOrigin checks that a ticket that was issued without an
+// Origin opens sockets without an Origin. If AllowedOrigins is set, it also
+// opens sockets with any allowed Origin. A ticket that was issued with an
+// Origin opens only sockets with the same Origin.
 func TestTicketWithoutOrigin(t *testing.T) {
 	const other = "https://other.example"
 	alice := issue(t, token.TypeAccess, "alice", token.Options{}).Claims

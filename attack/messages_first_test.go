@@ -227,8 +227,8 @@ func TestFirstMessageRefused(t *testing.T) {
 	}
 }
 
-// TestMessageVectors checks first messages that resemble a message with a
-// token, but are none.
+// TestMessageVectors checks that first messages that only resemble a message
+// with a token are refused.
 func TestMessageVectors(t *testing.T) {
 	for _, v := range wstest.Vectors(t, "testdata/messages") {
 		t.Run(v.String(), func(t *testing.T) {

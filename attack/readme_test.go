@@ -127,8 +127,8 @@ var (
 	partOfWord  = regexp.MustCompile(`[0-9A-Za-z%\\+=.-]`)
 )
 
-// codesIn returns the codes in a text. What looks like a code within a
-// word, an escape or a number is not one.
+// codesIn returns the codes in a text. It ignores matches within a word, an
+// escape or a number.
 func codesIn(text string) (codes []string) {
 	for _, at := range codePattern.FindAllStringIndex(text, -1) {
 		before, after := text[max(at[0]-1, 0):at[0]], text[at[1]:min(at[1]+1, len(text))]

@@ -298,8 +298,8 @@ func TestLogLines(t *testing.T) {
 	}
 }
 
-// TestClaimsOfUsersNeverMix verifies tokens of many users concurrently, and
-// checks that reused buffers do not mix their claims.
+// TestClaimsOfUsersNeverMix checks that reused buffers do not mix the claims of
+// users whose tokens are verified concurrently.
 func TestClaimsOfUsersNeverMix(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: newVerifier(t, 0)})
 	if err != nil {

@@ -161,7 +161,7 @@ func TestIdleSocketsOccupySlots(t *testing.T) {
 }
 
 // TestRefusedClientsThatDoNotHangUp checks that refused clients that do not
-// hang up cannot keep more connections than twice the slots.
+// hang up cannot keep more connections than twice the number of slots.
 func TestRefusedClientsThatDoNotHangUp(t *testing.T) {
 	inMessageBubble(t, "coder", slotConfig(100, 3, wsauth.RefuseHTTP), func(t *testing.T, x *bubble) {
 		var crowd []*peer

@@ -42,8 +42,8 @@ func (n naiveClient) connect(t *testing.T, x *bubble, until time.Time) (times in
 
 // TestLimitCausesNoStorm checks that eight naive clients of one user, who may
 // have five sockets, reconnect only a few times, whichever of them are refused
-// or evicted. A refusal by a close frame opens a socket first. Without a delay
-// by the guard, such clients would reconnect at once.
+// or evicted. A refusal by a close frame opens a socket, which resets the delay
+// of the client. Therefore the guard must delay the refusal itself.
 func TestLimitCausesNoStorm(t *testing.T) {
 	for name, c := range map[string]struct {
 		full    wsauth.WhenFull
@@ -83,9 +83,9 @@ func TestLimitCausesNoStorm(t *testing.T) {
 	}
 }
 
-// TestRefusedTokenCausesNoStorm checks the refusals of a naive client with an
-// invalid token. The first ones come at once, since the client could fetch
-// another token. Later ones are delayed, but not those of other clients.
+// TestRefusedTokenCausesNoStorm checks that a naive client with an invalid
+// token gets its first refusals at once, since it could fetch another token,
+// and later ones with a delay. Refusals of other clients are not delayed.
 func TestRefusedTokenCausesNoStorm(t *testing.T) {
 	inMessageBubble(t, "coder", slotConfig(100, 100, wsauth.RefuseClose), func(t *testing.T, x *bubble) {
 		hello := upgrade("/access", fromOurs, bearer("x"))
@@ -102,9 +102,9 @@ func TestRefusedTokenCausesNoStorm(t *testing.T) {
 	})
 }
 
-// TestRefusedSocketHeldOpen checks a refused socket that is held open. It frees
-// its slot when its client hangs up, reads a limited number of bytes, and does
-// not delay Shutdown.
+// TestRefusedSocketHeldOpen checks that a refused socket that is held open
+// frees its slot when its client hangs up, reads a limited number of bytes, and
+// does not delay Shutdown.
 func TestRefusedSocketHeldOpen(t *testing.T) {
 	config := func() wsauth.Config {
 		c := slotConfig(100, 2, wsauth.RefuseClose)()

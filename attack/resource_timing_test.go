@@ -72,8 +72,8 @@ func TestTicketRace(t *testing.T) {
 // TestTiming checks that the time of a refusal does not reveal how much of a
 // guess is right (R4). It compares two classes of guesses. Those of the first
 // class differ from the secret only in the last character. Those of the second
-// are another secret of the same kind, altered in the same way, so that nothing
-// else differs.
+// are another secret of the same kind, altered in the same way, so that the
+// classes differ in nothing else.
 func TestTiming(t *testing.T) {
 	config := ticketConfig(t)
 	config.Extractors = append(config.Extractors, wsauth.Cookies{})

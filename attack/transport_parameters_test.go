@@ -152,8 +152,8 @@ func TestFirstMessageWithForeignTickets(t *testing.T) {
 	})
 }
 
-// TestTicketParameterNamedToken checks a parameter for tickets with a name that
-// usually belongs to tokens.
+// TestTicketParameterNamedToken checks that the parameter for tickets may have
+// a name that usually belongs to tokens.
 func TestTicketParameterNamedToken(t *testing.T) {
 	alice := issue(t, token.TypeAccess, "alice", token.Options{})
 	for _, name := range []string{"token", "access_token"} {

@@ -139,7 +139,7 @@ func TestForeignSchemesKeepTheText(t *testing.T) {
 	}
 }
 
-// TestTwoSchemesOfOneHeader checks two extractors that read the same header
+// TestTwoSchemesOfOneHeader checks that two extractors can read the same header
 // with different schemes.
 func TestTwoSchemesOfOneHeader(t *testing.T) {
 	x := newTarget(t, wsauth.Config{Verifier: newVerifier(t, 0), Extractors: []wsauth.Extractor{wsauth.Header{}, wsauth.Header{Scheme: "JWT"}}})

@@ -84,8 +84,8 @@ func (f tokenForm) config(t *testing.T, refusal wsauth.Refusal) wsauth.Config {
 	}
 }
 
-// upgraders holds a function for each library that opens a socket and selects
-// the first supported subprotocol that the client offers.
+// upgraders holds a function for each library. The function opens a socket and
+// selects the first supported subprotocol that the client offers.
 var upgraders = map[string]func(w http.ResponseWriter, r *http.Request, known ...string) error{
 	"coder": func(w http.ResponseWriter, r *http.Request, known ...string) error {
 		_, err := coder.Accept(w, r, &coder.AcceptOptions{Subprotocols: known, InsecureSkipVerify: true})

@@ -10,8 +10,9 @@ import (
 	"wsauth/token"
 )
 
-// TestTransport checks requests with credentials in several places, with
-// repeated ones and with ambiguous ones: T1 to T4, T6, T7, T9, T12 and T13.
+// TestTransport checks which requests are refused if they have credentials in
+// several places, repeated ones or ambiguous ones: T1 to T4, T6, T7, T9, T12
+// and T13.
 func TestTransport(t *testing.T) {
 	x := newTarget(t, wsauth.Config{
 		Verifier:   newVerifier(t, 0),
@@ -93,8 +94,9 @@ func TestTransport(t *testing.T) {
 	})
 }
 
-// TestPlantedNames checks cookies whose names a careless parser confuses with
-// ours (T8). A page of another host, or one over plain HTTP, can set them.
+// TestPlantedNames checks that cookies whose names a careless parser confuses
+// with ours are not credentials (T8). A page of another host, or one over plain
+// HTTP, can set them.
 func TestPlantedNames(t *testing.T) {
 	x := newTarget(t, wsauth.Config{
 		Verifier:   newVerifier(t, 0),
