@@ -83,7 +83,8 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// bareCheck returns the standard library's check of the signature alone.
+// bareCheck returns a function that checks only the signature, with the
+// standard library.
 func bareCheck(b *testing.B, alg Algorithm, raw string) func() bool {
 	dot := strings.LastIndexByte(raw, '.')
 	signed := []byte(raw[:dot])

@@ -11,8 +11,8 @@ import (
 
 var sameClaims = []cmp.Option{cmp.AllowUnexported(Claims{}), cmpopts.EquateEmpty()}
 
-// TestClaimsEncoding checks that claims of a verifier are decoded unchanged,
-// including the leeway, and so are claims that the caller has modified.
+// TestClaimsEncoding checks that claims are decoded as they were encoded,
+// including the leeway, even if the caller has modified them.
 func TestClaimsEncoding(t *testing.T) {
 	key := testKey(HS256)
 	v := newVerifier(t, VerifierConfig{Leeway: 7 * time.Second, IssuedLeeway: 9 * time.Second, MaxLifetime: math.MaxInt64, Audience: []string{"us"}}, key)
@@ -42,8 +42,8 @@ func TestClaimsEncoding(t *testing.T) {
 }
 
 // FuzzClaimsEncoding checks that decoded claims have a subject, an expiry and a
-// leeway within bounds, and are unchanged when they are encoded again, and that
-// refused data leaves the claims unchanged.
+// leeway within bounds, and do not change when they are encoded again. Refused
+// data must leave the claims unchanged.
 func FuzzClaimsEncoding(f *testing.F) {
 	end := time.Unix(1_900_000_000, 5)
 	seeds(f, []Claims{

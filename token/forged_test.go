@@ -290,7 +290,7 @@ func TestJ8_Q2_KeyURL(t *testing.T) {
 		}
 		return all
 	})
-	// A hint does not make a token valid that another key signed.
+	// A hint does not make a token valid if another key signed it.
 	forAll(t, "J8", func(t *testing.T, v *Verifier, key *Key) {
 		if suites[key.alg].family == familyRSA {
 			return // J9 tests an attacker's RSA key

@@ -65,7 +65,7 @@ func newVerifier(t testing.TB, c VerifierConfig, keys ...*Key) *Verifier {
 	return v
 }
 
-// mint signs any header and payload, which an Issuer would not.
+// mint signs any header and payload, even if an Issuer would refuse them.
 func mint(t testing.TB, key *Key, header, payload string) string {
 	t.Helper()
 	return mintSegments(t, key, encode([]byte(header)), encode([]byte(payload)))
@@ -90,7 +90,7 @@ func soon() string { return strconv.FormatInt(time.Now().Unix()+600, 10) }
 // members.
 func valid(more string) string { return `{"sub":"alice","exp":` + soon() + more + `}` }
 
-// verifyJWS does what RFC 7515 requires alone: Verify without the claims.
+// verifyJWS verifies raw as a JWS (RFC 7515). It does not check the claims.
 func verifyJWS(set *KeySet, raw string) ([]byte, bool) {
 	s := &scratch{object: newObjectReader()}
 	j, err := s.readJWS(raw, limitMaxBytes)

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// TestEmptySecret checks that an unset secret does not let anyone sign.
+// TestEmptySecret checks that an empty secret is refused, even if weak ones are
+// accepted. With an empty secret, anybody could sign.
 func TestEmptySecret(t *testing.T) {
 	for _, alg := range []Algorithm{HS256, HS384, HS512} {
 		for _, secret := range [][]byte{nil, {}} {

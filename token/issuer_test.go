@@ -11,7 +11,7 @@ import (
 )
 
 // TestPayloadOrder checks that the claims are in the order of the Python
-// programs that this library replaces, with ours after them.
+// programs that this library replaces, followed by our own claims.
 func TestPayloadOrder(t *testing.T) {
 	key := testKey(HS256)
 	synctest.Test(t, func(t *testing.T) {

@@ -90,8 +90,8 @@ func TestRememberedHeader(t *testing.T) {
 	}
 }
 
-// TestHeadersOfTwoVerifiers checks that a header that the pool remembers from
-// one verifier is never used by another.
+// TestHeadersOfTwoVerifiers checks that verifiers that share the pool of
+// remembered headers each follow their own rules.
 func TestHeadersOfTwoVerifiers(t *testing.T) {
 	first, second, third := named(testKey(HS256), "a"), named(testKey(HS512), "b"), named(testKey(HS256), "b")
 	set := newVerifier(t, VerifierConfig{MediaType: "JWT"}, first, second)

@@ -166,8 +166,8 @@ func TestKeyIsCopied(t *testing.T) {
 	}
 }
 
-// TestQ1_NewKeyRefuses checks that no material is accepted for an algorithm
-// that it is not for.
+// TestQ1_NewKeyRefuses checks that NewKey refuses material that does not fit
+// the algorithm.
 func TestQ1_NewKeyRefuses(t *testing.T) {
 	materials := map[family][]any{
 		familyHMAC:    {testKey(HS512).material.(*hmacSecret).secret},

@@ -90,7 +90,7 @@ func TestKeySetSelection(t *testing.T) {
 	wantRefused(t, v, mint(t, a, headerOf(EdDSA), valid("")), ErrSignature)
 	wantRefused(t, v, mint(t, a, headerWith(EdDSA, `"kid":"a"`), valid("")), ErrSignature)
 
-	// In a mixed set, nothing is guessed.
+	// With a mixed set, a token must name its key.
 	mixed := newVerifier(t, VerifierConfig{}, a, named(testKey(HS256), "h"))
 	wantAccepted(t, mixed, token(a, "a"))
 	wantAccepted(t, mixed, token(testKey(HS256), "h"))

@@ -353,7 +353,7 @@ func TestIssuedLeeway(t *testing.T) {
 			wantRefused(t, v, raw, ErrIssuedInFuture)
 			wantRefused(t, v, late, ErrNotYetValid)
 			until(10*time.Second - tt.ahead)
-			c := wantAccepted(t, v, raw) // which lives for all of MaxLifetime
+			c := wantAccepted(t, v, raw) // it lives for all of MaxLifetime
 			wantAccepted(t, v, late)
 			if faults := v.Explain(t.Context(), raw); len(faults) != 0 {
 				t.Errorf("Explain: %v", faults)

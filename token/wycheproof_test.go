@@ -65,7 +65,8 @@ type jwsGroup struct {
 	}
 }
 
-// key returns the public half if the group has one.
+// key returns the public half, or the private one if the group has no public
+// half.
 func (g jwsGroup) key() json.RawMessage {
 	if g.Public != nil {
 		return g.Public

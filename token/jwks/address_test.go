@@ -78,9 +78,9 @@ func TestPublic(t *testing.T) {
 	}
 }
 
-// serveProvider returns the issuer of a real provider on this machine that
-// answers with the handler, and counts requests to a victim, which nothing may
-// reach.
+// serveProvider starts a provider on this machine that answers by calling
+// answer, and returns its issuer. It also starts a victim, which no request may
+// reach, and counts the requests to it.
 func serveProvider(t *testing.T, answer func(w http.ResponseWriter, r *http.Request, victim string)) (issuer string, reached *atomic.Int64) {
 	t.Helper()
 	reached = new(atomic.Int64)
@@ -253,8 +253,8 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// TestNoProxyUnlessNamed checks that the environment names no proxy, and that
-// none is used for this machine.
+// TestNoProxyUnlessNamed checks that proxies in the environment are ignored,
+// and that no proxy is used for this machine.
 func TestNoProxyUnlessNamed(t *testing.T) {
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"} {
 		t.Setenv(name, "http://127.0.0.1:9")
@@ -273,8 +273,8 @@ func TestNoProxyUnlessNamed(t *testing.T) {
 	}
 }
 
-// FuzzDiscovery checks that an address that is found is in a document of the
-// issuer, and can be fetched from safely.
+// FuzzDiscovery checks that only documents of the issuer yield an address, and
+// that fetching from the address is safe.
 func FuzzDiscovery(f *testing.F) {
 	seeds := []string{
 		`{"issuer":"https://id.example","jwks_uri":"https://id.example/certs"}`, `{"issuer":"https://id.example","jwks_uri":"http://127.0.0.1/"}`, `{"issuer":"https://evil.example"}`, `{}`, `[]`, ``,

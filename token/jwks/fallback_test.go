@@ -101,8 +101,8 @@ func withoutDiscovery(fail func(*http.Request) (*http.Response, error), keys ...
 const later = defaultMinInterval + time.Second
 
 // TestKeysAtTheOldAddress checks that a missing discovery document is not an
-// outage while the keys are still at their old address, neither at first nor
-// after the keys were unavailable, too.
+// outage while the keys are still at their old address, even after the keys
+// themselves were unavailable.
 func TestKeysAtTheOldAddress(t *testing.T) {
 	a, b, c := testKeys()[0], testKeys()[1], testKeys()[2]
 	hang := func(r *http.Request) (*http.Response, error) {
@@ -189,8 +189,8 @@ func TestKeysThatMove(t *testing.T) {
 }
 
 // TestNewKeyThatComesTooSoon checks that a new key is found as soon as a kid
-// may cause the next fetch, if its first token came too soon after a fetch, or
-// during one that started before the key was published.
+// may cause the next fetch. The first token of the key comes too soon after a
+// fetch, or during one that started before the key was published.
 func TestNewKeyThatComesTooSoon(t *testing.T) {
 	a, b := testKeys()[0], testKeys()[1]
 	for name, during := range map[string]bool{"after a fetch": false, "during a fetch": true} {

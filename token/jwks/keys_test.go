@@ -270,8 +270,8 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// TestDownAtTheStart checks that before the first keys are fetched nothing is
-// known, and that the fetch is repeated soon.
+// TestDownAtTheStart checks that until the first fetch succeeds, KeySet returns
+// ErrUnavailable, and that the fetch is repeated soon.
 func TestDownAtTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &provider{keys: testKeys()[:1], answer: unreachable}

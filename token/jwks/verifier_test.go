@@ -63,7 +63,7 @@ func TestNewVerifierWhileProviderIsDown(t *testing.T) {
 
 // TestNewVerifierEndsWithContext checks that after the end of its context, a
 // verifier uses the keys that it has, starts no fetch and logs nothing. The
-// bubble ends only when all goroutines have.
+// bubble ends only when all goroutines have ended.
 func TestNewVerifierEndsWithContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := idptest.NewInMemory(t, issuer)

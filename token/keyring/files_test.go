@@ -11,8 +11,8 @@ import (
 	"wsauth/token"
 )
 
-// TestReplaceFiles checks that a folder gets the contents of another, and that
-// nothing is lost that was changed in the meantime.
+// TestReplaceFiles checks that ReplaceFiles gives a folder the contents of
+// another, and fails if the folder was changed in the meantime.
 func TestReplaceFiles(t *testing.T) {
 	from := folderOf(t, "a.jwk", jwkOf(token.ES256, time.Time{}, time.Time{}), "b.pem", pkcs8(ed()), "README", "hello")
 	files, err := ReadFiles(from)

@@ -49,8 +49,8 @@ func TestOpenReads(t *testing.T) {
 	}
 }
 
-// TestEmpty checks that a folder without keys is not an error: its tokens are
-// refused.
+// TestEmpty checks that a folder without keys is not an error, and that all
+// tokens are refused.
 func TestEmpty(t *testing.T) {
 	dir := t.TempDir()
 	r, _ := open(t, dir)
@@ -118,8 +118,8 @@ func TestS2_OpenRefuses(t *testing.T) {
 	}
 }
 
-// TestS5_OldKeyUntilThenNeverAfter checks that a key is used until its expiry,
-// whether or not the folder is read.
+// TestS5_OldKeyUntilThenNeverAfter checks that a key is used until its expiry
+// and not after it, whether or not the folder is read.
 func TestS5_OldKeyUntilThenNeverAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()

@@ -25,10 +25,10 @@ type login struct {
 	last time.Time
 }
 
-// TestPlannedRotationOverWeeks checks that neither node refuses a token before
-// its expiry or uses a key after its own. The nodes sign and verify with one
-// folder, which they read at different times, while a key is replaced every
-// week.
+// TestPlannedRotationOverWeeks checks that neither of two nodes refuses a token
+// before the token expires, or uses a key after the key has expired. The nodes
+// sign and verify with one folder, which they read at different times. A key is
+// replaced every week.
 func TestPlannedRotationOverWeeks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const (
@@ -128,8 +128,8 @@ func dueBefore(logins []login, then time.Time) []login {
 	return due
 }
 
-// TestS5_NoTokenOutlivesItsKey checks that a token that outlives its key is
-// valid only as long as the key.
+// TestS5_NoTokenOutlivesItsKey checks that a token whose exp is later than the
+// expiry of its key is valid only until the key expires.
 func TestS5_NoTokenOutlivesItsKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -212,7 +212,7 @@ func TestRotateRetires(t *testing.T) {
 }
 
 // TestRotateLeavesNoGap checks that a new key waits only while another can
-// sign, so that some key always can.
+// sign, so that at any time some key can sign.
 func TestRotateLeavesNoGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
