@@ -302,9 +302,9 @@ func (l *flakyLog) Revoke(ctx context.Context, r ...store.Revocation) error {
 	return l.Store.Revoke(ctx, r...)
 }
 
-// TestHandlerWithAFullStore checks a statement whose sessions have ended on
-// this node only: the provider must send it again, and it is then processed,
-// because this node may have lost the revocations.
+// TestHandlerWithAFullStore checks that if the sessions of a statement have
+// ended on this node only, the provider must send the statement again. It is
+// then processed again, because this node may have lost the revocations.
 func TestHandlerWithAFullStore(t *testing.T) {
 	p, s := keycloak(t)
 	log := &flakyLog{Store: memory.New(store.Limits{})}

@@ -33,9 +33,9 @@ func forge(header, claims map[string]any, sign func(signed []byte) []byte) strin
 	return signed + "." + b64(sign([]byte(signed)))
 }
 
-// TestJ27_TwoProviders checks two providers that have different keys with the
-// same kid. No token of either opens a socket as a user of the other or with
-// its issuer, whichever provider was seen first.
+// TestJ27_TwoProviders checks that if two providers have different keys with
+// the same kid, no token of one opens a socket as a user of the other or with
+// the issuer of the other, whichever provider was seen first.
 func TestJ27_TwoProviders(t *testing.T) {
 	a, b := idptest.New(t), idptest.New(t)
 	s := onLoopback(t, patience, a, b)
@@ -86,7 +86,8 @@ func TestJ28_ProviderAudience(t *testing.T) {
 	s.wantStatus(http.StatusSwitchingProtocols, "ours", p.SignWith("key-1", typed, access("ada", map[string]any{"aud": "chat"})))
 }
 
-// published fetches what a provider publishes.
+// published fetches the key set of a provider. It returns the whole set and its
+// single keys.
 func published(t *testing.T, p *idptest.Provider) (set []byte, jwks []json.RawMessage) {
 	t.Helper()
 	res, err := http.Get(p.KeysURL())

@@ -115,9 +115,9 @@ func TestR16_ProviderUnknownKids(t *testing.T) {
 	})
 }
 
-// TestProviderRotationRaces checks tokens while keys are replaced. Tokens of a
-// permanent key must never be refused. Tokens of a removed or unknown key must
-// never be accepted.
+// TestProviderRotationRaces checks that while keys are replaced, tokens of a
+// permanent key are never refused, and tokens of a removed or unknown key are
+// never accepted.
 func TestProviderRotationRaces(t *testing.T) {
 	p := idptest.New(t)
 	s := onLoopback(t, patience, p)

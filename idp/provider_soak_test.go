@@ -46,8 +46,8 @@ const (
 	forgetsGone = 15*time.Minute + 10*time.Second // even if no token causes a fetch
 )
 
-// TestProviderSoak checks random sequences of events. A token must open no
-// socket if its key never existed, or was removed longer ago than the site
+// TestProviderSoak checks that during random sequences of events, a token opens
+// no socket if its key never existed, or was removed longer ago than the site
 // needs to detect this. A token must not be refused if its key is published and
 // the site knows it or can fetch it.
 func TestProviderSoak(t *testing.T) {

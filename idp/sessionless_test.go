@@ -247,7 +247,7 @@ func TestLogoutOfAnInteger(t *testing.T) {
 }
 
 // TestLogoutOfASubThatNoTokenHas checks that a logout whose sub is in no access
-// token, and which therefore ends nothing, is not answered with success.
+// token is not answered with success, because it ends nothing.
 func TestLogoutOfASubThatNoTokenHas(t *testing.T) {
 	for sub, want := range map[any]int{"248": 200, nil: 400} {
 		p, s := newProvider(t, Config{Preset: Keycloak, Issuer: realm, Audience: []string{"web"}, Subject: "uid"})

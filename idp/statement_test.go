@@ -46,8 +46,8 @@ func logoutToken() claims {
 	}
 }
 
-// TestLogoutToken checks what logout tokens end, and that no other token is
-// accepted as one.
+// TestLogoutToken checks which sessions logout tokens end, and that no other
+// token is accepted as one.
 func TestLogoutToken(t *testing.T) {
 	p, s := keycloak(t)
 	both := []store.Target{store.TargetSession, store.TargetSessionless}
@@ -152,9 +152,9 @@ func TestLogoutTokenOfASessionlessProviderWithAProfile(t *testing.T) {
 	}
 }
 
-// TestLogoutTokenOfAStandardProvider checks a provider that follows RFC 9068,
-// which does not define sid. It is unknown whether its access tokens name the
-// session, so a logout also ends all of the user's sessions.
+// TestLogoutTokenOfAStandardProvider checks that at a provider that follows RFC
+// 9068, a logout also ends all of the user's sessions. RFC 9068 does not define
+// sid, so it is unknown whether access tokens name the session.
 func TestLogoutTokenOfAStandardProvider(t *testing.T) {
 	const issuer = "https://id.example"
 	for session, profile := range map[string]*token.Profile{"": nil, "s1": {SessionID: "sid"}} {

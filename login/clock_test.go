@@ -16,10 +16,10 @@ import (
 	"wsauth/token"
 )
 
-// TestLoginThatWouldBeRevoked checks a login after all sessions were ended and
-// the clock was set back. It is refused with the reason, since its tokens would
-// already be revoked. It ends no other session, and succeeds once the clock has
-// caught up.
+// TestLoginThatWouldBeRevoked checks that after all sessions were ended and the
+// clock was set back, a login is refused with the reason, since its tokens
+// would already be revoked. It ends no other session, and succeeds once the
+// clock has caught up.
 func TestLoginThatWouldBeRevoked(t *testing.T) {
 	const back = 3 * time.Second
 	for name, cut := range map[string]store.Revocation{
@@ -74,9 +74,10 @@ func TestStepUpWhileTheUserIsEnded(t *testing.T) {
 	}
 }
 
-// TestRefreshAfterLogoutEverywhere checks a refresh after a logout everywhere,
-// a new login, and a clock set back to before the logout. The session started
-// after the logout by the clock of the store, so its next tokens are valid.
+// TestRefreshAfterLogoutEverywhere checks that a session that started after a
+// logout everywhere can be refreshed and stepped up even if the clock was then
+// set back to before the logout. By the clock of the store, the session started
+// after the logout, so its next tokens are valid.
 func TestRefreshAfterLogoutEverywhere(t *testing.T) {
 	const back = 3 * time.Second
 	requests := map[string]struct {

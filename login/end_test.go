@@ -8,9 +8,9 @@ import (
 	"wsauth/token"
 )
 
-// TestEndsHoldForLongLivedTokens checks a token that is signed with the same
-// key but lives longer than those of the service, such as one issued by "wsauth
-// token issue". It stays revoked until it expires.
+// TestEndsHoldForLongLivedTokens checks that a token that is signed with the
+// same key but lives longer than those of the service, such as one issued by
+// "wsauth token issue", stays revoked until it expires.
 func TestEndsHoldForLongLivedTokens(t *testing.T) {
 	var keys *token.KeySet
 	inBubble(t, func(t *testing.T, r *rig) {

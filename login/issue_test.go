@@ -210,7 +210,7 @@ func TestSpread(t *testing.T) {
 }
 
 // TestSpreadIsOfLongLives checks that lifetimes below spreadFrom are not
-// spread, and that others are 90 to 100 % of AccessTTL.
+// spread, and that longer ones are 90 to 100 % of AccessTTL.
 func TestSpreadIsOfLongLives(t *testing.T) {
 	longest, shortest := time.Duration(0), defaultAccessTTL
 	for i := range 100_000 {

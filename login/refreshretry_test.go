@@ -104,9 +104,9 @@ func TestRefreshAnswerCutAtEachByteWithCookies(t *testing.T) {
 	}
 }
 
-// TestL7_ThiefWithAnOldRefreshToken checks what happens when a thief uses an
-// old refresh token, with or without the right key, before or after its owner
-// uses the successor.
+// TestL7_ThiefWithAnOldRefreshToken checks the result when a thief uses an old
+// refresh token, with or without the right key, before or after the owner of
+// the token uses its successor.
 func TestL7_ThiefWithAnOldRefreshToken(t *testing.T) {
 	const day = 24 * time.Hour
 	for name, c := range map[string]struct {

@@ -311,8 +311,8 @@ func (s unconfirmedStore) Publish(ctx context.Context, e ...store.Event) error {
 }
 
 // TestUnconfirmed checks that logins, refreshes and logouts that no replica has
-// confirmed are successes for the user, and are logged, and that a stolen
-// refresh token is still noticed.
+// confirmed succeed for the user and are logged, and that a stolen refresh
+// token is still noticed.
 func TestUnconfirmed(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		_, refresh := r.Login()

@@ -211,9 +211,9 @@ func circles() map[string]func(r *rand.Rand, f *forest) {
 	}
 }
 
-// TestCircles checks an open file whose pages are overwritten so that they form
-// a cycle. Every method of the store must fail with a one-line error, and the
-// process must not crash. No revoked token is valid again.
+// TestCircles checks that if pages of an open file are overwritten so that they
+// form a cycle, every method of the store fails with a one-line error, and the
+// process does not crash. No revoked token is valid again.
 func TestCircles(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, testCircles) // so that the first sweep has ended

@@ -145,12 +145,12 @@ func (h *history) forgotten(ctx context.Context, s *Store) (all []string) {
 	return append(all, h.back(ctx, s)...)
 }
 
-// userOf returns the subject of a session: those of the same number in each
-// round have the same one.
+// userOf returns the subject of a session. Sessions with the same number in
+// different rounds have the same subject.
 func userOf(id string) string { return "user-" + id[strings.LastIndexByte(id, '-')+1:] }
 
-// back returns the sessions and the tickets that a store must refuse but
-// accepts again.
+// back returns the sessions and the tickets that a store accepts although it
+// must refuse them.
 func (h *history) back(ctx context.Context, s *Store) (all []string) {
 	for id, current := range h.current {
 		// Every token except the current one is refused, and so is the current one

@@ -85,9 +85,9 @@ func testDamagedWhileOpen(t *testing.T) {
 	}
 }
 
-// TestFirstPages checks a file with one damaged meta page. A bbolt file begins
-// with two meta pages, for the last commit and the one before, and bbolt uses
-// the valid one. The store must fail instead of going back by one commit.
+// TestFirstPages checks that a store with one damaged meta page fails instead
+// of going back by one commit. A bbolt file begins with two meta pages, for the
+// last commit and the one before, and bbolt uses the valid one.
 func TestFirstPages(t *testing.T) {
 	for name, change := range map[string]func(newer, older []byte){
 		"newer damaged": func(newer, _ []byte) { newer[pageHead+48] ^= 1 },

@@ -11,9 +11,9 @@ import (
 	"wsauth/store"
 )
 
-// TestOpenWaitsForTheName checks an Open that waits for the lock on a file
-// while another file takes its name, as in a compaction. Open must then open
-// the file that has the name.
+// TestOpenWaitsForTheName checks that if another file takes the name of a file
+// while Open waits for the lock, as in a compaction, Open opens the file that
+// has the name.
 func TestOpenWaitsForTheName(t *testing.T) {
 	path, other := newPath(t), newPath(t)
 	s := open(t, other, store.Limits{})

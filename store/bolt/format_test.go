@@ -279,8 +279,8 @@ func TestNoStore(t *testing.T) {
 	})
 }
 
-// TestHeadsOfPages checks each flipped bit in the header and the first element
-// of a page. The file must be refused, or bbolt must read the same contents.
+// TestHeadsOfPages checks that if a bit in the header or the first element of a
+// page is flipped, the file is refused or bbolt reads the same contents.
 func TestHeadsOfPages(t *testing.T) {
 	path := newPath(t)
 	s := open(t, path, store.Limits{})

@@ -136,9 +136,9 @@ func TestFullDiskChild(t *testing.T) {
 	}
 }
 
-// TestFullDiskDamaged checks damage that bbolt would find when a commit fails,
-// because it then reads all pages of the file on another goroutine. The store
-// must fail, but the process must not crash.
+// TestFullDiskDamaged checks that if a commit to a damaged file fails, the
+// store fails but the process does not crash. After a failed commit, bbolt
+// reads all pages of the file on another goroutine.
 func TestFullDiskDamaged(t *testing.T) {
 	path := newPath(t)
 	if err := os.WriteFile(path, grow(t), 0o600); err != nil {

@@ -78,8 +78,8 @@ func FuzzSubjectKey(f *testing.F) {
 	})
 }
 
-// FuzzVerify checks a file in which bytes after the first pages are changed.
-// Verifying it must not panic, and must find the original contents or an error.
+// FuzzVerify checks that verifying a file in which bytes after the first pages
+// are changed does not panic, and finds the original contents or an error.
 func FuzzVerify(f *testing.F) {
 	path := newPath(f)
 	s, err := Open(path, store.Limits{})

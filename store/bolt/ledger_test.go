@@ -10,15 +10,15 @@ import (
 	"wsauth/store"
 )
 
-// A ledger records the reports of children, which determine what the file must
-// contain.
+// A ledger records the reports of children. They determine the contents that
+// the file must have.
 type ledger struct {
 	revoked  map[string]bool
 	tickets  map[string]string // the last report about each
 	sessions map[string]*lineage
 }
 
-// A lineage records what is known about a session.
+// A lineage records the reports about a session.
 type lineage struct {
 	rotated  int  // acknowledged rotations
 	rotating bool // one more rotation may have been made
@@ -121,7 +121,7 @@ func (l *ledger) checkTicket(t *testing.T, s *Store, name, verb string) bool {
 	return false
 }
 
-// check compares a session with what is known about it, and ends it.
+// check compares a session with the reports about it, and ends it.
 func (f *lineage) check(t *testing.T, s *Store, name string, found store.Session, there bool) {
 	switch {
 	case there && (f.ended || f.gone):
