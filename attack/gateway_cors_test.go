@@ -85,9 +85,9 @@ func TestC18_TwoOrigins(t *testing.T) {
 	}
 }
 
-// TestG10_EscapedOwnPath checks paths that only some servers treat as one of
-// the gateway's own. If the gateway's policy for its own paths allows the
-// preflight, the request must not reach the backend.
+// TestG10_EscapedOwnPath checks that if the gateway's policy for its own paths
+// allows a preflight, the request does not reach the backend. Only some servers
+// treat the tested paths as the gateway's own.
 func TestG10_EscapedOwnPath(t *testing.T) {
 	x := newGatewayOf(t, gateway.Config{
 		AuthCORS: &proxy.CORS{Origins: []string{origin}, Credentials: true},

@@ -8,8 +8,8 @@ import (
 	"wsauth/internal/wstest"
 )
 
-// TestPathVectors checks paths that two servers may interpret differently, on a
-// gateway with a guarded and a public route.
+// TestPathVectors checks that a gateway with a guarded and a public route
+// refuses paths that two servers may interpret differently.
 func TestPathVectors(t *testing.T) {
 	x := newGateway(t, proxy.Route{Path: "/", Public: true}, proxy.Route{Path: "/admin/"}, proxy.Route{Path: "/admin"})
 	requests := map[string]int{
@@ -30,8 +30,9 @@ func TestPathVectors(t *testing.T) {
 	}
 }
 
-// TestR13_LooseReadings checks paths that only a lenient backend treats as a
-// guarded one: in another letter case, or with an escaped query or fragment.
+// TestR13_LooseReadings checks that the gateway refuses paths that only a
+// lenient backend treats as a guarded one: in another letter case, or with an
+// escaped query or fragment.
 func TestR13_LooseReadings(t *testing.T) {
 	x := newGateway(t,
 		proxy.Route{Path: "/", Public: true}, proxy.Route{Path: "/ws"}, proxy.Route{Path: "/Admin/"}, proxy.Route{Path: "/chat"},
@@ -53,8 +54,8 @@ func TestR13_LooseReadings(t *testing.T) {
 	x.wantStatus(t, requests)
 }
 
-// TestR13_HostileHosts checks hosts that a backend may confuse with the guarded
-// one.
+// TestR13_HostileHosts checks that hosts that a backend may confuse with the
+// guarded one are refused or guarded.
 func TestR13_HostileHosts(t *testing.T) {
 	x := newGateway(t, proxy.Route{Path: "/", Public: true}, proxy.Route{Host: "app.example", Path: "/"})
 	at := func(host string) string { return "GET / HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n" }

@@ -93,8 +93,10 @@ func TestR13_ReadingsOfSockets(t *testing.T) {
 	}
 }
 
-// TestR13_EscapedSlashes checks paths with an escaped slash and a character
-// that is not allowed in paths. net/url decodes the slash of such a path.
+// TestR13_EscapedSlashes checks that paths with an escaped slash and a
+// character that is not allowed in paths are refused if the routes have
+// different rules, and otherwise keep the escaped slash. net/url decodes the
+// slash of such a path.
 func TestR13_EscapedSlashes(t *testing.T) {
 	x := newGateway(t)
 	for _, path := range []string{

@@ -143,8 +143,8 @@ func TestTwinsOverHTTP2(t *testing.T) {
 	}
 }
 
-// TestTwinsThatAreRoutes checks two routes whose paths are twins. Each has its
-// own rule, and lookalikes are still refused.
+// TestTwinsThatAreRoutes checks that two routes whose paths are twins each have
+// their own rule, and that lookalikes are still refused.
 func TestTwinsThatAreRoutes(t *testing.T) {
 	x := newGateway(t,
 		proxy.Route{Path: "/", Public: true}, proxy.Route{Path: "/admin", Public: true}, proxy.Route{Path: "/admin/"},

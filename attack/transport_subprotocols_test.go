@@ -167,9 +167,9 @@ func TestSubprotocol(t *testing.T) {
 	}
 }
 
-// TestSubprotocolAlone checks offers that contain only a token. If the token
-// follows a name, the guard selects the name. If it follows a prefix, the guard
-// selects nothing. In plain requests, the token is not read.
+// TestSubprotocolAlone checks that the guard selects the name before a token if
+// an offer contains nothing else. If the token follows a prefix instead, the
+// guard selects nothing. In plain requests, the token is not read.
 func TestSubprotocolAlone(t *testing.T) {
 	tok := access(t)
 	for _, f := range forms {

@@ -14,10 +14,10 @@ import (
 )
 
 // refresh answers POST /refresh: it exchanges the refresh token for another,
-// and issues a new access token of the same session, which is not fresh. A
-// token with a csrf claim was sent in a cookie, so the new tokens are set as
-// cookies, too, and no script can read them. Sockets of the session stay open
-// with the new access token.
+// and issues a new access token of the same session. The access token is not
+// fresh. A token with a csrf claim was sent in a cookie, so the new tokens are
+// set as cookies, too, and no script can read them. Sockets of the session stay
+// open with the new access token.
 //
 // An answer may be lost. A client that repeats its request with the same
 // Idempotency-Key gets the same new refresh token again, until it uses that

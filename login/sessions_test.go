@@ -242,9 +242,9 @@ func (s *notedStore) Revoke(ctx context.Context, r ...store.Revocation) error {
 	return s.Store.Revoke(ctx, r...)
 }
 
-// TestEndedSessionsStayEnded checks that a session of the service is revoked
-// for as long as its tokens live, and any other session for as long as any
-// token can live.
+// TestEndedSessionsStayEnded checks that the revocation of a session of the
+// service is kept as long as its tokens live, and that of any other session as
+// long as any token can live.
 func TestEndedSessionsStayEnded(t *testing.T) {
 	noted := &notedStore{Store: memory.New(store.Limits{})}
 	r := start(t, func(c *setup) { c.Store = noted })

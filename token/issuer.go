@@ -239,8 +239,8 @@ func checkNames(extra map[string]any, taken []string) error {
 	return nil
 }
 
-// audienceValue returns a single name as a string, which is what most verifiers
-// expect.
+// audienceValue returns a single name as a string, because most verifiers
+// expect that.
 func audienceValue(audience, chosen []string) any {
 	if chosen != nil {
 		audience = chosen

@@ -221,8 +221,8 @@ func TestQ1_NewKeyRefuses(t *testing.T) {
 	}
 }
 
-// TestRSALimits checks the minimum and maximum sizes of a modulus, and a
-// private key without one of its parts.
+// TestRSALimits checks the minimum and maximum sizes of a modulus, and that a
+// private key without one of its parts is refused.
 func TestRSALimits(t *testing.T) {
 	for bits, ok := range map[uint]bool{minRSABits - 1: false, minRSABits: true, maxRSABits: true, maxRSABits + 1: false} {
 		odd := new(big.Int).Lsh(big.NewInt(1), bits-1)

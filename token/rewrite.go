@@ -80,9 +80,9 @@ func beforeDot(name string) string {
 	return first
 }
 
-// dotted returns the nested claims that p reads as dotted names, which is how
-// rules and headers refer to them. A top-level claim with such a name would
-// take precedence over the nested one.
+// dotted returns the dotted names by which rules and headers refer to the
+// nested claims that p reads. A top-level claim with such a name would take
+// precedence over the nested one.
 func (p *Profile) dotted() []string {
 	var all []string
 	for _, name := range [...]string{p.Subject, p.SessionID, p.Audience, p.Scopes, p.Roles} {

@@ -92,7 +92,7 @@ func (t *sessionTable) end(subject, id string) error {
 }
 
 // full reports whether a subject has reached its limit of sessions. It counts
-// the index entries. Only if these reach the limit, it reads the sessions,
+// the index entries. Only if these reach the limit does it read the sessions,
 // since some may have expired but not been swept.
 func (t *sessionTable) full(subject string, now time.Time) (bool, error) {
 	n := 0
