@@ -16,9 +16,9 @@ import (
 // others. The claims type, fresh and csrf of such tokens are ignored, because
 // they have a meaning in our own tokens only.
 //
-// A profile reads only the claims that it names. For example, a token without
-// the claim that Roles names has no roles, even if it has a claim called
-// roles.
+// The user, audience, session, scopes and roles come only from the claims that
+// the profile names. For example, a token without the claim that Roles names
+// has no roles, even if it has a claim called roles.
 //
 // A claim is given by its name or, if it is nested or its name contains a
 // slash, by a JSON Pointer (RFC 6901), such as "/realm_access/roles" or
