@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// recount makes the guard store all counts again, under the ID of the node,
-// after the lease of the previous ID has ended: the store has dropped its
-// counts. There may be more sockets than a limit allows then; if
-// Limits.WhenFull is EndOldest, the oldest ones end.
+// recount stores all counts again under a new ID of the node. It is called
+// after the lease of the previous ID has ended, because the store has then
+// dropped the counts of that ID. Other nodes may have admitted sockets in the
+// meantime, so that a limit is exceeded. If Limits.WhenFull is EndOldest, the
+// oldest sockets then end.
 func (c *sharedCounts) recount(node string) {
 	c.mu.Lock()
 	c.counted = node
@@ -21,7 +22,7 @@ func (c *sharedCounts) recount(node string) {
 	c.flush()
 }
 
-// followNode calls recount if the node has another ID than before.
+// followNode calls recount if the ID of the node has changed.
 func (c *sharedCounts) followNode() {
 	if c == nil {
 		return
@@ -35,7 +36,8 @@ func (c *sharedCounts) followNode() {
 	}
 }
 
-// close sends the last counts to the store, if it answers soon, and stops.
+// close sends the last counts to the store, and stops. It waits for the store
+// for at most countPatience.
 func (c *sharedCounts) close(ctx context.Context) {
 	if c == nil {
 		return
@@ -47,7 +49,7 @@ func (c *sharedCounts) close(ctx context.Context) {
 	c.stop()
 }
 
-// await waits until a condition holds, for which c.mu is held.
+// await waits until holds returns true. It calls holds with c.mu held.
 func (c *sharedCounts) await(ctx context.Context, holds func() bool) error {
 	isDone := func() bool {
 		c.mu.Lock()
@@ -63,8 +65,8 @@ func (c *sharedCounts) await(ctx context.Context, holds func() bool) error {
 	return nil
 }
 
-// changes makes the next flush send a tally, if it has changed. c.mu must be
-// held.
+// changes schedules a tally for the next flush, which sends it if it has
+// changed. c.mu must be held.
 func (c *sharedCounts) changes(t *tally) {
 	if t.changed || c.tallies[t.key] != t || c.ctx.Err() != nil {
 		return

@@ -26,9 +26,9 @@ func newRegistries(limits Limits) registries {
 	return open
 }
 
-// sorted yields the sockets and the followed requests of a name. They are in
-// the order in which they were opened; a ring is in the order in which they
-// were added to it.
+// sorted yields the sockets and the followed requests of a name, in the order
+// in which they were opened. A ring has another order: that in which they were
+// added to it.
 func (o registries) sorted(kind nameKind, name string) iter.Seq[*Socket] {
 	return func(yield func(*Socket) bool) {
 		for _, s := range slices.SortedFunc(slices.Values(o.named(kind, name)), compareIDs) {
@@ -103,7 +103,7 @@ func (o registries) all() []*Socket {
 	return append(o.sockets.all(), o.requests.all()...)
 }
 
-// hasClaims reports whether any of them has claims.
+// hasClaims reports whether any socket or followed request has claims.
 func (o registries) hasClaims() bool { return o.sockets.hasClaims() || o.requests.hasClaims() }
 
 // rename records new claims of s. If it had none, rename uses the reservation,
@@ -128,7 +128,8 @@ func (o registries) of(s *Socket) *registry {
 	return o.sockets
 }
 
-// endRevoked ends the sockets that a revocation concerns.
+// endRevoked ends the sockets and the followed requests that a revocation
+// concerns.
 func (o registries) endRevoked(r store.Revocation) {
 	reason := SessionEnded
 	if r.Target == store.TargetToken {

@@ -9,8 +9,8 @@ import (
 )
 
 // reserve reserves places for a socket that is about to get its first claims.
-// If the limits are those of this node alone, it returns nil. A socket that
-// this node must refuse costs the store no call.
+// It returns nil if the limits are those of this node alone. If this node must
+// refuse the socket anyway, reserve does not call the store.
 func (r *registry) reserve(ctx context.Context, s *Socket, claims *token.Claims) (*reservation, error) {
 	if r.shared == nil || claims == nil {
 		return nil, nil
@@ -22,8 +22,8 @@ func (r *registry) reserve(ctx context.Context, s *Socket, claims *token.Claims)
 	return r.shared.reserve(ctx, network, claims)
 }
 
-// mayReserve reports why this node must refuse a socket. If it need not,
-// mayReserve returns the network of the client.
+// mayReserve fails if this node must refuse a socket without asking the store.
+// Otherwise it returns the network of the client, or "" if no limit needs it.
 func (r *registry) mayReserve(s *Socket, claims *token.Claims) (network string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -38,7 +38,8 @@ func (r *registry) mayReserve(s *Socket, claims *token.Claims) (network string, 
 	return s.entry.network, err
 }
 
-// unshare gives the places of a socket back. r.mu must be held.
+// unshare gives back the places of a socket in r.shared, if it has any. r.mu
+// must be held.
 func (r *registry) unshare(s *Socket) {
 	if !s.entry.shared {
 		return
@@ -51,8 +52,8 @@ func (r *registry) unshare(s *Socket) {
 	}
 }
 
-// oldest returns when the oldest socket of a name was opened, or the time now
-// if there is none yet.
+// oldest returns when the oldest socket of a name was opened, or the current
+// time if there is none.
 func (r *registry) oldest(kind nameKind, name string) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	// eventRenewed is the kind of the event that a session has new claims. Its
-	// ID is the sid, and its data are the encoded claims.
+	// eventRenewed is the kind of the event that announces new claims of a
+	// session. The ID of the event is the sid, and its data are the encoded
+	// claims.
 	eventRenewed = "wsauth.renewed"
 
 	// renewalKept is how long the log keeps such an event. A node that has not
@@ -21,7 +22,8 @@ const (
 	renewalKept = time.Minute
 
 	// remoteRenewers is the maximum number of sessions that a node renews at
-	// the same time because of events: Config.Authorize may block.
+	// the same time because of events. Several are needed, because
+	// Config.Authorize may block.
 	remoteRenewers = 16
 )
 
@@ -48,7 +50,7 @@ type remoteRenewals struct {
 	open registries
 
 	mu      sync.Mutex
-	pending map[string]*token.Claims // by sid; the newest ones
+	pending map[string]*token.Claims // the newest claims, by sid
 	order   []string                 // the keys of pending
 	running int                      // goroutines that execute work
 }

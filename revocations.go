@@ -17,7 +17,7 @@ const (
 	firstContact = time.Second
 
 	// readerTurn is how long the reader of the log may take to catch up after
-	// a pause: as long as a store may take for a page, and a little more.
+	// a pause. It is a little longer than the timeout for reading a page.
 	readerTurn = 3 * time.Second
 
 	// endStaleWithin is the maximum time for ending all sockets of a guard
@@ -169,8 +169,8 @@ func (l *revocationLog) watch(ctx context.Context) {
 	}
 }
 
-// catchUp waits up to readerTurn for a read of the log that started after a
-// moment.
+// catchUp waits until a read of the log that started after the given time has
+// succeeded, for at most readerTurn.
 func (l *revocationLog) catchUp(ctx context.Context, after time.Time) {
 	deadline := time.Now().Add(readerTurn)
 	for !l.index.Contact().After(after) && time.Now().Before(deadline) && ctx.Err() == nil {

@@ -28,7 +28,7 @@ type ring struct {
 	oldest    *Socket
 	all       int
 	leaving   int
-	evictions time.Duration // until when the eviction budget is used up, as registry.age
+	evictions time.Duration // the registry.age at which the eviction budget is whole again
 }
 
 // staying returns how many sockets of the ring count against a limit.

@@ -18,14 +18,16 @@ const (
 	// countPatience is how long the guard waits for Config.Counters.
 	countPatience = time.Second
 
-	// flushEvery is how often a lower count of one key is sent to the store at
-	// most, and flushFailed the same after an error.
+	// A lowered count is sent to the store at once, unless the count of its key
+	// was sent within flushEvery. Then it waits for the next flush, at most
+	// flushEvery, or flushFailed after an error.
 	flushEvery  = 200 * time.Millisecond
 	flushFailed = time.Second
 
-	// evictAfter is the time from the admission of a socket that exceeds a limit
-	// until the oldest one ends. Until then, all nodes have sent the counts of
-	// sockets that have closed in the meantime, perhaps to be opened again here.
+	// evictAfter is the time from the admission of a socket that exceeds a
+	// limit until the oldest socket ends. It is longer than flushEvery: if the
+	// client has only moved a socket to this node, the previous node sends its
+	// lower count in this time, and no socket has to end.
 	evictAfter = 300 * time.Millisecond
 
 	// maxFlushers is the maximum number of counts that are sent to the store at
@@ -39,20 +41,22 @@ const (
 	// measureEvery is how often the clock of the store is compared with ours.
 	measureEvery = time.Minute
 
-	// eventEvict is the kind of the event that a node must end its oldest
-	// socket of a key. Its ID is the key, and its data is the ID of the node.
+	// eventEvict is the kind of the event that tells a node to end its oldest
+	// socket of a key. The ID of the event is the key, and its data is the ID
+	// of the node.
 	eventEvict = "wsauth.evict"
 
-	evictKept  = time.Minute
-	evictEvery = time.Second // at most, for one key
+	evictKept  = time.Minute // how long the log keeps such an event
+	evictEvery = time.Second // minimum time between two of them for one key
 )
 
 // sharedCounts counts the sockets of this node in a store, so that limits hold
-// over all nodes. It counts only sockets whose clients have authenticated, so
-// that nobody else can make it call the store.
+// for all nodes together. It counts only sockets whose clients have
+// authenticated, so that nobody else can make it call the store.
 //
-// The store has at least as many sockets for this node as are open: a count is
-// raised before a socket is admitted, and lowered after one has ended.
+// The count of this node in the store is at least the number of its open
+// sockets: it is raised before a socket is admitted, and lowered after one has
+// ended.
 type sharedCounts struct {
 	store     store.Counters
 	events    store.Log // nil unless sockets may be evicted
@@ -60,20 +64,20 @@ type sharedCounts struct {
 	sockets   *registry
 	evictions [nameKinds]*ratelimit.Limiter // nil unless sockets may be evicted
 	clock     store.Clock                   // nil if the store has none
-	ahead     atomic.Int64                  // of our clock, as a time.Duration
+	ahead     atomic.Int64                  // lead of clock over ours, a time.Duration
 
 	ctx  context.Context
 	stop context.CancelFunc
 
 	mu       sync.Mutex // guards the following fields, and all tallies; locked after registry.mu
 	tallies  map[string]*tally
-	changed  []*tally // to be sent by the next flush
-	due      []*tally // being sent
+	changed  []*tally // sent by the next flush
+	due      []*tally // sent now, by sendDue
 	flushers int      // goroutines that execute sendDue
 	timed    bool     // a flush is scheduled
 	failed   bool     // a call has failed since the last flush
 	measured time.Time
-	counted  string // the ID of the node when everything was last recounted
+	counted  string // the ID of the node at the last recount
 }
 
 // newSharedCounts returns the counts of a registry, or nil if no limit needs
@@ -98,7 +102,8 @@ func newSharedCounts(c Config, sockets *registry) *sharedCounts {
 	return s
 }
 
-// most returns the limit of the sockets of one name, or 0 if there is none.
+// most returns the maximum number of sockets of one name of a kind, or 0 if
+// there is no limit.
 func (l Limits) most(kind nameKind) int {
 	switch kind {
 	case bySession:
@@ -115,8 +120,8 @@ func (l Limits) most(kind nameKind) int {
 // all nodes reserve places. Narrower limits come first; see appendQuotas.
 var sharedKinds = [...]nameKind{bySession, bySubject, byAddress}
 
-// maxCountKey is the maximum length of a key in bytes, so that it can be the ID
-// of an event.
+// maxCountKey is the maximum length of a key in bytes. A key must fit in the ID
+// of an event, so countKey hashes longer ones.
 const maxCountKey = 256
 
 // countKey returns the key of a name in the store.
@@ -129,21 +134,21 @@ func countKey(kind nameKind, name string) string {
 	return key
 }
 
-// A reservation is a place for one socket under each limit. A nil reservation
-// is one without limits.
+// A reservation holds places for one socket, one under each limit that applies
+// to it. A nil reservation holds none.
 type reservation struct {
 	counts  *sharedCounts
 	tallies []*tally // nil once released or committed
 }
 
-// A place is a place under one limit that a socket waits for.
+// A place represents a socket that waits for room under one limit.
 type place struct {
-	decided   chan error // nil if the socket has the place
+	decided   chan error // receives nil if the socket gets the place, else the refusal
 	abandoned bool       // the socket no longer waits
 }
 
 // reserve reserves places for a socket with these claims. It waits for the
-// store, for countPatience at most. It fails with RateLimited if a limit is
+// store for at most countPatience. It fails with RateLimited if a limit is
 // reached, and with StoreUnavailable if the store does not answer.
 func (c *sharedCounts) reserve(ctx context.Context, network string, claims *token.Claims) (*reservation, error) {
 	ctx, cancel := context.WithTimeout(ctx, countPatience)
@@ -164,7 +169,7 @@ func (c *sharedCounts) reserve(ctx context.Context, network string, claims *toke
 	return r, nil
 }
 
-// take waits for a place under one limit.
+// take waits for a place under one limit, and returns its tally.
 func (c *sharedCounts) take(ctx context.Context, kind nameKind, name, subject string) (*tally, error) {
 	p := &place{decided: make(chan error, 1)}
 	c.mu.Lock()
@@ -189,7 +194,8 @@ func (c *sharedCounts) take(ctx context.Context, kind nameKind, name, subject st
 	return nil, refuse(StoreUnavailable, ctx.Err())
 }
 
-// tally returns the tally of a name. c.mu must be held.
+// tally returns the tally of a name, and creates it if there is none. c.mu must
+// be held.
 func (c *sharedCounts) tally(kind nameKind, name, subject string) *tally {
 	key := countKey(kind, name)
 	t, ok := c.tallies[key]
@@ -219,7 +225,7 @@ func (r *reservation) commit() {
 	}
 }
 
-// release gives the places back, unless they have been committed.
+// release gives back the places, unless they have been committed.
 func (r *reservation) release() {
 	if r == nil {
 		return
@@ -232,7 +238,8 @@ func (r *reservation) release() {
 	r.tallies = nil
 }
 
-// ended gives the place of a registered socket back. It does not block.
+// ended gives back the place of a registered socket under one limit. It does
+// not block.
 func (c *sharedCounts) ended(kind nameKind, name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -243,7 +250,7 @@ func (c *sharedCounts) ended(kind nameKind, name string) {
 func (c *sharedCounts) lower(t *tally) {
 	t.held--
 	switch {
-	case t.running: // the goroutine notices it
+	case t.running: // run sends the new count
 	case time.Since(t.called) < flushEvery:
 		c.changes(t)
 	case !t.changed:
@@ -253,7 +260,8 @@ func (c *sharedCounts) lower(t *tally) {
 	}
 }
 
-// requested handles the event that a node must end its oldest socket of a key.
+// requested handles an event of kind eventEvict. If the event is for this node,
+// run asks the store again, and ends a socket if the limit is still exceeded.
 func (c *sharedCounts) requested(e store.Event) {
 	if c == nil || string(e.Data) != c.node() {
 		return
@@ -266,7 +274,8 @@ func (c *sharedCounts) requested(e store.Event) {
 	}
 }
 
-// offset returns how far the clock of the store is ahead of ours.
+// offset returns how far the clock of the store is ahead of ours. The first
+// call waits for the store; later ones measure in the background.
 func (c *sharedCounts) offset() time.Duration {
 	if c.clock == nil {
 		return 0

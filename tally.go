@@ -9,33 +9,32 @@ import (
 	"wsauth/store"
 )
 
-// A tally is the count of this node for one key. At most one goroutine executes
-// run for it, which makes all calls of the store for this key, one after the
-// other.
+// A tally is the count of this node for one key. At most one goroutine at a
+// time executes run for it, and makes all calls of the store for the key.
 type tally struct {
 	kind    nameKind
 	name    string
 	key     string
 	subject string
-	most    int // over all nodes
+	most    int // on all nodes together
 
 	held      int       // sockets of this node that have a place
 	waiting   []*place  // of sockets that wait for one, oldest first
 	stored    int       // the count in the store, if known
-	known     bool      // whether stored is right
+	known     bool      // whether stored is correct
 	node      string    // the ID for which it is stored
-	over      bool      // there were more than most sockets, and one may have to end
+	over      bool      // the limit was exceeded, so a socket may have to end
 	send      bool      // the count must be sent, even if it has not changed
 	changed   bool      // in sharedCounts.changed or due
 	running   bool      // a goroutine executes run
 	requested time.Time // when another node was last asked to evict a socket
 	called    time.Time // when the store was last called
 
-	evictAfter time.Duration // see the constant
+	evictAfter time.Duration // time from over to an eviction; see the constant
 	evictFrom  time.Time     // if over, when sockets may be evicted
 }
 
-// A countCall is one call of the store.
+// A countCall describes one call of SetCount of the store.
 type countCall struct {
 	count     store.Count
 	places    []*place          // of the sockets that get a place if it succeeds
@@ -50,8 +49,8 @@ func (c *sharedCounts) start(t *tally) {
 	}
 }
 
-// run calls the store until no socket waits. Sockets that wait at the same time
-// share a call. t.running must be set.
+// run calls the store until no socket waits and the count need not be sent.
+// Sockets that wait at the same time share a call. t.running must be set.
 func (c *sharedCounts) run(t *tally) {
 	for {
 		call, ok := c.next(t)
@@ -71,11 +70,11 @@ func (c *sharedCounts) run(t *tally) {
 	}
 }
 
-// next returns the next call. If there is none, it returns false, and run must
-// return.
+// next returns the next call of the store. If there is none, it returns false,
+// and run must return.
 //
 // If the count in the store is not known, because a call has failed or the node
-// has a new ID, the first call stores the present count, whatever the limit is.
+// has a new ID, the next call stores the current count regardless of the limit.
 func (c *sharedCounts) next(t *tally) (countCall, bool) {
 	node, oldest := c.node(), c.sockets.oldest(t.kind, t.name).Round(0).Add(c.offset())
 	c.mu.Lock()
@@ -119,8 +118,8 @@ func holdEvictions(limiter *ratelimit.Limiter, key string, n int) (held []*ratel
 	return held
 }
 
-// rest decides what happens to a tally for which nothing runs. c.mu must be
-// held.
+// rest is called when run ends. It schedules another flush if the count must be
+// sent again, and drops a tally without sockets. c.mu must be held.
 func (c *sharedCounts) rest(t *tally) {
 	switch {
 	case t.held != t.stored || !t.known || t.over:
@@ -130,14 +129,15 @@ func (c *sharedCounts) rest(t *tally) {
 	}
 }
 
-// settle records the answer to a call. full is set if it was [store.ErrFull].
-// settle reports whether a socket must be evicted now.
+// settle records the answer to a call. full is set if the error was
+// [store.ErrFull]. settle reports whether a socket must be evicted now.
 func (c *sharedCounts) settle(t *tally, call countCall, counts store.Counts, full bool) (evict bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	granted := len(call.places)
 	if full {
-		// The others are refused, and these are tried again.
+		// Try again with as many sockets as fit, at least one fewer. The
+		// others are refused.
 		granted = min(max(0, t.most-(counts.Sum-t.stored)-t.held), granted-1)
 		t.waiting = append(call.places[:granted:granted], t.waiting...)
 	} else {
@@ -147,7 +147,8 @@ func (c *sharedCounts) settle(t *tally, call countCall, counts store.Counts, ful
 			t.evictFrom = time.Now().Add(t.evictAfter)
 		}
 		if granted > 0 {
-			// As on one node, the sockets that are being evicted are limited, too.
+			// At most twice the limit may be open, including sockets that are
+			// about to be evicted, as on one node.
 			granted = max(0, granted-max(0, counts.Sum-t.most-t.most))
 			t.held += c.grant(call.places[:granted])
 			t.send = t.send || granted < len(call.places)
@@ -167,8 +168,8 @@ func (c *sharedCounts) settle(t *tally, call countCall, counts store.Counts, ful
 	return t.over && len(call.places) == 0 && !time.Now().Before(t.evictFrom)
 }
 
-// grant gives sockets their places, and returns how many still wait for them.
-// c.mu must be held.
+// grant gives places to the sockets that still wait for them, and returns the
+// number of these sockets. c.mu must be held.
 func (c *sharedCounts) grant(places []*place) (n int) {
 	for _, p := range places {
 		if !p.abandoned {
@@ -179,8 +180,8 @@ func (c *sharedCounts) grant(places []*place) (n int) {
 	return n
 }
 
-// fail refuses the sockets that wait, because a call has failed with err. The
-// count in the store is unknown then.
+// fail records that a call has failed with err. It refuses the sockets that
+// wait. The count in the store is then unknown, so it is sent again.
 func (c *sharedCounts) fail(t *tally, call countCall, err error) {
 	for _, h := range call.evictions {
 		h.GiveBack()
@@ -203,7 +204,8 @@ func (c *sharedCounts) resend(t *tally) {
 	c.changes(t)
 }
 
-// evict ends the oldest socket of a tally, or asks another node to.
+// evict ends the oldest socket of a tally. The store has answered that the node
+// oldest has it: if that is another node, evict asks it to end the socket.
 func (c *sharedCounts) evict(t *tally, oldest string) {
 	if oldest == t.node { // written by this goroutine only
 		evicted := c.sockets.evictOldest(t.kind, t.name)
@@ -214,15 +216,15 @@ func (c *sharedCounts) evict(t *tally, oldest string) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Since(t.requested) < evictEvery { // rest tries again
+	if time.Since(t.requested) < evictEvery { // rest schedules another attempt
 		return
 	}
 	t.requested = time.Now()
 	go c.request(t.key, oldest)
 }
 
-// request asks a node to end its oldest socket of a key. If it fails, another
-// request follows, since there are still too many sockets.
+// request asks a node to end its oldest socket of a key. If this fails, another
+// request follows, since the limit is still exceeded.
 func (c *sharedCounts) request(key, node string) {
 	ctx, cancel := context.WithTimeout(c.ctx, countPatience)
 	defer cancel()

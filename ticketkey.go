@@ -23,7 +23,8 @@ const (
 	ticketMAC    = 16
 )
 
-// A ticketKey recognizes the tickets that were made with it.
+// A ticketKey makes tickets, and recognizes them, so that a forged one can be
+// refused without a call of the store.
 type ticketKey []byte
 
 // newTicket returns a new ticket.
@@ -32,8 +33,8 @@ func (k ticketKey) newTicket() string {
 	return httpx.TicketPrefix + random + k.mac(random)
 }
 
-// made reports whether a ticket was made with this key, as opposed to forged.
-// The time that made takes does not depend on the content of the ticket.
+// made reports whether a ticket was made with this key. It compares the MAC in
+// constant time.
 func (k ticketKey) made(ticket string) bool {
 	text, ok := strings.CutPrefix(ticket, httpx.TicketPrefix)
 	return ok && len(text) == ticketRandom+ticketMAC && hmac.Equal([]byte(k.mac(text[:ticketRandom])), []byte(text[ticketRandom:]))
