@@ -1,10 +1,10 @@
 // Package clusterkeys gives all nodes of a cluster the same signing keys.
 //
 // The keys are in a record of the store, encrypted with the secret of the
-// cluster. Each node has a copy in its key folder, so that it can start and go
-// on while the store does not answer, and writes them back if the store has
-// lost them. Changes of any folder reach the record, and then the folders of
-// the other nodes.
+// cluster. Each node has a copy in its key folder. It uses this copy while the
+// store does not answer, and writes it back if the store has lost the keys.
+// Changes of any folder reach the record, and then the folders of the other
+// nodes.
 //
 //	keys.go    Keys, which follows the record, and joins the cluster
 //	sign.go    which key signs
@@ -48,8 +48,8 @@ type Config struct {
 	// Dir is the key folder.
 	Dir string
 
-	// Secret encrypts the keys in the store. Nil: the nodes share Dir, and the
-	// store has no keys.
+	// Secret encrypts the keys in the store. If it is nil, the nodes share Dir,
+	// and the store has no keys.
 	Secret *Secret
 
 	// Records are those of the store. Required with Secret.
@@ -82,8 +82,8 @@ type Keys struct {
 	approved atomic.Pointer[map[string]bool] // IDs of keys that all nodes have read; immutable
 
 	updating  sync.Mutex      // held by update
-	synced    state           // of the folder and the record, when they were last the same
-	shared    map[string]bool // IDs of its keys
+	synced    state           // the last common state of the folder and the record
+	shared    map[string]bool // IDs of the keys in synced
 	published []string
 	faults    map[string]string // what was logged last, by kind
 }
@@ -124,10 +124,10 @@ func (k *Keys) load(ctx context.Context) (err error) {
 	return err
 }
 
-// join publishes the keys, and reads them again until they are still those that
-// were published. A node that finds out that all others have read a new key
-// either sees this node, and then waits for it, or did so before this node read
-// the keys for the last time, so that this node has the key.
+// join publishes the keys of this node and reads the keys again, until both are
+// the same. This is for other nodes that check whether all nodes have read a
+// new key. Such a node either sees this one and waits until it has the key, or
+// checked before this node read the keys again, so that this node has the key.
 func (k *Keys) join(ctx context.Context) error {
 	for range attempts {
 		ids := k.ids()
@@ -150,16 +150,17 @@ func (k *Keys) join(ctx context.Context) error {
 	return errors.New("the keys change all the time: another program changes the key folders of the nodes")
 }
 
-// checkOthers fails if there are other nodes and this one would not share their
-// keys: its folder has none of them, and neither has the record, if there is
-// one.
+// checkOthers fails if this node would not share the keys of the other nodes.
+// It shares them if the store has a record that Secret decrypts, or if its
+// folder has one of the keys of each of them.
 func (k *Keys) checkOthers(ctx context.Context) error {
 	nodes, err := k.nodes.List(ctx)
 	if err != nil {
 		return err
 	}
 	if k.secret != nil {
-		// After the nodes: a node writes the record before it publishes keys.
+		// Read the record after the list of nodes: a node writes the record
+		// before it publishes keys.
 		if _, version, err := k.readRecord(ctx); err != nil || version > 0 {
 			return err
 		}
@@ -215,7 +216,8 @@ func (k *Keys) Watch(ctx context.Context) {
 	}
 }
 
-// update reads the folder and the record once.
+// update reads the folder and the record once, publishes the keys if they have
+// changed, and approves new ones.
 func (k *Keys) update(ctx context.Context) {
 	k.updating.Lock()
 	defer k.updating.Unlock()
@@ -229,7 +231,7 @@ func (k *Keys) update(ctx context.Context) {
 	k.report(ctx, "new keys do not sign yet", k.approve(ctx))
 }
 
-// report logs a fault once, and again after it has changed.
+// report logs an error once, and again only if it changes.
 func (k *Keys) report(ctx context.Context, what string, err error) {
 	switch {
 	case ctx.Err() != nil:

@@ -25,7 +25,8 @@ const (
 	minDistinct = 8
 )
 
-// A Secret is what the nodes of a cluster have in common besides the store.
+// A Secret is the secret of a cluster. All its nodes have it, but the store
+// does not.
 type Secret struct{ key []byte }
 
 // ReadSecret reads a secret from a file that only its owner can read. A line
@@ -42,7 +43,8 @@ func ReadSecret(path string) (*Secret, error) {
 	return s, nil
 }
 
-// NewSecret returns a secret. It must be random.
+// NewSecret returns the secret with these bytes, which must be random. It
+// rejects short and repetitive ones.
 func NewSecret(key []byte) (*Secret, error) {
 	distinct := map[byte]bool{}
 	for _, b := range key {
@@ -84,8 +86,8 @@ func (s *Secret) aead() cipher.AEAD {
 }
 
 // seal encrypts the value of a record. The result is valid only for this record
-// and version, so that nobody who can write to the store can exchange records
-// or present an old one as a new one.
+// and version. An attacker who can write to the store can therefore neither
+// exchange records nor pass off an old one as a new one.
 func (s *Secret) seal(name string, version uint64, value []byte) []byte {
 	aead := s.aead()
 	nonce := make([]byte, aead.NonceSize(), aead.NonceSize()+len(value)+aead.Overhead())

@@ -29,9 +29,10 @@ func (k *Keys) SigningKey() (*token.Key, error) {
 	return nil, errUnread
 }
 
-// approve determines which keys may sign from now on: those in the record that
-// all nodes have read. A key may sign as long as it exists, because a node that
-// starts reads the record before it accepts tokens.
+// approve determines which keys may sign from now on: those that all nodes have
+// read and, with a Secret, that are in the record. Once approved, a key may
+// sign until it is removed, because a node that starts later reads the record
+// before it accepts tokens.
 func (k *Keys) approve(ctx context.Context) error {
 	before := *k.approved.Load()
 	next := map[string]bool{}

@@ -15,7 +15,7 @@ import (
 
 // A state is the content of a key folder with its history: what each file
 // contains, or that it was deleted. Two states can be merged in any order and
-// any number of times with the same result. So no change is lost if several
+// any number of times with the same result. No change is lost, even if several
 // nodes make one at the same time, or if the store loses the latest writes.
 type state map[string]entry
 
@@ -27,9 +27,9 @@ type entry struct {
 	Data     []byte `json:"data,omitzero"` // nil: the file was deleted
 }
 
-// compare orders entries of a file. The highest one is in effect. Of two
-// changes at the same time, a deletion is in effect, because it may revoke a
-// stolen key.
+// compare orders entries of a file. The highest one is in effect. At the same
+// revision, a deletion is higher than a change, because it may revoke a stolen
+// key.
 func (e entry) compare(other entry) int {
 	if c := cmp.Compare(e.Revision, other.Revision); c != 0 {
 		return c
@@ -82,8 +82,7 @@ func (s state) files() map[string][]byte {
 // while more files were deleted would bring back the oldest of them.
 const maxDeleted = 200
 
-// trim forgets the files that were deleted first if there are more than
-// maxDeleted.
+// trim forgets the oldest deletions if there are more than maxDeleted.
 func (s state) trim() {
 	var deleted []string
 	for name, e := range s {
@@ -117,8 +116,8 @@ func (s state) canSign(now time.Time) bool {
 	})
 }
 
-// A base is the state of a folder when it was last the same as the record. By
-// comparing the two, a node finds out what was changed in the folder.
+// A base is the state of a folder when it was last the same as the record. A
+// node compares the folder with it to find the changes in the folder.
 type base struct {
 	Cluster string              `json:"cluster"` // ID of the cluster
 	Files   map[string]baseFile `json:"files"`
@@ -150,9 +149,9 @@ func (b base) equal(other base) bool {
 	return b.Cluster == other.Cluster && maps.Equal(b.Files, other.Files)
 }
 
-// local returns the state of a folder with these files. What has changed since
-// b gets a new revision, unless the record has the same change. deleted are the
-// files that were deleted since b.
+// local returns the state of a folder with these files. Files that have changed
+// since b get a new revision, unless the record has the same change. deleted
+// are the files that were deleted since b.
 func (b base) local(files map[string][]byte, record state) (local state, deleted []string) {
 	next := record.next()
 	for _, f := range b.Files {

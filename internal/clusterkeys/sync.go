@@ -22,13 +22,13 @@ import (
 )
 
 const (
-	// recordPrefix is the name of the record with the keys, before the ID of
-	// the cluster. So nodes with a new secret do not replace the record of those
-	// that have the old one.
+	// recordPrefix is the part of the record's name before the ID of the
+	// cluster. Since the ID depends on the secret, nodes with a new secret do
+	// not replace the record of those with the old one.
 	recordPrefix = "keys-"
 
-	// baseName is the name of the file in the key folder with the base. The key
-	// folder does not treat it as a key.
+	// baseName is the name of the file in the key folder that contains the
+	// base. It is not read as a key.
 	baseName = ".cluster"
 
 	// attempts is how often a synchronization is tried if other nodes or
@@ -66,8 +66,8 @@ func (k *Keys) sync(ctx context.Context) (err error) {
 	return err
 }
 
-// syncOnce returns [store.ErrConflict] or [keyring.ErrChanged] if it must be
-// tried again.
+// syncOnce is one attempt of sync. It returns [store.ErrConflict] or
+// [keyring.ErrChanged] if another attempt is needed.
 func (k *Keys) syncOnce(ctx context.Context) error {
 	record, version, err := k.readRecord(ctx)
 	if err != nil {
@@ -109,8 +109,8 @@ func (k *Keys) syncOnce(ctx context.Context) error {
 	return nil
 }
 
-// merged returns the state that the folder and the record must have. version is
-// 0 if there is no record.
+// merged merges the changes of the folder and of the record, and returns the
+// state that both must have. version is 0 if there is no record.
 func (k *Keys) merged(from base, files map[string][]byte, record state, version uint64) (state, error) {
 	isMember := from.Cluster == k.secret.id()
 	if !isMember {
@@ -119,8 +119,8 @@ func (k *Keys) merged(from base, files map[string][]byte, record state, version 
 	switch {
 	case isMember:
 	case k.synced != nil:
-		// The folder was removed while this node runs. What it has now was
-		// added since.
+		// The folder was replaced while this node was running. Its files are
+		// additions, and files that it lacks were not deleted.
 		record = record.merge(k.synced)
 	case version == 0 && len(files) == 0:
 		// The first node of a new cluster. If there are several, only one of
@@ -159,7 +159,7 @@ func (k *Keys) merged(from base, files map[string][]byte, record state, version 
 	return merged, nil
 }
 
-// foreignKeys returns the IDs of the keys that are not in the record.
+// foreignKeys returns the IDs of the keys in files that are not in the record.
 func foreignKeys(files map[string][]byte, record state) (ids []string) {
 	shared := record.keys()
 	for name, data := range files {

@@ -44,7 +44,8 @@ func (d data) encode() ([]byte, error) {
 	return text, nil
 }
 
-// parse returns a stored node. If its Data is not JSON, it has only an ID.
+// parse returns a stored node. If its Data is not JSON, it has only an ID and
+// its times.
 func parse(n store.Node) Node {
 	var d data
 	if err := json.Unmarshal(n.Data, &d); err != nil {

@@ -1,5 +1,5 @@
-// Package nodelease keeps this process alive as a node of a cluster, and lists
-// the others.
+// Package nodelease registers this process as a node of a cluster, and lists
+// the nodes that are alive.
 package nodelease
 
 import (
@@ -18,7 +18,7 @@ import (
 	"wsauth/store"
 )
 
-// DefaultTTL is how long a node that has died still counts as alive. It is
+// DefaultTTL is how long a node that has died is still listed as alive. It is
 // longer than a restart of the store usually takes.
 const DefaultTTL = 20 * time.Second
 
@@ -37,14 +37,14 @@ type Config struct {
 	TTL time.Duration
 
 	// Lost is called when the lease has ended before it was extended. The
-	// process is then another node, with this ID, and what the store kept for
-	// the previous one, such as its counts, may be gone. Default: none.
+	// process is then a new node, with the given ID. The store may have dropped
+	// the data of the previous node, such as its counts. Default: none.
 	Lost func(id string)
 
 	Logger *slog.Logger // default: none
 }
 
-// A Lease keeps this process alive as a node until Stop is called.
+// A Lease lists this process as a node that is alive, until Stop is called.
 type Lease struct {
 	config Config
 	cancel context.CancelFunc
@@ -122,8 +122,8 @@ func (l *Lease) PublishUsers(ctx context.Context, hashes []string) error {
 	return l.publish(ctx, func(d *data) { d.Users = slices.Clone(hashes) })
 }
 
-// publish changes the data and stores it. If it becomes too long, it stays as
-// it was.
+// publish changes the data and stores it. If the data would become too long,
+// publish fails and does not change it.
 func (l *Lease) publish(ctx context.Context, change func(*data)) error {
 	l.mu.Lock()
 	next := l.data
@@ -190,7 +190,7 @@ func (l *Lease) run(ctx context.Context) {
 	}
 }
 
-// keep stores the node. If its lease has ended, keep stores it as another one.
+// keep stores the node. If its lease has ended, keep stores it under a new ID.
 func (l *Lease) keep(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.config.TTL/3)
 	defer cancel()

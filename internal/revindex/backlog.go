@@ -36,8 +36,8 @@ func newBacklog(limit int) *backlog {
 }
 
 // reserve reserves capacity for revocations that may have to be held. It
-// returns false if there is none. A revocation of [store.TargetAll] always
-// gets capacity.
+// returns false if there is too little. A revocation of [store.TargetAll]
+// always gets capacity.
 func (b *backlog) reserve(revocations []store.Revocation) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -112,9 +112,8 @@ func (b *backlog) first(limit int) []store.Revocation {
 }
 
 // written removes revocations that have been written, unless they have been
-// extended since. They are usually at the front, so it scans the rest of the
-// backlog only if some are not. Otherwise each page would cost as much as the
-// whole backlog.
+// extended since. They are usually at the front. written scans the rest of the
+// backlog only if some are not: a scan for each page would be too slow.
 func (b *backlog) written(revocations []store.Revocation) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

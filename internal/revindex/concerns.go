@@ -11,8 +11,8 @@ import (
 //
 // A revocation with a time revokes only tokens that started by then. If the sid
 // is a UUIDv7, as those of [store.NewSessionID] are, a token started when its
-// session did: a revocation then covers tokens that the session gets later, and
-// a login after the revocation, within the same second, is not affected.
+// session did. A revocation then covers tokens that the session gets later. It
+// does not affect a login after the revocation, even within the same second.
 //
 // Otherwise a token started in the second of its iat, and a revocation covers
 // the whole second of its time. Since the issuer's clock may be ahead by the

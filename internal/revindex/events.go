@@ -8,9 +8,9 @@ import (
 	"wsauth/store/storekit"
 )
 
-// deliveries are the events that were delivered to Config.OnEvent and have not
-// expired. After the log was replaced, the index reads events again that its
-// old cursor excluded.
+// deliveries records which events were delivered to Config.OnEvent and have not
+// expired. If the log is replaced, the index reads it from the start, and omits
+// the events that it has delivered before.
 type deliveries struct {
 	seed    maphash.Seed
 	expires map[uint64]time.Time // by the hash of an event
@@ -34,7 +34,8 @@ func (d *deliveries) add(e store.Event) bool {
 	return true
 }
 
-// prune removes events that have expired at the time now, if there may be many.
+// prune removes the events that have expired at the time now, once there are
+// d.pruneAt events.
 func (d *deliveries) prune(now time.Time) {
 	if len(d.expires) < d.pruneAt {
 		return

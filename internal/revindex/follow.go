@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// contactEvery is how long an index waits for news before it reads the log
-	// anyway, to check that the log is available.
+	// contactEvery is how long an index waits for new entries before it reads
+	// the log anyway, to check that the log is available.
 	contactEvery = time.Second
 
 	// readTimeout is the timeout for reading a page.
@@ -31,8 +31,8 @@ const (
 // Run follows the log until ctx is done, and returns the error of ctx. If the
 // log fails, Run retries after a random delay of at most 2 seconds. If the
 // cursor is no longer valid, the log may have lost entries. Run then reads it
-// from the start, without dropping what the index has, and adds to the log what
-// it lacks. Call Run once.
+// from the start, and adds the revocations that the index has and the log
+// lacks. Call Run once.
 func (x *Index) Run(ctx context.Context) error {
 	var writing sync.WaitGroup
 	writing.Go(func() { x.keepWriting(ctx) })
@@ -63,7 +63,7 @@ func (x *Index) Run(ctx context.Context) error {
 }
 
 // follow takes one step: it reads a page and, at the end of the log, waits for
-// more. It returns the new cursor, also with an error.
+// more. It returns the new cursor even if it fails.
 func (x *Index) follow(ctx context.Context, cursor store.Cursor) (store.Cursor, error) {
 	started := x.config.Now()
 	reading, cancel := context.WithTimeout(ctx, readTimeout)
@@ -99,14 +99,15 @@ func (x *Index) follow(ctx context.Context, cursor store.Cursor) (store.Cursor, 
 	return page.Next, err
 }
 
-// caughtUp records the contact with the log by a page that reached its end, and
-// whose reading started at the given time of the node's clock. It removes
-// obsolete revocations, in small steps so that checks need not wait long.
+// caughtUp records a contact with the log: a page that reaches the end of the
+// log was read. started is the time of the node's clock before the read.
+// caughtUp also removes obsolete revocations, in small steps so that checks
+// need not wait long.
 //
-// The log may answer although it has lost the rest of its store. The index then
-// had everything only as long ago as the store has vouched for the log. This is
-// a difference of two times of the store's clock, so it does not matter whether
-// the node's clock agrees.
+// The log may answer after it has lost contact with the rest of its store. The
+// contact is therefore set back by the time since the store last vouched for
+// the log. Both ends of that time are of the store's clock, so the node's clock
+// need not agree with it.
 func (x *Index) caughtUp(started time.Time, page store.Page) {
 	if page.Known.IsZero() {
 		return // the store has never vouched for the log

@@ -30,9 +30,9 @@ type Config struct {
 
 	// OnEvent, if not nil, is called once for each event in the log, in the
 	// order of the log, whether or not its kind is known. This includes events
-	// that the log had before the index first read it. Of a page of the log, the
-	// events come before the revocations. [Index.Run] waits until OnEvent
-	// returns, so it must not block.
+	// that the log had before the index first read it. Within a page of the
+	// log, events are delivered before revocations. [Index.Run] waits until
+	// OnEvent returns, so it must not block.
 	OnEvent func(store.Event)
 
 	// MaxHeld is the maximum number of revocations that the index holds
@@ -69,8 +69,8 @@ type Index struct {
 	clocks  clocks
 	contact time.Time
 	usage   store.Usage // at the last contact
-	// Revocations for which OnRevoke is running. The channel is closed when it
-	// has returned.
+	// notifying contains the revocations for which OnRevoke is running. The
+	// channel is closed when it has returned.
 	notifying map[storekit.Name]chan struct{}
 }
 
@@ -118,7 +118,8 @@ func (x *Index) Revoked(c *token.Claims) bool {
 // nil, the log has the revocations, and OnRevoke has returned for each new
 // one, even if another goroutine called it.
 //
-// With [store.ErrUnconfirmed], the log has them too, and OnRevoke has returned.
+// If the error is [store.ErrUnconfirmed], the log also has the revocations, and
+// OnRevoke has returned.
 //
 // If writing to the log fails, or the log is full, or ctx is done, the error
 // is [store.ErrNotDurable]: the index has the revocations, OnRevoke has been

@@ -10,9 +10,9 @@ import (
 	"wsauth/store/storekit"
 )
 
-// A restoration is in progress after the log was replaced, for example by a
-// replica that lacked its last entries. The index then reads the log from the
-// start, and adds the revocations that the log lacks.
+// A restoration is the state of an index that completes a log after it was
+// replaced, for example by a replica that lacked its last entries. The index
+// reads the log from the start, and adds the revocations that the log lacks.
 type restoration struct {
 	seed  maphash.Seed
 	found map[uint64]struct{} // hashes of the revocations in the new log
@@ -28,16 +28,16 @@ func (s *restoration) hash(r store.Revocation) uint64 {
 	return maphash.Bytes(s.seed, storekit.AppendRevocation(room[:0], r))
 }
 
-// note records that the log has revocations.
+// note records revocations that the log has.
 func (s *restoration) note(revocations []store.Revocation) {
 	for _, r := range revocations {
 		s.found[s.hash(r)] = struct{}{}
 	}
 }
 
-// restore adds to the log, page by page, what the index has and the log lacks.
-// What the log refuses, the index holds until the log has room. If restore
-// fails, it can be called again.
+// restore adds to the log, page by page, the revocations that the index has and
+// the log lacks. The index holds those that the log refuses until the log has
+// room. If restore fails, it can be called again.
 func (x *Index) restore(ctx context.Context) error {
 	now := x.config.Now()
 	written, held := 0, 0
@@ -79,7 +79,7 @@ func (s *restoration) has(r store.Revocation) bool {
 	return ok
 }
 
-// everything returns the revocation of [store.TargetAll] that the index has.
+// everything returns the revocation of [store.TargetAll], if the index has one.
 func (x *Index) everything() (all store.Revocation, ok bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -87,10 +87,10 @@ func (x *Index) everything() (all store.Revocation, ok bool) {
 	return held.revocation(store.TargetAll, ""), ok
 }
 
-// lacking returns revocations of the index, from a position on, that the log
-// lacks and needs: those that are neither obsolete nor covered by all, the one
-// of [store.TargetAll]. It looks at a limited number, and returns the next
-// position, if there are more.
+// lacking returns the revocations of the index, from a position on, that the
+// log lacks and needs: those that are neither obsolete nor covered by all, the
+// one of [store.TargetAll]. It looks at no more than [store.MaxPage] of them,
+// and returns the next position and whether there are more.
 //
 // A position is an index in x.set.expiries. Only sweep removes entries from
 // there or moves them forward, and it is not called during a restoration.
@@ -110,8 +110,8 @@ func (x *Index) lacking(from int, all store.Revocation, now time.Time) (page []s
 }
 
 // writeBack adds revocations to the log. If the log refuses them, for example
-// because it is full, they are held, or if Config.MaxHeld is reached, they
-// remain in the index only.
+// because it is full, it returns true, and the backlog holds them. If
+// Config.MaxHeld is reached, they remain in the index only.
 func (x *Index) writeBack(ctx context.Context, revocations []store.Revocation) (held bool, err error) {
 	writing, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()

@@ -23,9 +23,9 @@ const refilterAfter = 1 << 20
 type set struct {
 	spans [targets]map[string]span // by target and ID; nil for target 0
 	ids   atomic.Pointer[filter]   // IDs of all targets
-	// Removed IDs that are still in the filter.
+	// forgotten is the number of removed IDs that are still in the filter.
 	forgotten int
-	expiries  expiryHeap // one of each revocation
+	expiries  expiryHeap // one for each revocation
 }
 
 // A span holds the times of a revocation in milliseconds since 1970.
@@ -98,8 +98,8 @@ func (s *set) revokes(c *token.Claims) bool {
 		c.IssuerSubject != "" && s.holds(ids, c.IssuerSubject, c, store.TargetSubject, store.TargetSessionless)
 }
 
-// holds reports whether the set has a revocation of one of the targets, with
-// this ID, that concerns the token.
+// holds reports whether the set has a revocation with this ID, of one of the
+// targets, that concerns the token.
 func (s *set) holds(ids *filter, id string, c *token.Claims, targets ...store.Target) bool {
 	if !ids.mayHold(id) {
 		return false
@@ -157,8 +157,8 @@ func (s *set) len() int {
 	return n
 }
 
-// An expiry is the time in milliseconds since 1970 from which a revocation may
-// have expired. A sweep looks at these instead of all revocations.
+// An expiry is the earliest time at which a revocation may have expired, in
+// milliseconds since 1970. The revocation may have been extended since.
 type expiry struct {
 	when int64
 	name storekit.Name
@@ -180,7 +180,7 @@ func (h *expiryHeap) Pop() any {
 	return x
 }
 
-// filterWords is the number of words of a filter: 2 MiB.
+// filterWords is the number of words of a filter. They take 2 MiB.
 const filterWords = 1 << 18
 
 // A filter is a Bloom filter for the names in a set. It excludes most other

@@ -1,5 +1,5 @@
-// Package sharedstore opens the store that the nodes of a cluster share. A URL
-// names it.
+// Package sharedstore opens the store that the nodes of a cluster share, given
+// its URL.
 package sharedstore
 
 import (
@@ -25,8 +25,8 @@ type Store interface {
 // schemes are the schemes of the URLs of stores.
 var schemes = []string{"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster", "postgres", "postgresql"}
 
-// Check returns an error if a URL is not that of a store. It connects to
-// nothing, and the error does not contain the password.
+// Check returns an error if text is not the URL of a store. It does not
+// connect, and the error does not contain the password.
 func Check(text string) error {
 	switch scheme, _, _ := strings.Cut(text, "://"); {
 	case !slices.Contains(schemes, scheme) || !strings.Contains(text, "://"):
@@ -62,8 +62,8 @@ func Open(ctx context.Context, text string, limits store.Limits, log *slog.Logge
 	return opened(redis.Open(ctx, c))
 }
 
-// opened returns nil, and not an interface with a nil pointer, if there is an
-// error.
+// opened returns s as a Store. With an error, it returns a nil Store instead of
+// one that contains a nil pointer.
 func opened[S Store](s S, err error) (Store, error) {
 	if err != nil {
 		return nil, err
@@ -71,10 +71,10 @@ func opened[S Store](s S, err error) (Store, error) {
 	return s, nil
 }
 
-// postgresConfig returns the configuration that a URL describes. Its parameter
-// schema is that of the tables. With listen=off, the URL is that of a PgBouncer
-// in transaction mode, which does not deliver notifications. All others are
-// those of the server.
+// postgresConfig returns the configuration that a URL describes. The parameter
+// schema names the schema of the tables. The parameter listen=off is for a
+// PgBouncer in transaction mode, which does not deliver notifications. All
+// other parameters are passed to the driver.
 func postgresConfig(text string) (c postgres.Config, err error) {
 	base, query, _ := strings.Cut(text, "?")
 	values, err := url.ParseQuery(query)
@@ -111,7 +111,8 @@ func HasPassword(text string) bool {
 	return strings.Contains(query, "password")
 }
 
-// Display returns a URL without user, password and parameters, for people.
+// Display returns a URL without its user, password and parameters, to be shown
+// to people.
 func Display(text string) string {
 	scheme, rest, _ := strings.Cut(text, "://")
 	base, _, _ := strings.Cut(rest, "?")
