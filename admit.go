@@ -53,8 +53,8 @@ func (g *Guard) Admit(r *http.Request, q Requirement, claims *token.Claims, ende
 }
 
 // admit registers a socket, so that it can be found and ended. It then checks
-// revocations again: a revocation since the first check has either found the
-// registered socket, or is found here. It may wait for Config.Counters.
+// revocations again: a revocation since the first check either finds the
+// registered socket or is found here. admit may wait for Config.Counters.
 func (g *Guard) admit(s *Socket) error {
 	var places *reservation
 	if g.open.sockets.shared != nil {

@@ -9,8 +9,8 @@ type anonymous struct {
 }
 
 // full reports whether there is no room for one more socket. Ended sockets do
-// not count against the maximum, but their connections are open until their
-// clients disconnect: in total, at most twice the maximum are open.
+// not count against the maximum, but their connections stay open until their
+// clients disconnect. Including them, at most twice the maximum are open.
 func (a anonymous) full(most int) bool {
 	return a.waiting+a.refused >= most || a.waiting+a.refused+a.leaving-most >= most // 2*most may overflow
 }
@@ -24,8 +24,8 @@ func (a anonymous) fullOfRefused(most int) bool {
 
 func (a anonymous) none() bool { return a == anonymous{} }
 
-// anonymousCounts counts these sockets in total and by network. It is not safe
-// for concurrent use.
+// anonymousCounts counts anonymous sockets in total and by network. It is not
+// safe for concurrent use.
 type anonymousCounts struct {
 	most, mostOfNetwork int
 
@@ -46,7 +46,7 @@ func (c *anonymousCounts) check(network string, full func(a anonymous, most int)
 	return nil
 }
 
-// change changes the counts of all sockets and of those in a network.
+// change applies a change to the total and to the count of a network.
 func (c *anonymousCounts) change(network string, change func(*anonymous)) {
 	change(&c.all)
 	of := c.networks[network]

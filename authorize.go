@@ -34,7 +34,7 @@ type keptRequest struct {
 }
 
 // A target is the host and the path of a handshake. Most sockets of a server
-// share a few of them, so that keeping one costs a socket eight bytes.
+// share a few of them, so a socket keeps only a handle of eight bytes.
 type target struct{ host, path string }
 
 // keepHandshake keeps a handshake without credentials: the whole request, or
@@ -54,14 +54,14 @@ func keepHandshake(r *http.Request, x *extractors, whole bool) keptRequest {
 	return k
 }
 
-// keepPlain keeps the summary of a plain HTTP request, whose response may be
-// held open. It copies stripped, which the handler may change.
+// keepPlain keeps the summary of a plain HTTP request, because its response may
+// be held open. It copies stripped, because the handler may change it.
 func keepPlain(stripped *http.Request) keptRequest {
 	return keptRequest{request: summary(stripped.Method, stripped.Host, stripped.URL.Path, stripped.RemoteAddr)}
 }
 
-// clone returns a request with the context ctx, which Config.Authorize may
-// change.
+// clone returns a copy of the request with the context ctx. Config.Authorize
+// may change the copy.
 func (k keptRequest) clone(ctx context.Context) *http.Request {
 	if k.request != nil {
 		return k.request.Clone(ctx)

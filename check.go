@@ -83,8 +83,8 @@ func (g *Guard) authenticate(r *http.Request, upgrade bool, c Credential, q Requ
 	return claims, nil
 }
 
-// errNoCredential is the cause, in the log, of refusing a request without a
-// credential.
+// errNoCredential is the logged cause when a request without a credential is
+// refused.
 var errNoCredential = errors.New("no credential")
 
 // verify returns the claims of a token, or its refusal.
@@ -155,8 +155,8 @@ func refuseToken(err error) *Error {
 	return refuse(StoreUnavailable, err)
 }
 
-// checkCSRF checks the double submit: the value that the page has sent must
-// equal the csrf claim of the signed token.
+// checkCSRF checks the double submit: the value that the page sent must equal
+// the csrf claim of the signed token.
 func checkCSRF(c Credential, claims *token.Claims) error {
 	switch {
 	case !c.CSRFRequired:

@@ -179,10 +179,10 @@ type Config struct {
 	// [EndOldest]. Default: each node has its own limits.
 	Counters store.Counters
 
-	// Node returns the ID of this node in Counters, whose lease the application
-	// must keep; see [store.Nodes]. If it changes, because the lease had ended,
-	// the guard soon counts its sockets again. Node must not block. Required by
-	// Counters.
+	// Node returns the ID of this node in Counters. The application must keep
+	// the lease of the node; see [store.Nodes]. If the ID changes, because the
+	// lease had ended, the guard soon counts its sockets again. Node must not
+	// block. Required by Counters.
 	Node func() string
 
 	// Authorize is an access check of the application, called last. claims is

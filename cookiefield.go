@@ -74,7 +74,8 @@ func stripLine(line string, drop func(name string) bool) string {
 }
 
 // trimName removes what lenient parsers trim from a name: quotes and white
-// space, including 0x85 and 0xA0, as some parsers read a header as Latin-1.
+// space. This includes the bytes 0x85 and 0xA0, because some parsers read
+// headers as Latin-1.
 func trimName(name string) string {
 	const around = "\t \"\x85\xa0"
 	name = strings.TrimSpace(name)

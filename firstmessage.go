@@ -25,8 +25,8 @@ const maxFirstMessage = 64 << 10
 //
 // Until then the socket counts towards [Limits.Unauthenticated], may send 64
 // KiB, and ends with AuthTimeout after Timeout. A client should wait for the
-// reply before it sends more. The handler reads what it sends earlier after the
-// first message, once the client has authenticated.
+// reply before it sends more. If it does not wait, the handler reads the other
+// messages once the client has authenticated.
 type FirstMessage struct {
 	// Timeout is how long the client has to send its token after the handshake.
 	// After that the socket no longer counts towards [Limits.Unauthenticated],

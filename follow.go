@@ -140,7 +140,7 @@ type followed struct {
 }
 
 // follow registers the request, so that revocations find it. As in admit, a
-// revocation in the meantime has either found it or is found here.
+// revocation in the meantime either finds the request or is found here.
 func (s *Socket) follow() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

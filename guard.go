@@ -36,7 +36,7 @@ type Guard struct {
 // Config.Revocations is set, the guard follows them until [Guard.Shutdown].
 func New(c Config) (*Guard, error) { return newGuard(c, time.Now) }
 
-// newGuard does what New does, with now as the clock.
+// newGuard is like New, with now as the clock.
 func newGuard(c Config, now func() time.Time) (*Guard, error) {
 	c, err := c.withDefaults()
 	if err != nil {
@@ -79,8 +79,8 @@ func (g *Guard) configure(c Config) {
 // clients that they admit, or in the way they refuse. change receives a copy
 // of the configuration of g and modifies it. Revocations, Staleness, WhenStale,
 // Counters, Node and the limits of open sockets are shared and cannot differ;
-// HandshakesPerMinute is counted separately. A revocation by either is kept for
-// the longer MaxTokenLife of the two.
+// HandshakesPerMinute is counted separately. A revocation by either guard is
+// kept for the longer MaxTokenLife of the two.
 //
 // Both guards have the same sockets: each of them finds, renews and ends all
 // of them, and Shutdown of either shuts down both.

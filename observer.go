@@ -22,11 +22,12 @@ type Observer interface {
 	// a handshake in another way, neither Opened nor Ended is called.
 	Opened(s *Socket)
 
-	// Renewed is called for each of these sockets, and for each followed
+	// Renewed is called for each of the opened sockets, and for each followed
 	// request, when its token was replaced by [Socket.Renew] or [Guard.Renew].
 	Renewed(s *Socket)
 
-	// Ended is called for each of these sockets when its connection is closed.
+	// Ended is called for each of the opened sockets when its connection is
+	// closed.
 	// e is the cause: close code 1000 and reason "closed" if the client or the
 	// handler closed it.
 	Ended(s *Socket, e *EndError)

@@ -12,12 +12,12 @@ import (
 // safe for concurrent use.
 type order struct {
 	own     atomic.Uint64  // the last assigned number
-	numbers *atomic.Uint64 // own if nil; orders may share it
+	numbers *atomic.Uint64 // &own if nil; orders may share it
 	places  []numbered     // ascending, with removed ones in between
 	open    int            // places that are not removed
 }
 
-// numbered is a place in an order. Its socket is nil once removed.
+// numbered is a place in an order. Its socket is nil once it was removed.
 type numbered struct {
 	number uint64
 	socket *Socket

@@ -32,8 +32,7 @@ func (q Query) Extract(r *http.Request, _ Requirement) (Credential, error) {
 	return Credential{Token: raw}, err
 }
 
-// missing returns the text of the program that wsauth grew from
-// (examples/query).
+// missing returns the text of examples/query, a program that wsauth grew from.
 func (q Query) missing(requirement Requirement) string {
 	return "Missing " + string(requirement.Type()) + " token from Query or Path"
 }

@@ -15,8 +15,8 @@ import (
 // reconnect at once. A socket that is opened only to be closed is therefore
 // held open at first, for a random time from minHold to maxHold, if the advice
 // of its reason is to wait. Any other reason is sent at once, since the client
-// can act on it. This is limited for each network, to promptRefusals at first
-// and then one per promptEvery.
+// can act on it. Reasons sent at once are limited for each network: to
+// promptRefusals at first, and then to one per promptEvery.
 const (
 	minHold        = 3 * time.Second
 	maxHold        = 5 * time.Second
@@ -35,8 +35,9 @@ func newRefusalSockets(r *registry) refusalSockets {
 	return refusalSockets{r, ratelimit.New(promptRefusals, promptEvery, maxAddresses)}
 }
 
-// open opens a socket and closes it with the code and the reason of e. It
-// reports whether it could: it does nothing if too many such sockets are open.
+// open opens a socket and closes it with the code and the reason of e. It does
+// nothing and returns false if too many such sockets are open, or if it cannot
+// take over the connection.
 func (f refusalSockets) open(w http.ResponseWriter, r *http.Request, network string, x *extractors, e *Error) bool {
 	if f.registry.reserveRefused(network) != nil {
 		return false

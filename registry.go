@@ -318,12 +318,12 @@ func (r *registry) makeRoom(quotas []quota, authenticated bool) (evictions []evi
 			continue
 		}
 		of := r.rings[q.kind][q.name]
-		// Ended sockets are included here until their connections are closed.
+		// of.all includes ended sockets until their connections are closed.
 		if of.all-q.most >= q.most { // all >= 2*most, which may overflow
 			return nil, errFull()
 		}
 		if r.shared != nil && r.limits.WhenFull == EndOldest && authenticated {
-			continue // the socket has a place, and its oldest one ends on any node
+			continue // sharedCounts limits and evicts on all nodes
 		}
 		staying := of.staying()
 		for _, e := range evictions {

@@ -19,8 +19,8 @@ const (
 
 // renewals limits the renewals of a socket, and announces them.
 type renewals struct {
-	limiter *rate.Limiter // nil before the first one
-	next    chan struct{} // closed by the next one; nil if nothing waits
+	limiter *rate.Limiter // nil before the first renewal
+	next    chan struct{} // closed by the next renewal; nil if nothing waits
 }
 
 // allow reports whether the client may make the guard verify another token.
@@ -115,9 +115,8 @@ func (g *Guard) Renew(ctx context.Context, raw string) (sockets int, err error) 
 	return sockets, nil
 }
 
-// renew gives the sockets of the session of claims these claims, as
-// [Guard.Renew] does, and returns how many there were. The error is that of
-// ctx.
+// renew replaces the claims of the sockets of a session, as [Guard.Renew] does,
+// and returns the number of renewed sockets. The error is that of ctx.
 func (o registries) renew(ctx context.Context, claims *token.Claims) (sockets int, err error) {
 	for _, s := range o.named(bySession, claims.SessionID) {
 		if ctx.Err() != nil {
@@ -159,8 +158,8 @@ func (s *Socket) replace(claims *token.Claims) error {
 }
 
 // storeClaims stores new claims if they may follow the current ones, and
-// reports whether the socket had none before, and uses the places. As in admit,
-// a revocation in the meantime either finds the socket or is found here.
+// commits the places. It reports whether the socket had no claims before. As in
+// admit, a revocation in the meantime either finds the socket or is found here.
 func (s *Socket) storeClaims(claims *token.Claims, places *reservation) (first bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -218,9 +217,9 @@ func checkSuccessor(old, claims *token.Claims) error {
 
 // isOlder reports whether a token is older than another one of its session.
 // Tokens of a session can come from nodes whose clocks differ, so their
-// generations decide. If these are equal, the dates do. If the clock has been
-// set back in the meantime, within the leeway of the verifier, the new token
-// may begin and end earlier by that much.
+// generations decide. If these are equal, iat and exp decide. If a clock was
+// set back in the meantime, by no more than the leeway of the verifier, the new
+// token may begin and end earlier by that much.
 func isOlder(claims, old *token.Claims) bool {
 	if claims.Generation != old.Generation {
 		return claims.Generation < old.Generation

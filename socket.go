@@ -78,9 +78,9 @@ func (i *identity) existedAt(moment, now time.Time) bool {
 // Started returns when the request arrived.
 func (s *Socket) Started() time.Time { return s.started }
 
-// ID returns the number of the socket, which is unique for the guard and
-// greater than those of the sockets that were opened before. It is 0 for a
-// plain HTTP request that is neither held nor followed yet.
+// ID returns the number of the socket. It is unique for the guard, and greater
+// than those of all sockets that were opened before. It is 0 for a plain HTTP
+// request that is not yet held or followed.
 func (s *Socket) ID() uint64 { return s.id.Load() }
 
 // RemoteAddr returns the address of the client: that of
@@ -237,8 +237,8 @@ func (s *Socket) timedOut() {
 	}
 }
 
-// expire ends the socket, or, if it is a request that may outlive its token,
-// records that it does. s.mu must be held.
+// expire ends the socket. If it is a request that may outlive its token, expire
+// only records that it has. s.mu must be held.
 func (s *Socket) expire() {
 	if f := s.followed; f != nil && f.transfer == Bounded {
 		f.overdue = true

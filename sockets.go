@@ -32,7 +32,7 @@ type Filter struct {
 // the meantime is yielded at most once.
 //
 // Sockets holds no lock while it yields. With Filter.All, it copies a few
-// sockets at a time: iterating over a hundred thousand delays none of them.
+// sockets at a time, so that iterating over a hundred thousand delays none.
 func (g *Guard) Sockets(f Filter) iter.Seq[*Socket] {
 	var candidates iter.Seq[*Socket]
 	switch {

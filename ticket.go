@@ -151,10 +151,11 @@ type ticketRecord struct {
 }
 
 // IssueTicket issues a ticket for one socket with claims. Pass the claims that
-// the guard has found in the request for the ticket. The ticket is "wst_", a
-// random text of 130 bits, and a MAC by Config.TicketKey; together they have 46
-// bytes. It expires after [TicketLife]. When the token of the
-// claims expires or is revoked, the ticket becomes invalid and the socket ends.
+// the guard has found in the request for the ticket. The ticket consists of
+// "wst_", a random text of 130 bits, and a MAC by Config.TicketKey, and has 46
+// bytes. It expires after [TicketLife]. When the token of the claims expires or
+// is revoked, the ticket becomes invalid and the socket ends.
+//
 // The error is an [*Error] if the request cannot be served: InvalidRequest if
 // the path or the origin is not valid, or the claims are longer than a store
 // accepts ([store.MaxTicketValue]); StoreUnavailable if the store does not
@@ -200,9 +201,9 @@ func (g *Guard) IssueTicket(ctx context.Context, claims *token.Claims, f TicketF
 // storeKey returns the key of a ticket in the store.
 func storeKey(ticket string) store.TicketKey { return sha256.Sum256([]byte(ticket)) }
 
-// redeem takes the ticket of an upgrade from the store, and returns its
-// claims. A ticket for another socket is used up as well. A forged ticket costs
-// the store no call.
+// redeem removes the ticket of an upgrade from the store, and returns its
+// claims. A ticket for another socket is used up as well. A forged ticket is
+// refused without a call of the store.
 func (g *Guard) redeem(r *http.Request, ticket string) (*token.Claims, error) {
 	if g.config.Tickets == nil {
 		return nil, refuse(InternalError, errors.New("an extractor takes tickets, and there is no Config.Tickets"))
