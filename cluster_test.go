@@ -136,8 +136,8 @@ func TestD15_StepUpOnAnotherNode(t *testing.T) {
 }
 
 // TestD15_RoleChangeOnAnotherNode checks that Config.Authorize of another node
-// decides about the new claims, and that a rule that takes long delays neither
-// revocations nor other sessions.
+// decides about the new claims. A slow Authorize delays neither revocations nor
+// other sessions.
 func TestD15_RoleChangeOnAnotherNode(t *testing.T) {
 	release := make(chan struct{})
 	inCluster(t, func(_ int, c *Config) {
@@ -181,9 +181,9 @@ func TestD15_RoleChangeOnAnotherNode(t *testing.T) {
 	})
 }
 
-// TestOlderTokensOfASession checks that a narrowing of rights ends the access
-// tokens of lower generations, and the sockets that have not got new ones, on
-// all nodes.
+// TestOlderTokensOfASession checks that a revocation of the older tokens of a
+// session ends the access tokens of lower generations on all nodes, and the
+// sockets that were not renewed.
 func TestOlderTokensOfASession(t *testing.T) {
 	inCluster(t, nil, func(t *testing.T, n *cluster) {
 		old := issue(t, n.issuer, token.Options{SessionID: "s1", Generation: 3})
@@ -296,15 +296,15 @@ func TestStrangeEvents(t *testing.T) {
 	})
 }
 
-// A mute is a log that accepts no events.
+// A mute is a log that refuses events.
 type mute struct{ *memory.Store }
 
 var errMute = errors.New("no events today")
 
 func (mute) Publish(context.Context, ...store.Event) error { return errMute }
 
-// TestRenewalThatCannotBePublished checks that the sockets of the node are
-// renewed, and that the caller is told that the others are not.
+// TestRenewalThatCannotBePublished checks that if the log refuses the event,
+// the sockets of the node are renewed, and Renew returns an error.
 func TestRenewalThatCannotBePublished(t *testing.T) {
 	inCluster(t, func(_ int, c *Config) { c.Revocations = mute{c.Revocations.(*memory.Store)} }, func(t *testing.T, n *cluster) {
 		s, _ := n.open(t, 0, issue(t, n.issuer, token.Options{SessionID: "s1"}))
@@ -323,7 +323,8 @@ func (s unconfirmedStore) Revoke(ctx context.Context, r ...store.Revocation) err
 }
 
 // TestRevokeUnconfirmed checks that a revocation that no replica has confirmed
-// is in effect on all nodes, and is not held to be written again.
+// is in effect on all nodes, and that the node does not hold it to write it
+// again.
 func TestRevokeUnconfirmed(t *testing.T) {
 	unconfirmed := func(_ int, c *Config) { c.Revocations = unconfirmedStore{c.Revocations.(*memory.Store)} }
 	inCluster(t, unconfirmed, func(t *testing.T, n *cluster) {

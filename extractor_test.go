@@ -21,9 +21,9 @@ func (ownExtractor) Extract(r *http.Request, _ wsauth.Requirement) (wsauth.Crede
 
 func (ownExtractor) Strip(r *http.Request) { r.Header.Del("X-Own") }
 
-// TestOwnExtractor checks that an application's extractor needs two methods
-// only, and that the refusal of a request without a credential names the type
-// of token.
+// TestOwnExtractor checks that an application's extractor needs only two
+// methods. The refusal of a request without a credential names the type of
+// token.
 func TestOwnExtractor(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour), Extractors: []wsauth.Extractor{ownExtractor{}}})
 	if err != nil {

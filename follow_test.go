@@ -179,8 +179,8 @@ func TestFollowRenewed(t *testing.T) {
 	})
 }
 
-// TestFollowCountsApart checks that no socket is evicted or refused because of
-// followed requests.
+// TestFollowCountsApart checks that followed requests do not count against the
+// limits: they cause no socket to be evicted or refused.
 func TestFollowCountsApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := must(wsauth.New(wsauth.Config{Verifier: sessionVerifier{"s1"}, Limits: wsauth.Limits{PerSubject: 1, PerSession: 1, PerAddress: 1}}))

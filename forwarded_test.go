@@ -50,8 +50,8 @@ func handshakeFrom(peer string, fields ...string) *http.Request {
 }
 
 // TestOriginBehindProxy checks that the guard uses the scheme that a trusted
-// proxy reports, and by setting the host and the port, but nothing that another
-// peer reports.
+// proxy reports, and the host and the port if it is configured to. It uses
+// nothing that another peer reports.
 func TestOriginBehindProxy(t *testing.T) {
 	const https, client = "Origin: https://app.example", "X-Forwarded-For: 192.0.2.1"
 	for name, tt := range map[string]struct {
@@ -197,8 +197,8 @@ func TestClientBehindProxy(t *testing.T) {
 	}
 }
 
-// TestRefusalsBehindProxy checks that sockets opened only to be closed count
-// for their client.
+// TestRefusalsBehindProxy checks that sockets opened only to be closed are
+// counted for the address of their client, not for the proxy's.
 func TestRefusalsBehindProxy(t *testing.T) {
 	guard := behindProxy(t, func(c *wsauth.Config) {
 		c.Refusal = wsauth.RefuseClose

@@ -108,8 +108,9 @@ func TestRenewedSocketHasOneName(t *testing.T) {
 	}
 }
 
-// TestSocketHasTwoNames checks that a socket whose user has a second name is
-// found under both, once each, and that nothing is left of it after its end.
+// TestSocketHasTwoNames checks that a socket whose user has a second name, the
+// IssuerSubject, is found once under each of the two, and that nothing is left
+// of it after its end.
 func TestSocketHasTwoNames(t *testing.T) {
 	g := &Guard{now: time.Now, open: newRegistries(Limits{})}
 	open := func(subject, issuer, sid string) *Socket {

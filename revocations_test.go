@@ -83,8 +83,8 @@ func countEnded(open []*Socket) (n int) {
 	return n
 }
 
-// TestStaleEndsAreSpread checks that the sockets of a guard that has lost its
-// store end one after another, within a maximum time.
+// TestStaleEndsAreSpread checks that the sockets of a guard that has lost
+// contact with its store end one after another, within endStaleWithin.
 func TestStaleEndsAreSpread(t *testing.T) {
 	inStaleness(t, 500, func(t *testing.T, g *Guard, log *failingLog, open []*Socket) {
 		log.fails.Store(true)
@@ -115,9 +115,10 @@ func TestStaleEndsAreSpread(t *testing.T) {
 	})
 }
 
-// TestKeepSockets checks that sockets outlast a store that does not answer, if
-// Config.WhenStale says so, but neither their tokens nor a revocation that the
-// guard reads when the store is back. Meanwhile it is not ready.
+// TestKeepSockets checks that with KeepSockets, sockets stay open while the
+// store does not answer. They end when their tokens expire, or when the guard
+// reads their revocation from the store that answers again. Until then, the
+// guard is not ready.
 func TestKeepSockets(t *testing.T) {
 	whenStale(t, 3, KeepSockets, func(t *testing.T, g *Guard, log *failingLog, open []*Socket) {
 		log.fails.Store(true)
@@ -159,9 +160,9 @@ func TestStoreComesBack(t *testing.T) {
 	})
 }
 
-// TestExpiredByTheWall checks that a socket whose timer stopped during a
-// suspension ends when the guard reads the wall clock, and that others stay
-// open.
+// TestExpiredByTheWall checks that a socket whose token expired during a
+// suspension, while its timer stood still, ends when the guard reads the wall
+// clock. Other sockets stay open.
 func TestExpiredByTheWall(t *testing.T) {
 	inStaleness(t, 2, func(t *testing.T, g *Guard, _ *failingLog, open []*Socket) {
 		open[0].identity.claims.Store(&token.Claims{Subject: "ada", ExpiresAt: time.Now().Add(-time.Second)})

@@ -14,8 +14,9 @@ import (
 	"wsauth/token"
 )
 
-// TestRevokeExpires checks that revocations are kept as long as any token that
-// the verifier accepts can live, whatever the claims at hand say.
+// TestRevokeExpires checks that revocations are kept for the longest lifetime
+// of a token that the verifier accepts, even if the given claims expire
+// earlier.
 func TestRevokeExpires(t *testing.T) {
 	const day = 24 * time.Hour
 	ctx := context.Background()
@@ -69,8 +70,8 @@ type unbounded struct{ wsauth.Verifier }
 
 func (unbounded) MaxLifetime() time.Duration { return -1 }
 
-// boundVerifier returns a verifier that accepts tokens of at most this
-// lifetime, or of the default one.
+// boundVerifier returns a verifier that accepts tokens with at most this
+// lifetime, or with the default maximum if it is 0.
 func boundVerifier(t *testing.T, life time.Duration) *token.Verifier {
 	t.Helper()
 	keys := must(token.NewKeySet(must(token.GenerateKey(token.HS256))))

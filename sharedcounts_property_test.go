@@ -16,7 +16,7 @@ import (
 	"wsauth/token"
 )
 
-// A faultyStore is slow, fails at times, and loses answers.
+// A faultyStore is a store that is slow, fails at times, and loses answers.
 type faultyStore struct {
 	*memory.Store
 
@@ -81,8 +81,8 @@ type throng struct {
 
 // TestSharedLimitsHoldAfterAnySequence checks the limits while sockets are
 // opened on all nodes at the same time, ended and closed at random, on a store
-// that is slow, fails and loses answers. There is never one socket too many, or
-// with EndOldest not for long. At the end all counts are zero.
+// that is slow, fails and loses answers. A limit is never exceeded, or with
+// EndOldest only for a short time. At the end all counts are zero.
 func TestSharedLimitsHoldAfterAnySequence(t *testing.T) {
 	for seed := range uint64(200) {
 		synctest.Test(t, func(t *testing.T) {
@@ -180,8 +180,7 @@ func (x *throng) step(rnd *rand.Rand) {
 	time.Sleep(time.Duration(rnd.IntN(300)) * time.Millisecond)
 }
 
-// check compares the open sockets with the limits, which may be exceeded by a
-// factor.
+// check fails the test if more sockets are open than factor times a limit.
 func (x *throng) check(t *testing.T, when string, factor int) {
 	t.Helper()
 	x.mu.Lock()

@@ -14,8 +14,7 @@ import (
 	"wsauth/token"
 )
 
-// A countedStore counts the calls of SetCount, which take as long as delay
-// says.
+// A countedStore counts the calls of SetCount, and delays them.
 type countedStore struct {
 	store.Counters
 	calls *atomic.Int64
@@ -31,14 +30,15 @@ func (c countedStore) SetCount(ctx context.Context, count store.Count) (store.Co
 	return c.Counters.SetCount(ctx, count)
 }
 
-// A sharing is a cluster whose nodes share their limits.
+// A sharing is a cluster whose nodes have limits together.
 type sharing struct {
 	*cluster
 	calls, delay atomic.Int64
 	ids          [3]atomic.Pointer[string]
 }
 
-// inSharing runs a test with a cluster with shared limits in a bubble.
+// inSharing runs a test in a synctest bubble, with a cluster with shared
+// limits.
 func inSharing(t *testing.T, limits Limits, test func(t *testing.T, n *sharing)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -128,8 +128,8 @@ func settled() {
 const home = "192.0.2.1:1"
 
 // TestSharedLimitRefuses checks that the limits of users, sessions and
-// addresses hold over all nodes, and that a socket that closes on one node
-// makes room on the others.
+// addresses apply to all nodes together, and that a socket that closes on one
+// node makes room on the others.
 func TestSharedLimitRefuses(t *testing.T) {
 	for name, tt := range map[string]struct {
 		limits Limits
@@ -179,8 +179,9 @@ func TestSharedLimitRefusesAfterAnother(t *testing.T) {
 	})
 }
 
-// TestSharedLimitCalls counts the calls of the store: one for each socket of a
-// limited name, fewer if many open at the same time, and none for the others.
+// TestSharedLimitCalls checks the number of calls of the store: one for each
+// socket of a limited name, fewer if many open at the same time, and none for
+// other sockets.
 func TestSharedLimitCalls(t *testing.T) {
 	inSharing(t, Limits{PerSubject: 1000}, func(t *testing.T, n *sharing) {
 		for i := range 30 {
@@ -290,8 +291,8 @@ func TestSharedLimitEndsOldest(t *testing.T) {
 }
 
 // TestSharedLimitOfMovedSockets checks that sockets that close on one node and
-// reopen on another at once, as when a node drains, neither end others nor are
-// refused.
+// reopen on another at once, as when a node drains, are not refused and do not
+// end others.
 func TestSharedLimitOfMovedSockets(t *testing.T) {
 	inSharing(t, Limits{PerSubject: 4, WhenFull: EndOldest}, func(t *testing.T, n *sharing) {
 		kept := []visitor{n.enter(t, 0, home, "ada", "s1"), n.enter(t, 1, home, "ada", "s1")}
@@ -317,8 +318,8 @@ func TestSharedLimitOfMovedSockets(t *testing.T) {
 	})
 }
 
-// TestSharedLimitEndsOldestOfSeveral checks that one socket ends if it makes
-// room under several limits.
+// TestSharedLimitEndsOldestOfSeveral checks that only one socket ends if it
+// makes room under several limits.
 func TestSharedLimitEndsOldestOfSeveral(t *testing.T) {
 	inSharing(t, Limits{PerSession: 2, PerSubject: 2, PerAddress: 2, WhenFull: EndOldest}, func(t *testing.T, n *sharing) {
 		oldest := n.enter(t, 0, home, "ada", "s1")

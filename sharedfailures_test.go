@@ -13,13 +13,13 @@ import (
 )
 
 // TestD14_LimitsAfterANodeDies checks that the sockets of a node that has died
-// count until its lease ends, and no longer.
+// are counted until its lease ends, and not after that.
 func TestD14_LimitsAfterANodeDies(t *testing.T) {
 	for _, when := range []WhenFull{RefuseNew, EndOldest} {
 		inSharing(t, Limits{PerSubject: 2, WhenFull: when}, func(t *testing.T, n *sharing) {
 			n.lease(t, 2, 10*time.Second)
 			dead := []visitor{n.enter(t, 2, home, "ada", "s1"), n.enter(t, 2, home, "ada", "s1")}
-			n.nodes[2].open.sockets.shared.stop() // as if it were gone
+			n.nodes[2].open.sockets.shared.stop() // as if the node had died
 			n.nodes[2].revocations.stop()
 			time.Sleep(time.Second)
 			if when == RefuseNew {
@@ -27,7 +27,7 @@ func TestD14_LimitsAfterANodeDies(t *testing.T) {
 					t.Errorf("before the lease ends: %v, want %v", err, RateLimited)
 				}
 			} else {
-				n.enter(t, 0, home, "ada", "s1") // nobody can end the oldest
+				n.enter(t, 0, home, "ada", "s1") // the dead node cannot end its own
 			}
 			time.Sleep(10 * time.Second)
 			if when == RefuseNew {
@@ -60,8 +60,8 @@ func recount(ctx context.Context, g *Guard) error {
 	})
 }
 
-// TestRecount checks that a node whose lease had ended registers its sockets
-// again under its new ID.
+// TestRecount checks that a node whose lease has ended stores the counts of its
+// sockets again, under its new ID.
 func TestRecount(t *testing.T) {
 	for _, when := range []WhenFull{RefuseNew, EndOldest} {
 		inSharing(t, Limits{PerSubject: 3, WhenFull: when}, func(t *testing.T, n *sharing) {
@@ -98,8 +98,8 @@ func TestRecount(t *testing.T) {
 	}
 }
 
-// TestNewNodeID checks that a guard notices by itself that its node has a new
-// ID, and recounts.
+// TestNewNodeID checks that a guard stores its counts again when its node has a
+// new ID, without being told.
 func TestNewNodeID(t *testing.T) {
 	inSharing(t, Limits{PerSubject: 3}, func(t *testing.T, n *sharing) {
 		n.enter(t, 0, home, "ada", "s1")
@@ -117,8 +117,8 @@ func TestNewNodeID(t *testing.T) {
 }
 
 // TestSharedLimitWithoutTheStore checks that no socket opens while the store
-// does not answer, and that a place that was counted in the meantime is given
-// back.
+// does not answer, and that a socket that was refused then does not stay
+// counted.
 func TestSharedLimitWithoutTheStore(t *testing.T) {
 	inSharing(t, Limits{PerSubject: 2}, func(t *testing.T, n *sharing) {
 		n.delay.Store(int64(time.Hour))
@@ -161,7 +161,7 @@ func TestClientLeavesWhileItWaits(t *testing.T) {
 	})
 }
 
-// TestLongNames checks that names of any length have keys that a store accepts.
+// TestLongNames checks that a store accepts the keys of names of any length.
 func TestLongNames(t *testing.T) {
 	long := string(slices.Repeat([]byte("x"), 1000))
 	inSharing(t, Limits{PerSubject: 1, PerSession: 1}, func(t *testing.T, n *sharing) {

@@ -18,9 +18,9 @@ import (
 	"wsauth/token"
 )
 
-// reading returns a time as from time.Now whose wall clock and monotonic clock
-// differ, as after a suspension or after somebody has set the clock. Package
-// time offers no way to make one, not even in a synctest bubble.
+// reading returns a time like one of time.Now whose wall clock and monotonic
+// clock have diverged, as after a suspension or after somebody has set the
+// clock. Package time offers no way to make one, not even in a synctest bubble.
 func reading(wall time.Time, monotonic time.Duration) time.Time {
 	first := time.Date(1885, 1, 1, 0, 0, 0, 0, time.UTC)
 	t := wall

@@ -372,8 +372,8 @@ func TestOfferOfH2C(t *testing.T) {
 	}
 }
 
-// TestStrayToken checks T5 with a parameter that an extractor reads and one
-// that none reads.
+// TestStrayToken checks that a token in a query parameter that no extractor
+// reads is refused (T5), and that one in a parameter that is read is not.
 func TestStrayToken(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{
 		Verifier:   fixedVerifier(time.Hour),
@@ -431,8 +431,8 @@ func TestConfigErrorsOfExtractors(t *testing.T) {
 	}
 }
 
-// TestFoldingIsASCII checks that neither the Kelvin sign matches k nor the long
-// s matches s.
+// TestFoldingIsASCII checks that the Kelvin sign does not match k, and that the
+// long s does not match s.
 func TestFoldingIsASCII(t *testing.T) {
 	guard, err := wsauth.New(wsauth.Config{Verifier: fixedVerifier(time.Hour), Origins: []string{"https://booking.example"}})
 	if err != nil {

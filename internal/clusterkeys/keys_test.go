@@ -52,7 +52,7 @@ func TestFirstNodes(t *testing.T) {
 }
 
 // TestChanges checks that changes of one folder reach the other nodes: a new
-// key, a rotation, a deleted file, a raw secret that becomes a JWK, and those
+// key, a rotation, a deleted file, a raw secret that becomes a JWK, and changes
 // that were made while a node was not running.
 func TestChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -139,9 +139,8 @@ func TestChanges(t *testing.T) {
 	})
 }
 
-// TestSlowNode checks that a new key signs only after all nodes have read it,
-// that it is not needed for that to know a node that is dead, and that a node
-// that starts while only the new key exists waits for it.
+// TestSlowNode checks that a new key signs only after all live nodes have read
+// it. A dead node delays the key only until its lease has ended.
 func TestSlowNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t)
@@ -186,8 +185,8 @@ func TestSlowNode(t *testing.T) {
 	})
 }
 
-// TestUnsharedKey checks that a node does not sign with a key that is not in
-// the record yet, even if there is no other node: one that starts would lack
+// TestUnsharedKey checks that a node does not sign with a key that is not yet
+// in the record, even if there is no other node: a node that starts would lack
 // it.
 func TestUnsharedKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -209,7 +208,7 @@ func TestUnsharedKey(t *testing.T) {
 }
 
 // TestForeignKeys checks that a node with the keys of another server does not
-// start, and that the ways to solve this work that its message describes.
+// start, and that both remedies in the error message work.
 func TestForeignKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t)
@@ -259,8 +258,8 @@ func TestForeignKeys(t *testing.T) {
 	})
 }
 
-// TestSharedFolder checks nodes that share the folder itself: a new key signs
-// when all have read it, and a node with another folder does not start.
+// TestSharedFolder checks that if nodes share the folder itself, a new key
+// signs when all have read it, and a node with another folder does not start.
 func TestSharedFolder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t)
@@ -330,8 +329,8 @@ func TestLostRecord(t *testing.T) {
 	})
 }
 
-// TestNewSecret checks that the nodes get another secret one after the other,
-// without losing their keys.
+// TestNewSecret checks that nodes that restart with another secret, one after
+// the other, keep their keys.
 func TestNewSecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t)

@@ -138,7 +138,7 @@ func (n *node) end(t testing.TB, killed bool) {
 	n.link.cut.Store(false)
 }
 
-// run starts a node for the time of the test.
+// run starts a node, and stops it at the end of the test.
 func (c *cluster) run(t *testing.T, n *node) *node {
 	t.Helper()
 	if err := c.start(t.Context(), n); err != nil {

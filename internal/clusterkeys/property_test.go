@@ -13,10 +13,11 @@ import (
 	"wsauth/token/keyring"
 )
 
-// TestNoNodeLacksTheSigningKey checks, while nodes start, stop, die, lose the
-// connection to the store and get new keys in a random order, that no node ever
-// signs with a key that a live node lacks. Keys that were deleted on purpose do
-// not count. At the end, all nodes have the same keys and sign with the same.
+// TestNoNodeLacksTheSigningKey checks that no node ever signs with a key that a
+// live node lacks, except one that was deleted on purpose. Meanwhile, nodes
+// start, stop, die, lose the connection to the store and get new keys, in a
+// random order. At the end, all nodes have the same keys and sign with the same
+// one.
 func TestNoNodeLacksTheSigningKey(t *testing.T) {
 	for seed := range uint64(testenv.Size(4, 30)) {
 		synctest.Test(t, func(t *testing.T) {
@@ -48,7 +49,7 @@ func TestNoNodeLacksTheSigningKey(t *testing.T) {
 	}
 }
 
-// A chaos is a cluster to which something happens all the time.
+// A chaos is a cluster whose nodes change and fail at random.
 type chaos struct {
 	t       *testing.T
 	cluster *cluster
@@ -87,7 +88,7 @@ func (x *chaos) step() {
 			x.t.Error(err)
 		}
 	default:
-		// Shorter than the lease, with what is left of it.
+		// The interruption is shorter than the rest of the lease.
 		n.link.cut.Store(true)
 		for range x.rand.IntN(20) {
 			time.Sleep(500 * time.Millisecond)
@@ -117,7 +118,7 @@ func (x *chaos) remove(n *node) {
 	}
 }
 
-// check compares what each node signs with to what the others accept.
+// check fails the test if a node signs with a key that another does not accept.
 func (x *chaos) check() {
 	for _, n := range x.nodes {
 		if n.keys == nil {

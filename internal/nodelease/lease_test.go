@@ -89,8 +89,8 @@ func TestLease(t *testing.T) {
 	})
 }
 
-// TestLeaseLost checks that a node whose lease has ended goes on as another
-// node with the same data, and that a shorter failure has no effect.
+// TestLeaseLost checks that a node whose lease has ended continues with a new
+// ID and the same data, and that a shorter failure has no effect.
 func TestLeaseLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &link{Nodes: memory.New(store.Limits{})}

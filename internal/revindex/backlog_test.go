@@ -106,7 +106,7 @@ func TestIndexHoldsWhatTheLogCannotTake(t *testing.T) {
 }
 
 // TestIndexWritesWhatItHolds checks that once the log accepts revocations
-// again, it gets all held ones, and both the start and the end are logged.
+// again, it gets all held ones. The index logs the failure and its end.
 func TestIndexWritesWhatItHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kept := memory.New(store.Limits{})
@@ -403,8 +403,9 @@ func (o *overfillable) Overfill(ctx context.Context, revocations ...store.Revoca
 	return o.Revoke(ctx, revocations...)
 }
 
-// TestFlushOverfills checks that revocations that a full log refused are
-// written when the process ends, and its limit applies until then.
+// TestFlushOverfills checks that revocations that a full log has refused are
+// written when the process ends, and that the limit of the log applies until
+// then.
 func TestFlushOverfills(t *testing.T) {
 	kept := memory.New(store.Limits{})
 	log := &overfillable{failing: &failing{Revocations: kept, fault: store.ErrFull}}

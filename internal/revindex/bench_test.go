@@ -13,10 +13,10 @@ import (
 	"wsauth/token"
 )
 
-// BenchmarkRevoked looks up tokens in an index of a million entries, most of
-// them tokens. One in eight is revoked. B/entry is the memory of an entry,
-// including its names. The claims are close together in memory, as if just
-// verified, and the entries are not.
+// BenchmarkRevoked looks up tokens in an index of a million entries. Most
+// entries revoke a token, and one in eight of the tokens looked up is revoked.
+// B/entry is the memory of an entry, including its names. The claims are close
+// together in memory, as if just verified, but the entries are not.
 func BenchmarkRevoked(b *testing.B) {
 	const n = million
 	moment := time.UnixMilli(1_700_000_000_000)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestClockOffset checks that a difference of the clocks is measured, and
-// logged once in each episode (D10).
+// TestClockOffset checks that a difference of the clocks is measured, and is
+// logged once each time it occurs (D10).
 func TestClockOffset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, lines := newFaulty(), &logLines{}
@@ -52,8 +52,8 @@ func TestClockOffsetIsKnownAtOnce(t *testing.T) {
 	})
 }
 
-// TestClockOffsetIsTheLeast checks that the offset is the least that one of the
-// recent reads has found, and that older reads are forgotten.
+// TestClockOffsetIsTheLeast checks that the offset is the smallest one of the
+// recent reads, and that older reads are forgotten.
 func TestClockOffsetIsTheLeast(t *testing.T) {
 	var c clocks
 	now := time.Now()
@@ -64,8 +64,8 @@ func TestClockOffsetIsTheLeast(t *testing.T) {
 	}
 }
 
-// TestClockOffsetOfSlowReads checks that slow reads alone are no difference of
-// the clocks, and that a real one is not overstated.
+// TestClockOffsetOfSlowReads checks that slow reads are not mistaken for a
+// difference of the clocks, and that a real difference is not overstated.
 func TestClockOffsetOfSlowReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, lines := newFaulty(), &logLines{}

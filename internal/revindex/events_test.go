@@ -23,9 +23,9 @@ func mustPublish(t *testing.T, log store.Log, events ...store.Event) {
 	}
 }
 
-// TestOnEvent checks that each event in the log is delivered once and in order,
-// of whatever kind and whether it was there before the index, and before a
-// revocation of the same page.
+// TestOnEvent checks that each event in the log is delivered once, in order,
+// and before the revocations of its page. Its kind does not matter, nor whether
+// the log had it before the index started.
 func TestOnEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newFaulty()

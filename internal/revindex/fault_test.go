@@ -13,7 +13,7 @@ import (
 	"wsauth/token"
 )
 
-// A faulty log is one in memory with faults that its tests inject.
+// A faulty log is one in memory into which tests inject faults.
 type faulty struct {
 	mu     sync.Mutex
 	log    *memory.Store
@@ -112,8 +112,9 @@ func TestContactIsJudgedByProgress(t *testing.T) {
 	})
 }
 
-// TestContactLagsBehind checks that the contact is as old as what the store
-// vouches for, by the node's clock, although the clocks differ.
+// TestContactLagsBehind checks that the contact is as old as the time up to
+// which the store vouches for its log. It is a time of the node's clock, even
+// if the clocks differ.
 func TestContactLagsBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newFaulty()
@@ -124,7 +125,7 @@ func TestContactLagsBehind(t *testing.T) {
 		if age := time.Since(x.Contact()); age != lag {
 			t.Errorf("contact %v ago, want %v", age, lag)
 		}
-		// A store that promises the future is not believed.
+		// A store that vouches for a future time is not believed.
 		log.change(func(f *faulty) { f.known = time.Now().Add(time.Hour) })
 		time.Sleep(contactEvery)
 		synctest.Wait()

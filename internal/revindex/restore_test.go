@@ -100,8 +100,8 @@ func TestIndexRestores(t *testing.T) {
 }
 
 // TestIndexRestoresFirst checks that an index has no contact with a replaced
-// log that lacks entries until it has added them (D11), however often that
-// fails or the log is replaced again.
+// log until it has added the entries that the log lacks (D11), even if adding
+// fails repeatedly or the log is replaced again.
 func TestIndexRestoresFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newFaulty()
@@ -160,9 +160,9 @@ func TestIndexRestoresWhatMatters(t *testing.T) {
 	})
 }
 
-// TestIndexHoldsWhatANewLogRefuses checks that an index holds what a replaced
-// log cannot take, goes on, and adds it when there is room. A change that no
-// replica has confirmed is a change.
+// TestIndexHoldsWhatANewLogRefuses checks that an index holds the revocations
+// that a replaced log refuses, goes on, and adds them when there is room. It
+// does not hold those that no replica has confirmed.
 func TestIndexHoldsWhatANewLogRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, lines := newFaulty(), &logLines{}

@@ -66,8 +66,8 @@ func TestIndexRevokeInvalid(t *testing.T) {
 }
 
 // TestIndexRevokeUnconfirmed checks that a revocation that no replica has
-// confirmed holds everywhere, is not held by the node, and that its caller
-// learns of it.
+// confirmed is in effect everywhere and is not held by the node. Revoke returns
+// store.ErrUnconfirmed.
 func TestIndexRevokeUnconfirmed(t *testing.T) {
 	doubt := fmt.Errorf("%w: no replica", store.ErrUnconfirmed)
 	for name, maxHeld := range map[string]int{"with room": 3, "without room": 1} {

@@ -8,8 +8,8 @@ import (
 	"wsauth/store/postgres"
 )
 
-// TestCheck checks which URLs are accepted, what is shown of them, and that no
-// error contains the password.
+// TestCheck checks which URLs are accepted, what Display returns for them, and
+// that no error contains the password.
 func TestCheck(t *testing.T) {
 	const secret = "hunter2"
 	for text, want := range map[string]string{
