@@ -58,8 +58,8 @@ func (c *anonymousCounts) change(network string, change func(*anonymous)) {
 	c.networks[network] = of
 }
 
-// reserve counts a socket as waiting for a first message, or as leaving if its
-// time has run out already.
+// reserve counts a socket that waits for a first message. If it has already
+// timed out, reserve counts it as leaving.
 func (c *anonymousCounts) reserve(e *entry) {
 	e.anonymous = true
 	c.change(e.network, func(a *anonymous) {

@@ -216,7 +216,7 @@ func TestOlderTokensOfASession(t *testing.T) {
 }
 
 // TestRenewalByGeneration checks that generations order the tokens of a
-// session, whatever the clocks of the nodes that issued them say.
+// session, even if the clocks of the nodes that issued them differ.
 func TestRenewalByGeneration(t *testing.T) {
 	for name, tt := range map[string]struct {
 		old, next uint64

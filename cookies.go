@@ -16,11 +16,12 @@ import (
 	"wsauth/token"
 )
 
-// Cookies extracts tokens from cookies that pages cannot read. Each comes with
-// a second cookie, which pages can read. It contains the CSRF value, which is
-// also a claim of the token. The page repeats the value in a header, or in the
-// query of a WebSocket URL. A page of another site cannot do so, and cannot
-// plant a value, because it must match the signed token (double submit).
+// Cookies extracts tokens from cookies that pages cannot read. With each of
+// them comes a second cookie that pages can read. The second one contains the
+// CSRF value, which is also a claim of the token. The page repeats the value in
+// a header, or in the query of a WebSocket URL. A page of another site cannot
+// read the value, and cannot plant another one, because it must match the
+// signed token (double submit).
 //
 // Cookies both reads and sets the cookies; see [Cookies.SetTokens]. The zero
 // value has safe defaults.

@@ -26,7 +26,7 @@
 //	authorize.go    ask the application, also when a socket is renewed
 //	admit.go        Admit: register the socket, check revocations again
 //	                (registry.go, rings.go, anonymous.go, order.go, limits.go);
-//	                with limits over all nodes, count the socket in a store
+//	                if nodes share limits, count the socket in a store
 //	                first (registryshared.go, sharedcounts.go, tally.go,
 //	                countflush.go)
 //	refusal.go      answer a refused request (refuseclose.go)

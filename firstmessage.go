@@ -101,7 +101,7 @@ func (s *Socket) Authenticate(ctx context.Context, message []byte) (reply []byte
 	return m.reply(s.Claims()), nil
 }
 
-// renewBy handles a message that does not have to carry a token.
+// renewBy handles a message that need not carry a token.
 func (s *Socket) renewBy(ctx context.Context, message []byte) ([]byte, error) {
 	// Most messages belong to the application, and are not parsed.
 	if len(message) > maxFirstMessage || !bytes.Contains(message, []byte(`"auth"`)) {

@@ -55,19 +55,21 @@ type Follower interface {
 	Ended(s *Socket, e *EndError)
 }
 
-// Follow makes the plain HTTP request with the context ctx end with its
-// session, like a socket, if it takes longer than a second. Examples are a
-// download, an upload, a long poll, and an endless response. Follow is for
-// reverse proxies, whose handlers cannot know how long a request takes. From
-// then on revocations, logouts and [Guard.Renew] find the request;
+// Follow binds the plain HTTP request with the context ctx to its session: if
+// the request takes longer than a second, it ends with the session, like a
+// socket. Examples are a download, an upload, a long poll, and an endless
+// response. Follow is for reverse proxies, whose handlers cannot know how long
+// a request takes.
+//
+// After that second, revocations, logouts and [Guard.Renew] find the request;
 // [Socket.SetTransfer] says what else ends it. At the end its context is
 // canceled with the [EndError] as its cause, and the handler must return. If
-// the handler has started a response without Content-Length, it must end it by
-// panic([http.ErrAbortHandler]); otherwise the client cannot tell that the
-// response is incomplete.
+// the handler has started a response without Content-Length, it must end the
+// response by panic([http.ErrAbortHandler]); otherwise the client cannot tell
+// that the response is incomplete.
 //
-// Unlike a request of [Hold], it does not count against limits. A shorter
-// request costs one timer. f may be nil.
+// Unlike a request of [Hold], a followed request does not count against limits.
+// A request that takes less than a second costs one timer. f may be nil.
 //
 // Follow returns the socket that represents the request. It does nothing and
 // returns nil for a client without a token, for a WebSocket, after Hold, or if

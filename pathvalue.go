@@ -22,7 +22,7 @@ func (p PathValue) validate() error {
 }
 
 // Extract returns the value of the wildcard. A value that is escaped in the
-// path is refused: tokens need no escapes, and servers interpret them
+// path is refused: tokens need no escapes, and servers interpret escapes
 // differently.
 func (p PathValue) Extract(r *http.Request, _ Requirement) (Credential, error) {
 	raw := r.PathValue(p.Name)

@@ -61,10 +61,10 @@ func (p *pulse) isStopped() bool {
 	}
 }
 
-// start starts to read the clock, for a guard without revocations. The clock is
-// read until nothing is open that can expire: such a guard need not be shut
-// down, so it must not have a goroutine of its own. start must be called after
-// something was opened. With revocations it does nothing, since
+// start starts a timer that reads the clock, for a guard without revocations.
+// The timer runs only while something is open that can expire. Such a guard
+// need not be shut down, so it must not have a goroutine of its own. start must
+// be called after something was opened. With revocations it does nothing, since
 // revocationLog.watch reads the clock.
 func (p *pulse) start() {
 	if p.last.Load() != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // registries contains the open sockets and the followed requests (see
-// [Follow]) of a guard, and of those that [Guard.With] has derived from it.
+// [Follow]) of a guard and of the guards that [Guard.With] has derived from it.
 type registries struct {
 	sockets  *registry
 	requests *registry // followed ones, without limits
@@ -165,8 +165,9 @@ func (o registries) drain(ctx context.Context) {
 	}
 }
 
-// drainLate ends a followed request that drain has missed, because it was not
-// endless or not registered when the guard started to drain. s.mu must be held.
+// drainLate ends an endless request that drain has missed, because it was not
+// yet endless or not yet registered when the guard started to drain. s.mu must
+// be held.
 func (o registries) drainLate(s *Socket) {
 	if f := s.followed; f.registered && f.transfer == Endless && o.sockets.isClosing() {
 		s.End(Restarting)

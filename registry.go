@@ -219,10 +219,10 @@ func (r *registry) named(kind nameKind, name string) []*Socket {
 	return r.rings.named(kind, name)
 }
 
-// concerned returns the sockets whose tokens v revokes, and those of its
-// target that were open at v.Before, whatever the dates of their tokens: a
-// token may be dated by a clock that is ahead, or by ours before it was set
-// back.
+// concerned returns the sockets whose tokens v revokes, and those of its target
+// that were open at v.Before. The dates of the tokens do not matter for the
+// latter: they may come from a clock that is ahead, or from ours before it was
+// set back.
 func (r *registry) concerned(v store.Revocation) []*Socket {
 	return slices.DeleteFunc(r.within(v), func(s *Socket) bool {
 		claims := s.Claims()
@@ -285,9 +285,9 @@ func (r *registry) enter(s *Socket, claims *token.Claims) ([]*Socket, error) {
 	return evicted, nil
 }
 
-// appendQuotas appends the quotas against which s does not count yet. Narrower
-// limits come first: an eviction for one of them often makes room under the
-// others, too.
+// appendQuotas appends the quotas that do not yet include s. Narrower limits
+// come first: an eviction for one of them often makes room under the others,
+// too.
 func (r *registry) appendQuotas(quotas []quota, s *Socket, claims *token.Claims) []quota {
 	if claims != nil {
 		for _, q := range [...]quota{

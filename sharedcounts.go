@@ -27,7 +27,8 @@ const (
 	// evictAfter is the time from the admission of a socket that exceeds a
 	// limit until the oldest socket ends. It is longer than flushEvery: if the
 	// client has only moved a socket to this node, the previous node sends its
-	// lower count in this time, and no socket has to end.
+	// lower count in this time, and no socket has to end. A wider limit waits
+	// longer; see sharedCounts.tally.
 	evictAfter = 300 * time.Millisecond
 
 	// maxFlushers is the maximum number of counts that are sent to the store at
@@ -204,7 +205,8 @@ func (c *sharedCounts) tally(kind nameKind, name, subject string) *tally {
 			subject = ""
 		}
 		t = &tally{kind: kind, name: name, key: key, subject: subject, most: c.sockets.limits.most(kind), known: true}
-		// A socket that ends for one limit often makes room under the others.
+		// Wait until a socket could end for a narrower limit: that often makes
+		// room under this one, too.
 		for _, narrower := range sharedKinds {
 			if c.sockets.limits.most(narrower) > 0 {
 				t.evictAfter += evictAfter

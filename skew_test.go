@@ -214,7 +214,7 @@ func TestSuspendedRequests(t *testing.T) {
 
 // TestSuspendedWithoutStore checks that the guard admits no client and ends its
 // sockets if the store does not answer after a suspension. Its copy of the
-// revocations is then stale, whatever the monotonic clock says.
+// revocations is then stale, although the monotonic clock stood still.
 func TestSuspendedWithoutStore(t *testing.T) {
 	inSuspension(t, true, func(t *testing.T, x *suspension) {
 		s := x.with(t, 2*time.Hour)

@@ -122,9 +122,8 @@ func (p Subprotocol) marker(offered []string) string {
 
 // Subprotocol returns the subprotocol that the response to r must select if the
 // server selects none. r is the handshake that [Guard.Admit] has admitted. If
-// it offers nothing but a token and the name before it (see [Subprotocol]),
-// that name is returned, otherwise "". [Guard.Require] selects it for its
-// handlers.
+// r offers only a token and the name before it (see [Subprotocol]), the result
+// is that name, otherwise "". [Guard.Require] selects it for its handlers.
 func (s *Socket) Subprotocol(r *http.Request) string { return s.guard.extractors.subprotocol(r) }
 
 // missing returns the text for a handshake without a token.

@@ -231,7 +231,7 @@ func (k *Keys) update(ctx context.Context) {
 	k.report(ctx, "new keys do not sign yet", k.approve(ctx))
 }
 
-// report logs an error once, and again only if it changes.
+// report logs an error, unless the previous one of its kind was the same.
 func (k *Keys) report(ctx context.Context, what string, err error) {
 	switch {
 	case ctx.Err() != nil:
