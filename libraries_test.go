@@ -104,8 +104,8 @@ func gwsHandler(_ *testing.T, b behavior) http.Handler {
 			conn.ReadLoop()
 			return
 		}
-		// Without a ReadLoop: gws itself races between a write that fails and
-		// a loop that ends.
+		// No ReadLoop: gws has a race between a write that fails and a loop
+		// that ends.
 		for conn.WriteMessage(gws.OpcodeText, payload) == nil {
 		}
 	})

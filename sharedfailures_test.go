@@ -87,7 +87,7 @@ func TestRecount(t *testing.T) {
 				t.Fatal(err)
 			}
 			settled()
-			want, ends := 4, false // nobody ends what was open before
+			want, ends := 4, false // with RefuseNew, all stay open
 			if when == EndOldest {
 				want, ends = 3, true
 			}

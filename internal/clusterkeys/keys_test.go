@@ -229,7 +229,7 @@ func TestForeignKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The other nodes get the key.
+		// First remedy: the other nodes get the key.
 		if err := os.WriteFile(filepath.Join(a.dir, second+".jwk"), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -238,7 +238,7 @@ func TestForeignKeys(t *testing.T) {
 		if got := b.accepts(t); len(got) != 2 || !slices.Contains(got, first) {
 			t.Errorf("%q are accepted", got)
 		}
-		// The node gives up its keys.
+		// Second remedy: the node gives up its keys.
 		d := c.node(t)
 		d.generate(t)
 		if err := c.start(t.Context(), d); err == nil {
@@ -248,7 +248,7 @@ func TestForeignKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.run(t, d)
-		// The node of another cluster, with a running node here.
+		// A node with another secret does not start while a node runs here.
 		e := c.node(t)
 		e.generate(t)
 		other := &cluster{store: c.store, secret: secretOf(t, "another secret, which no other node has")}

@@ -96,7 +96,7 @@ func TestContactIsJudgedByProgress(t *testing.T) {
 				t.Fatalf("contact %v after the store stopped", contact.Sub(stopped))
 			}
 		}
-		// A replica that knows less does not undo what the index has read.
+		// A replica that vouches for less does not set the contact back.
 		before := x.Contact()
 		log.change(func(f *faulty) { f.known = stopped.Add(-time.Minute) })
 		time.Sleep(contactEvery)
