@@ -17,7 +17,7 @@ type order struct {
 	open    int            // places that are not removed
 }
 
-// numbered is a place in an order. Its socket is nil once it was removed.
+// numbered is a place in an order. Its socket is nil after its removal.
 type numbered struct {
 	number uint64
 	socket *Socket
