@@ -38,7 +38,7 @@ func (c *nodesCmd) Run(ctx context.Context) error {
 	return printList(os.Stdout, c.JSON, false, "NAME\tID\tSTARTED\tTHIS\tVERSION", all)
 }
 
-// nodeRow is a node in the output.
+// A nodeRow is a node in the output.
 type nodeRow adminapi.Node
 
 func (nodeRow) at() string { return "" } // it has a column of its own

@@ -14,9 +14,9 @@ import (
 //go:embed page.html
 var page []byte
 
-// A balancer is the load balancer, and serves the page. Requests go to the
-// nodes in turn. Those below /node/N/ go to node N, so that the page can open a
-// socket at each.
+// A balancer is the load balancer. It also serves the page. Requests go to the
+// nodes in turn. Requests below /node/N/ go to node N, so that the page can open
+// a socket at each node.
 type balancer struct {
 	cluster *cluster
 	mux     *http.ServeMux
@@ -73,7 +73,8 @@ func (b *balancer) start(w http.ResponseWriter, r *http.Request) {
 }
 
 // node returns the node that r names. If there is none, it answers r and
-// returns nil. A page of another origin cannot kill a node.
+// returns nil. It also refuses a POST from a page of another origin, so that no
+// such page can kill a node.
 func (b *balancer) node(w http.ResponseWriter, r *http.Request) *node {
 	number, err := strconv.Atoi(r.PathValue("n"))
 	if err != nil || number < 1 || number > nodes {
@@ -109,8 +110,8 @@ func (b *balancer) toAny(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, "no node is alive", http.StatusBadGateway)
 }
 
-// forward forwards a request, or a WebSocket, to a node. The node sees the Host
-// that the browser sent, since it compares Origin with it.
+// forward forwards a request, or a WebSocket, to a node. The node gets the Host
+// that the browser sent, because it compares Origin with Host.
 func forward(w http.ResponseWriter, r *http.Request, n *node) {
 	proxy := httputil.ReverseProxy{
 		Rewrite: func(p *httputil.ProxyRequest) {

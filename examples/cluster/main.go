@@ -1,6 +1,6 @@
 // Cluster runs three gateways that share one Redis, behind a load balancer, on
-// this machine. Its page shows a logout that reaches the sockets of all nodes,
-// and a node that dies.
+// this machine. Its page shows a logout that closes the sockets at all nodes,
+// and a node that is killed.
 //
 // It needs redis-server, and the wsauth command, which it builds. Run it in the
 // module:
@@ -36,7 +36,7 @@ func main() {
 	}
 }
 
-// run runs everything until ctx is done.
+// run runs the cluster and the load balancer until ctx is done.
 func run(ctx context.Context, addr string) error {
 	dir, err := os.MkdirTemp("", "wsauth-cluster-")
 	if err != nil {
@@ -64,7 +64,7 @@ func run(ctx context.Context, addr string) error {
 	}
 }
 
-// A cluster is the engine and the nodes, each a process.
+// A cluster is a Redis server, the engine, and the nodes. Each is a process.
 type cluster struct {
 	dir, wsauth, store string
 	engine             *exec.Cmd

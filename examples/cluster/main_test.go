@@ -111,9 +111,9 @@ func (r *rig) closed(conn *websocket.Conn) (websocket.StatusCode, string) {
 	return end.Code, end.Reason
 }
 
-// TestCluster checks what the page shows: tickets of any node open sockets at
-// all, a refresh renews them all, a node that is killed takes only its own with
-// it, and a logout closes the others.
+// TestCluster checks what the page shows. A ticket from any node opens a socket
+// at every node, and a refresh renews all sockets. If a node is killed, only
+// its own sockets end. A logout closes the others.
 func TestCluster(t *testing.T) {
 	r := start(t)
 	var login tokens

@@ -10,7 +10,7 @@ type node struct {
 	name, address, data string
 
 	mu      sync.Mutex
-	process *exec.Cmd // nil while the node is dead
+	process *exec.Cmd // nil unless the node is running
 	ended   chan struct{}
 }
 
@@ -31,7 +31,7 @@ func (n *node) started(process *exec.Cmd) {
 	}()
 }
 
-// alive reports whether the process runs.
+// alive reports whether the process is running.
 func (n *node) alive() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -16,8 +16,8 @@ import (
 // with other nodes.
 const openTimeout = 30 * time.Second
 
-// openCluster connects to a store that several nodes share, and joins them. The
-// other nodes see this one until the server has stopped.
+// openCluster connects to a store that several nodes share, and joins their
+// cluster. The other nodes see this one until the server has stopped.
 func (s *Server) openCluster(ctx context.Context, url string) error {
 	limits := s.settings.Store
 	shared, err := sharedstore.Open(ctx, url, store.Limits{
@@ -60,8 +60,8 @@ func (s *Server) openCluster(ctx context.Context, url string) error {
 	return nil
 }
 
-// openClusterKeys opens the keys that the nodes share: through the store if
-// there is a secret, and otherwise as a folder.
+// openClusterKeys opens the keys that the nodes share. They share them through
+// the store if there is a secret, and otherwise by using the same folder.
 func (s *Server) openClusterKeys(ctx context.Context, secret *clusterkeys.Secret, records store.Records) (*clusterkeys.Keys, error) {
 	c := clusterkeys.Config{Dir: KeyFolder(s.settings.Keys, s.dir), Records: records, Secret: secret, Nodes: s.lease, Logger: s.log}
 	if s.settings.Keys == "" {

@@ -163,8 +163,9 @@ func (r *recorder) checkLost(ctx context.Context) (lost bool, err error) {
 	})
 }
 
-// hasFailedOver reports whether the log is the one of an unknown position, with
-// another history. Then nothing is lost that the other nodes do not add again.
+// hasFailedOver reports whether position belongs to this log, but to another
+// history of it, as after a failover. Nothing is lost then, because the other
+// nodes write back the entries that the log lacks.
 func (r *recorder) hasFailedOver(ctx context.Context, position store.Cursor) (bool, error) {
 	page, err := r.revocations.Read(ctx, store.Cursor{})
 	if err != nil {
@@ -212,7 +213,8 @@ func (r *recorder) record(ctx context.Context) error {
 	for {
 		page, err := r.revocations.Read(ctx, position)
 		if errors.Is(err, store.ErrCursor) && position != (store.Cursor{}) {
-			// A failover. This node has in memory what the log may lack.
+			// After a failover, this node has in memory the entries that the
+			// log may lack.
 			position = store.Cursor{}
 			continue
 		}

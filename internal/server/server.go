@@ -9,7 +9,8 @@
 //	datafolder.go  the data folder with the keys and the store
 //	cluster.go     the store and the keys that several nodes share
 //	users.go       the user file
-//	sharedusers.go the user file if several nodes have it
+//	sharedusers.go the user file of a node of a cluster
+//	ticketkey.go   the key of the tickets that several nodes share
 //	record.go      detects a store that has lost revocations
 //	operators.go   metrics, health checks and the API for operators
 //	reload.go      reads the files again while the server runs

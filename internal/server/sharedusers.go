@@ -18,9 +18,9 @@ type userNodes interface {
 	List(context.Context) ([]nodelease.Node, error)
 }
 
-// A sharedUsers is the user file of a node of a cluster. A changed file is in
-// effect when all nodes have read it. Otherwise a password that was changed on
-// one node would stay valid on the others.
+// A sharedUsers is the user file of a node of a cluster. A changed file takes
+// effect once all nodes have read it. Otherwise an old password would stay valid
+// on the nodes that have not read the new file.
 type sharedUsers struct {
 	file    string
 	nodes   userNodes
@@ -29,8 +29,8 @@ type sharedUsers struct {
 	waiting bool   // for the other nodes to read the file
 }
 
-// newSharedUsers publishes the file that is in effect, and warns if other nodes
-// have another one.
+// newSharedUsers publishes the hash of the current file, and logs a warning if
+// another node has a different file.
 func newSharedUsers(ctx context.Context, file string, nodes userNodes, log *slog.Logger) (*sharedUsers, error) {
 	u := &sharedUsers{file: file, nodes: nodes, log: log}
 	hash, err := hashFile(file)
@@ -49,8 +49,8 @@ func newSharedUsers(ctx context.Context, file string, nodes userNodes, log *slog
 	return u, nil
 }
 
-// hashFile returns a short hash of a file. It does not help to guess passwords,
-// because the file has a random salt for each.
+// hashFile returns a short hash of a file. An attacker cannot use it to guess
+// passwords, because each password in the file has a random salt.
 func hashFile(file string) (string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -60,14 +60,14 @@ func hashFile(file string) (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// publish makes hash the one in effect.
+// publish records hash as that of the file in effect, and tells the other nodes.
 func (u *sharedUsers) publish(ctx context.Context, hash string) error {
 	u.current, u.waiting = hash, false
 	return u.nodes.PublishUsers(ctx, []string{hash})
 }
 
-// lacking returns the ID of a node that has not read the file with a hash, or
-// "".
+// lacking returns the ID of a node that has not read the file with this hash,
+// or "".
 func (u *sharedUsers) lacking(ctx context.Context, hash string) (string, error) {
 	nodes, err := u.nodes.List(ctx)
 	if err != nil {

@@ -58,8 +58,8 @@ func (s *Server) openUsers(ctx context.Context) error {
 // endOutdated ends the sessions of users who have changed since the last run,
 // before the server accepts requests. If the last run had another kind of
 // users, it ends all sessions. users is nil for the demonstration. shared
-// reports whether other nodes use the store: then a missing file means a new
-// node, and the sessions are those of the other nodes.
+// reports whether several nodes use the store. If they do and seen is missing,
+// this node is new: no session ends, because all belong to the other nodes.
 //
 // If the store or the disk is full, the server still starts: the gateway holds
 // the revocations, and the next run repeats them.
