@@ -7,7 +7,7 @@ import { FakeSocket, fakeBrowser, record } from "./fake.js";
 const page = "<!DOCTYPE html><title>Sign in to the network</title>";
 const tokens = JSON.stringify({ access_token: "a", refresh_token: "r", expires_in: 900 });
 
-/** An answer of something in front of the server. */
+/** An answer of a proxy, or of a similar program in front of the server. */
 const foreign = (status, body = page, type = "text/html") => () => new Response(body, { status, headers: { "Content-Type": type } });
 
 /** A refusal of the server itself. */

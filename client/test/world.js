@@ -4,7 +4,7 @@ import { connect, Session } from "../wsauth.js";
 import { fakeClock } from "./clock.js";
 import { FakeSocket, fakeBrowser, record, refusal } from "./fake.js";
 
-/** A server that refuses what a test tells it to, once or from then on. */
+/** A server that refuses requests as a test tells it, once or from then on. */
 export class Server {
   user = "ann";
   /** The reason with which each token is refused, or "". */

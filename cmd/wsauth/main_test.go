@@ -30,8 +30,8 @@ func TestMain(m *testing.M) {
 //
 //	start ARGS…        run "wsauth ARGS…" until it listens, and set $URL and $ADDR.
 //	                   The variables named in $EMPTY are set, but empty
-//	server NAME        run the following commands with the server NAME, which is
-//	                   another one than those with other names and the first one
+//	server NAME        run the following commands with the server NAME. The first
+//	                   server has no name
 //	redis              start a server of the store that nodes share, at $WSAUTH_STORE
 //	signal NAME        send the server TERM, INT, HUP or KILL
 //	saw TEXT           wait until the log of the server contains TEXT
@@ -68,7 +68,8 @@ func TestMain(m *testing.M) {
 //	secretless         check that the last output contains no token and no ticket
 func TestScripts(t *testing.T) { testscript.Run(t, scripts("testdata/script")) }
 
-// scripts returns what runs the scripts in a folder.
+// scripts returns the parameters with which testscript runs the scripts in a
+// folder.
 func scripts(dir string) testscript.Params {
 	return testscript.Params{
 		Dir:                 dir,
@@ -160,7 +161,7 @@ const fullEnv = "WSAUTH_TEST_FULL"
 
 type serverKey struct{}
 
-// The servers of a script.
+// servers holds the servers of a script.
 type servers struct {
 	current *process
 	named   map[string]*process // by "node"
