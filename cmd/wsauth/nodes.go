@@ -41,7 +41,7 @@ func (c *nodesCmd) Run(ctx context.Context) error {
 // A nodeRow is a node in the output.
 type nodeRow adminapi.Node
 
-func (nodeRow) at() string { return "" } // it has a column of its own
+func (nodeRow) at() string { return "" } // the row itself names the node
 
 func (n nodeRow) row() string {
 	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", cell(n.Name), cell(n.ID), moment(n.Started), map[bool]string{true: "yes", false: "-"}[n.This], cell(n.Version))

@@ -10,8 +10,8 @@ import (
 )
 
 // CORS configures which pages of other origins may read the responses of a
-// route. In a file, the word upstream may replace the mapping. It is then the
-// only origin.
+// route. In a file, the word upstream may replace the mapping. Origins then
+// contains only this word.
 type CORS struct {
 	Origins     CORSOrigins   `yaml:"origins"`
 	Credentials bool          `yaml:"credentials"`
@@ -50,7 +50,7 @@ func (o *CORSOrigins) read(d *decoder, key string, n *node) {
 		switch {
 		case item.kind == none:
 			d.fault(at, item.line, "has no value: it must be text; write the origin null in quotes")
-		// The result of [http://localhost:5173] without quotes.
+		// YAML parses [http://localhost:5173], without quotes, as a mapping.
 		case item.kind == mapping:
 			d.fault(at, item.line, "must be text; found a mapping: write an origin with a port in quotes, such as 'http://localhost:5173'")
 		case item.kind == text && item.text == upstreamCORS:

@@ -12,7 +12,8 @@ import (
 	"wsauth/internal/nodelease"
 )
 
-// userNodes are the nodes that share the users.
+// userNodes publishes the hashes of the user files that this node has read, and
+// lists those of all nodes. *nodelease.Lease implements it.
 type userNodes interface {
 	PublishUsers(ctx context.Context, hashes []string) error
 	List(context.Context) ([]nodelease.Node, error)

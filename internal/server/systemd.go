@@ -19,8 +19,8 @@ import (
 // checks. Sockets with other names are for clients.
 const metricsSocket = "metrics"
 
-// passedSockets are those opened by the service manager (sd_listen_fds(3)), or
-// nil.
+// passedSockets holds the sockets that the service manager has opened
+// (sd_listen_fds(3)). Each may be nil.
 type passedSockets struct{ clients, metrics net.Listener }
 
 // takeSockets takes the sockets over from the service manager.

@@ -18,8 +18,8 @@ import (
 	"wsauth/store"
 )
 
-// A userFile is the user file of a server. When it changes, the sessions of
-// the users who have changed end.
+// A userFile is the user file of a server. When it changes, the server ends the
+// sessions of the users whose entries have changed.
 type userFile struct {
 	*login.Users
 	file    string
