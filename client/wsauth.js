@@ -386,7 +386,7 @@ export class AuthSocket extends EventTarget {
     const expiresAt = expires_at === undefined ? this.#expiry : expires_at * 1000;
     const life = known.exp ? (known.exp - known.iat) * 1000 : expiresAt - Date.now();
     this.#lease.until(expiresAt, Number.isFinite(life) ? life : 0);
-    if (this.#state === "open") this.#tell("renewed", { expiresAt: this.expiresAt }); // it was late
+    if (this.#state === "open") this.#tell("renewed", { expiresAt: this.expiresAt }); // the welcome was late
     else this.#opened(known);
   }
 
@@ -443,7 +443,7 @@ export class AuthSocket extends EventTarget {
       return this.#tell("renewed", { expiresAt: this.expiresAt });
     }
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => { // a socket that does not receive it is dead, as after a long sleep
+    this.#timer = setTimeout(() => { // a socket that does not receive the renewal is dead, as after a long sleep
       if (heard === this.#renewals) this.#drop("no_answer");
     }, patience);
   }
@@ -453,7 +453,7 @@ export class AuthSocket extends EventTarget {
     const online = type === "online";
     if (this.#state === "open") {
       if (this.#lease.over) this.#drop("slept");
-      else if (this.#options.renew !== false && (online || this.#lease.due)) this.#renew(); // this shows whether it is alive
+      else if (this.#options.renew !== false && (online || this.#lease.due)) this.#renew(); // the renewal shows whether the connection is alive
     }
     if (this.#state === "waiting" && (online || this.#lease.over)) {
       this.#isStale = true;
@@ -497,7 +497,7 @@ export class AuthSocket extends EventTarget {
     clearTimeout(this.#timer);
     this.#lease.pause();
     this.#socket = null;
-    const limited = reason === "rate_limited" || reason === "connection_limit"; // an earlier attempt would not help
+    const limited = reason === "rate_limited" || reason === "connection_limit"; // an earlier attempt would be refused again
     if (this.#state === "open" && !limited && Date.now() - this.#openedAt >= stable) {
       this.#attempt = 0;
       this.#refreshes = 0;

@@ -27,7 +27,8 @@ type part struct {
 	file     string
 	watchers []*config.Watcher
 
-	// inPlace applies files that were changed in place automatically, too.
+	// inPlace means that files that were changed in place are also applied
+	// automatically.
 	inPlace bool
 
 	// reload reads the files and applies them, or changes nothing. It logs
@@ -41,7 +42,7 @@ type part struct {
 	warned bool // a change in place was logged and has not been read
 }
 
-// A reloadRequest is the reason why files are read again.
+// A reloadRequest describes why files are read again.
 type reloadRequest struct {
 	explicit  bool // by SIGHUP or an operator, not because a file changed
 	confirmed bool
