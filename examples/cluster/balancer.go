@@ -15,8 +15,8 @@ import (
 var page []byte
 
 // A balancer is the load balancer. It also serves the page. Requests go to the
-// nodes in turn. Requests below /node/N/ go to node N, so that the page can open
-// a socket at each node.
+// nodes in turn. Requests below /node/N/ go to node N, so that the page can
+// open a socket at each node.
 type balancer struct {
 	cluster *cluster
 	mux     *http.ServeMux

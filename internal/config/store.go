@@ -86,8 +86,8 @@ func (b *build) checkStore() {
 	}
 }
 
-// checkStoreFiles checks that the files with the URL of the store and the secret
-// of the cluster are valid.
+// checkStoreFiles checks that the files with the URL of the store and the
+// secret of the cluster are valid.
 func (b *build) checkStoreFiles() {
 	if _, err := b.Settings.Store.ReadURL(); err != nil {
 		b.report("store.url_file", "%v", err)

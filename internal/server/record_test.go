@@ -139,8 +139,8 @@ func (l *replicatedLog) Read(_ context.Context, after store.Cursor) (store.Page,
 }
 
 // TestRecordAfterFailover checks that another history of the same log is not a
-// loss, neither at the start nor while the server runs. Another log and an older
-// copy of the same history are losses.
+// loss, neither at the start nor while the server runs. Another log and an
+// older copy of the same history are losses.
 func TestRecordAfterFailover(t *testing.T) {
 	files := newRecordFiles(t.TempDir(), t.TempDir())
 	run := func(end ...store.Cursor) (lost bool) {

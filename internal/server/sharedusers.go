@@ -20,8 +20,8 @@ type userNodes interface {
 }
 
 // A sharedUsers is the user file of a node of a cluster. A changed file takes
-// effect once all nodes have read it. Otherwise an old password would stay valid
-// on the nodes that have not read the new file.
+// effect once all nodes have read it. Otherwise an old password would stay
+// valid on the nodes that have not read the new file.
 type sharedUsers struct {
 	file    string
 	nodes   userNodes
@@ -61,7 +61,8 @@ func hashFile(file string) (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// publish records hash as that of the file in effect, and tells the other nodes.
+// publish records hash as that of the file in effect, and tells the other
+// nodes.
 func (u *sharedUsers) publish(ctx context.Context, hash string) error {
 	u.current, u.waiting = hash, false
 	return u.nodes.PublishUsers(ctx, []string{hash})

@@ -18,9 +18,10 @@ const (
 	ticketKeySize = 32 // bytes
 )
 
-// ticketKey returns the key with which the nodes recognize each other's tickets.
-// Without a secret, the key is a record in the store. A forged ticket is refused
-// even if its author has read the key, because the store does not contain it.
+// ticketKey returns the key with which the nodes recognize each other's
+// tickets. Without a secret, the key is a record in the store. A forged ticket
+// is refused even if its author has read the key, because the store does not
+// contain it.
 func ticketKey(ctx context.Context, secret *clusterkeys.Secret, records store.Records) ([]byte, error) {
 	if secret != nil {
 		return secret.Derive("ticket key 1", ticketKeySize), nil
