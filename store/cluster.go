@@ -18,11 +18,11 @@ type Cluster interface {
 	Records
 }
 
-// Limits of the sizes of names and values in bytes.
+// Maximum lengths of names and values in bytes, and the maximum of a count.
 const (
 	maxNodeID      = 64
 	maxNodeData    = 4 << 10
-	maxKey         = 320 // a kind and an ID
+	maxKey         = 320 // enough for a kind and an ID
 	maxRecordName  = 64
 	maxCount       = 1<<31 - 1
 	MaxRecordValue = 64 << 10 // of [Record.Value]
@@ -40,11 +40,11 @@ type Node struct {
 type Nodes interface {
 	// KeepNode stores a node and its Data, with a lease that ends after ttl
 	// unless it is extended by another call, and returns the node. ttl is 1 ms
-	// to 1 hour. Pass a new node without Started, and afterwards the Started
-	// that KeepNode returned. If Started is set and the lease of the node has
-	// ended in the meantime, KeepNode returns [ErrNotFound] and stores nothing:
-	// what the node had, such as its counts, may have been dropped, and the
-	// process must go on as a new node.
+	// to 1 hour. Leave Started zero in the first call for a node. In later
+	// calls, pass the Started that KeepNode returned. If Started is set and the
+	// lease has ended, KeepNode stores nothing and returns [ErrNotFound]: the
+	// counts of the node may have been dropped, so the process must continue as
+	// a new node.
 	KeepNode(ctx context.Context, n Node, ttl time.Duration) (Node, error)
 
 	// DropNode ends the lease of a node and drops its counts. It is not an
@@ -55,8 +55,8 @@ type Nodes interface {
 	ListNodes(ctx context.Context) ([]Node, error)
 }
 
-// A Count is how many items a node has of a kind that is limited, such as open
-// sockets of one user.
+// A Count is the number of items that a node has of a limited kind, such as the
+// open sockets of one user.
 type Count struct {
 	Node string // ID of the node
 	Key  string // what is counted; 1 to 320 bytes
@@ -71,8 +71,8 @@ type Count struct {
 	// Limit is the maximum sum of the counts of all live nodes. 0 means none.
 	Limit int
 
-	// Evict stores a count that exceeds Limit, because the node will end the
-	// oldest item.
+	// Evict allows the sum to exceed Limit. Set it if the oldest item is about
+	// to be ended.
 	Evict bool
 }
 
@@ -83,25 +83,24 @@ type Counts struct {
 }
 
 // Counters stores the counts of each node. The counts of a node whose lease has
-// ended do not count, and are dropped.
+// ended are not part of any sum, and are dropped.
 type Counters interface {
 	// SetCount stores a count in place of the previous one with the same Node
-	// and Key, and returns the counts as they are afterwards. It returns
-	// [ErrFull], with the counts as they were, and stores nothing if N is
-	// greater than before, the sum would exceed Limit, and Evict is not set. It
-	// returns [ErrNotFound] if the node has no lease. A repeated call has no
-	// further effect.
+	// and Key, and returns the resulting counts. If N is greater than before,
+	// the sum would exceed Limit, and Evict is not set, SetCount stores nothing
+	// and returns [ErrFull] with the unchanged counts. If the node has no
+	// lease, the error is [ErrNotFound]. A repeated call has no further effect.
 	SetCount(context.Context, Count) (Counts, error)
 }
 
 // Buckets limits how often something may be tried, such as a login, with token
 // buckets that all nodes share.
 type Buckets interface {
-	// Take takes a token from the bucket of a key, 1 to 320 bytes. The bucket
-	// holds up to burst tokens, is full at first, and gets one every interval,
-	// which is at least 1 ms. It must be full again within 30 days. If it is
-	// empty, Take changes nothing and returns how long it takes until it has a
-	// token. Otherwise it returns 0.
+	// Take takes a token from the bucket of a key. The key is 1 to 320 bytes
+	// long. The bucket is full at first, holds up to burst tokens, and gets one
+	// every interval. The interval must be at least 1 ms, and an empty bucket
+	// must be full within 30 days. If the bucket is empty, Take changes nothing
+	// and returns the time until the next token. Otherwise it returns 0.
 	Take(ctx context.Context, key string, interval time.Duration, burst int) (wait time.Duration, err error)
 
 	// Refill makes the bucket of a key full.
@@ -123,8 +122,8 @@ type Records interface {
 	// ReadRecord returns a record, or [ErrNotFound].
 	ReadRecord(ctx context.Context, name string) (Record, error)
 
-	// WriteRecord stores a record in place of the one whose version is one
-	// less. Version is 1 for a record that does not exist yet. If the record
-	// has another version, the error is [ErrConflict].
+	// WriteRecord stores a record if the version of the stored one is
+	// r.Version-1. For a record that does not exist, r.Version must be 1.
+	// Otherwise the error is [ErrConflict].
 	WriteRecord(ctx context.Context, name string, r Record) error
 }

@@ -11,8 +11,8 @@
 //
 // A [Store] combines all three. Package store/memory is a store for a single
 // process; it loses everything when the process ends. Package store/bolt keeps
-// everything in a file. Package store/redis is a [Cluster] in Redis or Valkey.
-// To write your own store, use package store/storekit for the parts that stores
-// have in common, and package store/storetest for the tests that each store
-// must pass.
+// everything in a file. Package store/redis is a [Cluster] in Redis or Valkey,
+// and package store/postgres is one in PostgreSQL. To write your own store, use
+// package store/storekit for the parts that stores have in common, and package
+// store/storetest for the tests that each store must pass.
 package store

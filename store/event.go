@@ -15,8 +15,9 @@ const (
 	maxEventKind = 32
 )
 
-// A Log is a log of revocations in which nodes also send each other events. An
-// event has its place among the revocations, and readers see it once.
+// A Log is a log of revocations through which nodes also send each other
+// events. Events and revocations have a common order, and readers see each
+// event once.
 type Log interface {
 	Revocations
 
@@ -43,8 +44,8 @@ type Event struct {
 	// Data are the details, at most [MaxEventData].
 	Data []byte
 
-	// Expires is the time at which the log drops the event. Readers that come
-	// later do not see it. Required.
+	// Expires is the time at which the log drops the event. Later reads omit
+	// it. Required.
 	Expires time.Time
 }
 

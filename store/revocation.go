@@ -30,9 +30,9 @@ type Revocation struct {
 	// apply whenever the token started, and for [TargetOlder].
 	//
 	// If the sid of a token is a UUIDv7, as [NewSessionID] returns, the token
-	// started when its session did. Then a later login is not affected, even
-	// within the same second. Otherwise the token started in the second of its
-	// iat, and the whole second of Before is revoked.
+	// started at the start of its session. A later login is then not affected,
+	// even within the same second. Otherwise the token started in the second of
+	// its iat, and Before revokes the whole second that contains it.
 	Before time.Time
 
 	// Generation revokes the tokens of a lower generation. Required for
@@ -52,12 +52,13 @@ func (r Revocation) Obsolete(now time.Time) bool {
 }
 
 // Covers reports whether r makes other redundant: r revokes every token that
-// other does, for at least as long. r covers a revocation with the same target
-// and ID. A revocation of [TargetAll] also covers subjects, and sessions whose
-// sid contains their start. It does not cover single tokens, because they may
-// have been issued at any time. A revocation of a subject does not cover its
-// sessions, because a sid does not contain the subject. Both revocations must
-// be canonical.
+// other does, for at least as long. r can cover a revocation with the same
+// target and ID. A revocation of [TargetSession] can also cover one of
+// [TargetOlder] for the same session. A revocation of [TargetAll] can also
+// cover those of subjects, and those of sessions whose sid contains their
+// start. It does not cover single tokens, because they may have been issued at
+// any time. A revocation of a subject does not cover its sessions, because a
+// sid does not contain the subject. Both revocations must be canonical.
 func (r Revocation) Covers(other Revocation) bool {
 	switch {
 	case r.Expires.Before(other.Expires):
@@ -118,8 +119,8 @@ func (r Revocation) Canonical() (Revocation, error) {
 	return canonical, nil
 }
 
-// representable reports whether a time in milliseconds is after 1970 began and
-// before the year 10000. 0 encodes the zero time.
+// representable reports whether a time, in milliseconds since 1970, is positive
+// and before the year 10000. 0 is the encoding of the zero time.
 func representable(milliseconds int64) bool {
 	return milliseconds > 0 && milliseconds < maxTime
 }
@@ -147,7 +148,7 @@ const (
 	TargetSessionless Target = 5
 
 	// TargetOlder is the access tokens of the session with the given sid whose
-	// generation is lower than [Revocation.Generation]. The session goes on,
+	// generation is lower than [Revocation.Generation]. The session continues
 	// with other rights.
 	TargetOlder Target = 6
 )

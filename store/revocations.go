@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// MaxPage is the maximum number of revocations in one call of Revoke or one
-// result of Read.
+// MaxPage is the maximum number of entries in one call of Revoke or Publish, or
+// in one result of Read.
 const MaxPage = 1000
 
 // ErrCursor means that a cursor belongs to another log, or to a state of this
@@ -22,9 +22,9 @@ var ErrCursor = errors.New("store: unknown cursor")
 var ErrNotDurable = errors.New("store: revoked on this node only, and not yet stored")
 
 // ErrUnconfirmed means that a change is in effect on all nodes, but no replica
-// of the store has confirmed it in time. It is lost if a replica that lacks it
-// replaces the primary. The error also wraps the reason. Only stores that are
-// replicated return it.
+// of the store has confirmed it in time. The change is lost if a replica that
+// lacks it replaces the primary. The error also wraps the reason. Only
+// replicated stores return it.
 var ErrUnconfirmed = errors.New("store: accepted, but not confirmed by a replica")
 
 // InEffect reports whether a revocation that returned err is in effect, at
@@ -45,11 +45,11 @@ type Revocations interface {
 	// [ErrUnconfirmed], the revocations are visible to readers.
 	//
 	// The following are not errors. If the log already has a revocation with
-	// the same target and ID, the two are merged: the later Before and the
-	// later Expires apply. Readers see the revocation again only if it has
-	// changed. A revocation is ignored if it is [Revocation.Obsolete], or if a
-	// revocation of TargetAll in the log or in the same call
-	// [Revocation.Covers] it. The list may be empty.
+	// the same target and ID, the two are merged: the later Before, the later
+	// Expires and the higher Generation apply. Readers see the revocation again
+	// only if it has changed. A revocation is ignored if it is
+	// [Revocation.Obsolete], or if a revocation of TargetAll in the log or in
+	// the same call [Revocation.Covers] it. The list may be empty.
 	//
 	// After an error that is not defined in this package, such as that of ctx,
 	// either all or none of the revocations have been added. It is safe to
@@ -70,9 +70,9 @@ type Revocations interface {
 }
 
 // An Overfiller is a durable log that can exceed its limit. Implementing it is
-// optional. A node uses it when its process ends. Otherwise the revocations
-// that a full log refused would be lost: raising the limit often requires a
-// restart.
+// optional. Before its process ends, a node uses it to write the revocations
+// that a full log refused. Otherwise they would be lost: raising the limit
+// often requires a restart.
 type Overfiller interface {
 	// Overfill is like Revoke, but ignores the limit: it never returns
 	// [ErrFull].
@@ -102,11 +102,10 @@ type UsageReporter interface {
 // A Cursor is a position in a log. It is comparable. It is valid only for the
 // log that returned it.
 type Cursor struct {
-	// Epoch identifies the log, and changes if entries may have been lost. If
-	// the store is replicated, it is the ID of the log, a dot, and the ID of
-	// the history of this copy, which changes at a failover: entries that the
-	// new primary lacks are still in the memory of the nodes, which add them
-	// again.
+	// Epoch identifies the log, and changes if entries may have been lost. For
+	// a replicated store, it is the ID of the log, a dot, and the ID of the
+	// history of this copy. A failover changes the latter. The nodes still have
+	// the entries that the new primary lacks in memory, and add them again.
 	Epoch    string
 	Sequence uint64 // sequence number of the last entry before the position
 }
@@ -128,10 +127,10 @@ type Page struct {
 	// Now is the time of the store's clock at which the page was read.
 	Now time.Time
 
-	// Known is the time of the store's clock up to which the store vouches for
-	// the page and the ones before it: everything that was confirmed until
-	// then, on any node, is in them. For a store with a single copy it is Now.
-	// A replicated store determines it by entries that arrive regularly, and
-	// it stays behind while the store has lost its replicas.
+	// Known is a time of the store's clock. The page and those before it
+	// contain everything that was confirmed to any node until then. For a store
+	// with a single copy, it is Now. A replicated store derives it from a
+	// regular heartbeat. It does not advance while the store has lost its
+	// replicas.
 	Known time.Time
 }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A Rotation is a request to replace the refresh token of a session. Names are
-// 1 to 256 bytes long.
+// A Rotation is a request to replace the refresh token of a session. Each ID,
+// subject and jti is 1 to 256 bytes long.
 type Rotation struct {
 	Subject string    // Subject of the session
 	ID      string    // ID of the session
@@ -116,10 +116,10 @@ func (s Session) Present(p Presentation, now time.Time) (Session, error) {
 }
 
 // adopt returns s with a presented token as Current if the token has a higher
-// generation than s. Only a store that has lost rotations, such as one whose
-// primary was replaced by a replica that lacked them, can meet such a token,
-// since each rotation is stored before its token is signed. The token is then
-// the newest that is known, and not a stolen one.
+// generation than s. Each rotation is stored before its token is signed. So
+// such a token means that the store has lost rotations, for example because a
+// replica that lacked them replaced the primary. The token is then the newest
+// known one, and no sign of a theft.
 func (s Session) adopt(token string, generation uint64) Session {
 	if generation > s.Generation && generation < maxGeneration && token != "" && len(token) <= maxID {
 		s.Previous, s.Current, s.Key, s.Generation = "", token, KeyHash{}, generation
@@ -134,8 +134,8 @@ const ClockStep = 5 * time.Second
 
 // graced reports whether Current replaced Previous at most grace ago. If the
 // time since the rotation is negative, the clock was set back. If it was set
-// back by at most [ClockStep], the time is treated as zero. If by more, the
-// time is unknown and graced returns false.
+// back by at most [ClockStep], the time is treated as zero. If it was set back
+// by more, the time is unknown and graced returns false.
 func (s Session) graced(grace time.Duration, now time.Time) bool {
 	since := now.Sub(s.Rotated)
 	return grace > 0 && since >= -ClockStep && since <= grace

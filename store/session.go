@@ -22,7 +22,8 @@ const maxGeneration = 1<<53 - 1
 const maxNote = 256
 
 // A Session is a login session with its chain of refresh tokens, each of which
-// replaces the previous one (RFC 9700 §4.14.2). Names are 1 to 256 bytes long.
+// replaces the previous one (RFC 9700 §4.14.2). Each ID, subject and jti is 1
+// to 256 bytes long.
 type Session struct {
 	ID       string    // sid of its tokens
 	Subject  string    // sub of its tokens
@@ -34,8 +35,8 @@ type Session struct {
 	Expires  time.Time // expiry of Current, and so of the session
 	Ends     time.Time // end of the session; Expires is never later
 
-	// Generation is the number of rotations. The tokens of the session repeat
-	// it, so that of two tokens the newer one is known without comparing clocks.
+	// Generation is the number of rotations. The tokens of the session contain
+	// it, so that the newer of two tokens is known without comparing clocks.
 	Generation uint64
 
 	// Key is the idempotency key of the last rotation. It is zero if the
@@ -43,7 +44,7 @@ type Session struct {
 	Key KeyHash
 
 	// Where the session was last used, for display to its user. Each may be any
-	// text; it is truncated to 256 bytes.
+	// text, and is truncated to 256 bytes.
 	Remote string // an address
 	Agent  string // a program
 }

@@ -7,7 +7,7 @@ import (
 
 // ErrReused means that a refresh token was used after another had replaced it.
 // It may have been stolen. It is unknown whether the user or a thief has used
-// it, so the session has been ended.
+// it, so the store has ended the session.
 var ErrReused = errors.New("store: the refresh token was used before")
 
 // Sessions stores login sessions. Implementations must be safe for concurrent
@@ -20,17 +20,17 @@ var ErrReused = errors.New("store: the refresh token was used before")
 // rotation that is repeated within its grace period returns the result of the
 // first one, if it was made.
 type Sessions interface {
-	// Clock dates the sessions.
+	// Clock provides the times of the sessions.
 	Clock
 
 	// BeginSession adds a session. It returns [ErrInvalid] if the subject has a
-	// session with this ID, if a name is missing or too long, or if a time is
-	// missing (except Rotated) or after the year 9999. A store may also refuse
-	// the ID of another subject's session. It returns [ErrFull] if the store is
-	// full or the subject has MaxSubjectSessions sessions. An expired session
-	// is not stored; this is not an error. After BeginSession has returned nil,
-	// the session is as durable as the store can make it. The same applies to
-	// all other changes.
+	// session with this ID, if an ID, subject or jti is missing or too long, or
+	// if a time is missing (except Rotated) or after the year 9999. A store may
+	// also refuse the ID of another subject's session. It returns [ErrFull] if
+	// the store is full or the subject has MaxSubjectSessions sessions. An
+	// expired session is not stored; this is not an error. After BeginSession
+	// has returned nil, the session is as durable as the store can make it. The
+	// same applies to all other changes.
 	BeginSession(context.Context, Session) error
 
 	// RotateSession atomically exchanges a refresh token and returns the
@@ -40,11 +40,11 @@ type Sessions interface {
 	// session.
 	//
 	// If From is Previous, the exchange is repeated: only Remote and Agent
-	// change. This is allowed until Grace after Current replaced From. If Key
-	// is the same as in the first exchange and Current has not been presented
-	// since, it is also allowed until Retry after that. So a client that lost
-	// the first answer gets the same Current again. Two tabs of a browser that
-	// rotate at the same time also get the same Current.
+	// change. This is allowed for Grace after Current replaced From. It is also
+	// allowed for Retry, if Key is that of the first exchange and Current has
+	// not been presented since. So a client that lost the first answer gets the
+	// same Current again. Two tabs of a browser that rotate at the same time
+	// also get the same Current.
 	//
 	// If Generation is higher than that of the session, the store has lost
 	// rotations. From is then treated as Current.
@@ -52,8 +52,8 @@ type Sessions interface {
 	// With any other From, RotateSession ends the session and returns it as it
 	// was, with [ErrReused]. If the subject has no such session, or it has
 	// ended or expired, the error is [ErrNotFound]. If the rotation is not
-	// valid for any session, for example because a name is missing, the error
-	// is [ErrInvalid] and nothing changes.
+	// valid for any session, for example because an ID is missing, the error is
+	// [ErrInvalid] and nothing changes.
 	RotateSession(context.Context, Rotation) (Session, error)
 
 	// PresentSession atomically checks a refresh token without exchanging it,

@@ -50,21 +50,21 @@ const (
 // Limits are the maximum numbers of items in a store. When a limit is reached,
 // the store returns [ErrFull]. Values of 0 or less mean the default.
 type Limits struct {
-	// Revocations is the limit of those that are not [Revocation.Obsolete]. A
-	// revocation of [TargetAll] is not counted. Default:
-	// [DefaultRevocationLimit].
+	// Revocations is the maximum number of those that are not
+	// [Revocation.Obsolete]. A revocation of [TargetAll] is not counted.
+	// Default: [DefaultRevocationLimit].
 	Revocations int
 
-	// Tickets is the limit of those that were not taken and have not expired.
-	// Default: [DefaultTicketLimit].
+	// Tickets is the maximum number of those that were not taken and have not
+	// expired. Default: [DefaultTicketLimit].
 	Tickets int
 
-	// Sessions is the limit of those that have neither ended nor expired.
-	// Default: [DefaultSessionLimit].
+	// Sessions is the maximum number of those that have neither ended nor
+	// expired. Default: [DefaultSessionLimit].
 	Sessions int
 
-	// Events is the limit of those that have neither expired nor been replaced,
-	// in a [Log]. Default: [DefaultEventLimit].
+	// Events is the maximum number of those in a [Log] that have neither
+	// expired nor been replaced. Default: [DefaultEventLimit].
 	Events int
 }
 
