@@ -10,9 +10,10 @@ import (
 	"wsauth/store/storekit"
 )
 
-// addRevocations adds prepared revocations, unless the log is full: $6 is the
-// limit. It returns how many change the log, and how many rows of head were
-// changed. An entry that replaces another gets a new position.
+// addRevocations adds prepared revocations, unless the log would exceed the
+// limit $6. It returns the number of entries that change the log, and the
+// number of updated rows of head: 0 if nothing was added. An entry that
+// replaces another gets a new position.
 const addRevocations = `
 with input as (
 	select * from unnest($1::smallint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[])
@@ -42,7 +43,7 @@ with input as (
 )
 select entries, (select count(*) from moved) from totals`
 
-// addEvents is the same for events.
+// addEvents does the same for events. The limit is $5.
 const addEvents = `
 with input as (
 	select * from unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::bytea[])
@@ -63,12 +64,12 @@ with input as (
 )
 select entries, (select count(*) from moved) from totals`
 
-// An addition is a call that adds entries to the log, of one kind.
+// An addition is a call that adds either revocations or events to the log.
 type addition struct {
 	revocations []store.Revocation // prepared
 	limit       int                // of revocations
 	events      []store.Event      // prepared
-	within      context.Context    // of the call, which fails when it is done
+	within      context.Context    // of the call; the call fails when it is done
 	result      chan added         // receives one
 }
 
@@ -78,12 +79,12 @@ type added struct {
 	err     error
 }
 
-// An appender makes concurrent calls share transactions, because only one can
-// add entries at a time.
+// An appender makes concurrent calls share transactions, because only one
+// transaction can add entries at a time.
 type appender struct {
 	mu      sync.Mutex
 	running bool        // an addAll is running
-	queue   []*addition // not begun yet, oldest first
+	queue   []*addition // not started yet, oldest first
 }
 
 // add adds entries to the log.
@@ -112,7 +113,7 @@ func (s *Store) add(ctx context.Context, a *addition) error {
 	})
 }
 
-// addAll adds what is in the queue, until it is empty.
+// addAll adds the entries of the queue until it is empty.
 func (s *Store) addAll() {
 	for {
 		batch := s.appender.next()
@@ -126,7 +127,7 @@ func (s *Store) addAll() {
 }
 
 // next removes the additions for the next transaction from the queue. It drops
-// those of calls that have failed.
+// those whose calls have failed.
 func (p *appender) next() []*addition {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -147,8 +148,8 @@ func (p *appender) next() []*addition {
 	return batch
 }
 
-// addBatch adds entries in one transaction. Those for which the log is full are
-// tried again one by one, after making room.
+// addBatch adds entries in one transaction. If the log is full, it tries each
+// call again alone, after making room.
 func (s *Store) addBatch(batch []*addition) {
 	var revocations []store.Revocation
 	var events []store.Event
@@ -165,7 +166,8 @@ func (s *Store) addBatch(batch []*addition) {
 	}
 }
 
-// addAlone adds the entries of one call, if making room helps.
+// addAlone adds the entries of one call. If the log is full, it sweeps the log
+// once and tries again.
 func (s *Store) addAlone(a *addition) added {
 	for first := true; ; first = false {
 		done, full := s.addTogether(a.revocations, a.limit, a.events)
@@ -185,7 +187,8 @@ func (s *Store) addAlone(a *addition) added {
 // fullness says which entries were not added because the log is full.
 type fullness struct{ revocations, events bool }
 
-// addTogether adds entries, as far as the log is not full.
+// addTogether adds entries in one transaction. It skips the revocations or the
+// events if the log is full of them.
 func (s *Store) addTogether(revocations []store.Revocation, limit int, events []store.Event) (added, fullness) {
 	revocations, err := storekit.Prepare(noTime, revocations)
 	events, failed := storekit.PrepareEvents(noTime, events)

@@ -9,10 +9,10 @@ import (
 	"wsauth/store"
 )
 
-// take takes a token from a bucket ($1) that gets one every $2 microseconds,
-// and is full again no later than $3 after now. A bucket is stored as the time
-// at which it is full; each token that is taken delays that by $2. A full
-// bucket needs no row.
+// take takes a token from a bucket ($1) that gets one every $2 microseconds. An
+// empty bucket is full after $3 microseconds. A bucket is stored as the time at
+// which it is full; each token that is taken delays that by $2. A full bucket
+// needs no row.
 const take = `
 insert into buckets as b (key, full_at) select $1, now + $2::bigint from clock
 on conflict (key) do update set full_at = greatest(b.full_at + $2::bigint, excluded.full_at)
@@ -28,7 +28,7 @@ func (s *Store) Take(ctx context.Context, key string, interval time.Duration, bu
 	}
 	every := interval.Microseconds()
 	taken := false
-	var until int64 // it has a token, in microseconds
+	var until int64 // the bucket is full, in microseconds
 	err := s.transact(ctx, relaxed, func(t *transaction) error {
 		t.queue(take, []byte(key), every, every*int64(burst)).Exec(rowsChanged(&taken))
 		t.queue("select full_at - now from buckets, clock where key = $1", []byte(key)).Query(func(rows pgx.Rows) error {

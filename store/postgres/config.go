@@ -27,8 +27,8 @@ const (
 	minTimeout = 10 * time.Millisecond
 	maxSchema  = 63 // of a name in PostgreSQL, in bytes
 
-	// ownConns is the number of connections for what the store does by
-	// itself: watch, beat and release. So calls cannot keep it from them.
+	// ownConns is the number of connections reserved for the tasks of the
+	// store itself: watch, beat and release. Calls cannot use them up.
 	ownConns = 3
 )
 
@@ -63,12 +63,13 @@ type Config struct {
 	// uses up to five more, and that of ListenURL. Default: 10.
 	MaxConns int
 
-	// Logger logs when the store fails, recovers, or is replaced. It never
-	// gets a password. Default: no log.
+	// Logger receives a message when the store fails, recovers, or has lost
+	// data. Messages never contain a password. Default: no log.
 	Logger *slog.Logger
 }
 
-// errURL replaces the errors for invalid URLs, which may quote a password.
+// errURL replaces the errors of the driver for invalid URLs, because they may
+// quote a password.
 var errURL = errors.New("not a valid connection URL or DSN; it is not repeated here, because it may contain a password")
 
 // withDefaults validates c and sets defaults.
@@ -116,10 +117,9 @@ func (c Config) listener() (*pgx.ConnConfig, error) {
 	return conn, nil
 }
 
-// adapt changes the configuration of a connection as the package requires it.
+// adapt sets the options that the package requires for a connection.
 func (c Config) adapt(conn *pgx.ConnConfig) {
-	// Statements without a name, since those with names belong to a
-	// session.
+	// Use unnamed statements, because named ones belong to a session.
 	conn.DefaultQueryExecMode = pgx.QueryExecModeExec
 	conn.StatementCacheCapacity, conn.DescriptionCacheCapacity = 0, 0
 	conn.ConnectTimeout = c.Timeout

@@ -19,15 +19,16 @@ type confirmer struct {
 }
 
 // confirm waits until the synchronous standbys have everything that was
-// committed before. It writes a record to the log of the server and waits for
-// it, as synchronous_commit says. The changes themselves do not wait: they are
-// in effect at once, and if the standbys do not answer, they are accepted but
+// committed before. It writes a record to the WAL and waits for it, as
+// configured by synchronous_commit. The changes themselves do not wait: they
+// take effect at once, and if the standbys do not answer, they are accepted but
 // not confirmed.
 func (s *Store) confirm(ctx context.Context) error {
 	result := make(chan error, 1)
 	c := &s.confirmer
 	c.mu.Lock()
-	// A wait that is in progress may have begun before the change.
+	// A wait in progress may have started before the change, so this call
+	// needs the next one.
 	c.next = append(c.next, result)
 	if !c.running {
 		c.running = true
@@ -49,7 +50,7 @@ func (s *Store) confirm(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", store.ErrUnconfirmed, err)
 }
 
-// confirmAll waits for the standbys as long as calls ask for it.
+// confirmAll waits for the standbys until no call needs a confirmation.
 func (s *Store) confirmAll() {
 	c := &s.confirmer
 	for {
@@ -74,8 +75,8 @@ func (s *Store) confirmAll() {
 var errCanceledWait = errors.New("the wait for a standby was canceled")
 
 // standbys runs a statement in a transaction of its own, and waits until the
-// synchronous standbys have what it wrote. It reports whether
-// the statement returned rows.
+// synchronous standbys have what it wrote. It reports whether the statement
+// returned or changed any rows.
 func (s *Store) standbys(t *transaction, sql string, args ...any) (wrote bool, err error) {
 	notes := t.conn.Conn().PgConn().CustomData()
 	delete(notes, unconfirmedNote)
@@ -95,10 +96,10 @@ func (s *Store) standbys(t *transaction, sql string, args ...any) (wrote bool, e
 // commits in pg_stat_activity.
 const commitAndWait = "commit /* wsauth: waits for standbys */"
 
-// release ends waits for standbys that have taken so long that the call fails
-// anyway, also those of nodes that no longer exist: a commit waits forever, no
-// timeout of the server ends it, and its connection remains in use. Roles may
-// do this to their own connections.
+// release cancels waits for standbys that have taken so long that their calls
+// fail anyway, including those of nodes that no longer exist. Otherwise such a
+// commit waits forever: no timeout of the server ends it, and its connection
+// remains in use. A role may cancel the statements of its own connections.
 func (s *Store) release(ctx context.Context) {
 	_ = s.connected(ctx, s.config.Timeout, func(t *transaction) error {
 		t.queue(`
@@ -114,9 +115,10 @@ func (s *Store) release(ctx context.Context) {
 // sets.
 const unconfirmedNote = "unconfirmed"
 
-// noteUnconfirmed notes that the server has warned that a commit did not wait
-// for its standbys any longer. The name of the function is the only part of the
-// warning that is neither translated nor used for others.
+// noteUnconfirmed marks a connection whose server has warned that a commit
+// stopped waiting for its standbys. The name of the server's function is the
+// only part of the warning that is neither translated nor shared with other
+// warnings.
 func noteUnconfirmed(conn *pgconn.PgConn, notice *pgconn.Notice) {
 	if notice.Routine == "SyncRepWaitForLSN" {
 		conn.CustomData()[unconfirmedNote] = true

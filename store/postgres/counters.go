@@ -8,8 +8,9 @@ import (
 
 // setCount sets the count of a key ($1) and a node ($2) to $3, with the oldest
 // item at $4, unless the node has no lease or the sum would exceed the limit $5
-// and $6 is not set. It returns the sum that the live nodes have then, and the
-// one with the oldest item.
+// and $6 is not set. It returns whether the node has a lease, whether the count
+// was allowed, the resulting sum of the live nodes, and the node with the
+// oldest item.
 const setCount = `
 with live as (
 	select id from nodes where until > (select now from clock)

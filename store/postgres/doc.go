@@ -5,8 +5,8 @@
 // # The database
 //
 // [Open] creates the tables in a schema of their own, and upgrades them. This
-// needs a role that may create them. With Config.SkipMigrations, these rights
-// are sufficient:
+// requires a role with the right to create them. With Config.SkipMigrations,
+// these rights are sufficient:
 //
 //	grant usage on schema wsauth to app;
 //	grant select, insert, update, delete on all tables in schema wsauth to app;
@@ -32,7 +32,7 @@
 // # Failures
 //
 // A call fails if it takes longer than Config.Timeout. When its context is
-// done, the call returns, but its transaction goes on and may still be
+// done, the call returns, but its transaction continues and may still be
 // committed.
 //
 // If the server has synchronous standbys (synchronous_standby_names), changes
@@ -44,9 +44,9 @@
 // tickets, and nodes then set their counts again.
 //
 // The epoch of the log contains the timeline of the server, so the promotion of
-// a standby, or restoring a backup, makes all cursors and tickets void. It also
-// changes if a server turns out to have lost what it had committed. A former
-// primary is recognized by its older timeline; the error is [ErrStandby].
+// a standby, or restoring a backup, makes all cursors and tickets void. The
+// epoch also changes if a server has lost committed data. A former primary is
+// recognized by its older timeline; the error is [ErrStandby].
 //
 // Page.Known advances about once a second, when the synchronous standbys have
 // confirmed a heartbeat. It does not advance on a read-only server, or while

@@ -10,7 +10,7 @@ import (
 // An entry is a row of the table log.
 type entry struct {
 	position int64
-	kind     []byte // empty: a revocation
+	kind     []byte // empty for a revocation
 	target   int16
 	id       []byte
 	since    int64

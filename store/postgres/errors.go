@@ -12,8 +12,8 @@ import (
 )
 
 var (
-	// ErrSchema means that the tables do not exist or are of another
-	// version, and that [Open] may not or cannot upgrade them.
+	// ErrSchema means that the tables do not exist or have another version,
+	// and that [Open] must not or cannot upgrade them.
 	ErrSchema = errors.New("store/postgres: the schema is not of this version")
 
 	// ErrStandby means that the server is a standby, or a former primary
@@ -29,7 +29,7 @@ const (
 	codeNotInTime = "55000" // object_not_in_prerequisite_state: during recovery
 )
 
-// hasCode reports whether an error is one of the server's with the given code.
+// hasCode reports whether an error is from the server and has the given code.
 func hasCode(err error, code string) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && pg.Code == code
@@ -53,7 +53,8 @@ func (s *Store) failure(err error) error {
 	return fmt.Errorf("store/postgres: %w", err)
 }
 
-// isContract reports whether callers know an error as it is.
+// isContract reports whether an error is returned without a prefix: callers
+// compare it with errors of package store or pgx.
 func isContract(err error) bool {
 	for _, known := range []error{
 		store.ErrInvalid, store.ErrNotFound, store.ErrFull, store.ErrClosed, store.ErrCursor, store.ErrReused,

@@ -11,8 +11,9 @@ import (
 	"wsauth/store/storekit"
 )
 
-// noTime is earlier than the expiry of any entry. It is used to prepare
-// entries, because the server drops those that have expired, by its own clock.
+// noTime is earlier than the expiry of any entry. With it, preparing entries
+// drops none of them: the server drops those that have expired by its own
+// clock.
 var noTime time.Time
 
 // Revoke implements [store.Revocations]. It returns nil after the synchronous
@@ -26,7 +27,7 @@ func (s *Store) Overfill(ctx context.Context, revocations ...store.Revocation) e
 	return s.revoke(ctx, revocations, math.MaxInt)
 }
 
-// revoke is Revoke with the given limit of entries.
+// revoke is like Revoke, with the given limit of revocations.
 func (s *Store) revoke(ctx context.Context, revocations []store.Revocation, limit int) error {
 	prepared, err := storekit.Prepare(noTime, revocations)
 	if err != nil || len(prepared) == 0 {

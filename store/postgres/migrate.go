@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// scripts are the migrations: each file has the number of the version that it
-// makes.
+// scripts contains the migrations. Each file is named for the version that it
+// creates.
 //
 //go:embed migrations/*.sql
 var scripts embed.FS
@@ -22,11 +22,11 @@ const version = 1
 // Config.Timeout.
 const migrationTimeout = 60
 
-// Second keys of the advisory locks. They are those of transactions, because
-// others would belong to a session.
+// Second keys of the advisory locks. All locks are held by transactions,
+// because others would belong to a session.
 const (
 	lockMigration = iota
-	lockLog       // held by who adds or removes entries
+	lockLog       // held while adding or removing entries
 	lockHeartbeat
 )
 
@@ -88,7 +88,7 @@ func (s *Store) upgrade(t *transaction) error {
 		if err != nil {
 			return err
 		}
-		// Several statements in one text.
+		// The script has several statements.
 		if _, err := t.conn.Conn().PgConn().Exec(t.ctx, string(script)).ReadAll(); err != nil {
 			return err
 		}

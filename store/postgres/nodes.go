@@ -37,8 +37,8 @@ func (s *Store) KeepNode(ctx context.Context, n store.Node, ttl time.Duration) (
 		sql := extendNode
 		if n.Started.IsZero() {
 			sql = addNode
-			// Another node had the same ID. Its counts are deleted,
-			// too.
+			// Delete an earlier node with the same ID, together
+			// with its counts.
 			t.queue("delete from nodes where id = $1 and until <= (select now from clock)", []byte(n.ID))
 		}
 		t.one(sql, []any{[]byte(n.ID), n.Data, ttl.Microseconds()}, &started, &until)

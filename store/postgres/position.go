@@ -17,7 +17,7 @@ import (
 type head struct {
 	epoch string
 	last  int64 // position of the last entry
-	flush int64 // position up to which the server has flushed its own log
+	flush int64 // position up to which the server has flushed its WAL
 	now   int64 // time of the server, in microseconds
 	known int64 // time of the last heartbeat, in microseconds
 
@@ -37,8 +37,8 @@ func queueHead(t *transaction, h *head) {
 	})
 }
 
-// look reads the head with transact or a function like it, and updates
-// s.position.
+// look reads the head by calling run, which is transact or a function like it,
+// and updates s.position.
 func (s *Store) look(ctx context.Context, run func(context.Context, mode, func(*transaction) error) error) (head, error) {
 	var h head
 	err := s.observe(ctx, &h, func() error {
@@ -53,20 +53,21 @@ func (s *Store) look(ctx context.Context, run func(context.Context, mode, func(*
 	return h, nil
 }
 
-// A position is what a store knows of the end of its log. The epoch consists of
-// an ID, which [Store.replaced] changes, and the timeline of the server.
+// A position is the last known end of the log of a store. The epoch of a log
+// consists of an ID, which [Store.replaced] changes, and the timeline of the
+// server.
 type position struct {
 	mu     sync.Mutex
 	head   head
 	beaten time.Time     // when head.known changed, by the clock of this process
-	err    error         // of the last look at the log
+	err    error         // of the last attempt to read the head
 	moved  chan struct{} // closed and replaced when head or err change
 }
 
 func newPosition() position { return position{moved: make(chan struct{})} }
 
 // state returns the newest head, a channel that is closed when the state
-// changes, and the error of the last look at the log.
+// changes, and the error of the last attempt to read the head.
 func (p *position) state() (head, <-chan struct{}, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -74,7 +75,7 @@ func (p *position) state() (head, <-chan struct{}, error) {
 }
 
 // set sets the newest head. Heads may arrive out of order: an older one of the
-// same epoch changes nothing.
+// same epoch decreases neither last nor flush.
 func (p *position) set(h head) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,11 +106,10 @@ func (p *position) wake() {
 	p.moved = make(chan struct{})
 }
 
-// recordSlack exceeds the length of any usual record in the log of a server, in
-// bytes.
+// recordSlack is longer than any usual record of the WAL, in bytes.
 const recordSlack = 64 << 10
 
-// observe calls read, which reads a head, and looks for signs that entries may
+// observe calls read, which sets h, and checks h for signs that entries may
 // have been lost:
 //
 //   - Another timeline means that a standby was promoted, or a backup was
@@ -143,15 +143,15 @@ func (s *Store) observe(ctx context.Context, h *head, read func() error) error {
 	return nil
 }
 
-// splitEpoch splits an epoch into an ID and the timeline, whose digits are
-// hexadecimal and of fixed number.
+// splitEpoch splits an epoch into an ID and a timeline. A timeline has a fixed
+// number of hexadecimal digits, so timelines can be compared as strings.
 func splitEpoch(epoch string) (id, timeline string) {
 	at := strings.LastIndexByte(epoch, '.')
 	return epoch[:max(at, 0)], epoch[at+1:]
 }
 
-// replaced changes the epoch, because entries of the one given were lost. Only
-// one of the nodes that notice it does so.
+// replaced changes the epoch if it is still the given one, of which entries
+// were lost. Of the nodes that notice the loss, only one does so.
 func (s *Store) replaced(ctx context.Context, epoch string) error {
 	s.config.Logger.ErrorContext(ctx, "store/postgres: the server has lost data that it had committed; all nodes read the log again, and tickets are void")
 	return s.transact(ctx, local, func(t *transaction) error {
@@ -170,8 +170,8 @@ func (h head) check(c store.Cursor) error {
 }
 
 // times returns Page.Now and Page.Known for h. If the clock of the server was
-// set back, the heartbeat may be in the future. Its age is then the time for
-// which this process has seen it.
+// set back, the heartbeat may be in the future. Its age is then the time since
+// this process first saw it.
 func (p *position) times(h head) (now, known time.Time) {
 	now, known = time.UnixMicro(h.now).UTC(), time.UnixMicro(h.known).UTC()
 	if known.After(now) {

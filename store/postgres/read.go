@@ -12,8 +12,8 @@ import (
 // maxPageData is the maximum length of the data of a page's events in bytes.
 const maxPageData = 4 << 20
 
-// readPage selects a page after the position $1, at most $2 entries, and how
-// many entries there were before maxPageData ($3) left some out.
+// readPage selects at most $2 entries after the position $1, with at most $3
+// bytes of data. total is the number of entries without the limit $3.
 const readPage = `
 select position, kind, target, id, since, until, coalesce(data, ''), total from (
 	select *, count(*) over () as total, sum(coalesce(octet_length(data), 0)) over (order by position) as size from (
@@ -32,8 +32,8 @@ func (s *Store) Read(ctx context.Context, after store.Cursor) (store.Page, error
 	err := s.observe(ctx, &h, func() error {
 		return s.transact(ctx, reading, func(t *transaction) error {
 			queueHead(t, &h)
-			// One more entry than fits shows whether the page is
-			// the last.
+			// One more entry than a page holds shows whether the
+			// page is the last.
 			t.queue(readPage, min(after.Sequence, math.MaxInt64), store.MaxPage+1, maxPageData).Query(func(rows pgx.Rows) (err error) {
 				page, err = scanPage(rows)
 				return err

@@ -14,8 +14,8 @@ import (
 	"wsauth/store/storekit"
 )
 
-// beginSession stores a session ($1 to $4), unless the ID is taken, it has
-// expired, there are $5 sessions, or the subject has $6. $7 is the shard.
+// beginSession stores a session ($1 to $4), unless its ID is taken, it has
+// expired, the store has $5 sessions, or its subject has $6. $7 is the shard.
 const beginSession = `
 with now as (
 	select now / 1000 as ms,
@@ -63,11 +63,12 @@ func (s *Store) BeginSession(ctx context.Context, session store.Session) error {
 	return err
 }
 
-// beginSession is BeginSession without making room.
+// beginSession is like BeginSession, but does not make room.
 func (s *Store) beginSession(ctx context.Context, session store.Session) error {
 	var begun, taken, expired, full bool
 	err := s.transact(ctx, confirmed, func(t *transaction) error {
-		// So that a subject does not exceed its limit.
+		// Without the lock, concurrent calls could exceed the limit of
+		// the subject.
 		s.lockName(t, "subject", session.Subject)
 		t.one(beginSession, []any{
 			[]byte(session.ID), []byte(session.Subject), session.Expires.UnixMilli(), storekit.AppendSession(nil, session),
@@ -101,9 +102,9 @@ func (s *Store) PresentSession(ctx context.Context, p store.Presentation) (store
 }
 
 // change replaces a session with the result of next, and returns the result. If
-// the refresh token was reused, it deletes the session. The row is locked in
-// between. A session that is accepted but not confirmed is returned with
-// [store.ErrUnconfirmed].
+// the refresh token was reused, it deletes the session. It locks the row while
+// next runs. If the standbys do not confirm the change, it returns the session
+// with [store.ErrUnconfirmed].
 func (s *Store) change(ctx context.Context, id string, next func(old store.Session, now time.Time) (store.Session, error)) (store.Session, error) {
 	var session store.Session
 	var refused error // ErrNotFound or ErrReused

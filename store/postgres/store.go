@@ -20,7 +20,7 @@ type Store struct {
 	path     string // search_path: the quoted schema
 	locks    int32  // first key of the advisory locks
 	pool     *pgxpool.Pool
-	listener *pgx.ConnConfig // nil: no ListenURL
+	listener *pgx.ConnConfig // nil if there is no ListenURL
 
 	slots chan struct{} // holds a value for each call in progress
 
@@ -43,7 +43,8 @@ var (
 )
 
 // Open connects to a database, and creates or upgrades the tables. It returns
-// [ErrSchema] if their version is newer than that of this package.
+// [ErrSchema] if their version is newer than that of this package, or if it is
+// older and Config.SkipMigrations is set.
 //
 // The store watches the log and sweeps expired rows in the background until it
 // is closed.
@@ -85,7 +86,8 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	return s, nil
 }
 
-// prepare prepares the tables, and looks at the log for the first time.
+// prepare migrates the tables, reads the head of the log for the first time,
+// and writes a heartbeat if necessary.
 func (s *Store) prepare(ctx context.Context) error {
 	if err := s.migrate(ctx); err != nil {
 		return err

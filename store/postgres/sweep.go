@@ -10,11 +10,12 @@ import (
 )
 
 const (
-	// sweepEvery is how often a store that writes sweeps.
+	// sweepEvery is the interval at which a store sweeps while it writes.
 	sweepEvery = 5 * time.Second
 
 	// sweepSize is the maximum number of rows that one statement sweeps,
-	// and sweepRounds how often it runs while it finds so many.
+	// and sweepRounds the maximum number of times that it runs while it
+	// finds that many.
 	sweepSize   = 1000
 	sweepRounds = 20
 )
@@ -44,8 +45,8 @@ with gone as (
 )
 select count(*) from gone`
 
-// A table says how to sweep a table: its statement deletes up to $1 rows, and
-// returns how many. $2 is a shard if sharded is set.
+// A table describes how to sweep a table. sql deletes up to $1 rows and returns
+// their number. $2 is a shard if sharded is set.
 type table struct {
 	sql     string
 	sharded bool
@@ -105,7 +106,8 @@ type sweeper struct {
 	running bool
 }
 
-// begin reports whether it is time to sweep, and if so, that it has begun.
+// begin reports whether it is time to sweep. If so, it records that a sweep is
+// running.
 func (s *sweeper) begin(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,7 +125,8 @@ func (s *sweeper) end() {
 	s.running = false
 }
 
-// wrote is called after each write. It sweeps in the background if it is time.
+// wrote sweeps in the background if it is time. It must be called after each
+// write.
 func (s *Store) wrote() {
 	if !s.sweeper.begin(time.Now()) {
 		return
@@ -134,7 +137,7 @@ func (s *Store) wrote() {
 	}()
 }
 
-// sweep deletes what has expired in all tables, in bounded steps.
+// sweep deletes expired rows from all tables, in bounded steps.
 func (s *Store) sweep(ctx context.Context) {
 	steps := []func(context.Context) (int, error){s.sweepLog}
 	for _, all := range []table{ticketTable, sessionTable, countTable, nodeTable, bucketTable} {
@@ -153,7 +156,7 @@ func (s *Store) sweep(ctx context.Context) {
 	}
 }
 
-// sweepLog deletes entries that readers no longer see. It returns how many.
+// sweepLog deletes entries that readers no longer see. It returns their number.
 func (s *Store) sweepLog(ctx context.Context) (int, error) {
 	var expired, covered int
 	err := s.transact(ctx, local, func(t *transaction) error {
@@ -168,7 +171,7 @@ func (s *Store) sweepLog(ctx context.Context) (int, error) {
 	return expired + covered, nil
 }
 
-// sweepTable deletes rows of a table. It returns how many.
+// sweepTable deletes expired rows of a table. It returns their number.
 func (s *Store) sweepTable(ctx context.Context, of table) (int, error) {
 	n := 0
 	args := []any{sweepSize}

@@ -16,11 +16,11 @@ import (
 // shards is the number of rows that each kind has in the table totals.
 const shards = 32
 
-// shard returns the row of totals to which a change is added.
+// shard returns a random row of totals, to which a change is added.
 func shard() int { return rand.N(shards) } //nolint:gosec // spreads changes, keeps no secret
 
-// putTicket stores a ticket, unless the key is taken ($1) by one that is still
-// valid, it has expired ($2), or there are $4 tickets. $5 is the shard.
+// putTicket stores a ticket, unless a valid one has the same key ($1), it has
+// expired ($2), or there are $4 tickets. $5 is the shard.
 const putTicket = `
 with now as (
 	select now / 1000 as ms, (select epoch from epoch) as epoch, (select sum(n) from totals where kind = 'tickets') as tickets from clock
@@ -38,8 +38,8 @@ with now as (
 )
 select exists (select from put), $2::bigint <= now.ms, tickets >= $4 and not exists (select from taken) from now`
 
-// takeTicket deletes a ticket ($1) and returns it if it is valid. A ticket from
-// before an epoch may have been taken before, so it is not valid. $2 is the
+// takeTicket deletes a ticket ($1) and returns it if it is valid. A ticket of
+// an earlier epoch may have been taken already, so it is not valid. $2 is the
 // shard.
 const takeTicket = `
 with gone as (
@@ -69,7 +69,7 @@ func (s *Store) PutTicket(ctx context.Context, key store.TicketKey, value []byte
 	return err
 }
 
-// putTicket is PutTicket without making room.
+// putTicket is like PutTicket, but does not make room.
 func (s *Store) putTicket(ctx context.Context, key store.TicketKey, value []byte, expires time.Time) error {
 	var put, expired, full bool
 	err := s.transact(ctx, relaxed, func(t *transaction) error {

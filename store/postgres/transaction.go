@@ -19,10 +19,10 @@ type mode int
 const (
 	reading mode = iota // read-only, with one snapshot
 
-	// The last few of these commits are lost if the server crashes.
+	// A crash of the server may lose the last few commits.
 	relaxed
 
-	// A crash does not lose the commit; a failover may.
+	// A crash does not lose the commit, but a failover may.
 	local
 
 	// Like local, and then the standbys confirm the commit, if the server
@@ -81,9 +81,9 @@ func (t *transaction) send() error {
 	return t.conn.SendBatch(t.ctx, batch).Close()
 }
 
-// transact runs a transaction. do queues its statements; all that it has not
-// sent itself is sent with the commit. If do returns an error, the transaction
-// is rolled back, and transact returns that error.
+// transact runs a transaction. do queues its statements, and may send some of
+// them. The others are sent with the commit. If do returns an error, the
+// transaction is rolled back, and transact returns that error.
 func (s *Store) transact(ctx context.Context, m mode, do func(*transaction) error) error {
 	return s.detach(ctx, func(within context.Context) error {
 		waiting, err := s.runLimited(within, m, do)
@@ -94,13 +94,13 @@ func (s *Store) transact(ctx context.Context, m mode, do func(*transaction) erro
 	})
 }
 
-// detach calls do with a context that ends after Config.Timeout. When ctx is
-// done before, detach waits a little longer for the result, and then returns,
-// but do goes on. To abort it, the driver would have to close the connection,
-// so that clients that hang up could keep the store connecting. Its requests to
-// cancel a statement would not help: through PgBouncer, they can hit the
-// statement of another client, and version 1.18 can crash. After an error,
-// callers must not access what do may still be changing.
+// detach calls do with a context that ends after Config.Timeout. If ctx is done
+// first, detach waits a little longer for the result and then returns, while do
+// continues. Aborting do would close its connection, so clients that hang up
+// could make the store reconnect all the time. Cancel requests would not help:
+// through PgBouncer, they can hit the statement of another client, and
+// PgBouncer 1.18 can crash. After an error, callers must not access variables
+// that do may still change.
 func (s *Store) detach(ctx context.Context, do func(within context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -126,8 +126,8 @@ func (s *Store) detach(ctx context.Context, do func(within context.Context) erro
 	}
 }
 
-// runLimited is run after waiting until fewer than Config.MaxConns calls are in
-// progress.
+// runLimited waits until fewer than Config.MaxConns calls are in progress, and
+// then calls run.
 func (s *Store) runLimited(ctx context.Context, m mode, do func(*transaction) error) (waiting bool, err error) {
 	select {
 	case s.slots <- struct{}{}:
@@ -177,7 +177,7 @@ func (s *Store) connected(ctx context.Context, timeout time.Duration, do func(*t
 	return s.failure(err)
 }
 
-// begin queues the beginning of a transaction.
+// begin queues the statements that start a transaction.
 func (s *Store) begin(t *transaction, m mode) {
 	if m == reading {
 		t.queue("begin isolation level repeatable read, read only")

@@ -20,8 +20,7 @@ const (
 	listenPing = 10 * time.Second
 )
 
-// watch looks at the log until the store is closed, and keeps the heartbeat
-// going.
+// watch polls the log and renews the heartbeat until the store is closed.
 func (s *Store) watch() {
 	beating, releasing := s.single(), s.single()
 	ticker := time.NewTicker(pollEvery)
@@ -56,15 +55,15 @@ func (s *Store) watch() {
 	}
 }
 
-// unlimited is transact for the store itself: it needs none of the connections
-// for calls.
+// unlimited is like transact, but for tasks of the store itself: it needs none
+// of the connections for calls.
 func (s *Store) unlimited(ctx context.Context, m mode, do func(*transaction) error) error {
 	_, err := s.run(ctx, m, do)
 	return err
 }
 
-// single returns a function that runs others in the background, one at a time.
-// It does nothing if the one before is still running.
+// single returns a function that runs its argument in the background, unless
+// the previous one is still running.
 func (s *Store) single() func(func()) {
 	running := make(chan struct{}, 1)
 	return func(do func()) {
@@ -79,7 +78,7 @@ func (s *Store) single() func(func()) {
 	}
 }
 
-// wakeUp makes watch look at the log now.
+// wakeUp makes watch poll the log now.
 func (s *Store) wakeUp() {
 	select {
 	case s.wake <- struct{}{}:
@@ -87,12 +86,11 @@ func (s *Store) wakeUp() {
 	}
 }
 
-// beat stores the time of h as that of the heartbeat, if the one before is old
-// or in the future, after the synchronous standbys have confirmed something
-// that was written later. So a primary that has lost them, perhaps because one
-// of them has replaced it, has an old heartbeat. Of all nodes, one does it at a
-// time. Errors need no attention, because they show in the age of the
-// heartbeat.
+// beat replaces a heartbeat that is old or in the future by the time of h.
+// Before that, the synchronous standbys must confirm a record that was written
+// after h. So the heartbeat of a primary that has lost its standbys, perhaps
+// because one of them has replaced it, grows old. Only one node at a time does
+// this. beat ignores errors, because they show in the age of the heartbeat.
 func (s *Store) beat(ctx context.Context, h head) {
 	old, future := h.now-beatEvery.Microseconds(), h.now+beatEvery.Microseconds()
 	_ = s.connected(ctx, s.config.Timeout, func(t *transaction) error {
@@ -111,8 +109,8 @@ func (s *Store) beat(ctx context.Context, h head) {
 	})
 }
 
-// Wait implements [store.Revocations]. Usually it makes no call: Read and watch
-// have found where the log ends.
+// Wait implements [store.Revocations]. Usually it needs no query, because Read
+// and watch record the end of the log.
 func (s *Store) Wait(ctx context.Context, after store.Cursor) error {
 	for first := true; ; first = false {
 		h, moved, failed := s.position.state()
@@ -146,8 +144,8 @@ func (s *Store) Wait(ctx context.Context, after store.Cursor) error {
 // channel returns the name of the channel of notifications.
 func (s *Store) channel() string { return s.config.Schema }
 
-// listen keeps a connection on which the server notifies of changes, until the
-// store is closed. While there is none, the store still polls.
+// listen keeps a connection that receives notifications of changes, until the
+// store is closed. Without one, the store still polls.
 func (s *Store) listen() {
 	failed := false
 	for !s.closing() {
@@ -168,8 +166,8 @@ func (s *Store) listen() {
 	}
 }
 
-// listenOnce keeps one connection until it fails, and calls connected once it
-// listens.
+// listenOnce keeps one connection until it fails. It calls connected when the
+// connection listens.
 func (s *Store) listenOnce(connected func()) error {
 	within, cancel := context.WithTimeout(s.stop, s.config.Timeout)
 	defer cancel()

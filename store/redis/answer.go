@@ -12,8 +12,8 @@ import (
 	"wsauth/store/storekit"
 )
 
-// errAnswer means that the engine contains something that no script has
-// written, or is not the engine.
+// errAnswer means that an answer has an unexpected form: another program has
+// written to the keys, or the server is neither Redis nor Valkey.
 var errAnswer = errors.New("store/redis: the engine's answer is not valid")
 
 // A readPage is the answer of the script that reads a page.
@@ -28,14 +28,15 @@ type readPage struct {
 	events      []store.Event
 }
 
-// A beat is a heartbeat: a time, and its place in the log.
+// A beat is a heartbeat: a time and a sequence number of the log.
 type beat struct {
 	at       time.Time
 	sequence uint64
 }
 
-// page returns the page. Known is the time of the newest beat, or of the newest
-// confirmed one, if it is not after the page.
+// page returns r as a [store.Page]. Known is the time of the newest beat, or of
+// the newest confirmed one if confirmed is set. It is zero if that beat is
+// after the page.
 func (r readPage) page(confirmed bool) store.Page {
 	known := r.beat
 	if confirmed {
@@ -51,8 +52,7 @@ func (r readPage) page(confirmed bool) store.Page {
 const pageHead = 11
 
 // decodePage decodes a page after a cursor. It omits entries that have expired
-// or are covered by the revocation of everything, which the engine removes
-// later.
+// or that the revocation of everything covers. The engine removes them later.
 func decodePage(answer []string, after store.Cursor) (readPage, error) {
 	if len(answer) == 1 && answer[0] == "CURSOR" {
 		return readPage{}, store.ErrCursor
@@ -122,7 +122,7 @@ func (r *readPage) add(field, payload string, all store.Revocation) error {
 	return nil
 }
 
-// decodePosition decodes where the log ends.
+// decodePosition decodes the end of the log.
 func decodePosition(answer []string) (position, error) {
 	if len(answer) != 4 || !plausible(store.Cursor{Epoch: answer[1], Sequence: 1}) {
 		return position{}, errAnswer
@@ -147,9 +147,10 @@ func numbers(texts ...string) []uint64 {
 	return all
 }
 
-// appendEvent appends the encoding of e, which must be canonical, to b. It is
-// Kind preceded by its length in 1 byte, ID preceded by its length in 2,
-// Expires as big-endian milliseconds since 1970 in 8, and Data.
+// appendEvent appends the encoding of e, which must be canonical, to b. The
+// encoding is Kind, preceded by its length in 1 byte; ID, preceded by its
+// length in 2 bytes; Expires as big-endian milliseconds since 1970 in 8 bytes;
+// then Data.
 func appendEvent(b []byte, e store.Event) []byte {
 	b = append(append(b, byte(len(e.Kind))), e.Kind...)
 	b = append(binary.BigEndian.AppendUint16(b, uint16(len(e.ID))), e.ID...)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// beatEvery is the time between beats. A beat is written by whichever node
-// finds that the newest one is older.
+// beatEvery is the time between beats. A node writes a beat if the newest one
+// is older than this.
 const beatEvery = time.Second
 
 var (
@@ -48,8 +48,8 @@ func (s *Store) keepBeating() {
 	}
 }
 
-// beat writes a beat unless there is a new one, and removes all entries of the
-// log that have expired.
+// beat writes a beat unless the newest one is recent, and removes all entries
+// of the log that have expired.
 func (s *Store) beat(ctx context.Context) error {
 	_, err := within(ctx, s, func(ctx context.Context) (struct{}, error) {
 		for {
@@ -62,9 +62,9 @@ func (s *Store) beat(ctx context.Context) error {
 	return err
 }
 
-// beatOnce writes a beat unless there is one younger than every, and records it
-// as confirmed when it is. It reports whether the log has more entries to
-// sweep.
+// beatOnce writes a beat unless the newest one is younger than every. If
+// replicas confirm the beat, it records that. It reports whether the log has
+// more entries to sweep.
 func (s *Store) beatOnce(ctx context.Context, every time.Duration) (more bool, err error) {
 	n := s.required()
 	answer, unconfirmed, err := s.evalConfirmable(ctx, n, beatScript, s.keys.log(), rand.Text(), strconv.FormatInt(every.Milliseconds(), 10))
@@ -82,8 +82,9 @@ func (s *Store) beatOnce(ctx context.Context, every time.Duration) (more bool, e
 	return answer[3] == "1", err
 }
 
-// logReplicas logs that replicas have ceased to confirm beats, or do so again.
-// Readers fail while they do not, although the engine answers.
+// logReplicas logs when replicas stop confirming beats, and when they confirm
+// them again. In between, nodes stop trusting the log, although the engine
+// answers.
 func (s *Store) logReplicas(unconfirmed error) {
 	switch missing := unconfirmed != nil; {
 	case missing == s.beats.unconfirmed:
@@ -96,8 +97,9 @@ func (s *Store) logReplicas(unconfirmed error) {
 	}
 }
 
-// confirm waits until replicas have confirmed what was written before. It
-// writes a beat, which they have only after everything before it.
+// confirm waits until replicas have confirmed everything that was written
+// before. It writes a beat: a replica that has the beat also has everything
+// before it.
 func (s *Store) confirm(ctx context.Context) (unconfirmed, err error) {
 	_, unconfirmed, err = s.evalConfirmable(ctx, s.required(), beatScript, s.keys.log(), rand.Text(), "0")
 	return unconfirmed, err
@@ -123,7 +125,8 @@ func (s *Store) required() int {
 	return 0
 }
 
-// learn takes note of whether the log has had replicas.
+// learn sets s.followed if the engine has answered that the log has had
+// replicas.
 func (s *Store) learn(followed string) {
 	if followed == "1" {
 		s.followed.Store(true)

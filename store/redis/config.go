@@ -20,10 +20,11 @@ const (
 	DefaultReplicaTimeout = 500 * time.Millisecond
 )
 
-// A Config says how to reach the engine. [ParseURL] makes one from a URL.
+// A Config describes how to connect to the engine. [ParseURL] returns one for a
+// URL.
 type Config struct {
 	// Addresses are host:port of the server, of some nodes of the Cluster, or
-	// of the Sentinels. Required; several servers need Cluster or Master.
+	// of the Sentinels. Required. Several addresses require Cluster or Master.
 	Addresses []string
 
 	Cluster bool   // the servers are a Redis Cluster
@@ -31,7 +32,7 @@ type Config struct {
 
 	Username string // ACL user; empty for the default one
 	Password string
-	Database int // not for a Cluster
+	Database int // 0 for a Cluster
 
 	SentinelUsername string
 	SentinelPassword string
@@ -52,11 +53,12 @@ type Config struct {
 	// Timeout is how long a call may take. Default: [DefaultTimeout].
 	Timeout time.Duration
 
-	// Replicas is how many replicas must confirm an entry of the log. A negative
-	// number means none. 0 means one, unless the log has never had a replica: a
-	// primary that has lost its replicas must not look like one that never had any.
-	// To go on without them for good, set -1. With three or more replicas, set half
-	// of them, rounded up. So of two parts of a network, only one can confirm.
+	// Replicas is the number of replicas that must confirm an entry of the log.
+	// A negative number means none. 0 means one if the log has ever had a
+	// replica, and none otherwise. So a primary that has lost its replicas does
+	// not confirm entries alone. To continue without replicas permanently, set
+	// -1. With three or more replicas, set half of them, rounded up. Then only
+	// one side of a divided network can confirm.
 	Replicas int
 
 	// ReplicaTimeout is how long to wait for their confirmation. It must be
@@ -67,10 +69,10 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// newTLS returns the default for servers with TLS.
+// newTLS returns the TLS configuration for rediss URLs.
 func newTLS() *tls.Config { return &tls.Config{MinVersion: tls.VersionTLS12} }
 
-// check returns an error if c contradicts itself.
+// check returns an error if c is not valid.
 func (c Config) check() error {
 	c = c.defaults()
 	switch {
@@ -98,7 +100,7 @@ func (c Config) check() error {
 	return nil
 }
 
-// defaults returns c with its defaults.
+// defaults returns c with defaults in place of zero values.
 func (c Config) defaults() Config {
 	if c.Prefix == "" {
 		c.Prefix = DefaultPrefix
@@ -115,8 +117,8 @@ func (c Config) defaults() Config {
 	return c
 }
 
-// options returns the options of the client. A command is sent again after a
-// network error only if the script says so.
+// options returns the options of the client. After a network error, the client
+// repeats a command only if its script allows that; see script.repeat.
 func (c Config) options() rueidis.ClientOption {
 	o := rueidis.ClientOption{
 		InitAddress:         c.Addresses,

@@ -12,8 +12,8 @@ import (
 var setCountScript = newScript(true, "setcount")
 
 // SetCount implements [store.Counters]. The script looks up the leases of the
-// nodes. In a Cluster they are in another slot than the counts; setCountApart
-// then does it.
+// nodes. In a Cluster, they are in another slot than the counts, so
+// setCountApart looks them up.
 func (s *Store) SetCount(ctx context.Context, c store.Count) (store.Counts, error) {
 	if err := ctx.Err(); err != nil {
 		return store.Counts{}, err
@@ -53,7 +53,7 @@ func (s *Store) SetCount(ctx context.Context, c store.Count) (store.Counts, erro
 type setCount struct {
 	full   bool
 	counts store.Counts
-	nodes  []string // all that have a count
+	nodes  []string // all nodes that have a count
 }
 
 // decodeCount decodes the answer of the script that sets a count.
@@ -71,13 +71,13 @@ func decodeCount(answer []string) (setCount, error) {
 	return setCount{answer[0] == "FULL", store.Counts{Sum: int(sum[0]), OldestNode: answer[2]}, answer[3:]}, nil
 }
 
-// setCountApart sets a count whose slot is not that of the leases. A node is
-// dead only if it is missing from a list that was read after its count was
-// seen: a node has a lease when it sets a count, and none that has lost its
-// lease ever gets one again. No clocks are compared. So a count is never
-// dropped too early, and the sum never exceeds the limit. Until the list is
-// read again, a dead node may count for another second, while the limit is not
-// reached.
+// setCountApart sets a count whose slot is not that of the leases. It tells the
+// script which nodes are dead. A node is dead only if it is missing from a list
+// of live nodes that was read after its count was seen: a node has a lease when
+// it sets a count, and never gets another one after losing it. No clocks are
+// compared. So a count is never dropped too early, and the sum never exceeds
+// the limit. While the limit is not reached, the list may be up to a second
+// old, and the sum may include a node that died in that second.
 func (s *Store) setCountApart(ctx context.Context, node, key string, args []string) (setCount, error) {
 	if !s.live.have(node) {
 		if err := s.readLive(ctx); err != nil {
@@ -115,7 +115,7 @@ func (s *Store) setCountApart(ctx context.Context, node, key string, args []stri
 	}
 }
 
-// others returns the nodes other than one.
+// others returns the nodes that have a count, without the given one.
 func (s setCount) others(than string) (others []string) {
 	for _, node := range s.nodes {
 		if node != than {

@@ -3,26 +3,26 @@
 //
 // It needs Redis 6.2 or later, or Valkey, as a single server, with Sentinels,
 // or as a Cluster. The servers must not evict keys (maxmemory-policy
-// noeviction), their clocks must agree to a second, and servers with replicas
-// should set min-replicas-to-write. [Open] checks what it can.
+// noeviction), their clocks must agree to within a second, and servers with
+// replicas should set min-replicas-to-write. [Open] checks what it can.
 //
 // # Durability
 //
 // A server answers before its replicas have a change. So Revoke and Publish
 // wait for a replica, and return [store.ErrUnconfirmed] if none confirms in
-// time. About once a second, one of the nodes writes a beat into the log and
-// waits for a replica in the same way. [store.Page.Known] is the time of the
-// newest beat that was confirmed: if nobody follows a primary any more, because
-// a replica has replaced it, its readers learn that their log is out of date.
-// See [Config.Replicas].
+// time. About once a second, one of the nodes writes a heartbeat, called a
+// beat, to the log and waits for a replica in the same way. [store.Page.Known]
+// is the time of the newest confirmed beat. It stops advancing on a primary
+// that a replica has replaced, so nodes that still read from it learn that
+// their log is out of date. See [Config.Replicas].
 //
-// Other changes do not wait. After a failover, sessions may have lost their
-// last rotation, which [store.Session.Generation] repairs, and tickets put
-// before it are not valid, so that none can be taken twice. The replication ID
-// of the primary tells: it is part of [store.Cursor.Epoch] and of each ticket.
-// It also changes when a server restarts, when a server gets its first replica,
-// and, for the keys of a slot, when the slot moves to another server. Readers
-// then read the log from its beginning, and tickets of the last seconds are
+// Other changes do not wait. A failover can lose the last rotation of a
+// session; [store.Session.Generation] repairs that. It voids all tickets, so
+// that none can be taken twice. Nodes recognize a failover by the replication
+// ID of the primary, which is part of [store.Cursor.Epoch] and of each ticket.
+// The ID also changes when a server restarts or gets its first replica, and,
+// for the keys of a slot, when the slot moves to another server. After each of
+// these changes, nodes read the log from its beginning, and earlier tickets are
 // void.
 //
 // A server without replicas loses what its own persistence loses, such as the
@@ -37,9 +37,10 @@
 //
 // # Keys
 //
-// All names begin with the prefix, P here. Keys that one script uses have a
-// part in braces in common, so that they are in the same slot of a Cluster. A
-// hash is the SHA-256 of a name, cut to 16 bytes, in base64url.
+// All names begin with the prefix, P here. In a Cluster, the keys that one
+// script uses have a common hash tag, the part in braces, and so are in the
+// same slot. HASH is the SHA-256 of a name, truncated to 16 bytes, in
+// base64url.
 //
 //	P:{P:log}:head          the state of the log
 //	P:{P:log}:stream        its entries
@@ -55,20 +56,21 @@
 //	P:bucket:HASH           a bucket
 //	P:usage:KIND            roughly how many sessions or tickets there are
 //
-// Replaced and expired entries of the log are deleted one by one, and no entry
-// is ever trimmed. If a part of the log is missing, all methods of the log fail
-// until all of its keys are deleted.
+// Replaced and expired entries of the log are deleted one by one, and the
+// stream is never trimmed. If a part of the log is missing, all methods of the
+// log fail until all of its keys are deleted.
 //
 // # Cost
 //
 // With Redis 7.0, a session takes about 550 bytes, a ticket 270 bytes and its
 // value, a revocation 300 bytes, a count 220 bytes and a bucket 170 bytes. The
 // network carries about 80 bytes for each revocation that a node reads. A
-// change of a session takes two round trips, and other calls take one. So does
-// a count in a Cluster, unless the node must read again which nodes are alive.
-// Waiting for replicas adds one round trip and theirs.
+// change of a session takes two round trips, and other calls take one. In a
+// Cluster, a count takes more when the node must read the list of live nodes.
+// Waiting for replicas adds one round trip to the primary, and one between it
+// and the replicas.
 //
-// Each node calls the engine about ten times a second while it follows the log,
-// and uses up to four connections, and two more while it follows the log and
+// While a node follows the log, it calls the engine about ten times a second. A
+// node uses up to four connections, and two more if it follows the log and
 // waits for replicas.
 package redis

@@ -7,8 +7,9 @@ import (
 	"wsauth/store"
 )
 
-// keys returns the names of keys. All begin with the prefix. What one script
-// uses has the same hash tag, the part in braces, and so the same slot.
+// keys composes the names of keys. All begin with the prefix. The keys of one
+// script have the same hash tag, the part in braces, and so the same slot of a
+// Cluster.
 type keys struct{ prefix string }
 
 // hash returns a short hash of a name.

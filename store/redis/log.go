@@ -31,8 +31,8 @@ func (s *Store) Overfill(ctx context.Context, revocations ...store.Revocation) e
 	return s.revoke(ctx, -1, revocations)
 }
 
-// revoke adds revocations up to a limit, unless that is negative. The script
-// drops the obsolete ones, by the engine's clock.
+// revoke adds revocations. A negative limit means no limit. The script drops
+// the obsolete ones, by the engine's clock.
 func (s *Store) revoke(ctx context.Context, limit int, revocations []store.Revocation) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -84,7 +84,7 @@ func (s *Store) append(ctx context.Context, sc *script, limit int, entries []str
 				return struct{}{}, store.ErrFull
 			}
 			s.learn(answer[2])
-			if n == 0 && s.required() > 0 { // the first replica has come
+			if n == 0 && s.required() > 0 { // the first replica has connected
 				unconfirmed, err = s.confirm(ctx)
 			}
 			if err == nil && unconfirmed != nil {
@@ -121,14 +121,14 @@ func plausible(c store.Cursor) bool {
 	return c == store.Cursor{} || c.Epoch != "" && len(c.Epoch) <= 128 && c.Sequence < 1<<53
 }
 
-// A position is where a log ends.
+// A position describes the end of a log.
 type position struct {
 	now   time.Time
 	end   store.Cursor
 	count int // of revocations, without that of [store.TargetAll]
 }
 
-// position returns where the log ends now.
+// position returns the current end of the log.
 func (s *Store) position(ctx context.Context) (position, error) {
 	answer, err := s.run(ctx, positionScript, s.keys.log(), rand.Text())
 	if err != nil {

@@ -46,8 +46,8 @@ func (s *Store) KeepNode(ctx context.Context, n store.Node, ttl time.Duration) (
 	return n, nil
 }
 
-// DropNode implements [store.Nodes]. The counts of the node no longer count,
-// since it has no lease, and are deleted when another node next sets a count
+// DropNode implements [store.Nodes]. Without a lease, the counts of the node
+// are not part of any sum. They are deleted when another node next sets a count
 // for the same key.
 func (s *Store) DropNode(ctx context.Context, id string) error {
 	_, err := s.run(ctx, dropNodeScript, s.keys.nodes(), id)

@@ -27,7 +27,8 @@ type script struct {
 	repeat bool // running it twice has no further effect
 }
 
-// newScript reads the files of a script, of which the last one is its body.
+// newScript returns the script that consists of common.lua and the named files.
+// The last file is its body.
 func newScript(repeat bool, names ...string) *script {
 	var text strings.Builder
 	for _, name := range append([]string{"common"}, names...) {
@@ -41,13 +42,14 @@ func newScript(repeat bool, names ...string) *script {
 	return &script{text: text.String(), sha: hex.EncodeToString(sum[:]), repeat: repeat}
 }
 
-// lastWait is how long a call that is canceled waits for the answer of the
-// engine, so that its outcome is known and the next call takes effect after it.
+// lastWait is how long a canceled call still waits for the answer of the
+// engine. With the answer, its outcome is known, and the next call takes effect
+// after it.
 const lastWait = 250 * time.Millisecond
 
-// within calls f with a context that ends after the time for a call, and
-// returns its result. It returns an error soon after ctx is done, and at once
-// when s is closed or the time is up, even if f goes on: the client observes a
+// within calls f with a context that ends after Config.Timeout, and returns its
+// result. It returns an error soon after ctx is done, and at once when s is
+// closed or the time is up, even if f is still running: the client checks the
 // context only in part of its work. So f must not change variables of its
 // caller.
 func within[T any](ctx context.Context, s *Store, f func(context.Context) (T, error)) (T, error) {
@@ -93,13 +95,13 @@ func within[T any](ctx context.Context, s *Store, f func(context.Context) (T, er
 	}
 }
 
-// run calls eval within the time for a call.
+// run calls eval through within.
 func (s *Store) run(ctx context.Context, sc *script, keys []string, args ...string) ([]string, error) {
 	return within(ctx, s, func(ctx context.Context) ([]string, error) { return s.eval(ctx, sc, keys, args...) })
 }
 
-// eval runs a script and returns its answer. It tries again until ctx is done
-// while the engine refuses to run it, such as during a failover.
+// eval runs a script and returns its answer. While the engine refuses to run
+// it, such as during a failover, eval tries again until ctx is done.
 func (s *Store) eval(ctx context.Context, sc *script, keys []string, args ...string) ([]string, error) {
 	for attempt := 1; ; attempt++ {
 		answer, err := s.client.Do(ctx, s.command(sc, keys, args)).AsStrSlice()
@@ -112,8 +114,8 @@ func (s *Store) eval(ctx context.Context, sc *script, keys []string, args ...str
 // evalConfirmed is like eval, and then waits until n replicas have confirmed
 // everything that was written before. If they have not, unconfirmed says why.
 // Both commands use the same connection, because WAIT waits for the writes that
-// its connection has seen. The client does not follow a slot that moves for
-// such a connection.
+// its connection has seen. For such a connection, the client does not follow a
+// slot that moves to another server, so evalConfirmed does.
 func (s *Store) evalConfirmed(ctx context.Context, n int, sc *script, keys []string, args ...string) (answer []string, unconfirmed, err error) {
 	server, asks := s.client, false
 	for attempt := 1; ; attempt++ {
@@ -136,9 +138,9 @@ func (s *Store) evalConfirmed(ctx context.Context, n int, sc *script, keys []str
 	}
 }
 
-// redirect returns the server that a server of a Cluster has named in its
-// stead, and whether it must be asked for a slot that it does not have yet, or
-// nil if err is something else.
+// redirect returns the server to which a server of a Cluster has redirected a
+// command with err, or nil if err is no redirection. asks reports whether the
+// command needs ASKING, because the slot is still moving to that server.
 func (s *Store) redirect(err error) (server rueidis.Client, asks bool) {
 	refusal, ok := rueidis.IsRedisErr(err)
 	if !ok {
@@ -153,8 +155,9 @@ func (s *Store) redirect(err error) (server rueidis.Client, asks bool) {
 	return nil, false
 }
 
-// wait waits until n replicas have confirmed what a connection has seen, within
-// the time that is left for the call. It returns an error if they have not.
+// wait waits until n replicas have confirmed the writes of a connection. It
+// returns an error if they have not done so within ReplicaTimeout or most of
+// the time that is left for the call.
 func (s *Store) wait(ctx context.Context, client rueidis.DedicatedClient, n int) error {
 	timeout := s.config.ReplicaTimeout
 	if deadline, ok := ctx.Deadline(); ok {
@@ -176,8 +179,9 @@ func (s *Store) command(sc *script, keys, args []string) rueidis.Completed {
 	return cmd
 }
 
-// retry reports whether to run a script again after err, and waits before. If
-// not, it returns the error for the caller. It loads a script that is missing.
+// retry reports whether to run a script again after err. If so, it first loads
+// the script if the engine lacks it, and pauses if this was not the first
+// attempt. If not, it returns the error for the caller.
 func (s *Store) retry(ctx context.Context, sc *script, err error, attempt int) (bool, error) {
 	if err == nil {
 		return false, nil
@@ -213,8 +217,8 @@ func transient(refusal string) bool {
 	})
 }
 
-// loadWithin is how long to wait for servers to load a script. One that does
-// not answer may be a dead one that the client still knows.
+// loadWithin is how long to wait for servers to load a script. A server that
+// does not answer may be dead, and still known to the client.
 const loadWithin = 250 * time.Millisecond
 
 // load loads a script on all servers. It ignores errors, which appear again

@@ -70,10 +70,10 @@ func (s *Store) PresentSession(ctx context.Context, p store.Presentation) (store
 }
 
 // change replaces a session of a subject with the result of next, and returns
-// the result. If the refresh token was reused, it removes the session. If the
-// session changes in the meantime, it starts again with the session as it is
-// then. Of those who change a session at the same time, one succeeds in each
-// round, so it is the time for a call that limits the rounds.
+// the result. If the refresh token was reused, it removes the session. If
+// another call changes the session in the meantime, it starts again with the
+// new state. In each round, one of the concurrent calls succeeds. Only
+// Config.Timeout limits the number of rounds.
 func (s *Store) change(ctx context.Context, subject, id string, next func(old store.Session, now time.Time) (store.Session, error)) (store.Session, error) {
 	type outcome struct {
 		session store.Session
@@ -118,9 +118,9 @@ func (s *Store) change(ctx context.Context, subject, id string, next func(old st
 	return o.session, o.reused
 }
 
-// decodeSession decodes a time and a session, and returns [store.ErrNotFound]
-// if there is none or it is of another subject, which a hash of subjects alone
-// cannot rule out.
+// decodeSession decodes a time and a session. It returns [store.ErrNotFound] if
+// there is no session, if it has expired, or if it belongs to another subject:
+// two subjects could have the same hash in the key.
 func decodeSession(answer []string, subject, id string) (store.Session, time.Time, error) {
 	if len(answer) != 2 {
 		return store.Session{}, time.Time{}, errAnswer

@@ -51,7 +51,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return open(ctx, c.defaults(), beatEvery)
 }
 
-// open is Open with another interval between beats.
+// open is like Open, with the given interval between beats. c must be valid.
 func open(ctx context.Context, c Config, every time.Duration) (*Store, error) {
 	s := &Store{config: c, limits: storekit.Defaults(c.Limits), keys: keys{c.Prefix}}
 	s.closing, s.close = context.WithCancel(context.Background())
@@ -83,8 +83,8 @@ func open(ctx context.Context, c Config, every time.Duration) (*Store, error) {
 	return s, nil
 }
 
-// connect connects to the engine. The client gives up later than ctx, which it
-// does not know.
+// connect connects to the engine, or returns soon after ctx is done. NewClient
+// takes no context, so it may then still run in the background.
 func connect(ctx context.Context, c Config) (rueidis.Client, error) {
 	type result struct {
 		client rueidis.Client
@@ -124,7 +124,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Now implements [store.Clock]. It is the clock of the server that has the log.
+// Now implements [store.Clock]. It returns the time of the server that has the
+// log.
 func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	p, err := s.position(ctx)
 	return p.now, err

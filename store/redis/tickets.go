@@ -14,8 +14,8 @@ var (
 	takeTicketScript = newScript(false, "taketicket")
 )
 
-// lastMillisecond is the last expiry of a ticket that the engine is given, in
-// milliseconds since 1970. It is in the year 9999.
+// lastMillisecond is the latest expiry that is sent to the engine, in
+// milliseconds since 1970: the end of the year 9999.
 const lastMillisecond = 253402300799999
 
 // milliseconds returns t in milliseconds since 1970, as text.
@@ -68,8 +68,8 @@ func (s *Store) TakeTicket(ctx context.Context, key store.TicketKey) ([]byte, er
 	return value, err
 }
 
-// decodeTicket decodes a ticket that was taken. The expiry is set if it
-// existed.
+// decodeTicket decodes a ticket that was taken. expires is set if the ticket
+// existed, even if it is void.
 func decodeTicket(answer []string) (value []byte, expires time.Time, err error) {
 	if len(answer) == 1 && answer[0] == "NONE" {
 		return nil, time.Time{}, store.ErrNotFound

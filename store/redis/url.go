@@ -17,11 +17,11 @@ import (
 //	redis+cluster://[user[:password]@]host[:port],...
 //
 // and the same with rediss, which uses TLS. The default port is 6379, and 26379
-// for Sentinel, whose name is that of the monitored primary. User and password
-// may be percent-encoded. Of the parameters, prefix, timeout, replicas and
-// replica_timeout set the fields of Config with these names, and
-// sentinel_user and sentinel_password are for Sentinel itself. Errors never
-// contain a password.
+// for Sentinels. The name is that of the primary that the Sentinels monitor.
+// User and password may be percent-encoded. The parameters prefix, timeout,
+// replicas and replica_timeout set the fields of Config with these names, and
+// sentinel_user and sentinel_password set the credentials for the Sentinels.
+// Errors never contain a password.
 func ParseURL(text string) (Config, error) {
 	var c Config
 	scheme, rest, ok := strings.Cut(text, "://")
@@ -68,19 +68,19 @@ func ParseURL(text string) (Config, error) {
 	return c, c.check()
 }
 
-// parseUser parses what precedes @ in a URL.
+// parseUser parses the user and the password, which precede the @ of a URL.
 func (c *Config) parseUser(text string) (err error) {
 	user, password, _ := strings.Cut(text, ":")
 	if c.Username, err = url.PathUnescape(user); err == nil {
 		c.Password, err = url.PathUnescape(password)
 	}
-	if err != nil { // it contains the password
+	if err != nil { // err contains the password
 		return errors.New("store/redis: the user or the password of the URL is not percent-encoded correctly")
 	}
 	return nil
 }
 
-// parseAddress parses a host, and the port if there is one.
+// parseAddress parses a host with an optional port. port is the default.
 func parseAddress(text, port string) (string, error) {
 	host := text
 	if inner, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inner, "]") {
@@ -100,7 +100,7 @@ func parseAddress(text, port string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// parsePath parses what follows the addresses.
+// parsePath parses the path after the addresses, without its first slash.
 func (c *Config) parsePath(kind, path string) error {
 	if kind == "sentinel" {
 		c.Master, path, _ = strings.Cut(path, "/")
@@ -119,7 +119,7 @@ func (c *Config) parsePath(kind, path string) error {
 	return nil
 }
 
-// parseQuery parses the parameters.
+// parseQuery parses the parameters of a URL.
 func (c *Config) parseQuery(text string) error {
 	query, err := url.ParseQuery(text)
 	if err != nil || strings.Contains(text, "#") {

@@ -10,10 +10,10 @@ import (
 
 var usageScript = newScript(false, "usage")
 
-// A usage estimates how many items of a kind the store contains, without a call
-// for each item: items are counted by the period in which they expire, each
-// node stores its changes once a second, and a period that is over no longer
-// counts. For a single node, it is exact until items expire.
+// A usage estimates the number of items of a kind in the store, without a call
+// for each item. It counts items by the period in which they expire. Each node
+// stores its changes once a second. Items of a period that is over are no
+// longer counted. With a single node, the estimate is exact until items expire.
 type usage struct {
 	key    []string
 	limit  int
@@ -29,7 +29,7 @@ func newUsage(key []string, limit int, period time.Duration) usage {
 	return usage{key: key, limit: limit, period: period, changes: map[int64]int{}}
 }
 
-// add counts n items more that expire at the same time.
+// add adds n items that expire at the same time. n may be negative.
 func (u *usage) add(expires time.Time, n int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -47,14 +47,15 @@ func (u *usage) full() string {
 	return "0"
 }
 
-// take returns the changes that are not stored yet and their sum.
+// take returns the changes that are not stored yet, and their sum.
 func (u *usage) take() (map[int64]int, int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return maps.Clone(u.changes), u.changed
 }
 
-// settle notes that changes have been stored, and the sum that they led to.
+// settle records that changes were stored, and that stored is the new sum of
+// all nodes.
 func (u *usage) settle(changes map[int64]int, changed, stored int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -11,9 +11,8 @@ import (
 	"wsauth/store"
 )
 
-// waitBlock is how long a connection waits for a new entry of the log at a
-// time. It is also how late readers learn of what does not wake it, such as
-// beats.
+// waitBlock is how long one command waits for a new entry of the log. It is
+// also the maximum delay of changes that do not end the command, such as beats.
 const waitBlock = 500 * time.Millisecond
 
 // A watcher wakes the goroutines that wait for the log to grow. It uses one
@@ -33,7 +32,7 @@ func (w *watcher) changed() <-chan struct{} {
 	return w.more
 }
 
-// wake wakes all who wait.
+// wake wakes all waiting goroutines.
 func (w *watcher) wake() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -74,8 +73,8 @@ func (s *Store) Wait(ctx context.Context, after store.Cursor) error {
 	}
 }
 
-// watch wakes those who wait when the stream has a new entry, from the first
-// call of Wait until the store is closed.
+// watch wakes the calls of Wait when the stream has a new entry. It works from
+// the first call of Wait until the store is closed.
 func (s *Store) watch() {
 	select {
 	case <-s.watcher.wanted:
@@ -101,7 +100,7 @@ func (s *Store) watch() {
 }
 
 // block waits for an entry after a sequence number, for at most waitBlock. If
-// the connection is dead, the deadline closes it.
+// the connection is dead, the client closes it at the deadline.
 func (s *Store) block(after uint64) error {
 	ctx, cancel := context.WithTimeout(s.closing, waitBlock+s.config.Timeout)
 	defer cancel()

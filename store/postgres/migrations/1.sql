@@ -1,12 +1,12 @@
 -- Times are in milliseconds since 1970, except where noted. Names are bytea,
 -- because they may contain any bytes.
 
--- The identity of the log, in one row that is replaced when entries may have
+-- The identity of the log, in one row that is updated when entries may have
 -- been lost. Nothing else changes the row: its xmin is part of the epoch.
 create table identity (id text not null);
 insert into identity values (replace(gen_random_uuid()::text, '-', ''));
 
--- The position of the last entry, and how many entries count towards limits.
+-- The position of the last entry, and the numbers of entries that have limits.
 create table head (last bigint not null, revocations bigint not null, events bigint not null) with (fillfactor = 10);
 insert into head values (0, 0, 0);
 
@@ -49,8 +49,9 @@ create table sessions (
 create index sessions_subject on sessions (subject, expires);
 create index sessions_expires on sessions (expires);
 
--- How many tickets and sessions there are: the sum of the rows of a kind. A
--- change is added to any of the rows, so that changes seldom wait for others.
+-- The numbers of tickets and sessions. Each is the sum of the rows of its kind.
+-- A change is added to a random row, so that changes seldom wait for each
+-- other.
 create table totals (
 	kind  text,
 	shard int,
@@ -67,7 +68,6 @@ create table nodes (
 	until   bigint not null
 );
 
--- oldest is in microseconds.
 create table counts (
 	key    bytea,
 	node   bytea references nodes on delete cascade,
@@ -77,7 +77,7 @@ create table counts (
 );
 create index counts_node on counts (node);
 
--- full_at is when the bucket has been filled, in microseconds.
+-- full_at is when the bucket is full again, in microseconds.
 create table buckets (
 	key  bytea primary key,
 	full_at bigint not null

@@ -1,7 +1,7 @@
 -- Adds entries to the log. ARGV: a fresh ID, the limit of revocations or -1,
--- the limit of events, how long revocations stay after they expire, and a field
--- and a payload for each entry. Answers OK or FULL, whether entries remain to
--- be swept, and whether the log has had replicas.
+-- the limit of events, how many milliseconds revocations stay after they
+-- expire, and a field and a payload for each entry. Answers OK or FULL, whether
+-- entries remain to be swept, and whether the log has had replicas.
 local slack = tonumber(ARGV[4])
 local replid, replicas = replication()
 if not replid then return replica() end
@@ -12,7 +12,7 @@ local followed = redis.call('HGET', meta, 'replicas') or '0'
 local at = now()
 local more = sweep(at, 1000)
 
--- due returns when an entry leaves the log.
+-- due returns the time at which an entry leaves the log.
 local function due(field, payload)
   if field == 'r' then return (struct.unpack('>I8', payload, 10)) + slack end
   return (struct.unpack('>I8', payload, payload:byte(1) + 4 + payload:byte(payload:byte(1) + 2) * 256 + payload:byte(payload:byte(1) + 3)))

@@ -1,7 +1,7 @@
 -- Writes a beat if the newest one is older than an interval, and sweeps. ARGV:
--- a fresh ID and the interval. Answers the time, the epoch, the sequence number
--- of the beat or 0, whether entries remain to be swept, and whether the log has
--- had replicas.
+-- a fresh ID and the interval in milliseconds. Answers the time, the epoch, the
+-- sequence number of the beat or 0, whether entries remain to be swept, and
+-- whether the log has had replicas.
 local replid, replicas = replication()
 if not replid then return replica() end
 local id, last = begin(ARGV[1])

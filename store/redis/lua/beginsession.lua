@@ -1,5 +1,6 @@
 -- Adds a session to the hash of its subject. ARGV: the ID, the encoded session,
--- its expiry, the maximum sessions of a subject, and 1 if the store is full.
+-- its expiry, the maximum number of sessions of a subject, and 1 if the store
+-- is full.
 local sessions, at, expires = KEYS[1], now(), tonumber(ARGV[3])
 local present = redis.call('HLEN', sessions)
 if present % 64 == 63 or present >= tonumber(ARGV[4]) then -- remove the expired

@@ -1,6 +1,6 @@
--- Extends the lease of a node. ARGV: the ID, the data, the length of the lease,
--- and 1 if the node had a lease before. Answers GONE, or OK, the start of the
--- node and the end of the lease.
+-- Starts or extends the lease of a node. ARGV: the ID, the data, the length of
+-- the lease in milliseconds, and 1 if the node had a lease before. Answers
+-- GONE, or OK, the start of the node and the end of the lease.
 local leases, nodes, at = KEYS[1], KEYS[2], now()
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', text(at), 'LIMIT', 0, 100)) do
   redis.call('ZREM', leases, id)

@@ -14,7 +14,7 @@ local function begin(fresh)
   return fresh, 0
 end
 
--- damaged is the answer of a log that has lost a part.
+-- damaged returns the error of a log that has lost a part.
 local function damaged() return redis.error_reply('ERR a part of the log is lost') end
 
 -- fetch returns the field and the payload of an entry.
@@ -23,15 +23,15 @@ local function fetch(sequence)
   return entry[2][1], entry[2][2]
 end
 
--- name returns what identifies an entry in the index: the target and the ID of
--- a revocation, or the kind and the ID of an event, with their lengths.
+-- name returns the field of an entry in the index: the target and the ID of a
+-- revocation, or the kind and the ID of an event, each preceded by its length.
 local function name(field, payload)
   if field == 'r' then return 'r' .. payload:sub(1, 1) .. payload:sub(18) end
   local kind = payload:byte(1)
   return 'e' .. payload:sub(1, kind + 3 + payload:byte(kind + 2) * 256 + payload:byte(kind + 3))
 end
 
--- remove removes an entry.
+-- remove removes an entry from all keys of the log.
 local function remove(sequence, field, payload)
   redis.call('HDEL', index, name(field, payload))
   redis.call('XDEL', stream, sequence .. '-0')
@@ -77,8 +77,8 @@ end
 
 -- sweep examines up to limit entries, and removes those that have expired and
 -- those that the revocation of everything covers. It reports whether it left
--- any unexamined. meta's field covering is where it continues to compare with
--- that revocation.
+-- any unexamined. The field covering of meta is the sequence number at which
+-- the comparison with that revocation continues.
 local function sweep(at, limit)
   local due = redis.call('ZRANGEBYSCORE', expiry, '-inf', text(at), 'LIMIT', 0, limit)
   for _, sequence in ipairs(due) do remove(sequence, fetch(sequence)) end

@@ -1,6 +1,7 @@
 -- Stores a ticket. ARGV: the value, the expiry, and 1 if the store is full. The
--- value is stored after the first 16 characters of the replication ID: a server
--- that replaces this one may not know that the ticket was taken.
+-- stored value begins with the first 16 characters of the replication ID, so
+-- that the ticket is void on a server that replaces this one: that server may
+-- not know that the ticket was taken.
 local replid = replication()
 if not replid then return replica() end
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'EXISTS'} end

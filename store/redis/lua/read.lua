@@ -1,9 +1,10 @@
 -- Reads a page. ARGV: a fresh ID, the sequence number and the epoch of the
--- cursor (empty for the beginning), and the maximum entries and bytes. Answers
--- CURSOR, or OK, the time, the epoch, the last sequence number, the newest beat
--- and its sequence number, the newest confirmed beat and its sequence number,
--- whether the log has had replicas, the revocation of everything, whether the
--- page reaches the end, and for each entry its ID, field and payload.
+-- cursor (empty for the beginning), and the maximum numbers of entries and
+-- bytes. Answers CURSOR, or OK, the time, the epoch, the last sequence number,
+-- the newest beat and its sequence number, the newest confirmed beat and its
+-- sequence number, whether the log has had replicas, the revocation of
+-- everything, whether the page reaches the end, and for each entry its ID,
+-- field and payload.
 local replid = replication()
 if not replid then return replica() end
 local id, last = begin(ARGV[1])

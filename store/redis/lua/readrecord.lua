@@ -1,2 +1,2 @@
--- Answers a record: its version, a space and the value, or nothing.
+-- Answers a record (its version, a space and the value) or an empty string.
 return {redis.call('GET', KEYS[1]) or ''}

@@ -1,8 +1,8 @@
 -- Sets the count of a node for a key. KEYS: the counts, and the leases of nodes
 -- unless they are in another slot. ARGV: the node, the count, the time of the
--- oldest item, the limit, 1 to exceed it, and the nodes that are known to be
--- dead. Answers GONE, or OK or FULL, the sum, the node with the oldest item,
--- and all nodes that have a count.
+-- oldest item, the limit or 0, 1 if the sum may exceed it, and the nodes that
+-- are known to be dead. Answers GONE, or OK or FULL, the sum, the node with the
+-- oldest item, and all nodes that have a count.
 local counts, leases, at = KEYS[1], KEYS[2], now()
 local node, n, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
 local dead = {}

@@ -1,6 +1,6 @@
--- Replaces a session that has not changed. ARGV: the ID, the session as it was,
--- and as it becomes or nothing, and its expiry. Answers OK, or the time and the
--- session as it is.
+-- Replaces or deletes a session if it has not changed. ARGV: the ID, the old
+-- session, the new session (empty to delete it), and its expiry. Answers OK, or
+-- the time and the current session.
 local sessions, at = KEYS[1], now()
 local current = redis.call('HGET', sessions, ARGV[1]) or ''
 if current ~= ARGV[2] then return {text(at), current} end

@@ -1,6 +1,6 @@
--- Takes a token from a bucket, which is stored as the time at which it is full
--- again. ARGV: the interval in microseconds, and how many tokens it holds.
--- Answers 0, or how many microseconds it takes until there is a token.
+-- Takes a token from a bucket. A bucket is stored as the time in microseconds
+-- at which it is full again. ARGV: the interval in microseconds, and how many
+-- tokens the bucket holds. Answers 0, or the microseconds until it has a token.
 local t = redis.call('TIME')
 local at, interval, burst = t[1] * 1000000 + t[2], tonumber(ARGV[1]), tonumber(ARGV[2])
 local full = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), at)

@@ -1,6 +1,6 @@
--- Adds changes to the numbers of items by the period in which they expire, and
--- answers the sum. ARGV: the length of a period, and a period and a change
--- each.
+-- Adds changes to the numbers of items, which are stored by the period in which
+-- the items expire. ARGV: the length of a period in milliseconds, then periods
+-- with their changes. Answers the sum of all periods that are not over.
 local length, at, sum = tonumber(ARGV[1]), now(), 0
 for i = 2, #ARGV, 2 do redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) end
 local all = redis.call('HGETALL', KEYS[1])
