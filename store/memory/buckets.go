@@ -8,8 +8,8 @@ import (
 	"wsauth/store"
 )
 
-// buckets implements [store.Buckets]. A bucket is the time at which it is full
-// again. Full ones are not stored.
+// buckets implements [store.Buckets]. A bucket is stored as the time at which
+// it is full again. Full buckets are not stored.
 type buckets struct {
 	mu   sync.Mutex
 	full expiringMap[string, time.Time]

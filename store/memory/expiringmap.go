@@ -53,8 +53,8 @@ func (m *expiringMap[K, V]) remove(key K) {
 	}
 }
 
-// due removes the values that expire at or before now, in the order of their
-// expiry, and yields each.
+// due returns an iterator that removes and yields the values that expire at or
+// before now, in the order of their expiry.
 func (m *expiringMap[K, V]) due(now time.Time) iter.Seq[V] {
 	return func(yield func(V) bool) {
 		for len(m.order) > 0 && !m.order[0].expires.After(now) {

@@ -30,13 +30,13 @@ type log struct {
 	more    chan struct{}                          // closed and replaced when the log grows
 }
 
-// A revocation is one in the log, with its sequence number.
+// A revocation is a [store.Revocation] in the log, with its sequence number.
 type revocation struct {
 	store.Revocation
 	sequence uint64
 }
 
-// An event is one in the log, with its sequence number.
+// An event is a [store.Event] in the log, with its sequence number.
 type event struct {
 	store.Event
 	sequence uint64
@@ -127,8 +127,8 @@ func (l *log) Publish(ctx context.Context, events ...store.Event) error {
 	return nil
 }
 
-// wake wakes the readers if the log has grown since its last sequence number
-// was before.
+// wake wakes the readers if the last sequence number is greater than before.
+// l.mu must be held.
 func (l *log) wake(before uint64) {
 	if l.last > before {
 		close(l.more)
@@ -142,8 +142,9 @@ func (l *log) all() store.Revocation {
 	return all.Revocation
 }
 
-// counted returns the number of revocations that count towards the limit. The
-// revocation of [store.TargetAll] does not, because a full log must accept it.
+// counted returns the number of revocations to which the limit applies. It
+// excludes the revocation of [store.TargetAll], because a full log must accept
+// it.
 func (l *log) counted() int {
 	if l.all().Target == store.TargetAll {
 		return l.current.len() - 1

@@ -1,8 +1,8 @@
 // Package memory implements package store in memory, within one process. It
 // loses everything when the process ends. Use it in tests, or where it is
-// acceptable that after a restart all users must log in again and revoked
-// tokens are valid until they expire. In tests, it also serves several nodes
-// within the process: one [Store] is the [store.Cluster] of all of them.
+// acceptable that after a restart, all users must log in again and revoked
+// tokens are valid until they expire. In a test, several nodes in one process
+// can share a [Store] as their [store.Cluster].
 package memory
 
 import (

@@ -1,9 +1,9 @@
 // Package storekit helps to implement the interfaces of package store.
 //
-// [Prepare] and [Uncovered] are the steps that each log of revocations performs
-// before it adds revocations, and [PrepareEvents] that for events.
-// [AppendRevocation], [AppendSession] and [AppendEvent] encode records for a
-// disk or a database, and their counterparts decode them strictly.
+// Before a log adds revocations, it calls [Prepare] and [Uncovered]. Before it
+// adds events, it calls [PrepareEvents]. [AppendRevocation], [AppendSession]
+// and [AppendEvent] encode items for a disk or a database, and their
+// counterparts decode them strictly.
 //
 // The rules for rotations and presentations are in [store.Session.Rotate] and
 // [store.Session.Present].
@@ -15,8 +15,8 @@ import (
 	"wsauth/store"
 )
 
-// Defaults returns limits with the defaults of package store in place of
-// values of 0 or less.
+// Defaults returns limits with the defaults of package store in place of values
+// of 0 or less.
 func Defaults(limits store.Limits) store.Limits {
 	return store.Limits{
 		Revocations: cmp.Or(max(limits.Revocations, 0), store.DefaultRevocationLimit),

@@ -120,8 +120,8 @@ func AppendEvent(b []byte, e store.Event) []byte {
 }
 
 // DecodeEvent decodes the output of [AppendEvent]. For any other data, it
-// returns [store.ErrInvalid]. Data of the event is a part of the argument, or
-// nil if it is empty.
+// returns [store.ErrInvalid]. Data of the event shares memory with the
+// argument, or is nil if it is empty.
 func DecodeEvent(data []byte) (store.Event, error) {
 	var e store.Event
 	if len(data) < 8+1 || len(data) < 8+1+int(data[8])+2 {

@@ -18,11 +18,12 @@ type Name struct {
 // NameOf returns the name of r.
 func NameOf(r store.Revocation) Name { return Name{r.Target, r.ID} }
 
-// Prepare is the first step of [store.Revocations.Revoke]. It makes revocations
-// canonical, merges those with the same name, and drops those that are obsolete
-// at the time now. The result is in the order of the first revocation with each
-// name. It returns [store.ErrInvalid] if a revocation is invalid or if there
-// are more than [store.MaxPage]. The second step is [Uncovered].
+// Prepare performs the first step of [store.Revocations.Revoke]. It makes
+// revocations canonical, merges those with the same name, and drops those that
+// are obsolete at the time now. The result is in the order of the first
+// revocation with each name. It returns [store.ErrInvalid] if a revocation is
+// invalid or if there are more than [store.MaxPage]. The second step is
+// [Uncovered].
 func Prepare(now time.Time, revocations []store.Revocation) ([]store.Revocation, error) {
 	if len(revocations) > store.MaxPage {
 		return nil, fmt.Errorf("%w: %d at once", store.ErrInvalid, len(revocations))
@@ -54,7 +55,7 @@ type EventName struct{ Kind, ID string }
 // EventNameOf returns the name of e.
 func EventNameOf(e store.Event) EventName { return EventName{e.Kind, e.ID} }
 
-// PrepareEvents is the first step of [store.Log.Publish]. It makes events
+// PrepareEvents performs the first step of [store.Log.Publish]. It makes events
 // canonical, and drops those that have expired at the time now and those that a
 // later one in the list replaces. It returns [store.ErrInvalid] if an event is
 // invalid or if there are more than [store.MaxPage].
@@ -83,10 +84,11 @@ func PrepareEvents(now time.Time, events []store.Event) ([]store.Event, error) {
 	return kept, nil
 }
 
-// Uncovered is the second step of [store.Revocations.Revoke]. It removes each
-// prepared revocation that is covered by a revocation of [store.TargetAll],
-// either one among them or held. held is that of the log, or the zero
-// Revocation if the log has none. It modifies the slice in place.
+// Uncovered performs the second step of [store.Revocations.Revoke]. It removes
+// each prepared revocation that is covered by a revocation of
+// [store.TargetAll], either by one among them or by held. held is the
+// revocation of TargetAll in the log, or the zero Revocation if there is none.
+// It modifies the slice in place.
 func Uncovered(prepared []store.Revocation, held store.Revocation) []store.Revocation {
 	all := held
 	for _, r := range prepared {

@@ -34,8 +34,8 @@ func Buckets[S store.Buckets](t *testing.T, c Config[S]) {
 	})
 }
 
-// take takes a token from a bucket that gets none within the test, and returns
-// whether there was one.
+// take takes a token from a bucket that gets no new one during the test, and
+// reports whether there was one.
 func take(t *testing.T, s store.Buckets, key string, burst int) bool {
 	t.Helper()
 	wait, err := s.Take(t.Context(), key, time.Hour, burst)
@@ -59,7 +59,7 @@ func wantTokens(t *testing.T, nodes []store.Buckets, key string, burst, want int
 	}
 }
 
-// testBurst tests that a bucket is full at first, and apart from others.
+// testBurst checks that a bucket is full at first and independent of others.
 func testBurst(t *testing.T, nodes []store.Buckets) {
 	wantTokens(t, nodes, "a", 3, 3)
 	wantTokens(t, nodes, "a", 3, 0)
@@ -68,7 +68,8 @@ func testBurst(t *testing.T, nodes []store.Buckets) {
 	wantTokens(t, nodes, strings.Repeat("\u00fc", 160), 100, 100)
 }
 
-// testRefill tests that Refill makes a bucket full, and not fuller.
+// testRefill checks that Refill makes a bucket full, but does not exceed the
+// burst.
 func testRefill(t *testing.T, nodes []store.Buckets) {
 	for _, key := range []string{"a", "never", ""} {
 		if err := nodes[1].Refill(t.Context(), key); err != nil {
@@ -88,8 +89,8 @@ func testRefill(t *testing.T, nodes []store.Buckets) {
 	wantTokens(t, nodes, "b", 3, 0)
 }
 
-// testBucketWait tests that an empty bucket has a token after the time that
-// Take has returned, and not earlier.
+// testBucketWait checks that an empty bucket has a token after the time that
+// Take returned, and not earlier.
 func testBucketWait(t *testing.T, nodes []store.Buckets) {
 	const interval = 50 * time.Millisecond
 	for round := range 5 {
@@ -126,7 +127,7 @@ func testBucketWait(t *testing.T, nodes []store.Buckets) {
 	}
 }
 
-// testTakeParallel tests that of 100 calls for ten tokens, on three nodes, ten
+// testTakeParallel checks that of 100 calls on three nodes for ten tokens, ten
 // get one.
 func testTakeParallel(t *testing.T, nodes []store.Buckets) {
 	for _, key := range []string{"a", "b", "c"} {
@@ -146,8 +147,8 @@ func testTakeParallel(t *testing.T, nodes []store.Buckets) {
 	}
 }
 
-// testBucketRate tests that over some time, callers on three nodes get one
-// token every interval, in addition to the burst, and no more.
+// testBucketRate checks that callers on three nodes get no more tokens than the
+// burst and one every interval.
 func testBucketRate(t *testing.T, nodes []store.Buckets) {
 	const interval, burst = 20 * time.Millisecond, 5
 	started := now(t, nodes[0])

@@ -60,8 +60,8 @@ func now(t *testing.T, s any) time.Time {
 	return now
 }
 
-// passed waits until a moment has passed on the store's clock. Before short
-// moments, a test must not assert anything that ends with them.
+// passed waits until a moment has passed on the store's clock. A test must not
+// assert before the call what is true only until a moment that is near.
 func passed(t *testing.T, s any, moment time.Time) {
 	t.Helper()
 	for {
@@ -73,8 +73,8 @@ func passed(t *testing.T, s any, moment time.Time) {
 	}
 }
 
-// wantBetween asserts that a time of the store's clock was read between two
-// others. Stores may round times to milliseconds.
+// wantBetween asserts that a time of the store's clock lies between two others.
+// Stores may round times to milliseconds.
 func wantBetween(t *testing.T, what string, got, from, to time.Time) {
 	t.Helper()
 	if got.Before(from.Truncate(time.Millisecond)) || got.After(to.Add(time.Millisecond)) {

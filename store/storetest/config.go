@@ -2,15 +2,15 @@ package storetest
 
 import "testing"
 
-// Config tells a suite how to open stores of type S. S needs to implement only
-// the interface that is tested.
+// A Config describes how a suite opens stores of type S. S needs to implement
+// only the tested interface.
 type Config[S any] struct {
-	// Open returns an empty store for at least 3,000 entries of each kind, and
-	// closes it at the end of the test. Required.
+	// Open returns an empty store with limits of at least 3,000 entries of each
+	// kind, and closes it at the end of the test. Required.
 	Open func(t *testing.T) S
 
-	// OpenSmall returns an empty store for at most 3 entries of each kind. If
-	// nil, full stores are not tested.
+	// OpenSmall returns an empty store with a limit of 3 entries of each kind.
+	// If nil, full stores are not tested.
 	OpenSmall func(t *testing.T) S
 
 	// Reopen closes a store returned by Open and opens it again, as after a
@@ -23,7 +23,8 @@ type Config[S any] struct {
 	Join func(t *testing.T, s S) S
 
 	// Run runs the body of a test. If it is [testing/synctest.Test], the suite
-	// also tests long times. Leave it nil for a store with a clock of its own.
+	// also tests long periods. Leave it nil for a store with a clock of its
+	// own.
 	Run func(t *testing.T, body func(*testing.T))
 }
 

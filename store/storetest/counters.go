@@ -12,7 +12,7 @@ import (
 	"wsauth/store"
 )
 
-// NodeCounters are counters and the nodes whose counts they are.
+// NodeCounters stores nodes and their counts.
 type NodeCounters interface {
 	store.Nodes
 	store.Counters
@@ -45,7 +45,7 @@ func Counters[S NodeCounters](t *testing.T, c Config[S]) {
 	})
 }
 
-// counters are three nodes of a store.
+// counters is a store with three nodes.
 type counters struct {
 	nodes  []NodeCounters
 	oldest time.Time // a time by the store's clock
@@ -84,7 +84,8 @@ func (c *counters) wantError(t *testing.T, count store.Count, want error, sum, o
 	}
 }
 
-// testSums tests that counts are those of all nodes, for each key apart.
+// testSums checks that counts are the sums of all nodes, separately for each
+// key.
 func testSums(t *testing.T, c *counters) {
 	long := strings.Repeat("\u00fc", 160)
 	c.want(t, c.count(0, "a", 0, 0, 0), 0, -1)
@@ -103,7 +104,7 @@ func testSums(t *testing.T, c *counters) {
 	c.want(t, plain, 2, 0)
 }
 
-// testOldest tests that the node with the oldest item changes with the counts.
+// testOldest checks that the node with the oldest item changes with the counts.
 func testOldest(t *testing.T, c *counters) {
 	c.want(t, c.count(0, "a", 1, 0, 5), 1, 0)
 	c.want(t, c.count(1, "a", 1, 0, 4), 2, 1)
@@ -113,7 +114,7 @@ func testOldest(t *testing.T, c *counters) {
 	c.want(t, c.count(2, "a", 0, 0, 0), 2, 0)
 }
 
-// testLimit tests that a count that grows beyond the limit is refused and
+// testLimit checks that a count that grows beyond the limit is refused and
 // changes nothing, and that any other is accepted.
 func testLimit(t *testing.T, c *counters) {
 	c.want(t, c.count(0, "a", 3, 5, 0), 3, 0)
@@ -122,19 +123,19 @@ func testLimit(t *testing.T, c *counters) {
 	c.wantError(t, c.count(1, "a", 3, 5, 1), store.ErrFull, 5, 0)
 	c.wantError(t, c.count(2, "a", 1, 5, -1), store.ErrFull, 5, 0)
 	c.want(t, c.count(2, "b", 5, 5, 0), 5, 2)
-	// The limit was lowered.
+	// Lower the limit.
 	c.want(t, c.count(0, "a", 3, 2, 0), 5, 0)
 	c.want(t, c.count(0, "a", 2, 2, 2), 4, 1)
 	c.wantError(t, c.count(0, "a", 3, 2, 0), store.ErrFull, 4, 1)
 	c.want(t, c.count(0, "a", 0, 2, 0), 2, 1)
 	c.wantError(t, c.count(0, "a", 1, 2, 0), store.ErrFull, 2, 1)
 	c.wantError(t, c.count(0, "never", 6, 5, 0), store.ErrFull, 0, -1)
-	// And raised.
+	// Raise it.
 	c.want(t, c.count(0, "a", 6, 8, 0), 8, 0)
 	c.want(t, c.count(0, "a", 100, 0, 0), 102, 0)
 }
 
-// testEvict tests that a node that will end an item may exceed the limit, and
+// testEvict checks that a node that will end an item may exceed the limit, and
 // learns which node has the oldest.
 func testEvict(t *testing.T, c *counters) {
 	c.want(t, c.count(0, "a", 1, 2, 0), 1, 0)
@@ -146,7 +147,7 @@ func testEvict(t *testing.T, c *counters) {
 	c.want(t, c.count(0, "a", 0, 2, 0), 2, 1)
 }
 
-// testCountRepeated tests that a repeated call has no further effect.
+// testCountRepeated checks that a repeated call has no further effect.
 func testCountRepeated(t *testing.T, c *counters) {
 	for range 3 {
 		c.want(t, c.count(0, "a", 2, 3, 0), 2, 0)
@@ -162,8 +163,8 @@ func testCountRepeated(t *testing.T, c *counters) {
 	}
 }
 
-// testCountLeases tests that the counts of a node whose lease has ended do not
-// count, and that a lease that is extended keeps them.
+// testCountLeases checks that the counts of a node whose lease has ended are
+// not part of the sum, and that an extended lease keeps them.
 func testCountLeases(t *testing.T, c *counters) {
 	c.want(t, c.count(0, "a", 1, 6, 1), 1, 0)
 	for round := range 3 {
@@ -185,7 +186,8 @@ func testCountLeases(t *testing.T, c *counters) {
 	}
 }
 
-// testCountDropped tests the same for a node that was dropped.
+// testCountDropped checks that the counts of a dropped node are not part of the
+// sum.
 func testCountDropped(t *testing.T, c *counters) {
 	c.want(t, c.count(0, "a", 5, 6, 0), 5, 0)
 	c.want(t, c.count(1, "a", 1, 6, 1), 6, 0)
@@ -199,7 +201,7 @@ func testCountDropped(t *testing.T, c *counters) {
 	c.wantError(t, c.count(2, "a", 1, 6, 0), store.ErrFull, 6, 1)
 }
 
-// testCountInvalid tests that invalid counts, and those of nodes without a
+// testCountInvalid checks that invalid counts, and those of nodes without a
 // lease, are refused.
 func testCountInvalid(t *testing.T, c *counters) {
 	never := c.count(0, "a", 1, 0, 0)
@@ -237,8 +239,8 @@ func testCountCancellation(t *testing.T, c *counters) {
 	c.want(t, c.count(1, "a", 1, 0, 0), 1, 1)
 }
 
-// testLimitParallel tests that three nodes that raise and lower their counts at
-// the same time never exceed the limit together, and reach it.
+// testLimitParallel checks that three nodes that raise and lower their counts
+// at the same time reach the limit together, but never exceed it.
 func testLimitParallel(t *testing.T, c *counters) {
 	const limit, steps = 20, 200
 	var wg sync.WaitGroup
@@ -289,8 +291,8 @@ func oldestOf(counts []int) int {
 	return -1
 }
 
-// testCountsParallel tests that of 100 calls for the last place of a key, on
-// nodes of their own, one succeeds, and that keys do not affect each other.
+// testCountsParallel checks that of 100 nodes that claim the only item of a
+// key, one succeeds, and that keys do not affect each other.
 func testCountsParallel(t *testing.T, c *counters) {
 	const keys, calls = 5, 100
 	for i := range calls {

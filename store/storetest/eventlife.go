@@ -10,8 +10,8 @@ import (
 	"wsauth/store"
 )
 
-// testEventOrder tests that events have their places among revocations: a
-// cursor between them is after the one and before the other.
+// testEventOrder checks that events and revocations have a common order: a
+// cursor between two entries is after the first and before the second.
 func testEventOrder(t *testing.T, log *spreadLog) {
 	next := wantEvents(t, log, store.Cursor{})
 	var after []store.Cursor
@@ -35,8 +35,8 @@ func testEventOrder(t *testing.T, log *spreadLog) {
 	}
 }
 
-// testEventPages tests that a page has at most MaxPage entries, revocations and
-// events together, and that End is set exactly if nothing follows.
+// testEventPages checks that a page has at most MaxPage entries, revocations
+// and events together, and that End is set only on the last page.
 func testEventPages(t *testing.T, log *spreadLog) {
 	revoke(t, log, tokens("first", store.MaxPage-1)...)
 	publish(t, log, newEvent("a", "1"))
@@ -66,7 +66,7 @@ func wantCounts(t *testing.T, log store.Revocations, want ...[2]int) {
 	}
 }
 
-// testEventExpiry tests that an event disappears when it expires, and not
+// testEventExpiry checks that an event disappears when it expires, and not
 // earlier, and that an expired one is not added.
 func testEventExpiry(t *testing.T, clock any, log *spreadLog) {
 	for round := range 5 {
@@ -97,8 +97,8 @@ func testEventExpiry(t *testing.T, clock any, log *spreadLog) {
 	}
 }
 
-// testPageTimes tests that a page has the time at which it was read, and that
-// the time up to which its store vouches for it is not later and moves on.
+// testPageTimes checks that Page.Now is the time at which the page was read,
+// and that Page.Known is not later and advances.
 func testPageTimes(t *testing.T, clock any, log store.Revocations) {
 	var cursor store.Cursor
 	var first, last store.Page
@@ -126,9 +126,9 @@ func testPageTimes(t *testing.T, clock any, log store.Revocations) {
 	}
 }
 
-// testEventFull tests that a full log refuses new events as a whole, accepts
+// testEventFull checks that a full log refuses new events as a whole, accepts
 // those that replace others, and has room again when events have expired.
-// Revocations have a limit of their own.
+// Revocations have a separate limit.
 func testEventFull(t *testing.T, log store.Log) {
 	publish(t, log, newEvent("a", "1"), newEvent("b", "2"), newEvent("c", "3"))
 	next := wantEvents(t, log, store.Cursor{}, newEvent("a", "1"), newEvent("b", "2"), newEvent("c", "3"))
@@ -224,8 +224,8 @@ func followEvents(t *testing.T, log store.Revocations, n int) map[string]int {
 	}
 }
 
-// testEventRestart tests that a reopened log has its events, and cursors remain
-// valid.
+// testEventRestart checks that a reopened log has its events, and that cursors
+// remain valid.
 func testEventRestart(t *testing.T, log store.Log, reopen func() store.Log) {
 	publish(t, log, newEvent("a", "1"))
 	next := wantEvents(t, log, store.Cursor{}, newEvent("a", "1"))

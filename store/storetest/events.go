@@ -13,8 +13,8 @@ import (
 	"wsauth/store"
 )
 
-// Log tests what a [store.Log] has in addition to [store.Revocations], which
-// has a suite of its own.
+// Log tests the methods that a [store.Log] has in addition to those of
+// [store.Revocations]. For the latter, see [Revocations].
 func Log[S store.Log](t *testing.T, c Config[S]) {
 	spread := func(body func(*testing.T, *spreadLog)) func(*testing.T, S) {
 		return func(t *testing.T, s S) { body(t, onAll(c.nodes(t, s))) }
@@ -100,8 +100,8 @@ func testPublish(t *testing.T, log *spreadLog) {
 	wantEvents(t, log, store.Cursor{}, newEvent("a", "1"), newEvent("b", "2"), newEvent("c", "3"))
 }
 
-// testReplace tests that an event replaces the earlier one with the same kind
-// and ID, even an equal one, and no other.
+// testReplace checks that an event replaces the earlier one with the same kind
+// and ID, even if both are equal, and no other.
 func testReplace(t *testing.T, log *spreadLog) {
 	other := newEvent("a", "other")
 	other.Kind = "other kind"
@@ -117,8 +117,8 @@ func testReplace(t *testing.T, log *spreadLog) {
 	wantEvents(t, log, store.Cursor{}, newEvent("b", "2"), other, newEvent("c", "6"), newEvent("a", "7"))
 }
 
-// testEventValues tests that a log keeps events of any bytes unchanged, even if
-// the caller of Publish later modifies its slice.
+// testEventValues checks that a log keeps events of any bytes unchanged, even
+// if the caller of Publish later modifies its slice.
 func testEventValues(t *testing.T, log *spreadLog) {
 	events := []store.Event{
 		newEvent("empty", ""),
@@ -134,7 +134,7 @@ func testEventValues(t *testing.T, log *spreadLog) {
 	wantEvents(t, log, next, newEvent("copied", "value"))
 }
 
-// testEventInvalid tests that if one event is invalid, none is added.
+// testEventInvalid checks that if one event is invalid, none is added.
 func testEventInvalid(t *testing.T, log *spreadLog) {
 	for name, change := range map[string]func(*store.Event){
 		"no Kind":    func(e *store.Event) { e.Kind = "" },
@@ -169,7 +169,7 @@ func testEventCancellation(t *testing.T, log *spreadLog) {
 	wantEvents(t, log, store.Cursor{})
 }
 
-// testEventWait tests that events wake readers on all nodes.
+// testEventWait checks that events wake readers on all nodes.
 func testEventWait(t *testing.T, log *spreadLog) {
 	next := wantEvents(t, log, store.Cursor{})
 	for n := range 10 {

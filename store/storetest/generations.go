@@ -11,8 +11,8 @@ import (
 	"wsauth/store"
 )
 
-// testSessionSubject tests that a session is not found for another subject,
-// which can neither use nor end it.
+// testSessionSubject checks that another subject can neither find, use nor end
+// a session.
 func testSessionSubject(t *testing.T, s store.Sessions) {
 	session := newSession("a", "ann")
 	begin(t, s, session, newSession("b", "bob"))
@@ -53,7 +53,7 @@ func wantNotFound(t *testing.T, s store.Sessions, subject, id string) {
 	}
 }
 
-// testSessionFind tests that a session is found as it was last changed, until
+// testSessionFind checks that a session is found as it was last changed, until
 // it ends.
 func testSessionFind(t *testing.T, s store.Sessions) {
 	wantNotFound(t, s, "ann", "a")
@@ -75,7 +75,7 @@ func testSessionFind(t *testing.T, s store.Sessions) {
 	}
 }
 
-// testSessionParent tests that the parent of a session stays with it.
+// testSessionParent checks that the parent of a session stays with it.
 func testSessionParent(t *testing.T, s store.Sessions) {
 	login, host := newSession("login", "ann"), newSession("host", "ann")
 	host.Parent = "login"
@@ -99,7 +99,7 @@ func testSessionParent(t *testing.T, s store.Sessions) {
 	wantPresented(t, s, presentation("host", "1"))
 }
 
-// testSessionGenerations tests that each rotation increments the generation,
+// testSessionGenerations checks that each rotation increments the generation,
 // and a repeated one or a presentation does not.
 func testSessionGenerations(t *testing.T, s store.Sessions) {
 	for first, id := range map[uint64]string{0: "new", 41: "restored"} {
@@ -129,14 +129,15 @@ func testSessionGenerations(t *testing.T, s store.Sessions) {
 	}
 }
 
-// newer returns r with a generation that the store has lost.
+// newer returns r with a higher generation than the store has.
 func newer(r store.Rotation) store.Rotation {
 	r.Generation = 5
 	return r
 }
 
-// testSessionAdoption tests that a token of a higher generation than that of
-// the session becomes the current one, and the one before a reuse.
+// testSessionAdoption checks that a token of a higher generation than the
+// session becomes the current one, and that using the one before is then a
+// reuse.
 func testSessionAdoption(t *testing.T, s store.Sessions) {
 	for name, adopt := range map[string]func() store.Session{
 		"present": func() store.Session {
@@ -182,7 +183,7 @@ func testSessionAdoption(t *testing.T, s store.Sessions) {
 	}
 }
 
-// testSessionNotAdopted tests that an unknown token of the same generation, or
+// testSessionNotAdopted checks that an unknown token of the same generation, or
 // of a lower one, is a reuse, as is one whose name or generation is invalid.
 func testSessionNotAdopted(t *testing.T, s store.Sessions) {
 	for _, generation := range []uint64{0, 1, 1 << 53} {
@@ -205,8 +206,8 @@ func testSessionNotAdopted(t *testing.T, s store.Sessions) {
 	}
 }
 
-// testSessionAdoptionParallel tests that 100 concurrent calls with a token that
-// the store has lost, on three nodes, get the same successor.
+// testSessionAdoptionParallel checks that 100 concurrent calls on three nodes,
+// with a token that the store has lost, get the same successor.
 func testSessionAdoptionParallel(t *testing.T, nodes []store.Sessions) {
 	begin(t, nodes[0], newSession("a", "ann"))
 	var currents sync.Map
@@ -228,8 +229,8 @@ func testSessionAdoptionParallel(t *testing.T, nodes []store.Sessions) {
 	}
 }
 
-// testSessionClock tests that the time of a rotation is that of the store's
-// clock, to which its grace period refers, and that sessions expire by it.
+// testSessionClock checks that rotations, their grace periods and the expiry of
+// sessions follow the store's clock.
 func testSessionClock(t *testing.T, s store.Sessions) {
 	begin(t, s, newSession("a", "ann"))
 	before := now(t, s)
@@ -258,7 +259,7 @@ func testSessionClock(t *testing.T, s store.Sessions) {
 	wantNotFound(t, s, "ann", "c")
 }
 
-// testGenerationRestart tests that generations and parents survive a restart.
+// testGenerationRestart checks that generations and parents survive a restart.
 func testGenerationRestart(t *testing.T, s store.Sessions, reopen func() store.Sessions) {
 	host := newSession("host", "ann")
 	host.Parent = "login"

@@ -31,7 +31,7 @@ func testWait(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, next, revokeToken("b"))
 }
 
-// testCancellation tests that each method returns the error of a done context,
+// testCancellation checks that each method returns the error of a done context,
 // and that Revoke then changes nothing.
 func testCancellation(t *testing.T, log store.Revocations) {
 	revoke(t, log, revokeToken("a"))
@@ -146,7 +146,7 @@ func follow(t *testing.T, log store.Revocations, until string) map[string]int {
 	}
 }
 
-// testRestart tests that a reopened log is complete and that cursors remain
+// testRestart checks that a reopened log is complete and that cursors remain
 // valid.
 func testRestart(t *testing.T, log store.Revocations, reopen func() store.Revocations) {
 	revoke(t, log, revokeToken("a"))

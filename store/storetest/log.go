@@ -38,7 +38,7 @@ func testOrder(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, middle, all[1:]...)
 }
 
-// testCovered tests that a revocation of everything replaces exactly the
+// testCovered checks that a revocation of everything replaces exactly the
 // revocations that it covers, whether they are added before it, with it or
 // after it.
 func testCovered(t *testing.T, log store.Revocations) {
@@ -72,7 +72,7 @@ func testCovered(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, store.Cursor{}, revokeToken("t"), session("foreign"), session(young), older(young, 7), everything)
 }
 
-// testFull tests that a full log refuses new revocations as a whole, but
+// testFull checks that a full log refuses new revocations as a whole, but
 // accepts a revocation of everything, which makes room.
 func testFull(t *testing.T, log store.Revocations) {
 	old := []store.Revocation{
@@ -113,8 +113,8 @@ func wantUsage(t *testing.T, log store.Revocations, entries int) {
 	}
 }
 
-// testIdempotence tests that an extended revocation appears again at the end of
-// the log, that an unchanged one does not, and that no revocation is ever
+// testIdempotence checks that an extended revocation appears again at the end
+// of the log, that an unchanged one does not, and that no revocation is ever
 // shortened.
 func testIdempotence(t *testing.T, log store.Revocations) {
 	now := time.Now().Truncate(time.Millisecond).UTC()
@@ -142,14 +142,14 @@ func testIdempotence(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, store.Cursor{}, revokeToken("a"), want)
 }
 
-// older returns a revocation of the tokens of a session that are of a lower
+// older returns a revocation of the tokens of a session that have a lower
 // generation.
 func older(sid string, generation uint64) store.Revocation {
 	return store.Revocation{Target: store.TargetOlder, ID: sid, Generation: generation, Expires: expires}
 }
 
-// testOlder tests that a log keeps the highest generation of each session, and
-// apart from a revocation of the session itself.
+// testOlder checks that a log keeps the highest generation of each session,
+// separately from a revocation of the session itself.
 func testOlder(t *testing.T, log store.Revocations) {
 	const highest = 1<<53 - 1
 	session := store.Revocation{Target: store.TargetSession, ID: "a", Expires: expires}
@@ -203,7 +203,7 @@ func testInvalid(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, store.Cursor{})
 }
 
-// testObsolete tests that obsolete revocations are omitted, but those that
+// testObsolete checks that obsolete revocations are omitted, but those that
 // have only just expired are not, because the clock may be set back.
 func testObsolete(t *testing.T, log store.Revocations) {
 	gone, expired := revokeToken("gone"), revokeToken("expired")
@@ -214,7 +214,7 @@ func testObsolete(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, store.Cursor{}, expired)
 }
 
-// testSoonObsolete tests that a revocation disappears when it is obsolete, by
+// testSoonObsolete checks that a revocation disappears when it is obsolete, by
 // the store's clock.
 func testSoonObsolete(t *testing.T, log store.Revocations) {
 	soon := revokeToken("soon")
@@ -237,7 +237,7 @@ func testSoonObsolete(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, next)
 }
 
-// testExpiry tests that a revocation disappears when it is obsolete, and not
+// testExpiry checks that a revocation disappears when it is obsolete, and not
 // earlier.
 func testExpiry(t *testing.T, log store.Revocations) {
 	short, long, longer := revokeToken("short"), revokeToken("long"), revokeToken("longer")
@@ -283,7 +283,7 @@ func testPaging(t *testing.T, log store.Revocations) {
 	wantAfter(t, log, page.Next, want...)
 }
 
-// testCursors tests that a cursor beyond the end of the log, or with another
+// testCursors checks that a cursor beyond the end of the log, or with another
 // epoch, is refused.
 func testCursors(t *testing.T, log store.Revocations) {
 	revoke(t, log, revokeToken("a"))
@@ -302,7 +302,7 @@ func testCursors(t *testing.T, log store.Revocations) {
 	}
 }
 
-// testAnotherLog tests that a cursor is not valid for another log with the
+// testAnotherLog checks that a cursor is not valid for another log with the
 // same content.
 func testAnotherLog(t *testing.T, one, other store.Revocations) {
 	revoke(t, one, revokeToken("a"))

@@ -47,7 +47,8 @@ func keep(t *testing.T, s store.Nodes, n store.Node, ttl ...time.Duration) store
 	return got
 }
 
-// wantNodes asserts which nodes all nodes list, in which order.
+// wantNodes asserts that each node of the store lists the wanted nodes in the
+// same order.
 func wantNodes(t *testing.T, nodes []store.Nodes, want ...store.Node) {
 	t.Helper()
 	for _, s := range nodes {
@@ -63,9 +64,9 @@ func sameNode(a, b store.Node) bool {
 	return a.ID == b.ID && bytes.Equal(a.Data, b.Data) && a.Started.Equal(b.Started) && a.Until.Equal(b.Until)
 }
 
-// testKeepNode tests that nodes are listed by their start, that another call
-// extends the lease and replaces the data, and that times are of the store's
-// clock.
+// testKeepNode checks that nodes are listed in the order of their start, that
+// another call extends the lease and replaces the data, and that times are from
+// the store's clock.
 func testKeepNode(t *testing.T, nodes []store.Nodes) {
 	wantNodes(t, nodes)
 	data := []byte("first")
@@ -99,7 +100,8 @@ func testKeepNode(t *testing.T, nodes []store.Nodes) {
 	wantNodes(t, nodes, again, again2, longest)
 }
 
-// testDropNode tests that a dropped node is gone at once, and cannot return.
+// testDropNode checks that a dropped node is no longer listed, and cannot
+// return.
 func testDropNode(t *testing.T, nodes []store.Nodes) {
 	a, b := keep(t, nodes[0], store.Node{ID: "a"}), keep(t, nodes[1], store.Node{ID: "b"})
 	for range 2 {
@@ -127,8 +129,7 @@ func wantEnded(t *testing.T, s store.Nodes, n store.Node) {
 	}
 }
 
-// testLeases tests that a node is listed until its lease ends, not longer and
-// not shorter.
+// testLeases checks that a node is listed exactly until its lease ends.
 func testLeases(t *testing.T, nodes []store.Nodes) {
 	long := keep(t, nodes[0], store.Node{ID: "long"})
 	passed(t, nodes[0], long.Started.Add(2*time.Millisecond))
@@ -155,8 +156,8 @@ func testLeases(t *testing.T, nodes []store.Nodes) {
 	wantNodes(t, nodes, long)
 }
 
-// testReturn tests that a process that returns after its lease has ended must
-// go on as a new node, however often it asks, and that a lease that is extended
+// testReturn checks that a process that returns after its lease has ended must
+// continue as a new node, however often it asks, and that an extended lease
 // does not end.
 func testReturn(t *testing.T, nodes []store.Nodes) {
 	const ttl = 50 * time.Millisecond
@@ -204,7 +205,7 @@ func testNodeCancellation(t *testing.T, nodes []store.Nodes) {
 	wantNodes(t, nodes, kept)
 }
 
-// testNodeConcurrency tests that concurrent changes of different nodes do not
+// testNodeConcurrency checks that concurrent changes of different nodes do not
 // affect each other.
 func testNodeConcurrency(t *testing.T, nodes []store.Nodes) {
 	var wg sync.WaitGroup

@@ -49,7 +49,8 @@ func write(t *testing.T, s store.Records, name string, version uint64, value str
 	}
 }
 
-// wantConflict asserts that a record does not have the version before.
+// wantConflict asserts that writing a version of a record fails with
+// ErrConflict.
 func wantConflict(t *testing.T, s store.Records, name string, version uint64) {
 	t.Helper()
 	if err := s.WriteRecord(t.Context(), name, store.Record{Version: version, Value: []byte("wrong")}); !errors.Is(err, store.ErrConflict) {
@@ -77,7 +78,7 @@ func wantNoRecord(t *testing.T, nodes []store.Records, name string) {
 	}
 }
 
-// testVersions tests that only the next version is accepted.
+// testVersions checks that only the next version is accepted.
 func testVersions(t *testing.T, nodes []store.Records) {
 	wantNoRecord(t, nodes, "a")
 	wantConflict(t, nodes[1], "a", 2)
@@ -94,7 +95,7 @@ func testVersions(t *testing.T, nodes []store.Records) {
 	wantRecord(t, nodes, "other", 1, "other")
 }
 
-// testRecordValues tests that a value of any bytes is returned unchanged, even
+// testRecordValues checks that a value of any bytes is returned unchanged, even
 // if the caller of WriteRecord later modifies its slice.
 func testRecordValues(t *testing.T, nodes []store.Records) {
 	longest := strings.Repeat("\u00fc", 32)
@@ -141,8 +142,8 @@ func testRecordCancellation(t *testing.T, nodes []store.Records) {
 	wantNoRecord(t, nodes, "a")
 }
 
-// testRecordRace tests that of 100 calls that write the same version, on three
-// nodes, one succeeds, and its value is stored.
+// testRecordRace checks that of 100 calls on three nodes that write the same
+// version, one succeeds, and that its value is stored.
 func testRecordRace(t *testing.T, nodes []store.Records) {
 	for version := uint64(1); version <= 5; version++ {
 		var mu sync.Mutex

@@ -22,7 +22,7 @@ func presentation(id, token string) store.Presentation {
 	return store.Presentation{Subject: "ann", ID: id, Token: token}
 }
 
-// testSessionRetry tests that repeating the last rotation with its key returns
+// testSessionRetry checks that repeating the last rotation with its key returns
 // the same result and changes nothing else.
 func testSessionRetry(t *testing.T, s store.Sessions) {
 	begin(t, s, newSession("a", "ann"))
@@ -46,8 +46,9 @@ func testSessionRetry(t *testing.T, s store.Sessions) {
 	wantRotated(t, s, keyed("a", "3", "5", "key 2"), "4")
 }
 
-// testSessionRetryReuse tests that an exchanged token is a reuse without the
-// key. With the key, it is a reuse only after its successor was presented.
+// testSessionRetryReuse checks that the use of an exchanged token without the
+// key is a reuse. With the key, it is a reuse only after its successor was
+// presented.
 func testSessionRetryReuse(t *testing.T, s store.Sessions) {
 	other := newSession("other", "ann")
 	begin(t, s, other)
@@ -94,7 +95,7 @@ func withoutRetry(r store.Rotation) store.Rotation {
 	return r
 }
 
-// testSessionRetryHasEnded tests that the key is valid until Retry after the
+// testSessionRetryHasEnded checks that the key is valid until Retry after the
 // rotation.
 func testSessionRetryHasEnded(t *testing.T, s store.Sessions) {
 	begin(t, s, newSession("a", "ann"))
@@ -109,7 +110,7 @@ func testSessionRetryHasEnded(t *testing.T, s store.Sessions) {
 	wantReused(t, s, keyed("a", "0", "x", "key"), was)
 }
 
-// testSessionPresent tests that presenting the valid token keeps it valid, and
+// testSessionPresent checks that presenting the valid token keeps it valid, and
 // that presenting any other token ends the session, as in a rotation.
 func testSessionPresent(t *testing.T, s store.Sessions) {
 	other := newSession("other", "ann")
@@ -149,7 +150,7 @@ func testSessionPresent(t *testing.T, s store.Sessions) {
 	wantPresentNotFound(t, s, presentation("expired", "0"))
 }
 
-// testSessionPresentGrace tests that within the grace period, the previous
+// testSessionPresentGrace checks that within the grace period, the previous
 // token is accepted and the key remains valid.
 func testSessionPresentGrace(t *testing.T, s store.Sessions) {
 	begin(t, s, newSession("a", "ann"))
@@ -164,7 +165,7 @@ func testSessionPresentGrace(t *testing.T, s store.Sessions) {
 	wantRotated(t, s, keyed("a", "0", "x", "key"), "1")
 }
 
-// testSessionPresentGraceHasEnded tests that the grace period starts at the
+// testSessionPresentGraceHasEnded checks that the grace period starts at the
 // rotation.
 func testSessionPresentGraceHasEnded(t *testing.T, s store.Sessions) {
 	begin(t, s, newSession("a", "ann"))
@@ -177,8 +178,8 @@ func testSessionPresentGraceHasEnded(t *testing.T, s store.Sessions) {
 	wantPresentReused(t, s, p, was)
 }
 
-// testSessionRetryRestart tests that keys survive a restart, and cleared keys
-// do not return.
+// testSessionRetryRestart checks that keys survive a restart, and that cleared
+// keys do not return.
 func testSessionRetryRestart(t *testing.T, s store.Sessions, reopen func() store.Sessions) {
 	begin(t, s, newSession("a", "ann"), newSession("presented", "ann"), newSession("plain", "ann"))
 	kept := wantRotated(t, s, keyed("a", "0", "1", "key"), "1")

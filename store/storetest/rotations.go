@@ -34,7 +34,7 @@ func testSessionRotation(t *testing.T, s store.Sessions) {
 	wantNoSession(t, s, store.Session{ID: "never", Current: "0", Subject: "ann"})
 }
 
-// testSessionGrace tests that the previous token may be exchanged again, with
+// testSessionGrace checks that the previous token may be exchanged again, with
 // the same result, and that this changes only Remote and Agent.
 func testSessionGrace(t *testing.T, s store.Sessions) {
 	begin(t, s, newSession("a", "ann"))
@@ -54,7 +54,7 @@ func testSessionGrace(t *testing.T, s store.Sessions) {
 	wantRotated(t, s, rotation("a", "1", "3"), "2")
 }
 
-// testSessionReuse tests that any token other than the last two ends the
+// testSessionReuse checks that any token other than the last two ends the
 // session, but no other session.
 func testSessionReuse(t *testing.T, s store.Sessions) {
 	other := newSession("other", "ann")
@@ -73,8 +73,8 @@ func testSessionReuse(t *testing.T, s store.Sessions) {
 	wantRotated(t, s, rotation("other", "0", "1"), "1")
 }
 
-// testSessionNoGrace tests that without a grace period, the previous token is a
-// reuse immediately.
+// testSessionNoGrace checks that without a grace period, the use of the
+// previous token is a reuse immediately.
 func testSessionNoGrace(t *testing.T, s store.Sessions) {
 	for _, grace := range []time.Duration{0, -time.Hour} {
 		begin(t, s, newSession("a", "ann"))
@@ -85,7 +85,7 @@ func testSessionNoGrace(t *testing.T, s store.Sessions) {
 	}
 }
 
-// testSessionGraceHasEnded tests that the grace period starts at the rotation,
+// testSessionGraceHasEnded checks that the grace period starts at the rotation,
 // and is not extended by presenting the token again.
 func testSessionGraceHasEnded(t *testing.T, s store.Sessions) {
 	begin(t, s, newSession("a", "ann"), newSession("b", "ann"))
@@ -107,7 +107,7 @@ func testSessionGraceHasEnded(t *testing.T, s store.Sessions) {
 	wantReused(t, s, again, was)
 }
 
-// testSessionParallel tests that of 100 calls with one token, on three nodes,
+// testSessionParallel checks that of 100 calls on three nodes with one token,
 // one replaces it and all get the same result.
 func testSessionParallel(t *testing.T, nodes []store.Sessions) {
 	begin(t, nodes[0], newSession("a", "ann"))
@@ -134,9 +134,9 @@ func testSessionParallel(t *testing.T, nodes []store.Sessions) {
 	}
 }
 
-// testSessionParallelReuse tests many concurrent calls with one token, without
-// a grace period: one rotates the session, one is a reuse, and the others find
-// no session.
+// testSessionParallelReuse checks the results of many concurrent calls with one
+// token, without a grace period: one rotates the session, one is a reuse, and
+// the others find no session.
 func testSessionParallelReuse(t *testing.T, nodes []store.Sessions) {
 	const rounds, calls = 10, 20
 	for round := range rounds {
@@ -168,7 +168,7 @@ func testSessionParallelReuse(t *testing.T, nodes []store.Sessions) {
 	}
 }
 
-// testSessionParallelBegin tests that of many calls that begin the same
+// testSessionParallelBegin checks that of many calls that begin the same
 // session, one succeeds.
 func testSessionParallelBegin(t *testing.T, nodes []store.Sessions) {
 	for round := range 10 {
@@ -191,7 +191,7 @@ func testSessionParallelBegin(t *testing.T, nodes []store.Sessions) {
 	}
 }
 
-// testSessionParallelChanges tests that concurrent changes of different
+// testSessionParallelChanges checks that concurrent changes of different
 // sessions do not affect each other.
 func testSessionParallelChanges(t *testing.T, nodes []store.Sessions) {
 	const sessions, steps = 20, 10

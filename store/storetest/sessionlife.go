@@ -12,7 +12,7 @@ import (
 	"wsauth/store"
 )
 
-// testSessionBegin tests that sessions are listed by subject, oldest first,
+// testSessionBegin checks that sessions are listed by subject, oldest first,
 // without those of subjects with similar names.
 func testSessionBegin(t *testing.T, s store.Sessions) {
 	wantListed(t, s, "ann")
@@ -51,7 +51,7 @@ func testSessionCanonical(t *testing.T, s store.Sessions) {
 	wantListed(t, s, "ann", want)
 }
 
-// testSessionInvalid tests that invalid values are refused and change nothing.
+// testSessionInvalid checks that invalid values are refused and change nothing.
 func testSessionInvalid(t *testing.T, s store.Sessions) {
 	long := strings.Repeat("x", 257)
 	for name, change := range map[string]func(*store.Session){
@@ -100,7 +100,7 @@ func testSessionInvalid(t *testing.T, s store.Sessions) {
 	wantListed(t, s, "ann", session)
 }
 
-// testSessionExpired tests that beginning an expired session is not an error,
+// testSessionExpired checks that beginning an expired session is not an error,
 // and stores nothing.
 func testSessionExpired(t *testing.T, s store.Sessions) {
 	session := newSession("a", "ann")
@@ -157,8 +157,8 @@ func testSessionCancellation(t *testing.T, s store.Sessions) {
 	wantListed(t, s, "ann", session)
 }
 
-// testSessionMany tests that the number of sessions per subject is limited, and
-// that reaching the limit does not affect other subjects.
+// testSessionMany checks that the number of sessions per subject is limited,
+// and that reaching the limit does not affect other subjects.
 func testSessionMany(t *testing.T, s store.Sessions) {
 	var wg sync.WaitGroup
 	for n := range store.MaxSubjectSessions {
@@ -182,8 +182,8 @@ func testSessionMany(t *testing.T, s store.Sessions) {
 	begin(t, s, newSession("17", "ann"))
 }
 
-// testSessionExpiry tests that a session lives until its refresh token expires.
-// Each rotation extends this, but never beyond the end of the session.
+// testSessionExpiry checks that a session lives until its refresh token
+// expires. Each rotation extends this, but never beyond the end of the session.
 func testSessionExpiry(t *testing.T, s store.Sessions) {
 	start := time.Now().Truncate(time.Millisecond).UTC()
 	session := newSession("a", "ann")
@@ -215,7 +215,7 @@ func testSessionExpiry(t *testing.T, s store.Sessions) {
 	wantNoSession(t, s, got)
 }
 
-// testSessionExpiryIsSeen tests that each method detects the expiry of a
+// testSessionExpiryIsSeen checks that each method detects the expiry of a
 // session when it is the first one called.
 func testSessionExpiryIsSeen(t *testing.T, s store.Sessions) {
 	for name, first := range map[string]func(session store.Session) error{
@@ -249,7 +249,7 @@ func testSessionExpiryIsSeen(t *testing.T, s store.Sessions) {
 	}
 }
 
-// testSessionRestart tests that after a restart, replaced tokens and ended
+// testSessionRestart checks that after a restart, replaced tokens and ended
 // sessions are not valid again.
 func testSessionRestart(t *testing.T, s store.Sessions, reopen func() store.Sessions) {
 	ended, reused := newSession("ended", "ann"), newSession("reused", "ann")

@@ -8,8 +8,8 @@ import (
 	"wsauth/store"
 )
 
-// A spread calls the nodes of a store in turn, so that each call meets what
-// other nodes have just changed.
+// A spread calls the nodes of a store in turn, so that each call sees changes
+// that another node has just made.
 type spread[S any] struct {
 	nodes [3]S
 	calls atomic.Uint64
@@ -22,7 +22,7 @@ func (s *spread[S]) next() S { return s.nodes[s.calls.Add(1)%3] }
 // spread over nodes.
 type spreadLog struct{ spread[store.Revocations] }
 
-// onAll returns the log with its calls spread over its nodes.
+// onAll returns a log whose calls are spread over the nodes.
 func onAll[S store.Revocations](nodes [3]S) *spreadLog {
 	return &spreadLog{spread[store.Revocations]{nodes: [3]store.Revocations{nodes[0], nodes[1], nodes[2]}}}
 }
@@ -50,7 +50,7 @@ func (s *spreadLog) Publish(ctx context.Context, events ...store.Event) error {
 // A spreadSessions is [store.Sessions] whose calls are spread over nodes.
 type spreadSessions struct{ spread[store.Sessions] }
 
-// onAllSessions returns sessions with their calls spread over their nodes.
+// onAllSessions returns sessions whose calls are spread over the nodes.
 func onAllSessions[S store.Sessions](nodes [3]S) *spreadSessions {
 	return &spreadSessions{spread[store.Sessions]{nodes: [3]store.Sessions{nodes[0], nodes[1], nodes[2]}}}
 }
@@ -91,7 +91,7 @@ func (s *spreadSessions) ListSessions(ctx context.Context, subject string) ([]st
 // A spreadTickets is [store.Tickets] whose calls are spread over nodes.
 type spreadTickets struct{ spread[store.Tickets] }
 
-// onAllTickets returns tickets with their calls spread over their nodes.
+// onAllTickets returns tickets whose calls are spread over the nodes.
 func onAllTickets[S store.Tickets](nodes [3]S) *spreadTickets {
 	return &spreadTickets{spread[store.Tickets]{nodes: [3]store.Tickets{nodes[0], nodes[1], nodes[2]}}}
 }

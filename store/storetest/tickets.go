@@ -91,7 +91,7 @@ func testTicketOnce(t *testing.T, s store.Tickets) {
 	wantNoTicket(t, s, "a")
 }
 
-// testTicketValues tests that a value of any bytes is returned unchanged, even
+// testTicketValues checks that a value of any bytes is returned unchanged, even
 // if the caller of PutTicket later modifies its slice.
 func testTicketValues(t *testing.T, s store.Tickets) {
 	put(t, s, "empty", "")
@@ -109,7 +109,7 @@ func testTicketValues(t *testing.T, s store.Tickets) {
 	wantTaken(t, s, "copied", "value")
 }
 
-// testTicketInvalid tests that invalid tickets are refused and change nothing.
+// testTicketInvalid checks that invalid tickets are refused and change nothing.
 func testTicketInvalid(t *testing.T, s store.Tickets) {
 	long := make([]byte, store.MaxTicketValue+1)
 	if err := s.PutTicket(t.Context(), ticketKey("long"), long, expires); !errors.Is(err, store.ErrInvalid) {
@@ -124,7 +124,7 @@ func testTicketInvalid(t *testing.T, s store.Tickets) {
 	wantNoTicket(t, s, "a")
 }
 
-// testTicketExpired tests that putting an expired ticket is not an error, and
+// testTicketExpired checks that putting an expired ticket is not an error, and
 // stores nothing.
 func testTicketExpired(t *testing.T, s store.Tickets) {
 	for name, moment := range map[string]time.Time{"just": time.Now(), "long ago": time.Now().Add(-time.Hour), "never": {}} {
@@ -151,8 +151,8 @@ func testTicketCancellation(t *testing.T, s store.Tickets) {
 	wantTaken(t, s, "a", "value")
 }
 
-// testTicketRace tests that of 100 calls for each of 100 tickets, on three
-// nodes, exactly one gets it.
+// testTicketRace checks that of 100 calls on three nodes for each of 100
+// tickets, exactly one gets it.
 func testTicketRace(t *testing.T, nodes []store.Tickets) {
 	const tickets, calls = 100, 100
 	for n := range tickets {
@@ -186,8 +186,8 @@ func testTicketRace(t *testing.T, nodes []store.Tickets) {
 	}
 }
 
-// testTicketPutRace tests that of many calls that put the same key, one
-// succeeds, and its value is stored.
+// testTicketPutRace checks that of many calls that put the same key, one
+// succeeds, and that its value is stored.
 func testTicketPutRace(t *testing.T, nodes []store.Tickets) {
 	for round := range 20 {
 		key := ticketKey(fmt.Sprint(round))
@@ -214,7 +214,7 @@ func testTicketPutRace(t *testing.T, nodes []store.Tickets) {
 	}
 }
 
-// testTicketSoon tests that a ticket expires by the store's clock.
+// testTicketSoon checks that a ticket expires by the store's clock.
 func testTicketSoon(t *testing.T, clock any, s store.Tickets) {
 	moment := now(t, clock).Add(50 * time.Millisecond)
 	if err := s.PutTicket(t.Context(), ticketKey("a"), []byte("soon"), moment); err != nil {
@@ -226,7 +226,7 @@ func testTicketSoon(t *testing.T, clock any, s store.Tickets) {
 	wantTaken(t, s, "a", "again")
 }
 
-// testTicketExpiry tests that a ticket is valid until it expires.
+// testTicketExpiry checks that a ticket is valid until it expires.
 func testTicketExpiry(t *testing.T, s store.Tickets) {
 	moment := time.Now().Add(30 * time.Second).Truncate(time.Millisecond)
 	for _, name := range []string{"early", "late", "later"} {
@@ -246,7 +246,7 @@ func testTicketExpiry(t *testing.T, s store.Tickets) {
 	wantTaken(t, s, "other", "value")
 }
 
-// testTicketRestart tests that after a restart, taken tickets cannot be taken
+// testTicketRestart checks that after a restart, taken tickets cannot be taken
 // again, and the others can.
 func testTicketRestart(t *testing.T, s store.Tickets, reopen func() store.Tickets) {
 	put(t, s, "taken", "one")
