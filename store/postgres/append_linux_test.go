@@ -52,8 +52,8 @@ func TestFullForSome(t *testing.T) {
 }
 
 // TestD5KilledConnections checks that while all connections are ended again and
-// again, each revocation that is repeated until it succeeds arrives on another
-// node, once.
+// again, each revocation that is repeated until it succeeds arrives once on
+// another node.
 func TestD5KilledConnections(t *testing.T) {
 	t.Parallel()
 	server, c := newServerConfig(t)

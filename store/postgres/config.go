@@ -60,7 +60,8 @@ type Config struct {
 	Timeout time.Duration
 
 	// MaxConns is the maximum number of connections for calls. The store
-	// uses up to five more, and that of ListenURL. Default: 10.
+	// uses up to three more for its own tasks, and that of ListenURL.
+	// Default: 10.
 	MaxConns int
 
 	// Logger receives a message when the store fails, recovers, or has lost

@@ -8,9 +8,9 @@ import (
 	"wsauth/store"
 )
 
-// FuzzEntry checks that a row that is read is either refused or becomes a
-// canonical revocation or event, which has the same columns again, and that a
-// damaged row is not the fault of the caller.
+// FuzzEntry checks that a row is either refused or decoded as a canonical
+// revocation or event with the same columns. The error for a damaged row must
+// not be ErrInvalid, because the caller is not at fault.
 func FuzzEntry(f *testing.F) {
 	now := time.UnixMilli(1_700_000_000_000)
 	for _, r := range []store.Revocation{
@@ -64,8 +64,9 @@ func TestSplitEpoch(t *testing.T) {
 	}
 }
 
-// FuzzSessionData checks that data that is read is either refused or becomes a
-// canonical session, and that damaged data is not the fault of the caller.
+// FuzzSessionData checks that data is either refused or decoded as a canonical
+// session. The error for damaged data must not be ErrInvalid, because the
+// caller is not at fault.
 func FuzzSessionData(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {

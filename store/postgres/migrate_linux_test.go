@@ -49,8 +49,8 @@ func TestMigrateOnce(t *testing.T) {
 	}
 }
 
-// TestSchemaVersion checks that a newer schema is refused, and that without
-// migrations a missing one is, too.
+// TestSchemaVersion checks that a newer schema is refused, and that a missing
+// one is refused if SkipMigrations is set.
 func TestSchemaVersion(t *testing.T) {
 	t.Parallel()
 	c := newConfig(shared(t).dsn("app"))
@@ -95,8 +95,8 @@ func TestRights(t *testing.T) {
 	s.sweep(t.Context())
 }
 
-// TestSweep checks that rows that nobody sees any longer are deleted, in steps,
-// and that the counts for the limits follow.
+// TestSweep checks that expired rows and covered revocations are deleted, in
+// steps, and that the counts for the limits are updated.
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	c := newConfig(shared(t).dsn("app"))

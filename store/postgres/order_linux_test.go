@@ -98,8 +98,8 @@ func TestD13OrderOfCommits(t *testing.T) {
 }
 
 // TestNotifications checks that with notifications, changes arrive sooner than
-// by polling, and that they still arrive when the connection that listens was
-// ended, which is then replaced.
+// by polling, and that they still arrive when the listening connection is
+// ended. The store then replaces it.
 func TestNotifications(t *testing.T) {
 	t.Parallel()
 	server := shared(t)

@@ -46,8 +46,8 @@ type process struct {
 	done chan struct{} // closed when it has ended
 }
 
-// asPostgres returns the attributes of processes of the user postgres if this
-// one is root's, because the servers refuse to run as root.
+// asPostgres returns attributes that start a process as the user postgres if
+// the test runs as root, because the servers refuse to run as root.
 func asPostgres(t testing.TB) *syscall.SysProcAttr {
 	attributes := &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT, Setpgid: true}
 	if os.Geteuid() == 0 {
@@ -205,7 +205,7 @@ func (s *server) dsn(role string) string {
 }
 
 // signalAll sends a signal to the server and its children, each of which leads
-// a process group of its own. It fails unless the test may do so.
+// a process group of its own. It fails the test if it cannot find the children.
 func (s *server) signalAll(t testing.TB, sig syscall.Signal) {
 	t.Helper()
 	parent := strconv.Itoa(s.process.cmd.Process.Pid)

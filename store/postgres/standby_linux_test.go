@@ -85,8 +85,8 @@ func TestStoppedStandby(t *testing.T) {
 }
 
 // testStoppedStandby checks that while a synchronous standby does not answer,
-// changes are accepted but not confirmed, in about a second and however many
-// there are, that they are in effect at once, and that Page.Known stands still.
+// changes are accepted but not confirmed within about a second, however many
+// there are. They must be in effect at once, and Page.Known must not advance.
 func testStoppedStandby(t *testing.T, primary *server, c Config) {
 	standby := newStandby(t, primary)
 	primary.synchronize(t)
@@ -205,7 +205,7 @@ func TestD6Failover(t *testing.T) {
 		}
 	}
 	wantSeen(t, s, "kept")
-	if err := s.Revoke(t.Context(), revocation("lost")); err != nil { // as nodes do
+	if err := s.Revoke(t.Context(), revocation("lost")); err != nil { // nodes write back what was lost
 		t.Fatal(err)
 	}
 	put(11)
@@ -242,7 +242,7 @@ func TestStandbyIsRefused(t *testing.T) {
 }
 
 // TestReadOnlyServer checks that a server that an operator has made read-only
-// can be read, but does not vouch for what it has.
+// can be read, but that Page.Known does not advance.
 func TestReadOnlyServer(t *testing.T) {
 	t.Parallel()
 	server, c := newServerConfig(t)

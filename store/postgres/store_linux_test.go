@@ -67,7 +67,7 @@ func TestClose(t *testing.T) {
 }
 
 // TestHeartbeatInTheFuture checks that after the clock of the server was set
-// back, the store does not vouch for a time to come.
+// back, Page.Known is not in the future.
 func TestHeartbeatInTheFuture(t *testing.T) {
 	t.Parallel()
 	c := newConfig(shared(t).dsn("app"))

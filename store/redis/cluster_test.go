@@ -61,9 +61,9 @@ func TestCluster(t *testing.T) {
 	t.Run("moving slots", func(t *testing.T) { testMovingSlots(t, nodes, config()) })
 }
 
-// testDeadNodes tests that the counts of a dead node are not counted against a
-// limit even while the list of live nodes is cached, and that the cached list
-// saves calls.
+// testDeadNodes checks that the counts of a dead node do not use up a limit,
+// even while the list of live nodes is cached, and that the cached list saves
+// calls.
 func testDeadNodes(t *testing.T, c Config) {
 	one, other := mustOpen(t, c), mustOpen(t, c)
 	one.live.maxAge, other.live.maxAge = time.Hour, time.Hour
@@ -89,7 +89,7 @@ func testDeadNodes(t *testing.T, c Config) {
 	}
 }
 
-// testMovingSlots tests that no call fails while the slots of all keys move
+// testMovingSlots checks that no call fails while the slots of all keys move
 // from one node to another, that no ticket is taken twice, and that readers
 // lose no revocation.
 func testMovingSlots(t *testing.T, nodes []*server, c Config) {
@@ -161,7 +161,7 @@ func testMovingSlots(t *testing.T, nodes []*server, c Config) {
 				return
 			}
 			_, err := s.TakeTicket(t.Context(), key)
-			if errors.Is(err, store.ErrNotFound) { // its slot moved in between
+			if errors.Is(err, store.ErrNotFound) { // its slot has moved since PutTicket
 				void++
 			} else if err != nil {
 				t.Errorf("TakeTicket: %v", err)

@@ -45,8 +45,8 @@ func TestRoundTrips(t *testing.T) {
 	}
 }
 
-// TestSizes checks that items take no more memory than the documentation says,
-// and a fifth, since tables double in size.
+// TestSizes checks that items take at most a fifth more memory than the
+// documentation says. The margin is for tables, which double in size.
 func TestSizes(t *testing.T) {
 	server := startServer(t)
 	s := mustOpen(t, server.config())

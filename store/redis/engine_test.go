@@ -43,7 +43,7 @@ func TestOpenRefuses(t *testing.T) {
 	mustOpen(t, ok)
 }
 
-// TestJudge checks servers by what they say of themselves.
+// TestJudge checks which servers are suitable by their answer to INFO.
 func TestJudge(t *testing.T) {
 	s := &Store{config: Config{}.defaults()}
 	good := "# Server\r\nredis_version:6.2.0\r\nmaxmemory_policy:noeviction\r\ncluster_enabled:0\r\nrole:master\r\nconnected_slaves:1\r\nmaster_replid:0123456789abcdef0123456789abcdef01234567\r\n"
@@ -69,7 +69,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// TestClose checks that a closed store ends waiting calls, and refuses others.
+// TestClose checks that Close ends waiting calls, and that a closed store
+// refuses others.
 func TestClose(t *testing.T) {
 	s := mustOpen(t, sharedServer(t).config())
 	page, err := s.Read(t.Context(), store.Cursor{})
@@ -143,8 +144,8 @@ func calls(s *Store) map[string]func(context.Context) error {
 	}
 }
 
-// wantFailures makes each call at the same time, and asserts that all fail
-// within about the time for a call.
+// wantFailures makes all calls at the same time, and asserts that they fail
+// within about Config.Timeout.
 func wantFailures(t *testing.T, s *Store) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -166,7 +167,7 @@ func wantFailures(t *testing.T, s *Store) {
 }
 
 // TestEngineIsKilled checks that all calls fail while the engine is gone, and
-// that the store works again when it is back, without a new one.
+// that the same store works again when the engine is back.
 func TestEngineIsKilled(t *testing.T) {
 	server := startServer(t)
 	s := mustOpen(t, server.config())
@@ -200,8 +201,8 @@ func TestScriptsAreLoadedAgain(t *testing.T) {
 	}
 }
 
-// TestOutOfMemory checks that a full engine refuses revocations and goes on
-// answering readers.
+// TestOutOfMemory checks that a full engine refuses revocations and still
+// answers readers.
 func TestOutOfMemory(t *testing.T) {
 	server := startServer(t)
 	s := mustOpen(t, server.config())

@@ -96,8 +96,8 @@ func pageAfter(t testing.TB, s *Store, cursor store.Cursor) store.Page {
 	return page
 }
 
-// TestReplicaConfirms checks that revocations and beats count as confirmed only
-// if a replica has them, once the log has had a replica.
+// TestReplicaConfirms checks that once the log has had a replica, revocations
+// and beats are confirmed only if a replica has them.
 func TestReplicaConfirms(t *testing.T) {
 	t.Parallel()
 	primary := startPrimary(t)
@@ -126,7 +126,7 @@ func TestReplicaConfirms(t *testing.T) {
 	if err := s.Revoke(t.Context(), inAnHour("first")); err != nil || s.required() != 1 {
 		t.Errorf("with the first replica: %v, %d", err, s.required())
 	}
-	if _, err := s.Read(t.Context(), before.Next); !errors.Is(err, store.ErrCursor) { // the replication ID is another
+	if _, err := s.Read(t.Context(), before.Next); !errors.Is(err, store.ErrCursor) { // the replication ID has changed
 		t.Errorf("Read after the first replica: %v", err)
 	}
 	if _, err := s.TakeTicket(t.Context(), store.TicketKey{1}); !errors.Is(err, store.ErrNotFound) {
@@ -209,8 +209,8 @@ func wantKnown(t testing.TB, s *Store, page store.Page) {
 }
 
 // TestFailover checks D6: a replica that misses acknowledged writes replaces
-// the primary, which has been killed or does not answer. Readers learn it, no
-// ticket is taken twice, and a rotation that is lost does not look like theft.
+// the primary, which has been killed or does not answer. Readers learn of it,
+// no ticket is taken twice, and a lost rotation does not look like theft.
 func TestFailover(t *testing.T) {
 	for name, fail := range map[string]func(t *testing.T, primary *server){
 		"killed":  func(_ *testing.T, primary *server) { primary.kill() },
@@ -238,7 +238,7 @@ func testFailover(t *testing.T, fail func(t *testing.T, primary *server)) {
 	if err := s.PutTicket(t.Context(), ticket, []byte("once"), expires); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Revoke(t.Context(), inAnHour("kept")); err != nil { // and all before it
+	if err := s.Revoke(t.Context(), inAnHour("kept")); err != nil { // and everything before it
 		t.Fatal(err)
 	}
 	page := pageAfter(t, s, store.Cursor{})
@@ -282,8 +282,8 @@ func testFailover(t *testing.T, fail func(t *testing.T, primary *server)) {
 	}
 }
 
-// TestStoppedServer checks D3 and D7: a server that does not answer, and does
-// not close its connections, gives errors in time, and works when it goes on.
+// TestStoppedServer checks D3 and D7: while a server neither answers nor closes
+// its connections, calls fail in time, and they succeed when it continues.
 func TestStoppedServer(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)

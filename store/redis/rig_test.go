@@ -61,8 +61,8 @@ func startServer(t testing.TB, args ...string) *server {
 	return s
 }
 
-// start starts the server, on another free port if the one it got is taken in
-// the meantime, and on the same port if it had one.
+// start starts the server, on its previous port if it had one, and otherwise on
+// a free port. If that was taken in the meantime, start tries another one.
 func (s *server) start(t testing.TB) {
 	t.Helper()
 	path := testenv.NeedProgram(t, "redis-server")

@@ -23,7 +23,7 @@ import (
 	"wsauth/store"
 )
 
-// permissions are those that the package's documentation says are needed.
+// permissions are the ones that the package documentation lists.
 var permissions = []string{"resetchannels", "-@all", "+@connection", "+evalsha", "+script|load", "+info", "+time", "+wait", "+cluster|slots", "+cluster|shards", "+role", "+@read", "+@write"}
 
 // TestPermissions checks that the documented permissions are enough for each
@@ -113,12 +113,12 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// A proxy carries connections to a server, until it swallows what the server
-// sends on some of them, without closing any.
+// A proxy forwards connections to a server. It can drop what the server sends
+// on some of them, without closing any.
 type proxy struct {
 	listener net.Listener
 	target   string
-	swallow  atomic.Value // of a string: on connections on which a client has sent it; "" on all
+	swallow  atomic.Value // a string: drop answers after a client has sent it; "" drops all
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -192,8 +192,8 @@ func copyData(to, from net.Conn, filter func(data string) bool) {
 	}
 }
 
-// TestBlackHole checks D3: a network that swallows answers gives errors in
-// time, and the store works when it is repaired.
+// TestBlackHole checks D3: calls fail in time while the network drops all
+// answers, and the store works again afterwards.
 func TestBlackHole(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t, sharedServer(t).address)
@@ -238,7 +238,7 @@ func TestReaderHangs(t *testing.T) {
 				}
 			}
 		}()
-		time.Sleep(100 * time.Millisecond) // so that it waits
+		time.Sleep(100 * time.Millisecond) // until it waits
 		started := time.Now()
 		if err := writer.Revoke(t.Context(), inAnHour(fmt.Sprint(n))); err != nil {
 			t.Fatal(err)

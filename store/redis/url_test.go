@@ -59,7 +59,7 @@ var wrongURLs = []string{
 	"redis://u:hunter2@h?%zz", "redis://u:hunter2@h#x", "redis://u:hunter2@h?prefix=a#x", "redis://hunter2@h", "redis://u:hunter2/@h",
 }
 
-// TestParseURLRefuses checks that other URLs are refused, with an error that
+// TestParseURLRefuses checks that invalid URLs are refused, with an error that
 // does not contain the password.
 func TestParseURLRefuses(t *testing.T) {
 	for _, text := range wrongURLs {
@@ -69,8 +69,8 @@ func TestParseURLRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParseURL checks that what is accepted is a valid configuration, and that
-// errors do not contain the password.
+// FuzzParseURL checks that an accepted URL results in a valid configuration,
+// and that errors do not contain the password.
 func FuzzParseURL(f *testing.F) {
 	for _, text := range wrongURLs {
 		f.Add(text)

@@ -60,8 +60,9 @@ func now(t *testing.T, s any) time.Time {
 	return now
 }
 
-// passed waits until a moment has passed on the store's clock. A test must not
-// assert before the call what is true only until a moment that is near.
+// passed waits until a moment has passed on the store's clock. If the moment is
+// near, it may have passed before the call: a test must not assert what holds
+// only until then.
 func passed(t *testing.T, s any, moment time.Time) {
 	t.Helper()
 	for {
