@@ -28,7 +28,7 @@ func (s *Store) Take(ctx context.Context, key string, interval time.Duration, bu
 	}
 	every := interval.Microseconds()
 	taken := false
-	var until int64 // the bucket is full, in microseconds
+	var until int64 // time until the bucket is full, in microseconds
 	err := s.transact(ctx, relaxed, func(t *transaction) error {
 		t.queue(take, []byte(key), every, every*int64(burst)).Exec(rowsChanged(&taken))
 		t.queue("select full_at - now from buckets, clock where key = $1", []byte(key)).Query(func(rows pgx.Rows) error {

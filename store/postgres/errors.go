@@ -53,8 +53,8 @@ func (s *Store) failure(err error) error {
 	return fmt.Errorf("store/postgres: %w", err)
 }
 
-// isContract reports whether an error is returned without a prefix: callers
-// compare it with errors of package store or pgx.
+// isContract reports whether err is an error of package store or pgx that
+// callers check for. Such errors are returned without a prefix.
 func isContract(err error) bool {
 	for _, known := range []error{
 		store.ErrInvalid, store.ErrNotFound, store.ErrFull, store.ErrClosed, store.ErrCursor, store.ErrReused,

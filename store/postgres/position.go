@@ -150,8 +150,8 @@ func splitEpoch(epoch string) (id, timeline string) {
 	return epoch[:max(at, 0)], epoch[at+1:]
 }
 
-// replaced changes the epoch if it is still the given one, of which entries
-// were lost. Of the nodes that notice the loss, only one does so.
+// replaced changes the epoch if it is still the given one. Entries of that
+// epoch were lost. Of the nodes that notice the loss, only one changes it.
 func (s *Store) replaced(ctx context.Context, epoch string) error {
 	s.config.Logger.ErrorContext(ctx, "store/postgres: the server has lost data that it had committed; all nodes read the log again, and tickets are void")
 	return s.transact(ctx, local, func(t *transaction) error {

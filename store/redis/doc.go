@@ -12,13 +12,13 @@
 // wait for a replica, and return [store.ErrUnconfirmed] if none confirms in
 // time. About once a second, one of the nodes writes a heartbeat, called a
 // beat, to the log and waits for a replica in the same way. [store.Page.Known]
-// is the time of the newest confirmed beat. It stops advancing on a primary
+// is the time of the newest confirmed beat. Known stops advancing on a primary
 // that a replica has replaced, so nodes that still read from it learn that
 // their log is out of date. See [Config.Replicas].
 //
 // Other changes do not wait. A failover can lose the last rotation of a
-// session; [store.Session.Generation] repairs that. It voids all tickets, so
-// that none can be taken twice. Nodes recognize a failover by the replication
+// session; [store.Session.Generation] repairs that. A failover voids all
+// tickets, so that none can be taken twice. It is recognized by the replication
 // ID of the primary, which is part of [store.Cursor.Epoch] and of each ticket.
 // The ID also changes when a server restarts or gets its first replica, and,
 // for the keys of a slot, when the slot moves to another server. After each of
