@@ -105,7 +105,7 @@ type Cursor struct {
 	// Epoch identifies the log, and changes if entries may have been lost. For
 	// a replicated store, it is the ID of the log, a dot, and the ID of the
 	// history of this copy. A failover changes the latter. The nodes still have
-	// the entries that the new primary lacks in memory, and add them again.
+	// in memory the entries that the new primary lacks, and add them again.
 	Epoch    string
 	Sequence uint64 // sequence number of the last entry before the position
 }
@@ -130,7 +130,7 @@ type Page struct {
 	// Known is a time of the store's clock. The page and those before it
 	// contain everything that was confirmed to any node until then. For a store
 	// with a single copy, it is Now. A replicated store derives it from a
-	// regular heartbeat. It does not advance while the store has lost its
+	// regular heartbeat. Known does not advance while the store has lost its
 	// replicas.
 	Known time.Time
 }

@@ -67,9 +67,9 @@ func (r Rotation) Canonical() (Rotation, error) {
 }
 
 // Rotate returns s after a rotation. It implements the rules of
-// [Sessions.RotateSession]. s and r must be canonical. If s has expired or is
-// of another subject, the error is [ErrNotFound]. With [ErrReused], it returns
-// s unchanged, and the store must end it.
+// [Sessions.RotateSession]. s and r must be canonical. If s has expired or
+// belongs to another subject, the error is [ErrNotFound]. With [ErrReused], it
+// returns s unchanged, and the store must end it.
 func (s Session) Rotate(r Rotation, now time.Time) (Session, error) {
 	if s.Expired(now) || s.Subject != r.Subject {
 		return Session{}, ErrNotFound
@@ -97,9 +97,9 @@ func (s Session) Rotate(r Rotation, now time.Time) (Session, error) {
 }
 
 // Present returns s after a presentation. It implements the rules of
-// [Sessions.PresentSession]. s must be canonical. If s has expired or is of
-// another subject, the error is [ErrNotFound]. With [ErrReused], it returns s
-// unchanged, and the store must end it.
+// [Sessions.PresentSession]. s must be canonical. If s has expired or belongs
+// to another subject, the error is [ErrNotFound]. With [ErrReused], it returns
+// s unchanged, and the store must end it.
 func (s Session) Present(p Presentation, now time.Time) (Session, error) {
 	if s.Expired(now) || s.Subject != p.Subject {
 		return Session{}, ErrNotFound

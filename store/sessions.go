@@ -6,8 +6,8 @@ import (
 )
 
 // ErrReused means that a refresh token was used after another had replaced it.
-// It may have been stolen. It is unknown whether the user or a thief has used
-// it, so the store has ended the session.
+// The token may have been stolen. It is unknown whether the user or a thief has
+// used it, so the store has ended the session.
 var ErrReused = errors.New("store: the refresh token was used before")
 
 // Sessions stores login sessions. Implementations must be safe for concurrent
@@ -62,9 +62,11 @@ type Sessions interface {
 	// If the token is Current, it is accepted, and Key is cleared: the client
 	// has received Current, so it has no reason to repeat the rotation. If the
 	// token is Previous, it is accepted if Current replaced it at most Grace
-	// ago, and nothing changes. With any other token, PresentSession ends the
-	// session and returns it as it was, with [ErrReused]. If the session does
-	// not exist, has ended or has expired, the error is [ErrNotFound].
+	// ago, and nothing changes. If Generation is higher than that of the
+	// session, the token is treated as Current, as in RotateSession. With any
+	// other token, PresentSession ends the session and returns it as it was,
+	// with [ErrReused]. If the session does not exist, has ended or has
+	// expired, the error is [ErrNotFound].
 	PresentSession(context.Context, Presentation) (Session, error)
 
 	// EndSession deletes a session of a subject. It is not an error if the
