@@ -31,15 +31,15 @@ type sharedStore interface {
 	store.Counters
 }
 
-// shareLimits makes the limits of a guard hold over all nodes.
+// shareLimits makes the limits of a guard apply to all nodes together.
 func (c *Config) shareLimits(guard *wsauth.Config) {
 	if c.Cluster != nil {
 		guard.Counters, guard.Node = c.Store.(sharedStore), c.Cluster.ID
 	}
 }
 
-// newPeers returns what sends requests to the other nodes, or nil if there are
-// none.
+// newPeers returns the Peers that exchange requests with the other nodes, or
+// nil without a cluster.
 func (c *Config) newPeers() *peers.Peers {
 	if c.Cluster == nil {
 		return nil

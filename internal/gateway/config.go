@@ -31,16 +31,16 @@ type Config struct {
 	// Cluster makes this gateway a node of the cluster whose nodes share Store,
 	// which must be a [store.Log], a [store.Clock] and a [store.Counters]. The
 	// nodes then answer operators for each other, and Limits apply to the
-	// sockets of all nodes together. Default: it is the only node.
+	// sockets of all nodes together. Default: the gateway is the only node.
 	Cluster Cluster
 
 	// TicketKey recognizes tickets of the nodes that share Store; see
 	// [wsauth.Config.TicketKey]. Default: a key of this process.
 	TicketKey []byte
 
-	// Staleness and WhenStale say when the gateway no longer relies on what it
-	// knows of a Store that does not answer, and what happens to open sockets
-	// then; see [wsauth.Config]. Defaults: 10 s and [wsauth.EndSockets].
+	// Staleness is how long the gateway relies on its copy of the revocations
+	// if Store does not answer. WhenStale says what happens to open sockets
+	// after that; see [wsauth.Config]. Defaults: 10 s and [wsauth.EndSockets].
 	Staleness time.Duration
 	WhenStale wsauth.WhenStale
 
@@ -52,9 +52,9 @@ type Config struct {
 
 	// Origins are the origins whose pages may use this server, such as
 	// "https://app.example", each exactly as browsers send it. They replace
-	// the default, so include this server's own origin as browsers see it, for
-	// example if a proxy terminates TLS. Default: the origin that a request is
-	// sent to.
+	// the default, so they must include this server's own origin. If a proxy
+	// terminates TLS, that is the origin of the proxy. Default: the origin that
+	// a request is sent to.
 	Origins []string
 
 	// AuthCORS allows pages of other origins to use the gateway's own
@@ -68,12 +68,13 @@ type Config struct {
 	// Issuer, Store, Origins, Logger and all functions. Without Users there
 	// are no logins here: tokens come from providers or from "wsauth token
 	// issue", and Routes are required. The default of TicketBurst is at least
-	// Limits.PerSubject, so that all sockets of a page can reconnect together.
+	// Limits.PerSubject, up to [login.MaxTicketBurst], so that all sockets of
+	// a user can reconnect together.
 	Login login.Config
 
 	// NoAuth disables all endpoints below Login.Prefix. It also disables the
-	// published keys, unless a route has an Assertion, which upstreams verify
-	// with them. It requires Routes.
+	// published keys, unless a route has an Assertion: upstreams need the keys
+	// to verify it. NoAuth requires Routes.
 	NoAuth bool
 
 	// Routes are the routes to upstreams. Without any, the gateway serves the
@@ -96,7 +97,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// minTicketBurst is the minimum of the default for Login.TicketBurst.
+// minTicketBurst is the smallest default of Login.TicketBurst.
 const minTicketBurst = 100
 
 // Check returns c with the defaults of [New], and an error that joins a

@@ -36,7 +36,7 @@ type Gateway struct {
 	login  *login.Service
 	peers  *peers.Peers // nil without Config.Cluster
 
-	events  *eventloop.Group // of carrier, and for waiting for clients and upstreams
+	events  *eventloop.Group // run carrier, and wait for clients and upstreams
 	carrier *relay.Relay
 	front   *front.Server
 	routes  *proxy.Routes
@@ -44,7 +44,7 @@ type Gateway struct {
 	own     http.Handler   // answers the gateway's own paths
 	health  http.Handler   // answers health checks
 
-	stopFollowing func() // ends the updates of the keys of providers
+	stopFollowing func() // stops updating the providers' keys
 }
 
 // New returns a gateway for c. It reports all errors in c at once, each a
@@ -70,7 +70,8 @@ func New(c Config) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: issuer: %w", err)
 	}
 	g.peers = c.newPeers()
-	// From here on, errors must shut down the guard, which follows the store.
+	// After an error from here on, the guard must be shut down, because it
+	// follows the store.
 	guard := wsauth.Config{
 		Verifier: verifiers.All, Origins: c.Origins, Revocations: c.Store, OnEvent: g.onEvent(), Tickets: c.Store, TicketKey: c.TicketKey, Staleness: c.Staleness, WhenStale: c.WhenStale, Limits: c.Limits,
 		Observer: observer{telemetry.Observer{Recorder: g.recorder}, g}, Logger: g.log,
@@ -83,7 +84,7 @@ func New(c Config) (*Gateway, error) {
 		err = g.open(verifiers.Own)
 	}
 	if err == nil && g.peers != nil {
-		_, err = g.Admin(admin.Config{}) // until Admin is called for operators
+		_, err = g.Admin(admin.Config{}) // serves other nodes until Admin is called for operators
 	}
 	if err != nil {
 		return nil, errors.Join(err, g.guard.Shutdown(context.Background()))
@@ -108,7 +109,7 @@ func (g *Gateway) newLogin(ending wsauth.Verifier) (*login.Service, error) {
 // open creates the event loops, the routes or the demonstration, and the
 // handlers of all requests. verifier verifies our own tokens.
 func (g *Gateway) open(verifier *token.Verifier) (err error) {
-	// The demonstration is at the other end of a pipe, which event loops
+	// The demonstration is connected by an in-process pipe, which event loops
 	// cannot watch.
 	isDemo := len(g.config.Routes) == 0
 	if g.events, err = eventloop.New(eventloop.Options{Portable: isDemo, Paused: g.guard.Paused}); err != nil {
@@ -172,8 +173,8 @@ func (g *Gateway) newRoutes(verifier *token.Verifier) *proxy.Routes {
 // Login returns the login service.
 func (g *Gateway) Login() *login.Service { return g.login }
 
-// Update replaces the routes; see [proxy.Routes.Update]. If it returns an
-// error, which joins all errors, nothing has changed.
+// Update replaces the routes; see [proxy.Routes.Update]. If it fails, nothing
+// has changed. The error joins everything that is wrong with routes.
 func (g *Gateway) Update(routes []proxy.Route) error {
 	if len(routes) == 0 {
 		return errors.New("gateway: Update: at least one route is required")

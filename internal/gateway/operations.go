@@ -32,9 +32,10 @@ func (g *Gateway) healthChecks() telemetry.Health {
 	return telemetry.Health{Ready: g.guard.Ready, Degraded: func() bool { return g.guard.Stats().Degraded }}
 }
 
-// Admin returns the API for operators, with which they list and revoke sessions
-// and sockets; see docs/admin.md. It sets the fields of c that describe the
-// gateway. The API also answers the requests of the other nodes of a cluster.
+// Admin returns the API for operators, with which they list sockets and
+// sessions and revoke tokens and sessions; see docs/admin.md. It sets the
+// fields of c that describe the gateway. The API also answers the requests of
+// the other nodes of a cluster.
 func (g *Gateway) Admin(c admin.Config) (*admin.API, error) {
 	c.Guard, c.Sessions, c.Drain, c.Logger = g.guard, g.login, g.config.Front.Drain, g.log
 	c.Routes, c.ServedBy = g.adminRoutes, g.routes.ServedBy

@@ -50,8 +50,8 @@ func (g *Gateway) serveHandshake(h *front.Handshake, r *http.Request) {
 
 // quickMatch returns the match of a handshake if no step of serving it can
 // block: keys, tickets, revocations and limits need no other server, and the
-// upstream is on this machine. This holds only for the routes of the match, so
-// these must serve the handshake.
+// upstream is on this machine. The handshake must then be served by the routes
+// of m, because the current routes may have changed in the meantime.
 //
 // quickMatch returns false if it panics, so that the event loop continues. The
 // goroutine that then serves the handshake panics in the same place, and
@@ -69,8 +69,8 @@ func (g *Gateway) quickMatch(r *http.Request) (m proxy.Match, ok bool) {
 	return m, m.IsQuick(r)
 }
 
-// serve answers a request, whose client has been identified, by the routes of
-// m, and records its outcome.
+// serve answers a request by the routes of m, and records its outcome. The
+// client of r must have been identified.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, place *connlimit.Place, m proxy.Match) {
 	x := g.recorder.Start(r, httpx.AsksForUpgrade(r.Header))
 	ctx := r.Context()
@@ -118,6 +118,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, place *connlimi
 }
 
 // refuseOverloaded refuses a request because too many connections are open.
+// closes reports whether the connection must be closed afterwards.
 func refuseOverloaded(w http.ResponseWriter, r *http.Request, x *telemetry.Record, closes bool) {
 	x.Refused(errOverloaded)
 	if closes {
@@ -132,7 +133,7 @@ var (
 	overloaded    = telemetry.Problem(wsauth.Overloaded.Outcome().Status, string(wsauth.Overloaded), errOverloaded.Message)
 )
 
-// An observer observes the guard.
+// An observer receives the events of the guard.
 type observer struct {
 	telemetry.Observer
 	gateway *Gateway

@@ -67,8 +67,8 @@ type Config struct {
 	Reload func(context.Context, adminapi.Reload) (adminapi.Reloaded, error)
 }
 
-// Sessions are the stored sessions of users. [login.Service] implements it,
-// and describes the methods.
+// Sessions lists and ends the stored sessions of users. [login.Service]
+// implements it and documents the methods.
 type Sessions interface {
 	Sessions(ctx context.Context, subject string) ([]store.Session, error)
 	End(ctx context.Context, sid string) (sockets int, err error)
@@ -121,7 +121,7 @@ func (a *API) endpoints() []problem.Endpoint {
 	}
 }
 
-// protected returns next with the checks of every request.
+// protected wraps next in the checks that apply to every request.
 func protected(next http.Handler) http.Handler {
 	return problem.WithSecurityHeaders(withShortHead(noPages(next)))
 }

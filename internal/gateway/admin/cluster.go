@@ -109,7 +109,7 @@ func (a *API) findNode(w http.ResponseWriter, r *http.Request, asked []string) (
 		refuse(w, r, http.StatusBadRequest, "invalid_request", "node must occur once, with the name or the ID of a node")
 		return adminapi.Node{}, false
 	}
-	if networkOf(r) == peers.Network { // it could go in circles
+	if networkOf(r) == peers.Network { // nodes could forward it in a loop
 		refuse(w, r, http.StatusBadRequest, "invalid_request", "This request comes from another node, and is not forwarded")
 		return adminapi.Node{}, false
 	}

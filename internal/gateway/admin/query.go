@@ -71,8 +71,8 @@ func (a *API) parseQuery(raw string, names []string) (q query, fault string) {
 	return q, ""
 }
 
-// next returns the "after" of the page that begins after the socket with this
-// ID.
+// next returns the value of "after" for the page that begins after the socket
+// with this ID.
 func (a *API) next(id uint64) string {
 	return a.run + "." + strconv.FormatUint(id, 10)
 }

@@ -24,8 +24,8 @@ type TokenFile struct {
 	hash atomic.Pointer[[sha256.Size]byte]
 }
 
-// OpenTokenFile opens a token file; [adminapi.ReadToken] says which are
-// refused.
+// OpenTokenFile opens a token file. It refuses the files that
+// [adminapi.ReadToken] refuses.
 func OpenTokenFile(path string) (*TokenFile, error) {
 	f := &TokenFile{path: path}
 	if _, err := f.Reload(); err != nil {

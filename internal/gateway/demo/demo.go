@@ -31,8 +31,8 @@ func equal(a, b string) int {
 	return subtle.ConstantTimeCompare(x[:], y[:])
 }
 
-// header is the header by which the server finds the socket that it serves.
-// Its values cannot be guessed.
+// header is the name of the header that tells the server which announced socket
+// a handshake belongs to. Its values cannot be guessed.
 const header = "X-Wsauth-Demo"
 
 // A Server is the echo server, in this process. Unlike other upstreams, it has

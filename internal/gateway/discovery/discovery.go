@@ -26,8 +26,8 @@ const (
 	MetadataPath = "/.well-known/openid-configuration"
 )
 
-// cacheControl is the Cache-Control header of the documents. Caches keep them
-// for less time than a new key waits before it signs.
+// cacheControl is the Cache-Control header of the documents. Its max-age is
+// shorter than the time for which a new key is published before it signs.
 const cacheControl = "public, max-age=300"
 
 // keysType is the content type of a JWK Set (RFC 7517 section 8.5.2).
@@ -53,7 +53,7 @@ func CheckIssuer(issuer string) error {
 	return nil
 }
 
-// keys answers GET [KeysPath].
+// keys is the handler that [Keys] returns.
 type keys struct {
 	source token.KeySource
 	log    *slog.Logger
@@ -89,8 +89,8 @@ func (k *keys) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // metadata is a discovery document (OpenID Connect Discovery 1.0 section 3,
-// RFC 8414) for programs that verify our tokens. It states only what holds:
-// there is no authorization endpoint and no ID token. Empty lists must be
+// RFC 8414) for programs that verify our tokens. It names no authorization
+// endpoint and no ID tokens, because there are none. Empty lists must be
 // omitted, and features whose default is true must be denied explicitly.
 type metadata struct {
 	Issuer      string   `json:"issuer"`

@@ -45,8 +45,9 @@ func (l *List) AddKey(field, key, format string, args ...any) {
 	*l = append(*l, &Fault{Field: field, Key: key, Err: fmt.Errorf(format, args...)})
 }
 
-// AddBelow adds the faults of the value of field, and puts field in front of
-// their fields. A fault of the whole value has an empty Field.
+// AddBelow adds the faults of a nested configuration, which is the value of
+// field. It prepends field to their paths. A fault of the whole value has an
+// empty Field.
 func (l *List) AddBelow(field string, below List) {
 	for _, f := range below {
 		*l = append(*l, &Fault{Field: strings.TrimSuffix(field+"."+f.Field, "."), Key: f.Key, Err: f.Err})

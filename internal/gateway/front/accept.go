@@ -21,11 +21,11 @@ type acceptor struct {
 	patience time.Duration      // how long to wait for the first bytes after the PROXY header
 
 	// received is called with a connection and its first bytes, which it must
-	// not keep. idle reports whether the event loop has little else to do. The
-	// loop makes the call, so it must not block.
+	// not keep. idle reports whether the event loop has little else to do.
+	// received must not block, because the loop calls it.
 	received func(conn *clientConn, data []byte, idle bool)
 
-	// failed is called with the error while no client can be accepted.
+	// failed is called with the error if no client can be accepted.
 	failed func(error)
 }
 

@@ -43,7 +43,7 @@ type Config struct {
 	TrustedProxies []string
 
 	// ForwardedSource is where trusted proxies name their clients. Other
-	// headers are dropped, since proxies may pass on those of clients. With
+	// headers are dropped, since a proxy may pass on what its client sent. With
 	// [forwarded.ProxyProtocol], each connection to [Server.Serve] must begin
 	// with a header of the PROXY protocol, version 1 or 2, from a trusted
 	// proxy. Default: [forwarded.XForwardedFor].
@@ -57,8 +57,8 @@ type Config struct {
 
 	// ForwardedHost takes the host from X-Forwarded-Host, or from the host
 	// parameter of Forwarded, instead of from Host. The host chooses the
-	// route: set ForwardedHost only if the proxy replaces this header of its
-	// clients.
+	// route: set ForwardedHost only if the proxy overwrites the header that its
+	// clients send.
 	ForwardedHost bool
 
 	// ForwardedPort takes the port of the host from X-Forwarded-Port, for a

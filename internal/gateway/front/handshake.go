@@ -9,14 +9,13 @@ import (
 )
 
 // maxHandshake is the maximum length of a handshake that an event loop parses,
-// in bytes. The thousands of fields in a long head would block the loop for
-// milliseconds.
+// in bytes. A longer head may have thousands of fields, which would block the
+// loop for milliseconds.
 const maxHandshake = 8 << 10
 
 // ReadHandshake parses data as a complete upgrade request in its usual form. It
 // returns nil for anything else, even if it is valid: net/http then parses or
-// refuses it. Thus no request is parsed differently from how net/http parses
-// it.
+// refuses it. So every request is parsed as net/http parses it.
 func ReadHandshake(data []byte) *http.Request {
 	if len(data) > maxHandshake || !isPlainHead(data) {
 		return nil

@@ -63,8 +63,8 @@ func (s *Server) limit(l net.Listener) net.Listener {
 	return l
 }
 
-// received serves or hands over a connection by its first bytes; see
-// [acceptor].
+// received serves the handshake with which a connection begins. It hands every
+// other connection over to net/http; see [acceptor].
 func (l *listener) received(conn *clientConn, data []byte, idle bool) {
 	r := ReadHandshake(data)
 	if r == nil {

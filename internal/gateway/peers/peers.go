@@ -1,6 +1,6 @@
 // Package peers lets the nodes of a cluster send each other requests to the API
-// for operators, as events in the log of their store. So every node answers for
-// all, without a port that the others must reach.
+// for operators, as events in the log of their store. So operators can reach
+// every node through any other, and no node needs a port for the others.
 package peers
 
 import (
@@ -32,11 +32,11 @@ const (
 	kept = 10 * time.Second
 
 	// maxServing is the maximum number of requests that a node handles at the
-	// same time. It ignores more.
+	// same time. It ignores further requests.
 	maxServing = 8
 
-	// maxPart is the maximum size of a part of a body. In JSON it takes a third
-	// more.
+	// maxPart is the maximum size of a part of a body, in bytes. In JSON it
+	// takes a third more, because it is encoded in base64.
 	maxPart = 64 << 10
 
 	// maxParts is the maximum number of parts of a response.
@@ -64,14 +64,15 @@ type Log interface {
 // for concurrent use.
 type Peers struct {
 	config  Config
-	serving chan struct{} // as many values as requests are being handled
+	serving chan struct{} // holds a value for each request that is being handled
 
 	mu      sync.Mutex
 	handler http.Handler // nil before Serve
 	pending map[string]*exchange
 }
 
-// New returns Peers without a handler. Pass it the events of the log.
+// New returns Peers without a handler. Pass the events of the log to
+// [Peers.Handle].
 func New(c Config) *Peers {
 	return &Peers{config: c, serving: make(chan struct{}, maxServing), pending: map[string]*exchange{}}
 }
@@ -184,7 +185,7 @@ func (x *exchange) response() Response {
 	return r
 }
 
-// Handle handles an event of the log. It ignores those that are not for this
+// Handle handles an event of the log. It ignores events that are not for this
 // node, and does not block.
 func (p *Peers) Handle(e store.Event) {
 	switch e.Kind {

@@ -26,7 +26,7 @@ func (p *Peers) serve(id string, of request) {
 	p.mu.Unlock()
 	now, err := p.config.Log.Now(ctx)
 	if err != nil || handler == nil || now.After(of.Until) {
-		return // From names this node as one that does not respond
+		return // without a response, Send returns ErrNoResponse at the other node
 	}
 	w := &recorder{header: http.Header{}}
 	if r := of.http(ctx); r != nil {
@@ -43,7 +43,7 @@ func (p *Peers) serve(id string, of request) {
 	}
 }
 
-// http returns the request for a handler, or nil if there is no such request.
+// http returns r as a request for a handler, or nil if r is invalid.
 func (r request) http(ctx context.Context) *http.Request {
 	ctx = context.WithValue(ctx, http.LocalAddrContextKey, net.Addr(nodeAddr(r.To)))
 	made, err := http.NewRequestWithContext(ctx, r.Method, "http://localhost"+r.Target, bytes.NewReader(r.Body))
@@ -57,11 +57,12 @@ func (r request) http(ctx context.Context) *http.Request {
 	return made
 }
 
-// Network is the network of the address at which a node gets the requests of
-// others, which [http.LocalAddrContextKey] of their context has.
+// Network is the network of the local address of requests from other nodes; see
+// [http.LocalAddrContextKey].
 const Network = "cluster"
 
-// A nodeAddr is the address of a node, at which it gets the requests of others.
+// A nodeAddr is the ID of a node, as the local address of the requests that it
+// receives from other nodes.
 type nodeAddr string
 
 // Network implements [net.Addr].

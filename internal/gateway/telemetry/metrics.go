@@ -98,7 +98,7 @@ func newMetrics() *metrics {
 type Route struct {
 	metrics *metrics
 	name    string
-	removed bool // metrics.mu must be held
+	removed bool // guarded by metrics.mu
 }
 
 // newRoute returns a route that cannot be removed and has no gauges.

@@ -4,7 +4,7 @@
 //
 //	recorder.go   the Recorder, and the handlers for operators
 //	record.go     the outcome of one request
-//	metrics.go    the counters, and the routes that they count for
+//	metrics.go    the metrics, and the routes that label them
 //	state.go      metrics that are read when they are requested
 //	accesslog.go  the access log
 //	log.go        the classes of lines in the gateway's log
@@ -80,7 +80,7 @@ func (Observer) Renewed(*wsauth.Socket) {}
 // Ended does nothing: [Record.Ended] records the end with more details.
 func (Observer) Ended(*wsauth.Socket, *wsauth.EndError) {}
 
-// Revoked counts revocations that were made together, and how long they took.
+// Revoked counts the revocations of one call and records how long it took.
 func (o Observer) Revoked(revocations []store.Revocation, _ int, took time.Duration) {
 	for _, r := range revocations {
 		o.Recorder.metrics.revocations.WithLabelValues(r.Target.String()).Inc()

@@ -140,9 +140,10 @@ func (c *Config) Follow() (stop func()) {
 	}
 }
 
-// LongTokens returns how many more bytes of header fields requests need
-// because a provider issues tokens of more than the usual length. A
-// subprotocol may carry a token in base64, which makes it a third longer.
+// LongTokens returns how many more bytes the header fields of a request may
+// have because a provider issues tokens longer than
+// [idp.DefaultMaxTokenBytes]. A subprotocol may carry a token in base64, which
+// makes it a third longer.
 func (c *Config) LongTokens() int {
 	longest := 0
 	for _, p := range c.Providers {
