@@ -52,9 +52,9 @@ type Config struct {
 
 	// Origins are the origins whose pages may use this server, such as
 	// "https://app.example", each exactly as browsers send it. They replace
-	// the default, so they must include this server's own origin. If a proxy
-	// terminates TLS, that is the origin of the proxy. Default: the origin that
-	// a request is sent to.
+	// the default, so they must include this server's own origin as browsers
+	// see it. If a proxy terminates TLS, that is the origin of the proxy.
+	// Default: the origin that a request is sent to.
 	Origins []string
 
 	// AuthCORS allows pages of other origins to use the gateway's own

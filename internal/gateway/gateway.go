@@ -36,7 +36,7 @@ type Gateway struct {
 	login  *login.Service
 	peers  *peers.Peers // nil without Config.Cluster
 
-	events  *eventloop.Group // run carrier, and wait for clients and upstreams
+	events  *eventloop.Group // accept clients, run carrier, and wait for upstreams
 	carrier *relay.Relay
 	front   *front.Server
 	routes  *proxy.Routes

@@ -12,7 +12,7 @@ import (
 	"wsauth/token"
 )
 
-// review ends s if it may not stay open.
+// review ends s if the routes have changed and no longer admit it.
 func (p *proxy) review(s *wsauth.Socket, key routeKey) {
 	if p.isOutdated(s, key) {
 		s.EndWith(&wsauth.EndError{Reason: wsauth.Restarting, Err: errRouteChanged})
@@ -27,9 +27,9 @@ func (p *proxy) isOutdated(s *wsauth.Socket, key routeKey) bool {
 
 // authorize applies the rule of the route to a request, and to each renewal of
 // its socket. It uses the current rule, which may have replaced the rule under
-// which the socket was opened. It is called last, after the credential was
-// verified. A refresh token is also looked up in the store, because it may have
-// been exchanged.
+// which the socket was opened. The guard calls it after all other checks of the
+// credential. A refresh token is also looked up in the store, because it may
+// have been exchanged.
 func (p *proxy) authorize(_ *http.Request, claims *token.Claims) error {
 	if after := p.routes.Authorized.Load(); after != nil {
 		defer (*after)()

@@ -79,8 +79,8 @@ func (r Route) clone() Route {
 	return r
 }
 
-// byValue returns a copy of extractors. It replaces pointers to the types that
-// a proxy looks for with their values, as a guard does.
+// byValue returns a copy of extractors with values in place of pointers, for
+// the types that a proxy looks for. A guard does the same.
 func byValue(extractors []wsauth.Extractor) []wsauth.Extractor {
 	extractors = slices.Clone(extractors)
 	for i, e := range extractors {
@@ -180,7 +180,7 @@ func (r *Route) checkAnyOrigin() fault.List {
 	return wrong
 }
 
-// readExtractors returns the extractors where the route looks for credentials.
+// readExtractors returns the extractors that read the credentials of the route.
 func (r *Route) readExtractors() []wsauth.Extractor {
 	if r.Extractors != nil {
 		return r.Extractors
@@ -188,8 +188,8 @@ func (r *Route) readExtractors() []wsauth.Extractor {
 	return defaultExtractors()
 }
 
-// defaultExtractors returns the extractors of credentials of routes that do
-// not name any.
+// defaultExtractors returns the extractors of a route without
+// [Route.Extractors].
 func defaultExtractors() []wsauth.Extractor {
 	return []wsauth.Extractor{wsauth.Header{}, wsauth.Ticket{}, wsauth.Cookies{}}
 }
@@ -199,7 +199,7 @@ func (r *Route) takesTickets() bool {
 	return !r.Public && slices.ContainsFunc(r.readExtractors(), isTicket)
 }
 
-// tryExtractors returns the error of a guard with these extractors, without
+// tryExtractors returns the error of [wsauth.New] for these extractors, without
 // its prefix.
 func tryExtractors(extractors ...wsauth.Extractor) error {
 	_, err := wsauth.New(wsauth.Config{Verifier: rejectAll{}, Tickets: memory.New(store.Limits{Revocations: 1}), Extractors: extractors})

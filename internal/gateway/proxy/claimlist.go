@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A HeaderLists is a format for claims that are lists in headers.
+// HeaderLists is the format in which headers carry claims that are lists.
 type HeaderLists string
 
 // The formats of lists.
@@ -58,8 +58,8 @@ func isListName(name string) bool {
 // spaces (RFC 8693 section 4.2).
 func isWordsName(name string) bool { return name == "scope" || name == "scp" }
 
-// headerValue returns the items of a claim as the value of a header, "" for
-// none. list says whether the claim is a list.
+// headerValue returns the items of a claim as the value of a header, or "" if
+// the claim is absent. list reports whether the claim is a list in the token.
 func (l HeaderLists) headerValue(name string, items []claimItem, list bool) (string, error) {
 	bare := !list && len(items) == 1 && items[0].quoted && isListName(name)
 	if l == ListsAsJSON {

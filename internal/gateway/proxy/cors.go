@@ -51,12 +51,12 @@ type CORS struct {
 	// a day. A negative value means not at all. Default: 10 minutes.
 	MaxAge time.Duration
 
-	// Upstream leaves CORS to the upstream, and excludes the other fields. The
-	// upstream's CORS headers are passed on unchanged. Preflights are passed
-	// on as well, even on a guarded route: as anonymous requests, without
-	// credentials, and without the body of the answer. A preflight is an
-	// OPTIONS request with Origin and Access-Control-Request-Method, and
-	// without a body and credentials.
+	// Upstream leaves CORS to the upstream. The other fields must be unset.
+	// The upstream's CORS headers are passed on unchanged. Preflights are
+	// passed on as anonymous requests, even on a guarded route. Clients get the
+	// answers without their bodies. A preflight is an OPTIONS request with
+	// Origin and Access-Control-Request-Method, and without a body and
+	// credentials.
 	Upstream bool
 }
 

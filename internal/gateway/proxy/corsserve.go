@@ -63,8 +63,8 @@ var publishedCORS = newCORSPolicy("", &CORS{
 	Origins: []string{everyOrigin}, Methods: []string{http.MethodGet, http.MethodHead}, Expose: []string{},
 }, nil)
 
-// AnswerPreflight answers a preflight that has a policy of the gateway. It
-// returns false for all other requests. w must not be wrapped by the policy.
+// AnswerPreflight answers r if it is a preflight and p is not nil. Otherwise it
+// returns false. w must not be wrapped by p.
 func (rs *Routes) AnswerPreflight(w http.ResponseWriter, r *http.Request, p *CORSPolicy) bool {
 	if p == nil || r.Method != http.MethodOptions || !isPreflight(r) {
 		return false
@@ -77,8 +77,8 @@ func (rs *Routes) AnswerPreflight(w http.ResponseWriter, r *http.Request, p *COR
 	return true
 }
 
-// Wrap returns w so that the answer to r follows the policy. It returns w
-// itself if p is nil.
+// Wrap returns a writer that adds the CORS headers of p to the answer to r. It
+// returns w itself if p is nil.
 func (p *CORSPolicy) Wrap(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 	if p == nil {
 		return w
@@ -86,9 +86,9 @@ func (p *CORSPolicy) Wrap(w http.ResponseWriter, r *http.Request) http.ResponseW
 	return &corsWriter{ResponseWriter: w, policy: p, origin: r.Header["Origin"]}
 }
 
-// A corsWriter writes the CORS headers of a policy into the head of an answer,
-// at the last moment: a proxy copies the upstream's headers late, and clears
-// the header after an interim answer.
+// A corsWriter writes the CORS headers of a policy into the head of an answer.
+// It does so just before the head is sent: a proxy copies the upstream's
+// headers late, and clears the header after an interim answer.
 type corsWriter struct {
 	http.ResponseWriter
 	policy  *CORSPolicy

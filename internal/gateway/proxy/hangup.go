@@ -18,7 +18,7 @@ const lookAfter = time.Second
 type watch struct {
 	conn  net.Conn
 	timer *time.Timer
-	quiet bool // the timer was stopped: nothing is read
+	quiet bool // the timer was stopped in time: nothing is read
 	done  chan struct{}
 	early []byte
 }
@@ -39,8 +39,8 @@ func watchClient(conn net.Conn, socket *wsauth.Socket) *watch {
 	return w
 }
 
-// idle reports whether the watch has read nothing from the client, and never
-// will.
+// idle reports whether the watch was stopped before it began to read from the
+// client. It stops the watch if that is still possible.
 func (w *watch) idle() bool {
 	w.quiet = w.quiet || w.timer.Stop()
 	return w.quiet

@@ -243,7 +243,7 @@ var reservedClaims = []string{"sub", "sid", "iss", "aud", "exp", "iat", "nbf", "
 // extra returns the claims of the token that an assertion passes on unchanged:
 // all but reservedClaims.
 func (r *claimReader) extra() (map[string]any, error) {
-	if _, err := r.find(""); err != nil {
+	if _, err := r.find(""); err != nil { // decodes the payload
 		return nil, err
 	}
 	extra := make(map[string]any, len(r.payload))

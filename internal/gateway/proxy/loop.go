@@ -10,9 +10,9 @@ import (
 // loopHeader names the intermediaries that a request has passed (RFC 8586).
 const loopHeader = "Cdn-Loop"
 
-// MaxRounds is how often a request may return to the gateway. A server behind
-// it may legitimately call it, for another path, with the header fields of the
-// request that it is serving.
+// MaxRounds is how often a request may return to the gateway. An upstream may
+// legitimately request another path from the gateway, with the header fields of
+// the request that it is serving.
 const MaxRounds = 4
 
 // A loopGuard recognizes requests that this gateway has already forwarded: an

@@ -10,10 +10,9 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// A Match represents the decision of the routes about a request: which of them
-// serves it, or whether the gateway answers it itself. It looks up the route
-// when first needed, among the routes that were current when the Match was
-// created.
+// A Match says which route serves a request, or that the gateway answers it
+// itself. It looks up the route when it is first needed, among the routes that
+// were current when the Match was created.
 type Match struct {
 	// Own reports whether the gateway answers the path itself, regardless of
 	// the routes.

@@ -11,8 +11,8 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// An originPattern matches https origins whose host has exactly one more label
-// in front: "https://*.example.com" or "https://*.example.com:8443".
+// An originPattern matches https origins with any single label in place of a
+// star: "https://*.example.com" or "https://*.example.com:8443".
 type originPattern struct {
 	rest string // the part after the label: ".example.com", ".example.com:8443"
 }
@@ -20,7 +20,7 @@ type originPattern struct {
 const patternScheme = "https://"
 
 // parseOriginPattern parses a pattern. The scheme must be https, because an
-// attacker on the network path can answer for any host over http. The star
+// attacker on the network can answer for any host over http. The star
 // must not be directly below a public suffix, where anybody can register a
 // name.
 func parseOriginPattern(s string) (originPattern, error) {

@@ -73,7 +73,7 @@ func (x *passage) end(ctx context.Context) {
 	}
 }
 
-// transferOf returns the kind of transfer that a response is.
+// transferOf returns the state of a transfer that has begun this response.
 func transferOf(response *http.Response) wsauth.Transfer {
 	kind, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";")
 	switch strings.ToLower(strings.TrimSpace(kind)) {

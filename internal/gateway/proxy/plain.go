@@ -250,9 +250,9 @@ func (w *patientWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// begin sets the deadline of the next write and then checks the context. In
-// this order, a context that ends is either noticed here, or its end replaces
-// the deadline.
+// begin sets the deadline of the next write and then checks the context, in
+// this order. If the context ends before the check, begin fails. If it ends
+// later, deadlines.wake replaces the deadline.
 func (w *patientWriter) begin() error {
 	w.limits.write(time.Now().Add(Patience))
 	return w.context.Err()

@@ -30,14 +30,15 @@ func refuseAsAmbiguous(w http.ResponseWriter, r *http.Request, refuse http.Handl
 // readPath reports whether the path of a request can be matched against the
 // routes. A server behind the gateway may read "/public/..%2fadmin", "/a//b"
 // or "/admin;x" as another path, and so serve what another route guards. If
-// that depends on the routes, readPath returns the possible readings.
+// the path has several readings that the routes may allow, readPath returns
+// them.
 func readPath(r *http.Request) (readings []string, ok bool) {
 	if !strings.HasPrefix(r.RequestURI, "/") || strings.Contains(r.RequestURI, "#") {
 		return nil, false
 	}
 	if r.URL.RawPath != "" {
-		// EscapedPath decodes a path that has characters such as "|" in it,
-		// which would turn an escaped slash into a plain one.
+		// EscapedPath ignores a RawPath that contains characters such as "|",
+		// and escapes Path again. An escaped slash would become a plain one.
 		r.URL.RawPath = urlpath.Escape(r.URL.RawPath)
 	}
 	escaped := r.URL.EscapedPath()

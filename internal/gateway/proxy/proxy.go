@@ -73,7 +73,7 @@ func (rs *Routes) newProxy(r Route, reach upstream.Config) (*proxy, error) {
 	return p, nil
 }
 
-// policy changes the configuration of the gateway's guard to that of the
+// policy turns c, the configuration of the gateway's guard, into that of the
 // route's guard.
 func (p *proxy) policy(c *wsauth.Config) {
 	if p.route.Extractors != nil {

@@ -13,10 +13,10 @@ import (
 )
 
 // readingsOf returns the paths that servers may read from a path with escaped
-// slashes, backslashes, semicolons or empty segments: each of these read
-// unchanged, as a slash, as the start of parameters, or as nothing. It returns
-// nil if the path is ambiguous in other ways, or if a reading leads to a parent
-// or to another host.
+// slashes, backslashes, semicolons or empty segments. A server may decode
+// escaped separators, treat backslashes as slashes, cut parameters at a
+// semicolon, and merge slashes. readingsOf returns nil if the path is ambiguous
+// in other ways, or if a reading leads to a parent or to another host.
 func readingsOf(escaped, path string) []string {
 	if !utf8.ValidString(path) || holdsEscape(path) || strings.ContainsFunc(path, unicode.IsControl) {
 		return nil

@@ -19,8 +19,8 @@ import (
 )
 
 // A Route sends the requests for a host and a path to an upstream if they meet
-// its requirements: plain HTTP, server-sent events and WebSockets. The
-// upstream gets path and query as the client sent them, without the
+// its requirements. It serves plain HTTP, server-sent events and WebSockets.
+// The upstream gets path and query as the client sent them, without the
 // credential, and with headers that identify the client. Only Path and
 // Upstreams are required.
 type Route struct {
@@ -66,15 +66,15 @@ type Route struct {
 	// an access token.
 	Requirement wsauth.Requirement
 
-	// Scopes are the scopes that a token must have, all of them, in its claims
-	// scope (RFC 8693 section 4.2) or scp. The scopes of a provider's token
-	// are only those that its profile names.
+	// Scopes must all be in the token's claims scope (RFC 8693 section 4.2) or
+	// scp. The scopes of a provider's token are only those that its profile
+	// names.
 	Scopes []string
 
-	// Claims are claims that a token must have as well: for each name, the
-	// token's claim must be one of the values, or a list that contains one of
-	// them. Dots lead into objects: "realm_access.roles". A claim whose whole
-	// name contains the dots takes precedence. The users, sessions and tokens
+	// Claims are further requirements for a token: for each name, the token's
+	// claim must be one of the values, or a list that contains one of them.
+	// Dots lead into objects: "realm_access.roles". A claim whose own name
+	// contains the dots takes precedence. The users, sessions and tokens
 	// of a provider have its namespace in their names: "idp|ada". See
 	// [token.Claims.Payload].
 	Claims map[string][]string
@@ -85,9 +85,10 @@ type Route struct {
 	Extractors []wsauth.Extractor
 
 	// AppParameters are query parameters that belong to the application and
-	// reach the upstream, such as an access_token that is not ours, which is
-	// otherwise refused with 400. See [wsauth.Config.AppParameters]. A public
-	// route needs none, since it reads no parameters.
+	// reach the upstream, such as an access_token that is not ours. Without
+	// AppParameters, a request with that parameter is refused with 400. See
+	// [wsauth.Config.AppParameters]. A public route needs none, since it reads
+	// no parameters.
 	AppParameters []string
 
 	// Origins are the origins whose pages may open sockets. Default: those of
@@ -97,8 +98,8 @@ type Route struct {
 	// AnyOrigin lets pages of every origin open sockets. A route that accepts
 	// cookies cannot have it: any web site could use the cookies of its
 	// visitors. The upstream of a public route gets the application's own
-	// cookies, also with sockets of other sites' pages, and must check the
-	// Origin itself if it trusts those cookies.
+	// cookies, even if a page of another site opens the socket. If the upstream
+	// trusts those cookies, it must check the Origin itself.
 	AnyOrigin bool
 
 	// CORS lets pages of other origins read the answers of the route. By
@@ -122,8 +123,8 @@ type Route struct {
 
 	// Assertion is the name of a header that contains the client's claims as a
 	// JWT. It is signed by the gateway, expires after a minute, and is valid
-	// only for the route's upstreams, whose addresses are its aud. With it, an
-	// upstream that other clients can reach can verify that a request came
+	// only for the route's upstreams, whose addresses are its aud. An upstream
+	// that can also be reached directly thus verifies that a request came
 	// through the gateway. The signing key must be a key pair, whose public
 	// half is published at /.well-known/jwks.json. Default: none.
 	Assertion string
@@ -180,9 +181,10 @@ type RouteLimits struct {
 }
 
 // Health says when an upstream is unhealthy. Requests skip unhealthy upstreams
-// if the route has several. Without Path, an upstream that cannot be reached
-// is unhealthy for Every. With Path, each upstream is sent a GET request every
-// Every, and is unhealthy while it does not answer with a status below 400.
+// if the route has several. Without Path, an upstream that cannot be reached is
+// unhealthy for the duration Every. With Path, each upstream is sent a GET
+// request at this interval, and is unhealthy while it does not answer with a
+// status below 400.
 // Routes to the same upstream with the same Health, TLS and Connect share the
 // check and its state.
 type Health struct {
@@ -318,7 +320,8 @@ func LimitOr[T ~int | ~int64](limit, def T) T {
 // Bound converts a filled limit for code in which 0 means no limit.
 func Bound[T ~int | ~int64](limit T) T { return max(limit, 0) }
 
-// checkPath returns an error if a configuration cannot have this path.
+// checkPath returns an error if p cannot be the path of a route or of a health
+// check.
 func checkPath(p string) error {
 	if !strings.HasPrefix(p, "/") {
 		return fmt.Errorf("%q does not begin with a slash", p)

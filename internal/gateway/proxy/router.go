@@ -156,9 +156,9 @@ func (routes *hostRoutes) find(bare string, slash bool) *proxy {
 	return nil
 }
 
-// reach returns the part of a path that find must search for routes that match
-// everything below their path. It bounds the steps of find: a client may send
-// thousands of slashes.
+// reach returns the part of a path in which find looks for keys of below. It is
+// not longer than the longest key and a slash. This bounds the steps of find: a
+// client may send thousands of slashes.
 func (routes *hostRoutes) reach(bare string) string { return bare[:min(len(bare), routes.longest+1)] }
 
 // bypassed returns the guarded route that a request would bypass if the

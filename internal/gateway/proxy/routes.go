@@ -48,7 +48,8 @@ type Config struct {
 	Reserve func() bool
 	Release func()
 
-	// Events and Carrier carry the sockets.
+	// Events waits for upstreams to answer handshakes. Carrier relays between
+	// clients and upstreams.
 	Events  *eventloop.Group
 	Carrier *relay.Relay
 
@@ -249,7 +250,7 @@ type routeTable struct {
 	byName     map[string]*proxy
 	identities map[string]bool // folded names of the identity headers
 	asserts    bool            // a route has an assertion
-	cors       bool            // a route has a policy of CORS
+	cors       bool            // a route has a CORS policy
 }
 
 func newRouteTable(rs *Routes, proxies []*proxy) *routeTable {

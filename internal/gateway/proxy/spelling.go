@@ -48,8 +48,9 @@ var misleading = map[string]bool{
 	"x-azure-clientip": true, "x-azure-socketip": true, "cf-connecting-ipv6": true, "cloudfront-viewer-address": true,
 	"x-envoy-external-address": true, "x-appengine-user-ip": true, "x-proxyuser-ip": true, "x-true-ip": true, "cdn-src-ip": true,
 
-	// Sent instead of a file by Rack (X-Sendfile-Type, X-Accel-Mapping), and
-	// the proxy of programs that read headers from the environment (Proxy).
+	// X-Sendfile-Type and X-Accel-Mapping, which let Rack send a file name
+	// instead of a file, and Proxy, which sets the proxy of programs that read
+	// headers from the environment.
 	"x-sendfile-type": true, "x-accel-mapping": true, "proxy": true,
 }
 
@@ -60,9 +61,9 @@ var (
 )
 
 // isMisleading reports whether a header must not be accepted from clients, in
-// any spelling. Only the gateway knows which way a request came, and for which
-// path and host it was matched against the routes. Misspelled forms of headers
-// that have a meaning for HTTP itself are misleading, too.
+// any spelling. Only the gateway knows through which proxies a request came,
+// and by which path and host it was matched against the routes. Other spellings
+// of headers that have a meaning for HTTP itself are misleading, too.
 func isMisleading(name string) bool {
 	folded := fold(name)
 	if misleading[folded] {

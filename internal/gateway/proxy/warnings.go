@@ -159,8 +159,8 @@ func isSubset(a, b []string) bool {
 	return !slices.ContainsFunc(a, func(v string) bool { return !slices.Contains(b, v) })
 }
 
-// otherRules returns the end of a warning, which says that other has rules that
-// r does not have. It returns "" if r admits all clients.
+// otherRules returns the end of a warning: that the rules of other differ from
+// those of r. It returns "" if r admits clients without a token.
 func otherRules(r, other *Route) string {
 	if !r.isGuarded() {
 		return ""
