@@ -142,7 +142,7 @@ func TestAccessLogOfEnds(t *testing.T) {
 
 // TestR5_AccessLogCannotBeForged checks that control characters, line breaks,
 // escapes and bidirectional marks in a logged part of a request forge no log
-// lines. Each request is one line with the usual keys. Their values contain
+// lines. Each request writes one line with the usual keys. The values contain
 // only printable characters and do not exceed their maximum length.
 func TestR5_AccessLogCannotBeForged(t *testing.T) { inEachFormat(t, accessLogCannotBeForged) }
 

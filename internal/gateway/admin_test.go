@@ -114,7 +114,7 @@ func TestAdminRevokes(t *testing.T) {
 			conns := [4]*websocket.Conn{r.socket("/ws", bearer(first))}
 			second, _ := r.LoginAs("ada")
 			bert, _ := r.LoginAs("bert")
-			issued, err := r.g.issuer.Access("ada", token.Options{SessionID: claims["sid"].(string)}) // as another node would: no socket here is renewed
+			issued, err := r.g.issuer.Access("ada", token.Options{SessionID: claims["sid"].(string)}) // as another node would, so this node renews no socket
 			if err != nil {
 				t.Fatal(err)
 			}

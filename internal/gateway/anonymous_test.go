@@ -43,9 +43,9 @@ func (r *rig) openSilent() (in *bufio.Reader, status int) {
 	return in, resp.StatusCode
 }
 
-// TestIdleFirstMessages checks that silent anonymous sockets, of which there
-// are as many as the configuration allows, keep others out until their time is
-// up, and no longer, even if their clients do not disconnect.
+// TestIdleFirstMessages checks that silent anonymous sockets keep others out
+// when their number reaches the limit, but only until they time out. Clients
+// that do not disconnect cannot extend that.
 func TestIdleFirstMessages(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Config){
@@ -112,7 +112,7 @@ func TestRefusalsOverHTTPBeyondTheLimit(t *testing.T) {
 		r.openEcho(access) // the first is closed now; this evicts the second
 		var closed []*websocket.Conn
 		for range 50 { // half of the sockets that an address may have
-			closed = append(closed, r.Open("", bearer("invalid"))) // its client does not disconnect either
+			closed = append(closed, r.Open("", bearer("invalid"))) // this client does not disconnect either
 		}
 		refused := func(status int, reason string, headers ...string) logintest.Answer {
 			t.Helper()

@@ -23,8 +23,8 @@ import (
 )
 
 // A foreignBackend is an echo server that knows nothing of wsauth. Its first
-// message is the identity that the gateway states for its client. ends receives
-// the errors with which its sockets end.
+// message is the identity of the client, as the gateway's headers state it.
+// ends receives the errors with which its sockets end.
 type foreignBackend struct {
 	url  string
 	ends <-chan string
@@ -108,7 +108,8 @@ func (r *rig) offer(mode websocket.CompressionMode, access string) *websocket.Co
 	return conn
 }
 
-// withReader reads conn until the test ends: a ping waits for a reader.
+// withReader reads conn until the test ends. Without a reader, a ping would
+// never get its pong.
 func withReader(t *testing.T, conn *websocket.Conn) context.Context {
 	t.Helper()
 	conn.CloseRead(context.Background())

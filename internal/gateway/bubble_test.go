@@ -22,9 +22,9 @@ func inBubble(t *testing.T, f func(t *testing.T, r *rig), change ...func(*Config
 		l := wstest.NewPipes()
 		f(t, serve(t, l, "http://localhost", &http.Transport{
 			DialContext: l.DialContext,
-			// Shorter than the server's: a test may sleep for exactly that
-			// time and then send a request on a connection that the server
-			// closes.
+			// Shorter than the server's idle timeout. Otherwise, a test that
+			// sleeps for exactly that long could send its next request on a
+			// connection that the server is closing.
 			IdleConnTimeout: 20 * time.Second,
 		}, change))
 	})

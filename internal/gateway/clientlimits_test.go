@@ -157,9 +157,9 @@ func TestG8_StreamsOfOneClient(t *testing.T) {
 	}
 }
 
-// TestG8_RefusedUpgradesAreNoSockets checks that a connection on which the
-// gateway refused an upgrade is charged to the client of each later request
-// only while it carries that request: proxies reuse such connections.
+// TestG8_RefusedUpgradesAreNoSockets checks that a refused upgrade does not
+// charge its connection to its client for good. Proxies reuse such connections,
+// so each later request is charged to its own client, while it is served.
 func TestG8_RefusedUpgradesAreNoSockets(t *testing.T) {
 	b := newBackend(t)
 	p := frontProxies[0].serve(t, func(c *Config) {
@@ -169,7 +169,7 @@ func TestG8_RefusedUpgradesAreNoSockets(t *testing.T) {
 	kept := make([]*keptConn, 3)
 	for i := range kept {
 		kept[i] = p.keep()
-		kept[i].get("/page", "192.0.2.1", "") // after an upgrade that comes first, the connection is closed
+		kept[i].get("/page", "192.0.2.1", "") // a connection whose first request is a refused upgrade is closed
 		for range 2 {
 			if got := kept[i].get("/auth/session", "192.0.2.66", wstest.UpgradeFields); got != http.StatusUnauthorized {
 				t.Fatalf("connection %d of mallory: %d", i, got)

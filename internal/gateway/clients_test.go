@@ -246,7 +246,7 @@ func TestAdminIgnoresForwardingHeaders(t *testing.T) {
 	}
 	q.Header.Set("Authorization", "Bearer wrong")
 	for i := range 30 {
-		q.Header.Set("X-Forwarded-For", fmt.Sprintf("192.0.2.%d", i)) // which would give it attempts of its own
+		q.Header.Set("X-Forwarded-For", fmt.Sprintf("192.0.2.%d", i)) // a trusted proxy would thus get new attempts
 		response, err := http.DefaultClient.Do(q)
 		if err != nil {
 			t.Fatal(err)

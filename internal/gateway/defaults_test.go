@@ -32,8 +32,8 @@ func eachNumber(v reflect.Value, fieldPath string, f func(v reflect.Value, field
 }
 
 // TestCompletingTwiceChangesNothing checks that completing a configuration a
-// second time, as [New] and [Gateway.Update] do, changes nothing. Each of its
-// numbers is unset, without a limit, and with one.
+// second time, as [New] and [Gateway.Update] do, changes nothing. It tries
+// negative values, zero and positive values for each number.
 func TestCompletingTwiceChangesNothing(t *testing.T) {
 	key, err := token.GenerateKey(token.HS256)
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"wsauth/token"
 )
 
-// A fullDisk is a store whose Revoke fails while it has an error.
+// A fullDisk is a store whose Revoke fails while fault is set.
 type fullDisk struct {
 	*memory.Store
 	fault atomic.Pointer[error]
@@ -170,8 +170,8 @@ func TestLogoutBeyondTheHeldRevocations(t *testing.T) {
 	r.WantClose(conn, 3000, "session_ended")
 }
 
-// A readOnly is a store that can be read, and fails to write while it has an
-// error, like a disk that is full.
+// A readOnly is a store that can be read. Its writes fail while an error is
+// set, like those to a full disk.
 type readOnly struct{ *failingStore }
 
 func (s readOnly) EndSession(ctx context.Context, subject, id string) error {

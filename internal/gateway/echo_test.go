@@ -90,7 +90,7 @@ func TestHandshakesThatAreRefused(t *testing.T) {
 		t.Error("426 without Sec-WebSocket-Version")
 	}
 	for _, headers := range [][]string{nil, {"Upgrade: websocket", "Connection: Upgrade"}} {
-		if e := r.Call("HEAD", "/ws", "", headers...); e.StatusCode != http.StatusUpgradeRequired { // an answer to POST lists HEAD as allowed
+		if e := r.Call("HEAD", "/ws", "", headers...); e.StatusCode != http.StatusUpgradeRequired { // the answer to a POST lists HEAD in Allow
 			t.Errorf("HEAD with %q: %d, want 426", headers, e.StatusCode)
 		}
 	}

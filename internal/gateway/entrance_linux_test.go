@@ -273,8 +273,9 @@ func TestNothingBlocksTheLoop(t *testing.T) {
 	}
 }
 
-// TestH11_ServedConnectionsNoticeADeadPeer checks the options of connections
-// whose listener has set none that they could inherit.
+// TestH11_ServedConnectionsNoticeADeadPeer checks that the gateway sets the
+// keep-alive option on a listener that was opened without it, so that
+// connections inherit it.
 func TestH11_ServedConnectionsNoticeADeadPeer(t *testing.T) {
 	var plain net.ListenConfig
 	plain.SetMultipathTCP(false)

@@ -15,7 +15,7 @@ type checkedBackend struct {
 	*backend
 	unhealthy atomic.Bool
 	checks    atomic.Int64
-	requests  chan struct{} // one health check
+	requests  chan struct{} // receives a value at each health check that a test waits for
 }
 
 func newCheckedBackend(t *testing.T) *checkedBackend {

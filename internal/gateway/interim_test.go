@@ -120,7 +120,7 @@ func TestNoInterimAnswersInHTTP10(t *testing.T) {
 }
 
 // TestKeepLogin checks that upstreams cannot change the gateway's login, unless
-// their route has logins of its own.
+// their route has KeepCredential.
 func TestKeepLogin(t *testing.T) {
 	b := newBackendOf(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(r.URL.Query().Get("name"), r.URL.Query().Get("value"))

@@ -18,9 +18,8 @@ import (
 // socketFields holds the header lines of a handshake without a credential.
 const socketFields = "Host: app.example\r\n" + wstest.UpgradeFields
 
-// serveOnLoop serves a handshake as an event loop does, by the match that match
-// returns for it. It fails the test if that blocks. The client then
-// disconnects.
+// serveOnLoop serves a handshake as an event loop does, by the result of match.
+// It fails the test if that blocks. The client then disconnects.
 func (r *rig) serveOnLoop(match func(*http.Request) proxy.Match, request string) {
 	r.T.Helper()
 	near, far := net.Pipe()
@@ -60,8 +59,9 @@ func TestLoopNeverWaitsForUpstream(t *testing.T) {
 	r.serveOnLoop(r.g.routes.Match, "GET /chat HTTP/1.1\r\n"+socketFields)
 }
 
-// TestLoopKeepsItsRoutes checks that an event loop that serves a handshake by
-// routes that cannot block does not continue with new routes that can.
+// TestLoopKeepsItsRoutes checks that an event loop serves a handshake by the
+// routes of its match, which cannot block, even if an update has replaced them
+// by routes that can.
 func TestLoopKeepsItsRoutes(t *testing.T) {
 	b := newBackend(t)
 	r := serveBehind(t, b)

@@ -225,8 +225,9 @@ func TestSessionsPageLives(t *testing.T) {
 }
 
 // TestPagesNameEndpoints checks that the gateway serves every address below
-// /auth and /.well-known that a page or the client names, by the method before
-// it, and that pages name every address that it serves.
+// /auth and /.well-known that a page or the client names, with the method that
+// the page names. Pages must also name every address below /auth that the
+// gateway serves.
 func TestPagesNameEndpoints(t *testing.T) {
 	g := start(t).g
 	c := Config{Login: login.Config{Prefix: "/auth", Users: demo.Users{}}, Tokens: tokens.Config{Issuer: "https://login.example"}}

@@ -30,7 +30,7 @@ var longKinds = []struct {
 	upload  bool
 	serve   func(w http.ResponseWriter, r *http.Request) // until the context ends
 	expires bool                                         // ends when the token expires
-	refused bool                                         // by a status
+	refused bool                                         // the client gets a status
 }{
 	{name: "events", serve: streamOf("text/event-stream", ""), expires: true},
 	{name: "events with a length", serve: streamOf("text/event-stream", "1000000"), expires: true},
@@ -54,7 +54,7 @@ var longKinds = []struct {
 		_ = http.NewResponseController(w).EnableFullDuplex()
 		_, _ = io.WriteString(w, "hello")
 		_ = http.NewResponseController(w).Flush()
-		_, _ = io.Copy(io.Discard, r.Body) // this server notices a disconnect by the end of the body
+		_, _ = io.Copy(io.Discard, r.Body) // net/http reports a disconnect as the end of the body
 	}},
 }
 

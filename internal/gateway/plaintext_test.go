@@ -8,8 +8,8 @@ import (
 	"wsauth/internal/forwarded"
 )
 
-// TestLoginsOverPlainHTTP checks that if a browser will drop the cookies of a
-// login, the answer says so and, at a limited rate, the log does.
+// TestLoginsOverPlainHTTP checks that the answer to a login says whether the
+// browser will drop its cookies. The log says so as well, at a limited rate.
 func TestLoginsOverPlainHTTP(t *testing.T) {
 	const told = "a login by cookie over plain HTTP cannot last"
 	trusted := func(c *Config) {

@@ -133,7 +133,7 @@ func TestL7_ReuseWithoutARefresh(t *testing.T) {
 }
 
 // TestRefreshTokensStayValid checks that presenting a valid refresh token does
-// not use it up. Neither does presenting one without a session in the store.
+// not use it up, with and without a session in the store.
 func TestRefreshTokensStayValid(t *testing.T) {
 	for _, at := range presenters {
 		if at.ends {

@@ -147,8 +147,9 @@ func join(base, changes object) object {
 	return all
 }
 
-// TestRoomForLongTokens checks that a larger limit of tokens raises the limit
-// of header fields by the same number of bytes.
+// TestRoomForLongTokens checks that a larger limit of tokens also raises the
+// limit of header fields, by a third more, since a subprotocol may carry a
+// token in base64.
 func TestRoomForLongTokens(t *testing.T) {
 	for _, tt := range []struct{ setting, room int }{{0, 32 << 10}, {8 << 10, 32 << 10}, {4 << 10, 32 << 10}, {32 << 10, 64 << 10}} {
 		p := idptest.New(t)

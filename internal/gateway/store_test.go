@@ -12,8 +12,8 @@ import (
 	"wsauth/store/memory"
 )
 
-// TestStoreThatFails checks that a store that fails starts no session, and that
-// only sessions that were ended meanwhile are lost.
+// TestStoreThatFails checks that requests that need the store get 503 while it
+// fails, without its error, and that they lose no session.
 func TestStoreThatFails(t *testing.T) {
 	broken := &failingStore{Store: memory.New(store.Limits{})}
 	r := start(t, func(c *Config) { c.Store = broken })

@@ -19,8 +19,8 @@ import (
 	"wsauth/internal/wsframe"
 )
 
-// upstreamBehaviors are ways to treat a handshake. They get the key for the
-// answer.
+// upstreamBehaviors are ways in which an upstream treats a handshake. accept is
+// the value of Sec-WebSocket-Accept for its answer.
 var upstreamBehaviors = []func(conn net.Conn, accept string){
 	func(conn net.Conn, accept string) { _, _ = io.WriteString(conn, switchingProtocols(accept, "")) },
 	func(conn net.Conn, accept string) {
@@ -98,8 +98,8 @@ func randomUpstream(t *testing.T) (url string) {
 	return "http://" + l.Addr().String()
 }
 
-// clientBehaviors are ways to use a connection. They get the header of a
-// handshake.
+// clientBehaviors are ways in which a client uses a connection. head is that of
+// a handshake.
 var clientBehaviors = []func(conn net.Conn, head string){
 	func(conn net.Conn, head string) { // correctly
 		_, _ = io.WriteString(conn, head)

@@ -99,9 +99,9 @@ func TestTicketPathLength(t *testing.T) {
 	}
 }
 
-// TestTicketsOfAmbiguousPaths checks that if routes have different rules, a
-// path that can be read in two ways gets a ticket only if its route accepts it:
-// otherwise each socket would be refused.
+// TestTicketsOfAmbiguousPaths checks tickets for paths that can be read in two
+// ways. If routes have different rules, such a path gets a ticket only if its
+// route accepts it. Otherwise each socket would be refused.
 func TestTicketsOfAmbiguousPaths(t *testing.T) {
 	b := newBackend(t)
 	at := []string{b.URL}

@@ -49,7 +49,7 @@ func TestUpdateKeepsSocketsOfKeptRoutes(t *testing.T) {
 }
 
 // TestUpdateGuardsOpenSockets checks that a new route ends sockets at its path
-// that were opened by another route, even if that route still exists.
+// that another route has opened, even if that route still exists.
 func TestUpdateGuardsOpenSockets(t *testing.T) {
 	b := newBackend(t)
 	at := []string{b.URL}
@@ -97,9 +97,10 @@ func TestUpdateGuardsOpenSockets(t *testing.T) {
 	}
 }
 
-// TestUpdateWhileRenewing checks that a socket does not stay open with new
-// claims that only the old routes have accepted, if the new routes have seen
-// only the old claims.
+// TestUpdateWhileRenewing checks an update after the old routes have accepted
+// the new claims of a socket, but before the socket has them. The update then
+// sees only the old claims. The socket must end if the new routes do not admit
+// the new ones.
 func TestUpdateWhileRenewing(t *testing.T) {
 	b := newBackend(t)
 	for name, claims := range map[string]map[string][]string{"refuse": {"fresh": {"true"}}, "let pass": {"fresh": {"true", "false"}}} {

@@ -7,8 +7,8 @@ import (
 	"wsauth"
 )
 
-// TestCORSWarnings checks the warnings of policies that probably allow more, or
-// less, than intended.
+// TestCORSWarnings checks the warnings about policies that probably allow more,
+// or less, than intended.
 func TestCORSWarnings(t *testing.T) {
 	const (
 		at       = "http://127.0.0.1:9000"

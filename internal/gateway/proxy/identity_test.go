@@ -48,8 +48,8 @@ func TestIdentityHeaders(t *testing.T) {
 	}
 }
 
-// TestR8_ClaimsThatNoHeaderCanCarry checks that claims that a header would
-// change are refused.
+// TestR8_ClaimsThatNoHeaderCanCarry checks that claims are refused if a header
+// cannot carry them unchanged.
 func TestR8_ClaimsThatNoHeaderCanCarry(t *testing.T) {
 	for name, value := range map[string]any{
 		"line break": "a\r\nX-Admin: 1", "newline": "a\nb", "control": "a\x00b", "tab": "a\tb", "space before": " admin", "space after": "admin ",

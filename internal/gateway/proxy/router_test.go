@@ -52,7 +52,8 @@ func TestRouterFindsTheMostExactRoute(t *testing.T) {
 }
 
 // TestLookUpIsBounded checks that a request cannot choose how many steps its
-// look-up takes: the routes bound both the hosts and the paths that are tried.
+// look-up takes. The routes bound the paths and the hosts that are tried, and
+// maxHost bounds the labels of a host.
 func TestLookUpIsBounded(t *testing.T) {
 	var all []*proxy
 	for _, host := range []string{"", "*.app.example", "*.a"} {
@@ -169,8 +170,8 @@ func FuzzIsPlain(f *testing.F) {
 	})
 }
 
-// TestPlainRequestsAllocateNothing checks that the steps of every handshake
-// allocate nothing for a usual path and host.
+// TestPlainRequestsAllocateNothing checks that the steps that every handshake
+// takes allocate nothing for a usual path and host.
 func TestPlainRequestsAllocateNothing(t *testing.T) {
 	for name, f := range map[string]func(){
 		"path":           func() { isPlain("/chat/room", "/chat/room") },
@@ -184,8 +185,8 @@ func TestPlainRequestsAllocateNothing(t *testing.T) {
 }
 
 // FuzzBypass checks that a path does not reach a public route if an upstream
-// may treat it as the path of a guarded route, because the upstream decodes it
-// once more and ignores case and a trailing slash.
+// may treat it as the path of a guarded route. Such an upstream decodes the
+// path once more, and ignores case and a trailing slash.
 func FuzzBypass(f *testing.F) {
 	for _, seed := range append(hostilePaths(f), "/ADMIN", "/Admin/", "/%61DMIN", "/admin%3f", "/admin%23", "/admin.", "/admin%20", "/ａdmin", "/admin\uff0f", "/ⓐdmin", "/\u200cadmin", "/a/b", "/A/B/", "/admin", "/ws", "/ws/x", "/%25%37%33") {
 		f.Add(seed)

@@ -17,7 +17,7 @@ import (
 )
 
 // TestEndWhileTied checks that a socket that ends while it is being connected
-// to its upstream is counted with the reason of its end.
+// to its upstream is counted under the reason for its end.
 func TestEndWhileTied(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	guard := must(wsauth.New(wsauth.Config{Verifier: rejectAll{}, Logger: log}))

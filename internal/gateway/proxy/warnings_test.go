@@ -8,8 +8,8 @@ import (
 	"wsauth"
 )
 
-// TestWarnings checks the warnings of routes that probably admit more than
-// intended.
+// TestWarnings checks the warnings about routes that probably admit more
+// clients than intended.
 func TestWarnings(t *testing.T) {
 	const at = "http://127.0.0.1:9000"
 	public := func(path string, sockets bool, upstreams ...string) Route {
