@@ -137,7 +137,8 @@ func TestCORSOnErrors(t *testing.T) {
 				t.Errorf("%s: got %d %v, want no CORS fields", path, e.StatusCode, e.Header)
 			}
 		}
-		// A preflight is answered even if the request after it would be refused.
+		// A preflight is answered even if the request after it would be
+		// refused.
 		for _, path := range []string{"/a/x?" + long, "/open/in/", "/open/IN", "/auth/nothing"} {
 			e := r.Send("OPTIONS", path, nil, preflightFor(corsApp, "GET")...)
 			if wantStatus := map[bool]int{true: 414, false: 204}[len(path) > 1000]; e.StatusCode != wantStatus || e.Header.Get("Access-Control-Allow-Origin") != corsApp {

@@ -13,8 +13,8 @@ import (
 // returns metrics in the formats of Prometheus. GET /livez answers 200 while
 // the process runs. GET /readyz answers 200 if the gateway can admit clients,
 // and 503 if it cannot: while it drains, and while its store cannot be read.
-// If only writing to the store fails, the answer is "degraded" with 200:
-// otherwise a single client that fills the store would make every node
+// If only writing to the store fails, the answer is "degraded" with 200.
+// Otherwise a single client that fills the store would make every node
 // unready.
 //
 // Serve it on a listener that clients cannot reach. The gateway itself also

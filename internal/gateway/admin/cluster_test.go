@@ -50,14 +50,14 @@ func (m member) Send(ctx context.Context, node, method, target, contentType stri
 	return peers.Response{Status: w.Code, Type: w.Header().Get("Content-Type"), Body: w.Body.Bytes()}, m.err
 }
 
-// An address is that of a node.
+// An address is the local address of requests to a node.
 type address string
 
 func (address) Network() string  { return peers.Network }
 func (a address) String() string { return string(a) }
 
-// newCluster returns a cluster of the nodes a1, b1 and c1, of which c1 does not
-// respond, and c2, whose name is that of c1.
+// newCluster returns a cluster of the nodes a1, b1, c1 and c2. c1 and c2 have
+// the same name and do not respond.
 func newCluster(t *testing.T) *fakeCluster {
 	t.Helper()
 	f := &fakeCluster{rigs: map[string]*rig{}, nodes: []nodelease.Node{

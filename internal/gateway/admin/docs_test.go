@@ -27,8 +27,8 @@ func membersOf(t reflect.Type) []string {
 	return names
 }
 
-// TestPage checks that docs/admin.md documents every path with
-// its query and every member of its answers, and nothing else.
+// TestPage checks that docs/admin.md documents every path with its query and
+// every member of its answers, and nothing else.
 func TestPage(t *testing.T) {
 	page, err := os.ReadFile("../../../docs/admin.md")
 	if err != nil {

@@ -26,7 +26,7 @@ func (r *rig) subjects(target string) []string {
 }
 
 // TestQuery checks which sockets a query selects. Together with a session or a
-// token, user is the subject or the sub of the issuer.
+// token, user may be the Subject or the IssuerSubject of the claims.
 func TestQuery(t *testing.T) {
 	r := newRig(t)
 	r.open(claims("ada", "s1", "t1"))
@@ -174,8 +174,8 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// FuzzQuery checks that a query that parses has values within their
-// bounds and no parameter twice.
+// FuzzQuery checks that a query that parses has values within their bounds and
+// no parameter twice.
 func FuzzQuery(f *testing.F) {
 	a := &API{run: "ABCDEFGH"}
 	names := []string{"user", "session", "token"}

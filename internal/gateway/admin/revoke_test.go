@@ -62,8 +62,8 @@ func TestStoreThatFails(t *testing.T) {
 	}
 }
 
-// TestUnconfirmed checks that a revocation that no replica has confirmed is a
-// success, about which the answer and the log say so.
+// TestUnconfirmed checks that a revocation that no replica has confirmed
+// succeeds, and that the answer and the log say that it is unconfirmed.
 func TestUnconfirmed(t *testing.T) {
 	r := newRig(t)
 	open := r.open(r.start("test", "Phone"))

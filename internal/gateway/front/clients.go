@@ -55,7 +55,7 @@ func (c *clients) identify(r *http.Request, header *proxyproto.Header) *http.Req
 }
 
 // hint logs once which setting is missing if an untrusted proxy seems to be in
-// front. All its clients then have the proxy's address.
+// front. Without the setting, all its clients have the proxy's address.
 func (c *clients) hint(r *http.Request) {
 	if c.hinted.Load() || c.policy.Source == forwarded.ProxyProtocol {
 		return
@@ -117,9 +117,10 @@ func (c *clients) refuse(peer net.Addr, err error) {
 }
 
 // SocketContext returns a new context for a handshake. It keeps only the client
-// and the value by which net/http logs panics: the socket keeps its context
-// while it is open, and net/http's takes half a kilobyte. Like the socket, the
-// new context does not end with the request.
+// and the value of [http.ServerContextKey], which tells handlers that a server
+// recovers from their panics. An open socket keeps its context, and that of
+// net/http takes half a kilobyte. Like the socket, the new context does not end
+// with the request.
 func SocketContext(ctx context.Context) context.Context {
 	short := context.WithValue(context.Background(), http.ServerContextKey, ctx.Value(http.ServerContextKey))
 	if c := forwarded.From(ctx); c != nil {

@@ -34,11 +34,11 @@ type Config struct {
 	MaxConnectionsPerAddress int
 
 	// TrustedProxies are the proxies that may name their clients: addresses,
-	// networks such as "10.0.0.0/8", "private" for the private networks and this
-	// machine, or "unix" for the clients of a Unix socket. Fields of other peers
-	// that name a client are dropped. The client's address is used in logs,
-	// limits, sessions, origins and requests to upstreams; it grants nothing.
-	// Trusted proxies may open any number of connections; see
+	// networks such as "10.0.0.0/8", "private" for the private networks and
+	// this machine, or "unix" for the clients of a Unix socket. If another peer
+	// sends fields that name a client, they are dropped. The client's address
+	// is used in logs, limits, sessions, origins and requests to upstreams; it
+	// grants nothing. Trusted proxies may open any number of connections; see
 	// MaxConnectionsPerAddress. Default: none.
 	TrustedProxies []string
 
@@ -49,10 +49,10 @@ type Config struct {
 	// proxy. Default: [forwarded.XForwardedFor].
 	ForwardedSource forwarded.Source
 
-	// ForwardedScheme is the scheme of every request from a trusted proxy, "http"
-	// or "https". It is for a proxy that terminates TLS without reporting it, and
-	// overrides what the proxy reports. Default: the scheme that the proxy
-	// reports, or that of the connection.
+	// ForwardedScheme is the scheme of every request from a trusted proxy,
+	// "http" or "https". It is for a proxy that terminates TLS without
+	// reporting it, and overrides what the proxy reports. Default: the scheme
+	// that the proxy reports, or that of the connection.
 	ForwardedScheme string
 
 	// ForwardedHost takes the host from X-Forwarded-Host, or from the host

@@ -78,7 +78,7 @@ func (a *Admission) End(hijacked bool) {
 	case !a.OK:
 	case a.stream:
 		a.limiter.EndStream(a.network)
-	case !a.upgrade || !hijacked: // the connection may carry a request of another client next
+	case !a.upgrade || !hijacked: // the next request may be another client's
 		a.place.End()
 	}
 }

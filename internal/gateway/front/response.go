@@ -14,8 +14,8 @@ import (
 
 // A Handshake is a WebSocket handshake that an event loop has read as the
 // first bytes of a connection, and the http.ResponseWriter of its response. A
-// handler takes the connection with Hijack, like that of net/http. If it does
-// not, its response is plain HTTP, after which the connection is closed.
+// handler takes the connection with Hijack, as in net/http. Otherwise, its
+// response is plain HTTP, and the connection is closed after it.
 type Handshake struct {
 	conn     net.Conn
 	log      *slog.Logger
@@ -85,8 +85,8 @@ func (h *Handshake) Flush() {
 // for.
 func (h *Handshake) SetReadDeadline(t time.Time) error { return h.conn.SetReadDeadline(t) }
 
-// Hijack implements [http.Hijacker]. It returns the bare connection, and
-// nothing buffered: no bytes came after the handshake.
+// Hijack implements [http.Hijacker]. It returns the bare connection. Nothing is
+// buffered, since no bytes followed the handshake.
 func (h *Handshake) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if h.hijacked {
 		return nil, nil, http.ErrHijacked

@@ -113,9 +113,8 @@ func TestSendLongResponse(t *testing.T) {
 	}
 }
 
-// TestSendWithoutResponse checks that a node that does not exist, is stopped or
-// is slow is named by an error after a second, and that its late response does
-// no harm.
+// TestSendWithoutResponse checks that Send fails after a second if the node
+// does not exist or is slow, and that a late response does no harm.
 func TestSendWithoutResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New(store.Limits{})
@@ -177,8 +176,8 @@ func TestManyRequests(t *testing.T) {
 	})
 }
 
-// FuzzHandle checks that no event, whatever its data, makes a node panic or
-// grow.
+// FuzzHandle checks that no event makes a node panic or allocate more parts
+// than a response may have.
 func FuzzHandle(f *testing.F) {
 	for _, data := range []string{
 		"", "{}", `{"to":"a","method":"GET","target":"/"}`, `{"to":"a","method":"a b","target":"x"}`, `{"to":"a","method":"GET","target":"/%zz"}`,

@@ -12,10 +12,10 @@ import (
 	"wsauth/token"
 )
 
-// A line holds the fields of a request that the access log contains. None of
-// them can be a credential: the query, cookies and all headers but User-Agent
-// are left out, and User-Agent is truncated. slog escapes them. The methods of
-// a nil line do nothing.
+// A line holds the fields of a request that the access log contains. They hold
+// no credentials: the query and all headers except User-Agent, cookies
+// included, are left out, and User-Agent is truncated. slog escapes the fields.
+// The methods of a nil line do nothing.
 type line struct {
 	method, host, path, proto, remote, agent, user, session string
 }

@@ -92,9 +92,9 @@ func newMetrics() *metrics {
 }
 
 // A Route represents a route of the gateway in metrics and logs. Nothing is
-// counted for a route after it was removed: its series would reappear, and its
-// gauges would be wrong if a new route of the same name was added. The methods
-// of a nil Route do nothing.
+// counted for a route after it was removed. Otherwise its series would
+// reappear, and the gauges of a new route of the same name would be wrong. The
+// methods of a nil Route do nothing.
 type Route struct {
 	metrics *metrics
 	name    string

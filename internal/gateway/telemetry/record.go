@@ -14,10 +14,10 @@ import (
 	"wsauth/token"
 )
 
-// A Record collects the outcome of one request: its response or, for a
-// WebSocket handshake, how it ended, which may be long after the request's
-// handler has returned. It is reported once, to the metrics and to the access
-// log. A zero Record is never reported.
+// A Record collects the outcome of one request: the response or, for a
+// WebSocket handshake, how the handshake ended. That may be long after the
+// request's handler has returned. A Record is reported once, to the metrics and
+// to the access log. A zero Record is never reported.
 //
 // A handler and the socket that it opens use a Record one after the other;
 // only the report of a handshake may come from several goroutines.
@@ -115,8 +115,8 @@ func (x *Record) Opened() { x.report(opened, "", http.StatusSwitchingProtocols) 
 // other than 101.
 func (x *Record) Declined(status int) { x.report(declined, statusLabel(status), status) }
 
-// Unanswered records the outcome of a handshake that was not answered, because
-// its session ended or the client left. cause is the error of its socket.
+// Unanswered records the outcome of a handshake that was not answered before its
+// session ended or its client disconnected. cause is the error of its socket.
 func (x *Record) Unanswered(cause error) {
 	end, ok := errors.AsType[*wsauth.EndError](cause)
 	if !ok || end.Reason == "closed" {

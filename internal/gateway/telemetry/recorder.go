@@ -45,10 +45,10 @@ func (c *Recorder) AddRoute(name string) *Route { return c.metrics.addRoute(name
 // RemoveRoute removes a route and its series from the metrics.
 func (c *Recorder) RemoveRoute(name string) { c.metrics.removeRoute(name) }
 
-// Endpoint wraps one of the gateway's own endpoints. Its requests are recorded,
-// with its path as their route. If the endpoint opens no sockets, it ignores
-// that a request asks for an upgrade, as a server may (RFC 9110 section 7.8).
-// The request is then answered and counted as a plain one.
+// Endpoint wraps one of the gateway's own endpoints. It records the requests of
+// the endpoint, with its path as their route. If the endpoint opens no sockets,
+// an upgrade request is answered and counted as a plain one: a server may
+// ignore Upgrade (RFC 9110 section 7.8).
 func (c *Recorder) Endpoint(e problem.Endpoint, opensSockets bool) problem.Endpoint {
 	route, handler := c.metrics.newRoute(strings.TrimSuffix(e.Path, "{$}")), e.Handler
 	e.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -117,8 +117,8 @@ type Health struct {
 	// [*wsauth.Error].
 	Ready func() error
 
-	// Degraded reports whether revocations cannot be stored. The answer is
-	// then 200 all the same: otherwise a single client that fills the store
+	// Degraded reports whether revocations cannot be stored. The answer to
+	// /readyz is 200 even then. Otherwise a single client that fills the store
 	// would make every node unready.
 	Degraded func() bool
 }
