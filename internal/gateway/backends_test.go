@@ -47,7 +47,7 @@ var foreignBackends = []struct {
 	}},
 }
 
-// TestBackends checks that sockets to each backend echo, also with
+// TestBackends checks that sockets to each backend echo, with and without
 // compression, and that a logout ends them for both sides.
 func TestBackends(t *testing.T) {
 	for _, s := range foreignBackends {

@@ -43,7 +43,7 @@ func TestBrokenBody(t *testing.T) {
 		"whole":               {"Content-Length: 5\r\n\r\nhello", false, 200},
 		"whole in chunks":     {chunked + "5\r\nhello\r\n0\r\n\r\n", false, 200},
 		"no upstream":         {"Content-Length: 5\r\n\r\nhello", false, 502},
-		"broken, no upstream": {"Content-Length: 10\r\n\r\nhello", true, 502}, // the body is not looked at
+		"broken, no upstream": {"Content-Length: 10\r\n\r\nhello", true, 502}, // the body is not read
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := serveBehind(t, b, withAccessLog, func(c *Config) {

@@ -76,7 +76,7 @@ func inCluster(t *testing.T, f func(t *testing.T, nodes [3]*rig, call func(metho
 	})
 }
 
-// TestClusterAnswers checks that a node answers operators for all nodes, also
+// TestClusterAnswers checks that a node answers operators for all nodes, even
 // for those that serve no operators themselves.
 func TestClusterAnswers(t *testing.T) {
 	inCluster(t, func(t *testing.T, nodes [3]*rig, call func(method, target, body string) (int, string)) {

@@ -269,7 +269,7 @@ func TestNotDurableLogoutClearsTheCookies(t *testing.T) {
 	disk.empty()
 }
 
-// TestFullLog checks that a node works with a full log: logins succeed, also
+// TestFullLog checks that a node works with a full log: logins succeed, even
 // one that ends an older session, and revoked sessions end.
 func TestFullLog(t *testing.T) {
 	var full *memory.Store

@@ -102,7 +102,7 @@ func (p *checkedBackend) wantNextCheck(t *testing.T) {
 }
 
 // TestHealthChecksOfManyRoutes checks that routes to one upstream share its
-// health check, also after an update, until the last of them is removed.
+// health check, even after an update, until the last of them is removed.
 func TestHealthChecksOfManyRoutes(t *testing.T) {
 	t.Parallel() // it waits for many health checks
 	const every = 200 * time.Millisecond

@@ -11,7 +11,7 @@ import (
 )
 
 // TestLoops checks that requests and sockets of a route that leads back to the
-// gateway end, also if another server is in between.
+// gateway end, with and without another server in between.
 func TestLoops(t *testing.T) {
 	b := newBackend(t)
 	for _, between := range []bool{false, true} {

@@ -52,7 +52,7 @@ func (pipedServer) Announce(context.Context) (name, value string) { return "X-Pi
 func (pipedServer) Close()                                        {}
 
 // TestLateAnswers checks that an upstream may take longer than the write
-// timeout of the server, also for an answer without a body. If an upstream
+// timeout of the server, even for an answer without a body. If an upstream
 // takes too long, the gateway's own answer must arrive.
 func TestLateAnswers(t *testing.T) {
 	for name, http2 := range map[string]bool{"HTTP 1": false, "HTTP 2": true} {

@@ -21,7 +21,7 @@ import (
 // A presenter presents a refresh token to the gateway without exchanging it.
 type presenter struct {
 	name   string
-	show   func(r *rig, raw string) (status int) // 401 if the token is refused, also by a close code
+	show   func(r *rig, raw string) (status int) // 401 if the token is refused, even if by a close code
 	good   int                                   // status if the token is accepted
 	ends   bool                                  // an accepted token ends its session
 	routed bool                                  // requests with an accepted token reach the upstream

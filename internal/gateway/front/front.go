@@ -3,7 +3,7 @@
 // On Linux, event loops accept plain TCP connections. If the first bytes of a
 // connection are a WebSocket handshake in its usual form, the event loop passes
 // it on at once. net/http reads all other requests. Package front knows nothing
-// of routes. It determines the client of each request, also behind trusted
+// of routes. It determines the client of each request, even behind trusted
 // proxies, and passes the request to the functions of a [Config].
 package front
 

@@ -16,13 +16,13 @@ const DeadPeer = 55 * time.Second
 var probes = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 10 * time.Second, Count: 4}
 
 // Listen opens a TCP address for [Server.Serve]. A client that vanishes, for
-// example because its cable is pulled, is noticed within 55 seconds: by
-// keep-alive probes on an idle connection, and on Linux also while sent data
-// is not acknowledged, when no probes are sent.
+// example because its cable is pulled, is noticed within 55 seconds. Keep-alive
+// probes detect it on an idle connection. No probes are sent while sent data is
+// not acknowledged, so on Linux TCP_USER_TIMEOUT limits that time.
 func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	config := listenConfig()
-	// Browsers do not support it, and it would make each packet more
-	// expensive.
+	// Browsers do not support Multipath TCP, and it would make each packet
+	// more expensive.
 	config.SetMultipathTCP(false)
 	return config.Listen(ctx, "tcp", addr)
 }

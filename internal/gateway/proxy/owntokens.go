@@ -31,7 +31,8 @@ type ownTokens struct {
 
 // strip removes such credentials from the query and the header of r, which the
 // caller must own. It removes the parameter, the cookie or the offered
-// subprotocol that holds one; in other fields, it removes the line.
+// subprotocol that holds a credential; in other fields, it removes the whole
+// line.
 func (o ownTokens) strip(r *http.Request) {
 	s := search{ownTokens: o, ctx: r.Context()}
 	if query := r.URL.RawQuery; mayHold(query) {

@@ -77,9 +77,9 @@ func isPlain(escaped, path string) bool {
 }
 
 // holdsEscape reports whether a path that was decoded once still contains an
-// escape: "%73", or "%u0073", which some servers accept. A chain of servers
-// that each decode the path would arrive at a path other than the one that was
-// matched against the routes.
+// escape: "%73", or "%u0073", which some servers accept. If several servers in
+// a chain decode such a path, the last one serves a path other than the one
+// that was matched against the routes.
 func holdsEscape(path string) bool {
 	for {
 		i := strings.IndexByte(path, '%')

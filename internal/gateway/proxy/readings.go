@@ -139,10 +139,10 @@ func (t *routeTable) mayServe(host string, p *proxy, readings []string) bool {
 	})
 }
 
-// mayOpen reports whether a route may serve a socket at a path, at the host of
-// the ticket request or at the host of any route. readings is nil unless the
-// path has several. mayOpen returns true if no route is found: the socket may
-// be for another gateway that shares the store.
+// mayOpen reports whether a route may serve a socket at a path, either at host
+// or at the host of any route. host is that of the ticket request. readings is
+// nil unless the path has several. mayOpen returns true if no route is found:
+// the socket may be for another gateway that shares the store.
 func (t *routeTable) mayOpen(host, path string, readings []string) bool {
 	hosts := []string{host}
 	for _, p := range t.byName {
@@ -163,8 +163,8 @@ func (t *routeTable) mayOpen(host, path string, readings []string) bool {
 }
 
 // CheckTicketPath returns an error if the routes would refuse every socket at
-// the path for which a ticket is requested, because servers interpret the path
-// in different ways.
+// the path for which r requests a ticket, because servers interpret the path in
+// different ways.
 func (rs *Routes) CheckTicketPath(r *http.Request, path string) error {
 	decoded, err := url.PathUnescape(path)
 	isPlain := err == nil && isPlain(path, decoded)

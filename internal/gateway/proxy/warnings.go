@@ -27,9 +27,9 @@ func Warnings(routes []Route, site Site) fault.List {
 	return all
 }
 
-// warnOfOtherHosts warns of a guarded route with a host if clients can reach
-// the same path of the same server through a weaker route by naming another
-// host: a route for every host, or one for a domain above the host.
+// warnOfOtherHosts warns of a guarded route with a host if clients can bypass
+// it by naming another host. They can if a weaker route, for every host or for
+// a domain above the host, leads to the same path of the same server.
 func warnOfOtherHosts(to *fault.List, field string, r *Route, table *router) {
 	if r.Host == "" || !r.isGuarded() {
 		return
@@ -169,8 +169,8 @@ func otherRules(r, other *Route) string {
 }
 
 // warnOfPathsBelow warns of a guarded route for a single path if everything
-// below it is public on the same upstream. Many servers answer there for the
-// same endpoint, for example for its long polling.
+// below it is public on the same upstream. Many servers serve the same endpoint
+// there, for example for long polling.
 func warnOfPathsBelow(to *fault.List, field string, r *Route, table *router) {
 	if !r.isGuarded() || strings.HasSuffix(r.Path, "/") {
 		return

@@ -115,8 +115,9 @@ func (x *Record) Opened() { x.report(opened, "", http.StatusSwitchingProtocols) 
 // other than 101.
 func (x *Record) Declined(status int) { x.report(declined, statusLabel(status), status) }
 
-// Unanswered records the outcome of a handshake that was not answered before its
-// session ended or its client disconnected. cause is the error of its socket.
+// Unanswered records the outcome of a handshake that was not answered before
+// its session ended or its client disconnected. cause is the error of its
+// socket.
 func (x *Record) Unanswered(cause error) {
 	end, ok := errors.AsType[*wsauth.EndError](cause)
 	if !ok || end.Reason == "closed" {

@@ -7,7 +7,7 @@ import { SocketPanel } from "./socket.js";
 import { StepUp } from "./stepup.js";
 import { Timeline } from "./timeline.js";
 
-/** The session that this page uses. It has ended until the user logs in. */
+/** The session that this page uses: an ended one until the user logs in. */
 let session = new Session();
 let loggedIn = false;
 
