@@ -157,9 +157,10 @@ func TestG8_StreamsOfOneClient(t *testing.T) {
 	}
 }
 
-// TestG8_RefusedUpgradesAreNoSockets checks that a refused upgrade does not
-// charge its connection to its client for good. Proxies reuse such connections,
-// so each later request is charged to its own client, while it is served.
+// TestG8_RefusedUpgradesAreNoSockets checks that a connection is not charged to
+// a client permanently after an upgrade was refused. Proxies reuse such
+// connections, so each later request is charged to its own client while it is
+// served.
 func TestG8_RefusedUpgradesAreNoSockets(t *testing.T) {
 	b := newBackend(t)
 	p := frontProxies[0].serve(t, func(c *Config) {

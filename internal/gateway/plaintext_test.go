@@ -8,8 +8,9 @@ import (
 	"wsauth/internal/forwarded"
 )
 
-// TestLoginsOverPlainHTTP checks that the answer to a login says whether the
-// browser will drop its cookies. The log says so as well, at a limited rate.
+// TestLoginsOverPlainHTTP checks that the answer to a login warns if the
+// browser will drop its cookies, and that the log warns as well, at a limited
+// rate.
 func TestLoginsOverPlainHTTP(t *testing.T) {
 	const told = "a login by cookie over plain HTTP cannot last"
 	trusted := func(c *Config) {

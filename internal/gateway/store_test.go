@@ -12,8 +12,8 @@ import (
 	"wsauth/store/memory"
 )
 
-// TestStoreThatFails checks that requests that need the store get 503 while it
-// fails, without its error, and that they lose no session.
+// TestStoreThatFails checks that while the store fails, requests that need it
+// get 503 without the text of its error, and that no session is lost.
 func TestStoreThatFails(t *testing.T) {
 	broken := &failingStore{Store: memory.New(store.Limits{})}
 	r := start(t, func(c *Config) { c.Store = broken })

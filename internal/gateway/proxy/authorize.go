@@ -27,7 +27,7 @@ func (p *proxy) isOutdated(s *wsauth.Socket, key routeKey) bool {
 
 // authorize applies the rule of the route to a request, and to each renewal of
 // its socket. It uses the current rule, which may have replaced the rule under
-// which the socket was opened. The guard calls it after all other checks of the
+// which the socket was opened. The guard calls it after it has verified the
 // credential. A refresh token is also looked up in the store, because it may
 // have been exchanged.
 func (p *proxy) authorize(_ *http.Request, claims *token.Claims) error {

@@ -58,8 +58,9 @@ func isListName(name string) bool {
 // spaces (RFC 8693 section 4.2).
 func isWordsName(name string) bool { return name == "scope" || name == "scp" }
 
-// headerValue returns the items of a claim as the value of a header, or "" if
-// the claim is absent. list reports whether the claim is a list in the token.
+// headerValue returns the items of a claim as the value of a header. "" means
+// that the header is not sent. list reports whether the claim is a list in the
+// token.
 func (l HeaderLists) headerValue(name string, items []claimItem, list bool) (string, error) {
 	bare := !list && len(items) == 1 && items[0].quoted && isListName(name)
 	if l == ListsAsJSON {

@@ -10,9 +10,10 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// A Match says which route serves a request, or that the gateway answers it
-// itself. It looks up the route when it is first needed, among the routes that
-// were current when the Match was created.
+// A Match is the result of matching a request against the routes: the route
+// that serves it, or that the gateway answers it itself. It looks up the route
+// when it is first needed, among the routes that were current when the Match
+// was created.
 type Match struct {
 	// Own reports whether the gateway answers the path itself, regardless of
 	// the routes.

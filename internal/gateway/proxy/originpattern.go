@@ -11,8 +11,8 @@ import (
 	"wsauth/internal/httpx"
 )
 
-// An originPattern matches https origins with any single label in place of a
-// star: "https://*.example.com" or "https://*.example.com:8443".
+// An originPattern matches https origins. In "https://*.example.com" and
+// "https://*.example.com:8443", the star matches exactly one label.
 type originPattern struct {
 	rest string // the part after the label: ".example.com", ".example.com:8443"
 }
