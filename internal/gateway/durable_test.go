@@ -53,10 +53,10 @@ func wantNotDurable(t *testing.T, e logintest.Answer) {
 	}
 }
 
-// TestEndsWithoutTheStore checks that each way to end a session ends it
-// and its sockets even while the store takes no revocations, and that the
-// answer warns that a restart may forget it. The gateway stays ready, and
-// writes the revocation later.
+// TestEndsWithoutTheStore checks that each way to end a session ends it and its
+// sockets even while the store takes no revocations, and that the answer says
+// that the end is not durable. The gateway stays ready, and writes the
+// revocation later.
 func TestEndsWithoutTheStore(t *testing.T) {
 	for name, end := range map[string]func(r *rig, o *operator, access, refresh string) logintest.Answer{
 		"logout": func(r *rig, _ *operator, access, _ string) logintest.Answer {

@@ -131,9 +131,9 @@ func TestMetrics(t *testing.T) {
 	r.count(`handshakes_total{outcome="opened",reason="",route="/"}`, "2")
 }
 
-// TestMetricsOfAHandshakeWithoutAnOutcome checks handshakes whose client
-// leaves or whose session ends before the upstream has answered, or that the
-// upstream answers with another status.
+// TestMetricsOfAHandshakeWithoutAnOutcome checks that a handshake that the
+// upstream declines, and one whose session ends before the upstream has
+// answered, are counted with these outcomes.
 func TestMetricsOfAHandshakeWithoutAnOutcome(t *testing.T) {
 	arrived, leave := make(chan struct{}, 10), make(chan struct{})
 	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -262,7 +262,7 @@ func TestHealth(t *testing.T) {
 	if e := r.Call("GET", "/metrics", ""); e.StatusCode != http.StatusUnauthorized {
 		t.Errorf("clients can read the metrics: %d", e.StatusCode)
 	}
-	// A route with exactly this path gets its requests, a wider one does not.
+	// A route with exactly this path gets its requests; a wider one does not.
 	if err := r.g.Update([]proxy.Route{{Path: "/livez", Upstreams: []string{b.URL}, Public: true}, {Path: "/", Upstreams: []string{b.URL}, Public: true}}); err != nil {
 		t.Fatal(err)
 	}

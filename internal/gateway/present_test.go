@@ -159,8 +159,9 @@ func TestRefreshTokensStayValid(t *testing.T) {
 	}
 }
 
-// TestL7_PresentedSuccessorEndsTheRetry checks that an idempotency key repeats
-// no refresh after a client has presented the successor.
+// TestL7_PresentedSuccessorEndsTheRetry checks that a refresh cannot be retried
+// with its idempotency key after a client has presented the successor. The
+// retry ends the session.
 func TestL7_PresentedSuccessorEndsTheRetry(t *testing.T) {
 	for _, at := range presenters {
 		if at.ends {
@@ -178,9 +179,9 @@ func TestL7_PresentedSuccessorEndsTheRetry(t *testing.T) {
 	}
 }
 
-// TestRefreshTokensWithinTheGrace checks that within the grace the previous
-// refresh token is accepted and ends nothing, and that the one before it is
-// refused and ends the session.
+// TestRefreshTokensWithinTheGrace checks that within the grace period the
+// previous refresh token is accepted like the current one, and that the one
+// before it is refused and ends the session.
 func TestRefreshTokensWithinTheGrace(t *testing.T) {
 	for _, at := range presenters {
 		t.Run(at.name, func(t *testing.T) {
@@ -237,8 +238,8 @@ func TestRefreshRoutesAreNotQuick(t *testing.T) {
 }
 
 // TestNothingIsQuickUntilReady checks that event loops serve no handshake
-// before the gateway has read the revocations: it would block its loop until
-// then.
+// before the gateway has read the revocations. Until then, a handshake would
+// block its loop.
 func TestNothingIsQuickUntilReady(t *testing.T) {
 	r, _ := servePresenters(t, func(c *Config) { c.Store = &silentStore{Store: memory.New(store.Limits{})} })
 	request := must(http.NewRequest(http.MethodGet, "http://app.example/access", nil))

@@ -25,7 +25,7 @@ func clientOver(t *testing.T, conn net.Conn, http2 bool) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// trickle writes text, a byte every 10 s, the first at once.
+// trickle writes text, one byte every 10 s. It writes the first at once.
 func trickle(w io.Writer, text string, sent func()) {
 	for i := range text {
 		if i > 0 {

@@ -81,7 +81,8 @@ func TestG6_ListsInHeaders(t *testing.T) {
 	}
 }
 
-// wantItems compares a header with the claim in it.
+// wantItems checks that a header is a JSON array. If the claim is a list, the
+// array must have as many entries.
 func wantItems(t *testing.T, header string, claim any) {
 	t.Helper()
 	var items []any
@@ -106,8 +107,8 @@ func TestG6_TheNameOfAUserIsNoList(t *testing.T) {
 	}
 }
 
-// TestG6_MappedRolesAreAList checks that a role that a profile reads from a
-// string is written as a list.
+// TestG6_MappedRolesAreAList checks that the roles and scopes that a profile has
+// found are treated as lists: an entry with a comma is refused.
 func TestG6_MappedRolesAreAList(t *testing.T) {
 	claims := &token.Claims{Subject: "ada", Roles: []string{"staff,admin"}, Scopes: []string{"a,b"}}
 	for _, claim := range []string{"roles", "scope"} {

@@ -58,7 +58,7 @@ func TestRouteFaults(t *testing.T) {
 	}
 }
 
-// TestExtractorPointers checks that a pointer to an extractor is the same as
+// TestExtractorPointers checks that a pointer to an extractor is treated like
 // the extractor.
 func TestExtractorPointers(t *testing.T) {
 	cookies := wsauth.Cookies{Access: wsauth.CookieSpec{CSRFHeader: "X-Mine"}}
