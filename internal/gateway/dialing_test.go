@@ -68,8 +68,8 @@ func (r *rig) handshake(path, credential string) net.Conn {
 	return conn
 }
 
-// TestClientLeavesWhileDialing checks that a connection to an upstream is not
-// kept longer than its client stays.
+// TestClientLeavesWhileDialing checks that the gateway closes the connection to
+// an upstream that has not answered when the client disconnects.
 func TestClientLeavesWhileDialing(t *testing.T) {
 	b := newSlowBackend(t)
 	r := start(t, func(c *Config) {
@@ -104,8 +104,8 @@ func TestSlowUpstream(t *testing.T) {
 	}
 }
 
-// TestEndWhileDialing checks that a session that ends while the upstream is
-// being asked stops waiting for it and informs the client.
+// TestEndWhileDialing checks that if a session ends while the gateway waits for
+// the upstream, the gateway stops waiting and tells the client the reason.
 func TestEndWhileDialing(t *testing.T) {
 	b := newSlowBackend(t)
 	r := start(t, func(c *Config) {

@@ -265,7 +265,7 @@ func TestPagesNameEndpoints(t *testing.T) {
 	}
 }
 
-// oneOf returns the words for one unit. It fails the test if d is not that
+// oneOf returns words, which name unit. It fails the test if d differs from
 // unit.
 func oneOf(t *testing.T, d, unit time.Duration, words string) string {
 	t.Helper()

@@ -82,7 +82,8 @@ func readAll(_ http.ResponseWriter, r *http.Request) {
 
 // TestL4_LongRequestsEnd checks that a request that takes longer than a second
 // ends with its session: visibly for the client, and at once for the upstream.
-// If its length is unknown, it also ends when its token expires.
+// If its length is unknown, or if it is an event stream, it also ends when its
+// token expires.
 func TestL4_LongRequestsEnd(t *testing.T) {
 	for _, kind := range longKinds {
 		for _, end := range []string{"logout", "revoke", "expiry", "early logout"} {
@@ -184,8 +185,9 @@ func TestL4_LongRequestsEnd(t *testing.T) {
 	}
 }
 
-// TestL4_LongRequestsOverHTTP2 checks that long requests end by a reset of
-// their stream, and that others on the connection continue.
+// TestL4_LongRequestsOverHTTP2 checks how long requests end over HTTP/2: with
+// 401 if the upstream has not answered, and otherwise by a reset of their
+// stream, not of the connection.
 func TestL4_LongRequestsOverHTTP2(t *testing.T) {
 	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -243,7 +245,7 @@ func TestL4_LongRequestsOverHTTP2(t *testing.T) {
 }
 
 // TestLongRequestsCountApart checks that long requests evict no socket, that
-// operators see them, and that a refresh extends them.
+// they are counted separately, and that a refresh extends them.
 func TestLongRequestsCountApart(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		conn := r.serveRoute(proxy.Route{Path: "/", Response: 10 * time.Hour}, streamOf("text/event-stream", ""))

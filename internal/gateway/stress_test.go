@@ -173,8 +173,8 @@ func (s *storm) userActions(i int) func() {
 	}
 }
 
-// visit tries to open a socket, and leaves it in one of several ways or waits
-// for its end.
+// visit tries to open a socket. It then closes the socket, disconnects, or
+// waits for the end of the socket.
 func (s *storm) visit(dice *rand.Rand) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()

@@ -107,8 +107,8 @@ func TestG6_TheNameOfAUserIsNoList(t *testing.T) {
 	}
 }
 
-// TestG6_MappedRolesAreAList checks that the roles and scopes that a profile has
-// found are treated as lists: an entry with a comma is refused.
+// TestG6_MappedRolesAreAList checks that the roles and scopes that a profile
+// has found are treated as lists: an entry with a comma is refused.
 func TestG6_MappedRolesAreAList(t *testing.T) {
 	claims := &token.Claims{Subject: "ada", Roles: []string{"staff,admin"}, Scopes: []string{"a,b"}}
 	for _, claim := range []string{"roles", "scope"} {
