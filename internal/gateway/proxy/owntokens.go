@@ -94,12 +94,12 @@ func (s *search) removeCredentials(list, separator string) string {
 	if separator != "" {
 		parts = strings.Split(list, separator)
 	}
-	return strings.Join(slices.DeleteFunc(parts, s.s), separator)
+	return strings.Join(slices.DeleteFunc(parts, s.holdsCredential), separator)
 }
 
 // holdsCredential reports whether text holds a ticket or a token of ours,
 // unchanged or with its percent escapes decoded.
-func (s *search) s(text string) bool {
+func (s *search) holdsCredential(text string) bool {
 	if s.plainHoldsCredential(text) {
 		return true
 	}
