@@ -73,13 +73,13 @@ test("the numbers in the pages are those of the module", (t) => {
   assert.equal(askedWait(3_600_001), 3_600_000, "at most an hour");
   const pages = {
     "client/README.md": [
-      `when ${share} % of the remaining time has passed`,
+      `after ${share} % of the token's remaining lifetime`,
       `${words[tries]} times in total, within ${s(persistence)}`,
       `up to a limit that doubles from ${first} s to ${longest} s`,
       `each wait takes ${offline[0]} to ${offline[1]} s; it still`,
       `reconnects; the first wait is at most ${first} s`,
       `reconnects; the first wait is at most ${firstWait} s`,
-      "the next attempt is made after `Retry-After`, but at most an hour",
+      "after the time in `Retry-After`, but after an hour at the latest",
     ],
     "docs/sessions.md": [
       `refreshes at a random point, after ${share} % of the time`,
