@@ -220,7 +220,7 @@ func TestAnonymousSocketsAtShutdown(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- x.guard.Shutdown(context.Background()) }()
 		one.wantClose(t, wsauth.Restarting)
-		two.say(auth(access(t))) // this is too late
+		two.say(auth(access(t))) // after the shutdown has begun
 		if code, reason := two.readClose(t); code != 1012 || reason != "restarting" {
 			t.Errorf("closed with %d %q", code, reason)
 		}

@@ -52,26 +52,23 @@ type table struct {
 	sharded bool
 }
 
-var (
-	ticketTable = table{`
+// expiring returns the table of a name, whose rows expire and are counted by
+// shard.
+func expiring(name, key string) table {
+	return table{`
 with gone as (
-	delete from tickets where key = any (array(
-		select key from tickets where expires <= (select now / 1000 from clock) order by expires limit $1 for update skip locked
-	)) returning key
+	delete from ` + name + ` where ` + key + ` = any (array(
+		select ` + key + ` from ` + name + ` where expires <= (select now / 1000 from clock) order by expires limit $1 for update skip locked
+	)) returning ` + key + `
 ), counted as (
-	update totals set n = n - (select count(*) from gone) where kind = 'tickets' and shard = $2 and exists (select from gone)
+	update totals set n = n - (select count(*) from gone) where kind = '` + name + `' and shard = $2 and exists (select from gone)
 )
 select count(*) from gone`, true}
+}
 
-	sessionTable = table{`
-with gone as (
-	delete from sessions where id = any (array(
-		select id from sessions where expires <= (select now / 1000 from clock) order by expires limit $1 for update skip locked
-	)) returning id
-), counted as (
-	update totals set n = n - (select count(*) from gone) where kind = 'sessions' and shard = $2 and exists (select from gone)
-)
-select count(*) from gone`, true}
+var (
+	ticketTable  = expiring("tickets", "key")
+	sessionTable = expiring("sessions", "id")
 
 	countTable = table{`
 with gone as (
